@@ -1,0 +1,147 @@
+"""Alerts: faults, or their end, that the ground must hear of.
+
+An `AlertBoard` knows which faults are present. Whoever sees a fault raises it there, as often as
+it likes; the board tells its listeners once when the fault begins and once when it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+
+class AlertLevel(IntEnum):
+    """How bad it is; the values of `diagnostic_msgs/DiagnosticStatus`."""
+
+    WARN = 1
+    ERROR = 2
+
+
+ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
+    'disk_full': AlertLevel.ERROR,
+    'write_error': AlertLevel.ERROR,
+    'writer_failed': AlertLevel.ERROR,
+    'disk_low': AlertLevel.WARN,
+    'cap_misconfigured': AlertLevel.ERROR,
+    'segments_dropped': AlertLevel.WARN,
+    'overrun': AlertLevel.WARN,
+    'transport_loss': AlertLevel.WARN,
+    'flight_root_locked': AlertLevel.ERROR,
+    'flight_root_unusable': AlertLevel.ERROR,
+    'config_invalid': AlertLevel.ERROR,
+    'transition_refused': AlertLevel.ERROR,
+    'unclean_flight_recovered': AlertLevel.WARN,
+    'topic_missing': AlertLevel.WARN,
+    'topic_stale': AlertLevel.WARN,
+    'type_unknown': AlertLevel.WARN,
+}
+"""Every alert code and its level."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A fault that has begun (`raised`) or ended.
+
+    Attributes:
+        code: One of `ALERT_LEVELS`.
+        subject: What it is about where a code can be present several times (a topic), else empty.
+        raised: True when the fault began, False when it ended.
+        message: One sentence for the pilot.
+        values: Details, for the display beside the sentence.
+        time_ns: When, in nanoseconds of the system clock.
+
+    """
+
+    code: str
+    message: str
+    subject: str = ''
+    raised: bool = True
+    values: Mapping[str, str] = field(default_factory=dict)
+    time_ns: int = 0
+
+    @property
+    def level(self) -> AlertLevel:
+        """How bad the fault is."""
+        return ALERT_LEVELS[self.code]
+
+
+AlertListener = Callable[[Alert], None]
+
+
+class AlertBoard:
+    """The faults that are present now. Any thread may call any method.
+
+    Listeners are called one at a time, in the order of the faults, in the thread that raised or
+    cleared; they must be quick and must not call the board.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no fault and no listener."""
+        self._lock = threading.RLock()
+        self._present: dict[tuple[str, str], Alert] = {}
+        self._listeners: list[AlertListener] = []
+
+    def listen(self, listener: AlertListener) -> None:
+        """Call `listener` with every alert from now on."""
+        with self._lock:
+            self._listeners.append(listener)
+
+    def unlisten(self, listener: AlertListener) -> None:
+        """Stop calling `listener`; nothing happens if it was not called."""
+        with self._lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+    def raise_alert(
+        self,
+        code: str,
+        message: str,
+        *,
+        subject: str = '',
+        values: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Say that a fault is present.
+
+        Returns:
+            True if it has just begun; False if it was present already (then nobody is told, but
+            `present` shows the newer message).
+
+        """
+        details = {key: str(value) for key, value in (values or {}).items()}
+        alert = Alert(code, message, subject, True, details, time.time_ns())
+        with self._lock:
+            is_new = (code, subject) not in self._present
+            self._present[code, subject] = alert
+            if is_new:
+                self._tell(alert)
+        return is_new
+
+    def clear(self, code: str, message: str = 'over', *, subject: str = '') -> bool:
+        """Say that a fault is over; return False if it was not present."""
+        with self._lock:
+            was_present = self._present.pop((code, subject), None)
+            if was_present is not None:
+                self._tell(
+                    Alert(code, message, subject, False, was_present.values, time.time_ns())
+                )
+        return was_present is not None
+
+    def clear_all(self, code: str, message: str = 'over') -> None:
+        """Clear the fault for every subject."""
+        with self._lock:
+            for present_code, subject in list(self._present):
+                if present_code == code:
+                    self.clear(code, message, subject=subject)
+
+    def present(self) -> tuple[Alert, ...]:
+        """Return the faults that are present, oldest first."""
+        with self._lock:
+            return tuple(self._present.values())
+
+    def _tell(self, alert: Alert) -> None:
+        for listener in self._listeners:
+            listener(alert)

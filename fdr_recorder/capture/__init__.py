@@ -1,0 +1,1 @@
+"""From a producer to the writer: the ring, and the client that fills it."""

@@ -1,0 +1,40 @@
+"""A channel: the records of one producer on one topic, of one type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fdr_recorder.record.schema import MESSAGE_ENCODING, Schema
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """What the file says of the records of one producer.
+
+    A topic with two publishers has two channels, so that every message in a segment tells which
+    publisher it came from, and gaps in `sequence` mean something.
+
+    Attributes:
+        topic: Fully qualified name, for example `/imu/data`.
+        schema: The type of its messages.
+        publisher: The publisher's gid in hexadecimal; empty if unknown or not a ROS publisher.
+        metadata: What goes into the MCAP channel record beside it, such as rosbag2's
+            `offered_qos_profiles` and `topic_type_hash`.
+        latched: The last message is repeated at the start of every segment (transient local).
+        message_encoding: The bag format asks for the same one in every channel.
+
+    """
+
+    topic: str
+    schema: Schema
+    publisher: str = ''
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    latched: bool = False
+    message_encoding: str = MESSAGE_ENCODING
+
+    def file_metadata(self) -> dict[str, str]:
+        """Return the key-value pairs of the MCAP channel record."""
+        if not self.publisher:
+            return dict(self.metadata)
+        return {**self.metadata, 'publisher_gid': self.publisher}

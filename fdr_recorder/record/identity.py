@@ -1,0 +1,81 @@
+"""The header of a new flight: what is recorded, by what software, on what host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import socket
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import yaml
+
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.version import __version__
+
+_HASH_BLOCK_BYTES = 1024 * 1024
+
+
+def new_flight_header(
+    flight_id: str, config: FdrConfig, *, rmw_implementation: str = ''
+) -> FlightHeader:
+    """Describe a flight that begins now, on this host.
+
+    Args:
+        flight_id: Its name.
+        config: The effective configuration; stored whole, as YAML.
+        rmw_implementation: The ROS middleware, if there is one.
+
+    Raises:
+        ConfigInvalidError: A file of `manifest_files` cannot be read.
+
+    """
+    now_ns = time.time_ns()
+    now = datetime.fromtimestamp(now_ns / 1e9, timezone.utc)
+    return FlightHeader(
+        flight_id=flight_id,
+        flight_started_at_iso=now.isoformat(timespec='microseconds').replace('+00:00', 'Z'),
+        flight_started_at_monotonic_ns=time.monotonic_ns(),
+        config_snapshot=yaml.safe_dump(config.to_options(), sort_keys=False),
+        manifest_content_hashes=hash_manifest(config.manifest_files),
+        flight_started_at_ns=now_ns,
+        vehicle_id=config.vehicle_id,
+        software_version=__version__,
+        ros_distro=os.environ.get('ROS_DISTRO', ''),
+        rmw_implementation=rmw_implementation,
+        python_version=platform.python_version(),
+        host_name=socket.gethostname(),
+        host_platform=platform.platform(),
+        process_id=os.getpid(),
+    )
+
+
+def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:
+    """Return the SHA-256 of files, hexadecimal, by the names given.
+
+    Raises:
+        ConfigInvalidError: Names every file that cannot be read.
+
+    """
+    hashes: dict[str, str] = {}
+    mistakes: list[str] = []
+    for name in file_names:
+        try:
+            hashes[name] = _sha256(Path(name).expanduser())
+        except OSError as error:
+            mistakes.append(f'manifest_files: {name}: {error.strerror}')
+    if mistakes:
+        raise ConfigInvalidError(mistakes)
+    return hashes
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

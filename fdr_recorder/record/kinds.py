@@ -1,0 +1,235 @@
+"""What a record of the recorder itself is: one frozen dataclass for each kind.
+
+A payload class has the fields of the ROS message of the same name in `msg/`, in the same order,
+and the names of that message's fields are its `KNOWN_PAYLOAD_KEYS`. Decoded from a file that a
+newer version wrote, what this version does not know is in `extra`; decoded from an older one,
+what that version did not know has its default. `fdr_recorder.record.schema` turns payloads into
+bytes and back.
+
+Times named `..._ns` are nanoseconds of the system clock (UTC), apart from `..._monotonic_ns`
+(CLOCK_MONOTONIC of the recording host). Sizes named `bytes` are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final
+
+RECORD_SCHEMA_VERSION: Final = '1.2.0'
+"""Semantic version of the record schema, as stored in every segment.
+
+1.1.0: flight_header, and flight_footer up to `clean_shutdown`.
+1.2.0: identity of software, vehicle and host in the header; all further counters, in total and
+for each producer, in the footer; the other kinds.
+"""
+
+OWN_TOPIC_PREFIX: Final = '/fdr/'
+MESSAGE_PACKAGE: Final = 'fdr_recorder'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload:
+    """Base of all payloads.
+
+    Attributes:
+        extra: Fields that a newer version wrote and this one does not know, by name.
+
+    """
+
+    KIND: ClassVar[str] = ''
+    MESSAGE: ClassVar[str] = ''
+    NESTED: ClassVar[Mapping[str, type[Payload]]] = {}
+    """Fields that are lists of other payloads."""
+
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def known_keys(cls) -> tuple[str, ...]:
+        """Return the names of the fields that this version knows, in order."""
+        return tuple(item.name for item in fields(cls) if item.name != 'extra')
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Return the ROS type, for example `fdr_recorder/msg/FlightHeader`."""
+        return f'{MESSAGE_PACKAGE}/msg/{cls.MESSAGE}'
+
+    @classmethod
+    def topic(cls) -> str:
+        """Return the topic of the channel, for example `/fdr/flight_header`."""
+        return OWN_TOPIC_PREFIX + cls.KIND
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlightHeader(Payload):
+    """Which flight this is, and how, by what and on what it is recorded.
+
+    The first record of the flight, repeated as the first record of every later segment.
+    """
+
+    KIND = 'flight_header'
+    MESSAGE = 'FlightHeader'
+
+    flight_id: str = ''
+    flight_started_at_iso: str = ''
+    flight_started_at_monotonic_ns: int = 0
+    config_snapshot: str = ''
+    signing_key_rotation_event: str = ''
+    manifest_content_hashes: Mapping[str, str] = field(default_factory=dict)
+    flight_started_at_ns: int = 0
+    vehicle_id: str = ''
+    software_version: str = ''
+    ros_distro: str = ''
+    rmw_implementation: str = ''
+    python_version: str = ''
+    host_name: str = ''
+    host_platform: str = ''
+    process_id: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProducerCounters(Payload):
+    """The counters of one producer in one flight.
+
+    `offered = written - repeated + dropped_overrun + dropped_write_error` holds for each; with a
+    reliable publisher whose gid is known, `published = offered + lost_transport`.
+    """
+
+    MESSAGE = 'ProducerCounters'
+
+    topic: str = ''
+    type: str = ''
+    publisher: str = ''
+    offered: int = 0
+    written: int = 0
+    repeated: int = 0
+    dropped_overrun: int = 0
+    dropped_write_error: int = 0
+    lost_transport: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlightFooter(Payload):
+    """How the flight ended and what became of every record. The last record of the flight."""
+
+    KIND = 'flight_footer'
+    MESSAGE = 'FlightFooter'
+    NESTED = {'producers': ProducerCounters}
+
+    flight_id: str = ''
+    flight_ended_at_iso: str = ''
+    flight_ended_at_monotonic_ns: int = 0
+    records_written: int = 0
+    records_dropped_overrun: int = 0
+    bytes_written: int = 0
+    rollover_count: int = 0
+    clean_shutdown: bool = False
+    segments_dropped: int = 0
+    bytes_dropped: int = 0
+    records_dropped_write_error: int = 0
+    records_lost_transport: int = 0
+    records_repeated: int = 0
+    producers: tuple[ProducerCounters, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentRollover(Payload):
+    """A closed segment was dropped, to keep the flight below its cap or the disk usable."""
+
+    KIND = 'segment_rollover'
+    MESSAGE = 'SegmentRollover'
+
+    flight_id: str = ''
+    segment_index: int = 0
+    file_name: str = ''
+    bytes: int = 0
+    records: int = 0
+    first_log_time_ns: int = 0
+    last_log_time_ns: int = 0
+    total_bytes_before: int = 0
+    total_bytes_after: int = 0
+    cap_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrun(Payload):
+    """A full ring refused records of one producer."""
+
+    KIND = 'overrun'
+    MESSAGE = 'Overrun'
+
+    topic: str = ''
+    publisher: str = ''
+    records: int = 0
+    bytes: int = 0
+    first_drop_ns: int = 0
+    last_drop_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportLoss(Payload):
+    """Sequence numbers of one publisher never arrived.
+
+    `records` of the numbers `first_sequence` to `last_sequence` (both lost) are missing.
+    """
+
+    KIND = 'transport_loss'
+    MESSAGE = 'TransportLoss'
+
+    topic: str = ''
+    publisher: str = ''
+    records: int = 0
+    first_sequence: int = 0
+    last_sequence: int = 0
+    first_seen_ns: int = 0
+    last_seen_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteError(Payload):
+    """The disk refused data for a while; written when it accepts them again."""
+
+    KIND = 'write_error'
+    MESSAGE = 'WriteError'
+
+    error_number: int = 0
+    error_name: str = ''
+    first_error_ns: int = 0
+    last_error_ns: int = 0
+    records: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertRecord(Payload):
+    """An alert that was raised or cleared while the flight was open."""
+
+    KIND = 'alert'
+    MESSAGE = 'Alert'
+
+    code: str = ''
+    level: int = 0
+    raised: bool = True
+    subject: str = ''
+    message: str = ''
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+PAYLOADS: Final[Mapping[str, type[Payload]]] = {
+    cls.KIND: cls
+    for cls in (
+        FlightHeader,
+        FlightFooter,
+        SegmentRollover,
+        Overrun,
+        TransportLoss,
+        WriteError,
+        AlertRecord,
+    )
+}
+"""The payload class of every kind."""
+
+KNOWN_PAYLOAD_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    kind: cls.known_keys() for kind, cls in PAYLOADS.items()
+}
+"""The fields that this version knows, by kind."""

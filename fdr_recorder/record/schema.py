@@ -1,0 +1,214 @@
+"""Message definitions as MCAP schemas, and the recorder's own records as CDR.
+
+The definitions of the recorder's own messages are the files in `msg/`; they are installed to
+`share/fdr_recorder/msg` for ROS and inside this package for everybody else. Nothing is generated
+from them: the type system of the `rosbags` library encodes and decodes at run time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import TypesysError, get_types_from_msg
+from rosbags.typesys.store import Typestore
+
+from fdr_recorder.errors import RecordError
+from fdr_recorder.record.kinds import MESSAGE_PACKAGE, PAYLOADS, Payload
+
+_PayloadT = TypeVar('_PayloadT', bound=Payload)
+
+SCHEMA_ENCODING = 'ros2msg'
+MESSAGE_ENCODING = 'cdr'
+
+_SEPARATOR = '=' * 80
+_BUILT_IN_TYPES = frozenset(
+    'bool byte char float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 '
+    'string wstring'.split()
+)
+_FIELD = re.compile(r'^\s*(?P<type>[A-Za-z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]')
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The type of a channel.
+
+    Attributes:
+        name: ROS type, for example `sensor_msgs/msg/Imu`.
+        definition: Its `.msg` text, followed by those of all types it uses, in the form that
+            rosbag2 writes (schema encoding `ros2msg`); empty if nobody knows it.
+
+    """
+
+    name: str
+    definition: str
+
+
+def compose_definition(type_name: str, read_msg: Callable[[str], str]) -> str:
+    """Join the `.msg` text of a type and of every type that it uses.
+
+    The form is that of the MCAP registry's `ros2msg` encoding: the text of the type itself, then
+    for each dependency a line of 80 `=`, a line `MSG: package/Type`, and its text.
+
+    Args:
+        type_name: `package/msg/Type` or `package/Type`.
+        read_msg: Returns the text for a name `package/Type`.
+
+    Raises:
+        RecordError: From `read_msg`, for a type that it does not know.
+
+    """
+    root = _short_name(type_name)
+    texts = {root: read_msg(root)}
+    pending = [root]
+    while pending:
+        current = pending.pop(0)
+        for used in _used_types(texts[current], current.partition('/')[0]):
+            if used not in texts:
+                texts[used] = read_msg(used)
+                pending.append(used)
+    parts = [texts.pop(root)]
+    parts += [f'{_SEPARATOR}\nMSG: {name}\n{text}' for name, text in texts.items()]
+    return '\n'.join(part.rstrip('\n') for part in parts) + '\n'
+
+
+def _used_types(msg_text: str, package: str) -> list[str]:
+    """Return the types, as `package/Type`, of the fields that are no built-in type."""
+    names = []
+    for line in msg_text.splitlines():
+        match = _FIELD.match(line.partition('#')[0])
+        if match and match['type'] not in _BUILT_IN_TYPES:
+            name = _short_name(match['type'])
+            names.append(name if '/' in name else f'{package}/{name}')
+    return names
+
+
+def _short_name(type_name: str) -> str:
+    """Turn `package/msg/Type` into `package/Type`."""
+    return type_name.replace('/msg/', '/')
+
+
+def _own_msg_directory() -> Path:
+    """Find the definitions: in the installed package, or at the top of a source tree."""
+    here = Path(__file__).resolve().parent
+    installed = here / 'msg'
+    return installed if installed.is_dir() else here.parents[1] / 'msg'
+
+
+def _read_own_msg(name: str) -> str:
+    package, _, message = name.partition('/')
+    path = _own_msg_directory() / f'{message}.msg'
+    if package != MESSAGE_PACKAGE or not path.is_file():
+        msg = f'{name} is not a message of {MESSAGE_PACKAGE}'
+        raise RecordError(msg)
+    return path.read_text(encoding='utf-8')
+
+
+@cache
+def own_schema(payload_type: type[Payload]) -> Schema:
+    """Return the schema of one kind of the recorder's own records."""
+    name = payload_type.type_name()
+    return Schema(name, compose_definition(name, _read_own_msg))
+
+
+@cache
+def _typestore(schema: Schema) -> Typestore:
+    """Return a type system that knows one schema.
+
+    One for each schema, not one for all: files of different versions define the same name
+    differently.
+    """
+    store = Typestore()
+    try:
+        store.register(get_types_from_msg(schema.definition, schema.name))
+        store.get_msgdef(schema.name)
+    except (TypesysError, KeyError, RecursionError) as error:
+        msg = f'the definition of {schema.name} cannot be used: {error}'
+        raise RecordError(msg) from error
+    return store
+
+
+def type_description_hash(schema: Schema) -> str:
+    """Return the type's version hash, `RIHS01_...` (REP-2016)."""
+    return _typestore(schema).hash_rihs01(schema.name)
+
+
+def encode(payload: Payload) -> bytes:
+    """Encode a payload as CDR, by this version's definition of its kind."""
+    schema = own_schema(type(payload))
+    store = _typestore(schema)
+    return bytes(store.serialize_cdr(_to_message(payload, store), schema.name))
+
+
+def _to_message(payload: Payload, store: Typestore) -> object:
+    values = {
+        name: _to_field(getattr(payload, name), store) for name in type(payload).known_keys()
+    }
+    return store.types[payload.type_name()](**values)
+
+
+def _to_field(value: object, store: Typestore) -> Any:  # noqa: ANN401 - any field type
+    if isinstance(value, Mapping):
+        key_value = cast('Any', store.types[f'{MESSAGE_PACKAGE}/msg/KeyValue'])
+        return [key_value(key=key, value=text) for key, text in value.items()]
+    if isinstance(value, tuple):
+        return [_to_message(part, store) for part in value]
+    return int(value) if isinstance(value, IntEnum) else value
+
+
+def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) -> Payload:
+    """Decode one of the recorder's own records.
+
+    Args:
+        kind: For example `flight_header`.
+        data: CDR, as it lies in the file.
+        schema: The schema of the channel it came from, which may be newer or older than this
+            version's; without one, this version's.
+
+    Raises:
+        RecordError: The kind is unknown, the schema is unusable, or the bytes do not fit it.
+
+    """
+    payload_type = PAYLOADS.get(kind)
+    if payload_type is None:
+        msg = f'{kind!r} is not a kind of record; known are {", ".join(PAYLOADS)}'
+        raise RecordError(msg)
+    schema = schema or own_schema(payload_type)
+    store = _typestore(schema)
+    try:
+        message = store.deserialize_cdr(data, schema.name)
+    except Exception as error:  # the generated decoder raises whatever the bytes lead it to
+        msg = f'a {kind} record of {len(data)} bytes cannot be decoded: {error}'
+        raise RecordError(msg) from error
+    return _from_message(payload_type, message, store)
+
+
+def _from_message(payload_type: type[_PayloadT], message: object, store: Typestore) -> _PayloadT:
+    known = {item.name for item in fields(payload_type) if item.name != 'extra'}
+    values: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    type_name = cast('str', message.__msgtype__)  # type: ignore[attr-defined]
+    for name, (node_type, _) in store.fielddefs[type_name][1]:
+        value = getattr(message, name)
+        if name not in known:
+            extra[name] = value
+        elif node_type is Nodetype.SEQUENCE:
+            values[name] = _from_sequence(payload_type, name, value, store)
+        else:
+            values[name] = value
+    return payload_type(**values, extra=extra)
+
+
+def _from_sequence(
+    payload_type: type[Payload], name: str, value: list[Any], store: Typestore
+) -> object:
+    nested = payload_type.NESTED.get(name)
+    if nested is not None:
+        return tuple(_from_message(nested, part, store) for part in value)
+    return {part.key: part.value for part in value}

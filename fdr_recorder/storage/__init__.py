@@ -1,0 +1,1 @@
+"""From the rings to the disk: format, segment, flight, writer, cap. Imports nothing of ROS."""

@@ -1,0 +1,69 @@
+"""The capacity cap: the oldest closed segments go when the flight grows too large."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.record.kinds import SegmentRollover
+from fdr_recorder.storage.segment import ClosedSegment
+
+logger = logging.getLogger(__name__)
+
+
+class SegmentStore(Protocol):
+    """What the policy needs of the writer. All of it costs the same however many segments."""
+
+    @property
+    def closed_segments(self) -> int:
+        """Closed segments that are there."""
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all segments that are there."""
+
+    def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
+        """Drop the oldest closed segment and record that; there is no dropping without."""
+
+
+class CapacityCapPolicy:
+    """Keeps the segments of a flight below a size.
+
+    Wire `on_rotation` to the writer's hook of that name. The segment that was just closed is
+    never dropped, so that there is always one to read; if it alone is too large, the cap is
+    misconfigured: an alert says so, and recording goes on.
+
+    Example:
+        >>> policy = CapacityCapPolicy(64 * GIB, writer, alerts)
+        >>> writer.on_rotation = policy.on_rotation
+
+    """
+
+    def __init__(self, cap_bytes: int, store: SegmentStore, alerts: AlertBoard) -> None:
+        """Take the limit in bytes, the writer, and where faults are raised."""
+        self.cap_bytes = cap_bytes
+        self._store = store
+        self._alerts = alerts
+
+    def on_rotation(self, closed: ClosedSegment) -> None:
+        """Drop segments until the rest is below the cap; in the writer's thread."""
+        store, cap_bytes = self._store, self.cap_bytes
+        while store.total_bytes > cap_bytes and store.closed_segments > 1:
+            dropped = store.drop_oldest_segment(cap_bytes)
+            self._alerts.raise_alert(
+                'segments_dropped',
+                f'the flight has reached its cap of {cap_bytes} bytes: its oldest segments are '
+                'being dropped',
+                values={'segment': dropped.file_name, 'cap_bytes': cap_bytes},
+            )
+        if store.total_bytes <= cap_bytes:
+            self._alerts.clear('cap_misconfigured', 'the flight is below its cap')
+            return
+        message = (
+            f'writer.flight_cap_bytes ({cap_bytes}) is too small for a segment of {closed.bytes} '
+            'bytes: nothing more can be dropped, recording goes on above the cap; raise it, or '
+            'lower writer.segment_size_bytes'
+        )
+        if self._alerts.raise_alert('cap_misconfigured', message):
+            logger.error('%s', message)

@@ -1,0 +1,151 @@
+"""The chunk that is being gathered: the hot path from ring to disk."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from array import array
+from collections.abc import Sequence
+from typing import Final
+
+from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.storage import mcap
+
+RECORD_COST: Final = mcap.MESSAGE_PREFIX.size + mcap.MESSAGE_INDEX_ENTRY_LENGTH
+"""Bytes in the file for a record beside its data: its prefix, and its entry in the index."""
+
+_LARGE_BYTES: Final = 32 * 1024
+"""Data from this size on are handed to the kernel as they are; smaller ones are joined first.
+A copy of 32 KiB costs about as much as one more element of `writev`."""
+
+
+class Chunk:
+    """Records that will become one chunk, with the index of each channel.
+
+    Attributes:
+        size: Uncompressed size of the chunk's records, in bytes.
+        records: How many records.
+        indexes: By channel id: log time and offset of each record, in turn.
+
+    """
+
+    __slots__ = ('_has_large', '_parts', 'indexes', 'records', 'size')
+
+    def __init__(self) -> None:
+        """Begin with no record."""
+        self._parts: list[bytes] = []
+        self._has_large = False
+        self.size = 0
+        self.records = 0
+        self.indexes: dict[int, array[int]] = {}
+
+    def add(
+        self,
+        channel_id: int,
+        batch: Sequence[QueuedRecord],
+        position: int,
+        *,
+        room: int,
+        full_size: int,
+    ) -> int:
+        """Take records of one channel, from `position` on, until one of the limits is reached.
+
+        The loop runs once for every message of the flight. Locals instead of attributes, and one
+        packed prefix instead of an object, make it about 0.7 microseconds a record.
+
+        Args:
+            channel_id: The channel of all of them.
+            batch: What came out of a ring.
+            position: The first record to take.
+            room: Bytes of the file that these records may cost (`RECORD_COST` and data each).
+            full_size: Stop when the chunk has this size.
+
+        Returns:
+            The position of the first record that was not taken.
+
+        """
+        if (index := self.indexes.get(channel_id)) is None:
+            index = self.indexes[channel_id] = array('Q')
+        pack, fixed_length = mcap.MESSAGE_PREFIX.pack, mcap.MESSAGE_FIXED_LENGTH
+        prefix_size = mcap.MESSAGE_PREFIX.size
+        append, note = self._parts.append, index.append
+        size, start = self.size, position
+        for position in range(start, len(batch)):
+            log_time, publish_time, sequence, data, _ = batch[position]
+            length = len(data)
+            room -= length + RECORD_COST
+            if room < 0 or size >= full_size:
+                break
+            append(
+                pack(
+                    mcap.MESSAGE,
+                    length + fixed_length,
+                    channel_id,
+                    sequence & 0xFFFFFFFF,
+                    log_time,
+                    publish_time,
+                )
+            )
+            append(data)
+            note(log_time)
+            note(size)
+            size += length + prefix_size
+            if length >= _LARGE_BYTES:
+                self._has_large = True
+        else:
+            position = len(batch)
+        self.size = size
+        self.records += position - start
+        if not index:
+            del self.indexes[channel_id]
+        return position
+
+    def buffers(self) -> list[bytes]:
+        """Return the records as few pieces of memory: small ones joined, large ones as they are."""
+        if not self._has_large:
+            return [b''.join(self._parts)]
+        result: list[bytes] = []
+        small: list[bytes] = []
+        for part in self._parts:
+            if len(part) < _LARGE_BYTES:
+                small.append(part)
+            else:
+                result += (b''.join(small), part)
+                small = []
+        if small:
+            result.append(b''.join(small))
+        return result
+
+    def time_range(self) -> tuple[int, int]:
+        """Return the earliest and the latest log time, in nanoseconds."""
+        times = [index[::2] for index in self.indexes.values()]
+        return min(map(min, times)), max(map(max, times))
+
+    def message_indexes(self) -> tuple[list[bytes], dict[int, int]]:
+        """Encode the message index records.
+
+        Returns:
+            The records, as pieces, and for each channel id the offset of its record in them.
+
+        """
+        pieces: list[bytes] = []
+        offsets: dict[int, int] = {}
+        offset = 0
+        for channel_id, index in self.indexes.items():
+            if sys.byteorder == 'big':
+                index = index[:]
+                index.byteswap()
+            entries = index.tobytes()
+            prefix = mcap.message_index_prefix(channel_id, len(index) // 2)
+            pieces += (prefix, entries)
+            offsets[channel_id] = offset
+            offset += len(prefix) + len(entries)
+        return pieces, offsets
+
+
+def crc32(pieces: Sequence[bytes]) -> int:
+    """Return the CRC-32 of the pieces one after the other."""
+    crc = 0
+    for piece in pieces:
+        crc = zlib.crc32(piece, crc)
+    return crc

@@ -1,0 +1,121 @@
+"""The counters of a flight. Only the writer's thread changes them.
+
+Counted for each producer; the totals are sums, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+
+from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.kinds import ProducerCounters
+
+
+@dataclass(frozen=True)
+class FlightCounters:
+    """The counters of a flight at one moment; see the design's section on counters.
+
+    `bytes_written` counts what lies in files; until the flight is closed that is without the
+    summary of the open segment.
+    """
+
+    records_written: int = 0
+    records_dropped_overrun: int = 0
+    bytes_written: int = 0
+    rollover_count: int = 0
+    segments_dropped: int = 0
+    bytes_dropped: int = 0
+    records_dropped_write_error: int = 0
+    records_lost_transport: int = 0
+    records_repeated: int = 0
+
+    def as_dict(self) -> Mapping[str, int]:
+        """Return the counters by name."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+class ProducerAccount:
+    """What became of the records of one producer in one flight.
+
+    Attributes:
+        channel: The channel of the producer.
+        client: Its client; None for the recorder's own records and for a producer that is gone.
+        written: Records that lie in segments, repeats and dropped segments included.
+        repeated: Transient-local messages written again at a segment's start.
+        dropped_overrun: Records that the ring refused.
+        dropped_write_error: Records that were discarded because the disk refused them.
+        lost_transport: Records that never arrived.
+
+    """
+
+    def __init__(self, channel: Channel, client: FdrClient | None = None) -> None:
+        """Begin a flight's account; what became of the client's earlier records is settled."""
+        self.channel = channel
+        self.client = client
+        self.written = 0
+        self.repeated = 0
+        self.dropped_overrun = 0
+        self.dropped_write_error = 0
+        self.lost_transport = 0
+        self._own_offered = 0
+        self._offered_before = client.ring.accounted if client is not None else 0
+
+    @property
+    def offered(self) -> int:
+        """Records that the producer handed over, by the producer's own count."""
+        if self.client is None:
+            return self._own_offered
+        return self.client.ring.offered - self._offered_before
+
+    def finish(self) -> None:
+        """Keep the counters as they are: the producer is gone, its ring is empty."""
+        self._own_offered = self.offered
+        self.client = None
+
+    def count_own(self) -> int:
+        """Count one more of the recorder's own records; return its sequence number."""
+        self._own_offered += 1
+        return self._own_offered - 1
+
+    def take_back_own(self) -> None:
+        """Undo `count_own`: the record was never handed over."""
+        self._own_offered -= 1
+
+    def snapshot(self) -> ProducerCounters:
+        """Return the counters as they stand in the footer."""
+        return ProducerCounters(
+            topic=self.channel.topic,
+            type=self.channel.schema.name,
+            publisher=self.channel.publisher,
+            offered=self.offered,
+            written=self.written,
+            repeated=self.repeated,
+            dropped_overrun=self.dropped_overrun,
+            dropped_write_error=self.dropped_write_error,
+            lost_transport=self.lost_transport,
+        )
+
+
+def total(
+    accounts: Iterable[ProducerAccount],
+    *,
+    bytes_written: int,
+    rollover_count: int,
+    segments_dropped: int,
+    bytes_dropped: int,
+) -> FlightCounters:
+    """Sum up the accounts of a flight; the arguments are what no account knows."""
+    accounts = list(accounts)
+    return FlightCounters(
+        records_written=sum(account.written for account in accounts),
+        records_dropped_overrun=sum(account.dropped_overrun for account in accounts),
+        bytes_written=bytes_written,
+        rollover_count=rollover_count,
+        segments_dropped=segments_dropped,
+        bytes_dropped=bytes_dropped,
+        records_dropped_write_error=sum(account.dropped_write_error for account in accounts),
+        records_lost_transport=sum(account.lost_transport for account in accounts),
+        records_repeated=sum(account.repeated for account in accounts),
+    )

@@ -1,0 +1,159 @@
+"""One flight on disk: its directory, its segments and its `metadata.yaml`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.config import FLIGHT_ID_PATTERN
+from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
+from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage.bag_metadata import SegmentEntry, Topic
+from fdr_recorder.storage.segment import FILE_MODE, ClosedSegment
+
+DIRECTORY_MODE: Final = 0o750
+
+
+def new_flight_id() -> str:
+    """Return `flight_<UTC yyyymmddThhmmssZ>_<4 hex>`."""
+    now = datetime.now(timezone.utc)
+    return f'flight_{now:%Y%m%dT%H%M%SZ}_{secrets.token_hex(2)}'
+
+
+def check_flight_id(flight_id: str) -> None:
+    """Raise `FlightIdInvalidError` unless the id can be the name of a flight."""
+    if not isinstance(flight_id, str) or not FLIGHT_ID_PATTERN.fullmatch(flight_id):
+        raise FlightIdInvalidError(flight_id)
+
+
+def segment_name(index: int) -> str:
+    """Return the file name of a segment."""
+    return f'segment_{index:06d}.mcap'
+
+
+class FlightDirectory:
+    """A flight's directory. Used by the writer's thread alone.
+
+    It knows the closed segments that are there. `metadata.yaml` never names a file that is not
+    there: it is renewed after a segment was closed, and before a dropped one is unlinked.
+    """
+
+    def __init__(self, path: Path, ros_distro: str = '') -> None:
+        """Use `create` instead."""
+        self.path = path
+        self._ros_distro = ros_distro
+        self._entries: deque[SegmentEntry] = deque()
+        self._doomed: list[Path] = []
+        self._topic_counts: dict[Topic, int] = {}
+        self._bytes = 0
+
+    @classmethod
+    def create(cls, root: Path, flight_id: str, *, ros_distro: str = '') -> FlightDirectory:
+        """Create the directory of a new flight.
+
+        Raises:
+            FlightIdInvalidError: The id cannot be a name.
+            FlightExistsError: There is something of that name.
+            FlightStorageError: The file system refuses.
+
+        """
+        check_flight_id(flight_id)
+        path = root / flight_id
+        try:
+            path.mkdir(DIRECTORY_MODE)
+            sync_directory(root)
+        except FileExistsError:
+            raise FlightExistsError(path) from None
+        except OSError as error:
+            raise FlightStorageError(path, error) from error
+        return cls(path, ros_distro)
+
+    def remove_if_empty(self) -> None:
+        """Undo `create` for a flight that could not begin."""
+        with suppress(OSError):
+            (self.path / bag_metadata.FILE_NAME).unlink(missing_ok=True)
+            self.path.rmdir()
+
+    @property
+    def closed_segments(self) -> int:
+        """How many closed segments are there."""
+        return len(self._entries)
+
+    @property
+    def closed_bytes(self) -> int:
+        """Size of all closed segments that are there."""
+        return self._bytes
+
+    def add(self, segment: ClosedSegment) -> None:
+        """Take in a segment that was sealed, and make its name in the directory durable."""
+        sync_directory(self.path)
+        self._entries.append(SegmentEntry(segment))
+        self._bytes += segment.bytes
+        self._count(segment, 1)
+
+    def drop_oldest(self) -> ClosedSegment:
+        """Take the oldest closed segment out; `commit` then removes its file."""
+        segment = self._entries.popleft().segment
+        self._bytes -= segment.bytes
+        self._count(segment, -1)
+        self._doomed.append(self.path / segment.file_name)
+        return segment
+
+    def _count(self, segment: ClosedSegment, sign: int) -> None:
+        counts = self._topic_counts
+        for channel, records in segment.counts.items():
+            topic = Topic.of(channel)
+            count = counts.pop(topic, 0) + sign * records
+            if count:
+                counts[topic] = count
+
+    def commit(self, custom_data: Mapping[str, str]) -> None:
+        """Renew `metadata.yaml` and remove the files of dropped segments.
+
+        Raises:
+            OSError: The file system refuses; the former `metadata.yaml` is still there then.
+
+        """
+        text = bag_metadata.render(
+            self._entries, self._topic_counts, custom_data, self._ros_distro
+        )
+        replace_file(self.path / bag_metadata.FILE_NAME, text.encode())
+        doomed, self._doomed = self._doomed, []
+        for path in doomed:
+            path.unlink(missing_ok=True)
+        if doomed:
+            sync_directory(self.path)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable (`fsync` of the directory, POSIX)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: a reader, or a power cut, sees the old one or the new one."""
+    temporary = path.with_name(f'.{path.name}.tmp')
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(temporary, flags, FILE_MODE)
+    try:
+        with open(fd, 'wb', closefd=False) as file:
+            file.write(content)
+        os.fsync(fd)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    finally:
+        os.close(fd)
+    temporary.rename(path)
+    sync_directory(path.parent)
