@@ -25,6 +25,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'disk_full': AlertLevel.ERROR,
     'write_error': AlertLevel.ERROR,
     'writer_failed': AlertLevel.ERROR,
+    'intake_failed': AlertLevel.ERROR,
     'disk_low': AlertLevel.WARN,
     'cap_misconfigured': AlertLevel.ERROR,
     'segments_dropped': AlertLevel.WARN,

@@ -1,0 +1,66 @@
+"""Ctrl-C and its kin, turned into one exception that comes when it may."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class InterruptedFlightError(Exception):
+    """The user, or the system, wants the demo to end now; the message is the signal's name."""
+
+
+class Interrupts:
+    """
+    Raises :class:`InterruptedFlightError` once, when the first such signal comes.
+
+    Not inside :meth:`hold`: a process that was just started must be written down, and one that
+    is being ended must be waited for, or it would outlive the demo. Whatever comes after the
+    first signal is ignored: the demo is on its way out already, with deadlines on all it does.
+    """
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._pending: signal.Signals | None = None
+        self._raised = False
+
+    def __enter__(self) -> Interrupts:
+        self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let a signal wait until the end of this block."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+        if self._pending is not None and not self._held:
+            self._raise(self._pending)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._raised:
+            return
+        if self._held:
+            self._pending = signal.Signals(number)
+        else:
+            self._raise(signal.Signals(number))
+
+    def _raise(self, number: signal.Signals) -> None:
+        self._raised = True
+        self._pending = None
+        raise InterruptedFlightError(number.name)

@@ -1,0 +1,219 @@
+"""
+The demo's processes: started by it, spoken to by lines, and ended by it whatever happens.
+
+Each is told apart by its id and by nothing else, so the demo can never end a process that is not
+its own. Each is in a session of its own: Ctrl-C reaches the demo alone, which ends the others in
+the right order. Should the demo itself be killed, the kernel ends them (PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_LINE_LIMIT = 65536
+
+
+class ProcessError(Exception):
+    """A process ended too early, said what makes no sense, or did nothing for too long."""
+
+
+class Process:
+    """One process of the demo."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        directory: Path,
+        environment: Mapping[str, str],
+        speaks: bool,
+        orphan_signal: signal.Signals,
+    ) -> None:
+        """
+        Start it.
+
+        Args:
+            name: what the user calls it.
+            arguments: the command.
+            log: where its standard error goes, and its output unless it `speaks`.
+            directory: its working directory.
+            environment: its whole environment.
+            speaks: whether it is spoken to by JSON lines on standard input and output.
+            orphan_signal: what it gets when the demo dies without ending it.
+
+        """
+        self.name = name
+        self.log = log
+        self._unread = b''
+        with log.open('wb') as output:
+            self._process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE if speaks else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if speaks else output,
+                stderr=output,
+                cwd=directory,
+                env=dict(environment),
+                start_new_session=True,
+                # Safe: the demo has no other threads when it starts its processes.
+                preexec_fn=_die_with_parent(orphan_signal),  # noqa: PLW1509
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended (negative: by which signal), None while it runs."""
+        return self._process.poll()
+
+    def check(self) -> None:
+        """
+        Make sure that it runs.
+
+        Raises:
+            ProcessError: it has ended.
+
+        """
+        if self.exit_code is not None:
+            raise ProcessError(f'{self.name} has ended: {how_it_ended(self.exit_code)}')
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Write one JSON line to its standard input."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b'\n')
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise ProcessError(f'{self.name} does not listen any more') from error
+
+    def fileno(self) -> int:
+        """Return the descriptor of its standard output, for :func:`select.select`."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def read(self) -> list[dict[str, Any]]:
+        """
+        Return the JSON lines that came since the last time; blocks if nothing has come.
+
+        Raises:
+            ProcessError: it has closed its output, or wrote something else.
+
+        """
+        data = os.read(self.fileno(), _LINE_LIMIT)
+        if not data:
+            code = self._process.wait(5.0)
+            raise ProcessError(f'{self.name} has ended: {how_it_ended(code)}')
+        *lines, self._unread = (self._unread + data).split(b'\n')
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise ProcessError(f'{self.name} wrote something odd: {data!r}') from error
+
+    def stop(self, grace_s: float) -> int:
+        """End it: SIGINT, `grace_s` seconds of patience, SIGKILL. Return its exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        return self.wait(None)
+
+    def wait(self, timeout_s: float | None) -> int:
+        """
+        Wait for its end and give its pipes back.
+
+        Raises:
+            ProcessError: it still runs after `timeout_s` seconds.
+
+        """
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise ProcessError(f'{self.name} did not end within {timeout_s:.0f} s') from error
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return code
+
+    def log_tail(self, lines: int = 25) -> str:
+        """Return the end of its log."""
+        text = self.log.read_text(errors='replace').rstrip()
+        return '\n'.join(text.splitlines()[-lines:])
+
+
+def how_it_ended(exit_code: int) -> str:
+    """Say an exit code in words."""
+    if exit_code >= 0:
+        return f'exit code {exit_code}'
+    return f'killed by {signal.Signals(-exit_code).name}'
+
+
+def hear(
+    processes: Iterable[Process],
+    word: str,
+    *,
+    timeout_s: float,
+    check: Callable[[], None],
+    other: Callable[[Process, dict[str, Any]], None] | None = None,
+) -> dict[Process, dict[str, Any]]:
+    """
+    Wait until each process has said a line with this word in it, and return those lines.
+
+    Args:
+        processes: whom to listen to.
+        word: the key that the awaited line has.
+        timeout_s: how long to wait while none of them says anything at all.
+        check: is called a few times a second and may raise, for what else could go wrong.
+        other: is given every other line.
+
+    Raises:
+        ProcessError: one of them ended, or all were silent for too long.
+
+    """
+    silent, heard = set(processes), dict[Process, dict[str, Any]]()
+    deadline = time.monotonic() + timeout_s
+    while silent:
+        if time.monotonic() > deadline:
+            names = ' and '.join(sorted(process.name for process in silent))
+            raise ProcessError(f'{names}: silent for {timeout_s:.0f} s, before "{word}"')
+        check()
+        for process in select.select(list(silent), [], [], 0.1)[0]:
+            deadline = time.monotonic() + timeout_s
+            for line in process.read():
+                if word in line:
+                    heard[process] = line
+                    silent.discard(process)
+                elif other is not None:
+                    other(process, line)
+    return heard
+
+
+def _die_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+    """Return what a new process does first so that it does not outlive the demo (Linux only)."""
+    if not sys.platform.startswith('linux'):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up here: after fork is too late
+    parent = os.getpid()
+
+    def bind() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(orphan_signal), 0, 0, 0)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return bind

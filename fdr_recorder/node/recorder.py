@@ -1,0 +1,255 @@
+"""The lifecycle node: builds the parts, hands them to each other, gives them back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import rclpy
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import FdrError
+from fdr_recorder.node.diagnostics import Diagnostics, RecorderStatus
+from fdr_recorder.node.ingest import Ingest
+from fdr_recorder.node.logs import RosLogHandler
+from fdr_recorder.node.parameters import Parameters
+from fdr_recorder.node.watch import TopicWatch
+from fdr_recorder.record.identity import hash_manifest, new_flight_header
+from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+from fdr_recorder.storage.flight import new_flight_id
+from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.recording import FlightSummary
+from fdr_recorder.storage.writer import FileFdrWriter
+
+logger = logging.getLogger(__name__)
+
+NODE_NAME = 'fdr_recorder'
+DEFAULT_DIAGNOSTICS_TOPIC = '/diagnostics'
+
+_REFUSAL_ALERTS = (
+    'config_invalid',
+    'flight_root_locked',
+    'flight_root_unusable',
+    'transition_refused',
+    'disk_full',
+)
+"""What a refused transition may have raised; over when one succeeds."""
+
+
+@dataclass
+class _Parts:
+    """What a configured recorder consists of."""
+
+    config: FdrConfig
+    root: FlightRoot
+    writer: FileFdrWriter
+    ingest: Ingest
+    watch: TopicWatch
+
+
+class Recorder(LifecycleNode):
+    """The flight data recorder as a lifecycle node.
+
+    configure takes the flight root and subscribes, activate opens a flight, deactivate closes
+    it, cleanup gives everything back. All callbacks run in the executor's thread.
+    """
+
+    def __init__(self, node_name: str = NODE_NAME) -> None:
+        """Declare the parameters; everything else waits for configure."""
+        super().__init__(node_name)
+        self._board = AlertBoard()
+        self._parts: _Parts | None = None
+        self._state_label = 'unconfigured'
+        self._log_handler = RosLogHandler(self.get_logger())
+        logging.getLogger('fdr_recorder').addHandler(self._log_handler)
+        self._options = Parameters(self, self._why_not_changeable)
+        self._diagnostics = Diagnostics(
+            self, DEFAULT_DIAGNOSTICS_TOPIC, self._board, self._describe
+        )
+
+    @property
+    def is_finalized(self) -> bool:
+        """Whether the node was shut down through its lifecycle."""
+        return self._state_label == 'finalized'
+
+    # --- transitions ---------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take: parameters, the flight root, subscriptions, the intake's thread.
+
+        Refused (unconfigured again): a parameter is wrong, the flight root cannot be used or is
+        in use.
+        """
+        return self._attempt('configure', self._configure, 'inactive')
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take: the writer's thread and a new flight, whose header is on disk on return.
+
+        Refused (inactive again): a flight of that id exists, or the disk is full.
+        """
+        return self._attempt('activate', self._activate, 'active')
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back: the flight, complete with its footer, and the writer's thread."""
+        return self._attempt('deactivate', self._deactivate, 'inactive')
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back: subscriptions, rings, the flight root."""
+        return self._attempt('cleanup', self._release, 'unconfigured')
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back everything from any state; an open flight is closed first."""
+        return self._attempt('shutdown', self._shut_down, 'finalized')
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back after an exception in a transition; unconfigured on return."""
+        try:
+            self._release()
+        except Exception:
+            logger.exception('while giving everything back')
+        self._state_label = 'unconfigured'
+        return TransitionCallbackReturn.SUCCESS
+
+    def _attempt(
+        self, name: str, act: Callable[[], None], new_state: str
+    ) -> TransitionCallbackReturn:
+        """Make a transition; tell the ground why, if it is refused or fails."""
+        try:
+            act()
+        except FdrError as error:
+            self.get_logger().error(f'{name} refused: {error}')
+            self._board.raise_alert(error.alert_code, f'{name} refused: {error}')
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            logger.exception('%s failed', name)
+            self._board.raise_alert('transition_refused', f'{name} failed: {error!r}')
+            return TransitionCallbackReturn.ERROR
+        self._state_label = new_state
+        for code in _REFUSAL_ALERTS:
+            self._board.clear(code, f'{name} succeeded')
+        return TransitionCallbackReturn.SUCCESS
+
+    # --- what they do --------------------------------------------------------------------
+
+    def _configure(self) -> None:
+        config = self._options.read()
+        hash_manifest(config.manifest_files)
+        self._publish_diagnostics_on(config.diagnostics_topic)
+        level = logging.DEBUG if config.writer.debug_log_per_record else logging.INFO
+        logging.getLogger('fdr_recorder').setLevel(level)
+        root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
+        try:
+            writer = FileFdrWriter(root, config.writer, alerts=self._board)
+            policy = CapacityCapPolicy(config.writer.flight_cap_bytes, writer, self._board)
+            writer.on_rotation = policy.on_rotation
+            ingest = Ingest(self, writer, config.ring, self._board)
+            watch = TopicWatch(self, ingest, config, self._board)
+        except BaseException:
+            root.release()
+            raise
+        ingest.start()
+        self._parts = _Parts(config, root, writer, ingest, watch)
+        self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
+
+    def _activate(self) -> None:
+        parts = self._configured()
+        flight_id = parts.config.flight_id or new_flight_id()
+        header = new_flight_header(
+            flight_id,
+            parts.config,
+            rmw_implementation=rclpy.get_rmw_implementation_identifier(),
+        )
+        parts.writer.start()
+        try:
+            parts.writer.open_flight(header)
+        except BaseException:
+            parts.writer.stop()
+            raise
+        self.get_logger().info(f'recording to {parts.root.path / flight_id}')
+
+    def _deactivate(self) -> None:
+        parts = self._configured()
+        flight_id = parts.writer.open_flight_id
+        if flight_id is None:
+            return
+        if not parts.ingest.catch_up():
+            self.get_logger().warning('the intake is behind: some messages may be missing')
+        try:
+            summary = parts.writer.close_flight(flight_id)
+        finally:
+            parts.writer.stop()
+        self._tell(summary)
+
+    def _tell(self, summary: FlightSummary) -> None:
+        footer = summary.footer
+        lost = (
+            footer.records_dropped_overrun
+            + footer.records_dropped_write_error
+            + footer.records_lost_transport
+        )
+        text = (
+            f'{summary.path}: {footer.records_written} records, {footer.bytes_written} bytes, '
+            f'{lost} lost, {footer.segments_dropped} segments dropped'
+        )
+        if summary.is_complete:
+            self.get_logger().info(f'closed {text}')
+        else:
+            self.get_logger().error(f'closed without a footer, because the disk refused it: {text}')
+
+    def _release(self) -> None:
+        """Give everything back, whatever there is."""
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
+        try:
+            parts.watch.stop()
+            parts.writer.stop()
+            parts.ingest.stop()
+        finally:
+            parts.root.release()
+
+    def _shut_down(self) -> None:
+        try:
+            if self._parts is not None:
+                self._deactivate()
+        finally:
+            self._release()
+
+    def _configured(self) -> _Parts:
+        assert self._parts is not None
+        return self._parts
+
+    # --- the rest ------------------------------------------------------------------------
+
+    def _publish_diagnostics_on(self, topic: str) -> None:
+        if topic != self._diagnostics.topic:
+            self._diagnostics.stop()
+            self._diagnostics = Diagnostics(self, topic, self._board, self._describe)
+
+    def _why_not_changeable(self) -> str:
+        if self._parts is None:
+            return ''
+        return 'parameters are read at configure; clean up first, then set it and configure again'
+
+    def _describe(self) -> RecorderStatus:
+        parts = self._parts
+        if parts is None:
+            return RecorderStatus(self._state_label)
+        return RecorderStatus(
+            state=self._state_label,
+            root=parts.root.path,
+            vehicle_id=parts.config.vehicle_id,
+            subscribed=parts.watch.subscribed,
+            missing=parts.watch.missing,
+            writer=parts.writer.status,
+        )
+
+    def destroy_node(self) -> None:
+        """Give everything back, then leave the graph."""
+        self._release()
+        self._diagnostics.stop()
+        logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
+        super().destroy_node()
