@@ -6,12 +6,15 @@ it likes; the board tells its listeners once when the fault begins and once when
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
+
+logger = logging.getLogger(__name__)
 
 
 class AlertLevel(IntEnum):
@@ -77,7 +80,8 @@ class AlertBoard:
     """The faults that are present now. Any thread may call any method.
 
     Listeners are called one at a time, in the order of the faults, in the thread that raised or
-    cleared; they must be quick and must not call the board.
+    cleared; they must be quick and must not call the board. One that raises is logged: the thread
+    may be the writer's, and no display may end a recording.
     """
 
     def __init__(self) -> None:
@@ -145,4 +149,7 @@ class AlertBoard:
 
     def _tell(self, alert: Alert) -> None:
         for listener in self._listeners:
-            listener(alert)
+            try:
+                listener(alert)
+            except Exception:
+                logger.exception('a listener failed on the alert %s', alert.code)

@@ -291,7 +291,7 @@ def _mistake(value: object, default: object, option: Option) -> str:
         return ''
     if isinstance(default, float):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(cast('float', value)):
+        if not is_number or (isinstance(value, float) and not math.isfinite(value)):
             return f'must be a number, not {value!r}'
     elif type(value) is not type(default):
         kind = {bool: 'true or false', int: 'a whole number', str: 'a string'}[type(default)]

@@ -57,13 +57,14 @@ class FlightRootError(FdrError):
 
 
 class FlightRootMissingError(FlightRootError):
-    """The flight root does not exist. It is never created: it may be a disk that is not mounted."""
+    """The flight root does not exist; it is not created, for it may be a disk not mounted yet."""
 
     def __init__(self, path: Path) -> None:
         """Name the missing root."""
         super().__init__(
             path,
-            f'does not exist; mount it, create it (mkdir -p {path}), or choose another flight_root',
+            f'does not exist; mount it, create it (mkdir -p {path}), or choose another '
+            'flight_root',
         )
 
 

@@ -49,10 +49,10 @@ UNKNOWN_GID: Final = b''
 class _Unserved(CallbackGroup):
     """Keeps the executor away from the intake's subscriptions."""
 
-    def can_execute(self, entity: Any) -> bool:  # noqa: ANN401, ARG002 - as its base class
+    def can_execute(self, entity: Any) -> bool:  # noqa: ANN401 - as its base class
         return False
 
-    def beginning_execution(self, entity: Any) -> bool:  # noqa: ANN401, ARG002
+    def beginning_execution(self, entity: Any) -> bool:  # noqa: ANN401
         return False
 
     def ending_execution(self, entity: Any) -> None:  # noqa: ANN401
@@ -103,7 +103,8 @@ class Ingest:
         self._budget = RingBudget(config.total_bytes)
         self._group = _Unserved()
         self._intakes: dict[str, _Intake] = {}
-        self._guard = _rclpy.GuardCondition(node.context.handle)
+        self._context = node.context.handle
+        self._guard = _rclpy.GuardCondition(self._context)  # type: ignore[arg-type]
         self._calls: list[Callable[[], None]] = []
         self._calls_lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -201,9 +202,10 @@ class Ingest:
                 handle = intake.subscription.handle
                 handles.enter_context(handle)
                 intakes[handle.pointer] = intake
-            context = self._node.context.handle
-            handles.enter_context(context)
-            wait_set = _rclpy.WaitSet(len(intakes), 1, 0, 0, 0, 0, context)
+            handles.enter_context(self._context)  # type: ignore[arg-type]
+            wait_set = _rclpy.WaitSet(
+                len(intakes), 1, 0, 0, 0, 0, self._context  # type: ignore[arg-type]
+            )
             handles.enter_context(wait_set)
             handles.enter_context(self._guard)
             while not self._must_stop and not self._calls:
@@ -228,12 +230,12 @@ class Ingest:
 
         The loop runs once for every message. rclpy's take is nine tenths of its cost.
         """
-        take = intake.subscription.handle.take_message
+        take: Any = intake.subscription.handle.take_message
         message_type = intake.plan.message_type
         sources = intake.sources
         taken = 0
         while taken < TAKE_LIMIT:
-            message = take(message_type, True)
+            message: tuple[bytes, dict[str, Any]] | None = take(message_type, True)
             if message is None:
                 break
             taken += 1

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import rclpy
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
@@ -160,7 +160,7 @@ class Recorder(LifecycleNode):
         header = new_flight_header(
             flight_id,
             parts.config,
-            rmw_implementation=rclpy.get_rmw_implementation_identifier(),
+            rmw_implementation=get_rmw_implementation_identifier(),
         )
         parts.writer.start()
         try:
@@ -197,7 +197,7 @@ class Recorder(LifecycleNode):
         if summary.is_complete:
             self.get_logger().info(f'closed {text}')
         else:
-            self.get_logger().error(f'closed without a footer, because the disk refused it: {text}')
+            self.get_logger().error(f'closed without a footer: the disk refused it: {text}')
 
     def _release(self) -> None:
         """Give everything back, whatever there is."""

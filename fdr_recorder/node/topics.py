@@ -66,7 +66,7 @@ class TopicPlan:
     @property
     def is_latched(self) -> bool:
         """Whether its last message is kept for those who come late."""
-        return self.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        return bool(self.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def plan_topic(node: Node, topic: str) -> TopicPlan | None:

@@ -55,7 +55,7 @@ class Payload:
         return f'{MESSAGE_PACKAGE}/msg/{cls.MESSAGE}'
 
     @classmethod
-    def topic(cls) -> str:
+    def channel_topic(cls) -> str:
         """Return the topic of the channel, for example `/fdr/flight_header`."""
         return OWN_TOPIC_PREFIX + cls.KIND
 
@@ -114,7 +114,7 @@ class FlightFooter(Payload):
 
     KIND = 'flight_footer'
     MESSAGE = 'FlightFooter'
-    NESTED = {'producers': ProducerCounters}
+    NESTED: ClassVar[Mapping[str, type[Payload]]] = {'producers': ProducerCounters}
 
     flight_id: str = ''
     flight_ended_at_iso: str = ''

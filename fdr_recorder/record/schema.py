@@ -110,11 +110,14 @@ def _read_own_msg(name: str) -> str:
     return path.read_text(encoding='utf-8')
 
 
-@cache
 def own_schema(payload_type: type[Payload]) -> Schema:
     """Return the schema of one kind of the recorder's own records."""
-    name = payload_type.type_name()
-    return Schema(name, compose_definition(name, _read_own_msg))
+    return _own_schema(payload_type.type_name())
+
+
+@cache
+def _own_schema(type_name: str) -> Schema:
+    return Schema(type_name, compose_definition(type_name, _read_own_msg))
 
 
 @cache
@@ -193,7 +196,7 @@ def _from_message(payload_type: type[_PayloadT], message: object, store: Typesto
     known = {item.name for item in fields(payload_type) if item.name != 'extra'}
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    type_name = cast('str', message.__msgtype__)  # type: ignore[attr-defined]
+    type_name: str = message.__msgtype__  # type: ignore[attr-defined]
     for name, (node_type, _) in store.fielddefs[type_name][1]:
         value = getattr(message, name)
         if name not in known:

@@ -101,7 +101,7 @@ class Chunk:
         return position
 
     def buffers(self) -> list[bytes]:
-        """Return the records as few pieces of memory: small ones joined, large ones as they are."""
+        """Return the records as few pieces: small ones joined, large ones as they are."""
         if not self._has_large:
             return [b''.join(self._parts)]
         result: list[bytes] = []

@@ -5,12 +5,13 @@ Counted for each producer; the totals are sums, so that they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.kinds import ProducerCounters
+from fdr_recorder.record.kinds import Payload, ProducerCounters
+from fdr_recorder.record.schema import own_schema, type_description_hash
 
 
 @dataclass(frozen=True)
@@ -98,24 +99,74 @@ class ProducerAccount:
         )
 
 
-def total(
-    accounts: Iterable[ProducerAccount],
-    *,
-    bytes_written: int,
-    rollover_count: int,
-    segments_dropped: int,
-    bytes_dropped: int,
-) -> FlightCounters:
-    """Sum up the accounts of a flight; the arguments are what no account knows."""
-    accounts = list(accounts)
-    return FlightCounters(
-        records_written=sum(account.written for account in accounts),
-        records_dropped_overrun=sum(account.dropped_overrun for account in accounts),
-        bytes_written=bytes_written,
-        rollover_count=rollover_count,
-        segments_dropped=segments_dropped,
-        bytes_dropped=bytes_dropped,
-        records_dropped_write_error=sum(account.dropped_write_error for account in accounts),
-        records_lost_transport=sum(account.lost_transport for account in accounts),
-        records_repeated=sum(account.repeated for account in accounts),
-    )
+class Ledger:
+    """All accounts of a flight, and what belongs to no producer.
+
+    Attributes:
+        accounts: In the order in which the producers came.
+        rollover_count: Segments closed because they were full.
+        segments_dropped: Segments that a policy removed.
+        bytes_dropped: Their size.
+
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.accounts: list[ProducerAccount] = []
+        self.rollover_count = 0
+        self.segments_dropped = 0
+        self.bytes_dropped = 0
+        self._by_channel: dict[Channel, ProducerAccount] = {}
+        self._own: dict[str, ProducerAccount] = {}
+
+    def open_account(self, client: FdrClient) -> ProducerAccount:
+        """Begin to account for a client's records."""
+        return self._add(ProducerAccount(client.channel, client))
+
+    def own_account(self, payload_type: type[Payload]) -> ProducerAccount:
+        """Return the account of one kind of the recorder's own records."""
+        account = self._own.get(payload_type.KIND)
+        if account is None:
+            schema = own_schema(payload_type)
+            metadata = {
+                'offered_qos_profiles': '',
+                'topic_type_hash': type_description_hash(schema),
+            }
+            channel = Channel(payload_type.channel_topic(), schema, metadata=metadata)
+            account = self._own[payload_type.KIND] = self._add(ProducerAccount(channel))
+        return account
+
+    def _add(self, account: ProducerAccount) -> ProducerAccount:
+        self.accounts.append(account)
+        self._by_channel[account.channel] = account
+        return account
+
+    def count_written(self, channel: Channel, records: int) -> None:
+        """Count records that lie in a segment now."""
+        self._by_channel[channel].written += records
+
+    def count_write_error(self, channel: Channel, records: int) -> None:
+        """Count records that were discarded because the disk refused them."""
+        self._by_channel[channel].dropped_write_error += records
+
+    def totals(self, bytes_present: int) -> FlightCounters:
+        """Sum up.
+
+        Args:
+            bytes_present: Size of the segments that are there.
+
+        """
+        accounts = self.accounts
+        return FlightCounters(
+            records_written=sum(account.written for account in accounts),
+            records_dropped_overrun=sum(account.dropped_overrun for account in accounts),
+            bytes_written=bytes_present + self.bytes_dropped,
+            rollover_count=self.rollover_count,
+            segments_dropped=self.segments_dropped,
+            bytes_dropped=self.bytes_dropped,
+            records_dropped_write_error=sum(
+                account.dropped_write_error for account in accounts
+            ),
+            records_lost_transport=sum(account.lost_transport for account in accounts),
+            records_repeated=sum(account.repeated for account in accounts),
+        )

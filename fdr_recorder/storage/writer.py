@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -28,8 +28,9 @@ from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.counters import FlightCounters, ProducerAccount
 from fdr_recorder.storage.flight import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.recording import FlightRecording, FlightSummary, RotationHook
+from fdr_recorder.storage.recording import FlightRecording, FlightSummary
 from fdr_recorder.storage.segment import ClosedSegment
+from fdr_recorder.storage.segment_log import RotationHook
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class WriterStatus:
     segment_index: int = 0
     segments: int = 0
     total_bytes: int = 0
-    counters: FlightCounters = FlightCounters()
+    counters: FlightCounters = field(default_factory=FlightCounters)
     is_degraded: bool = False
     ring_fill: float = 0.0
     producers: int = 0

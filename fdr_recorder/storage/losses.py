@@ -1,0 +1,98 @@
+"""Losses before the disk: what rings refused and what never arrived. Counted, recorded, told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.capture.client import Losses
+from fdr_recorder.capture.ring import Drops
+from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
+from fdr_recorder.storage.counters import Ledger, ProducerAccount
+
+REPORT_INTERVAL_S: Final = 1.0
+"""Losses of one producer within this time become one record."""
+ALERT_HOLD_S: Final = 5.0
+"""An alert is cleared after so long without a loss."""
+
+
+class LossReports:
+    """Turns what producers have counted into counters, records and alerts; writer's thread."""
+
+    def __init__(
+        self, ledger: Ledger, alerts: AlertBoard, emit: Callable[[Payload], None]
+    ) -> None:
+        """Take the flight's accounts, where faults are raised, and where records go."""
+        self._ledger = ledger
+        self._alerts = alerts
+        self._emit = emit
+        self._reported_at = 0.0
+        self._last_loss_at = {'overrun': 0.0, 'transport_loss': 0.0}
+
+    def report(self, now: float, *, hurry: bool = False) -> None:
+        """Report what was lost since the last report, once a second at most.
+
+        Args:
+            now: Monotonic seconds.
+            hurry: Do it however short ago the last report was.
+
+        """
+        if not hurry and now - self._reported_at < REPORT_INTERVAL_S:
+            return
+        self._reported_at = now
+        for account in self._ledger.accounts:
+            self.report_producer(account, now)
+        for code, last_loss_at in self._last_loss_at.items():
+            if now - last_loss_at >= ALERT_HOLD_S:
+                self._alerts.clear(code, f'none for {ALERT_HOLD_S:.0f} s')
+
+    def report_producer(self, account: ProducerAccount, now: float) -> None:
+        """Report what one producer has lost since the last report."""
+        if account.client is None:
+            return
+        drops = account.client.ring.acknowledge_drops()
+        if drops.records:
+            account.dropped_overrun += drops.records
+            self._report_overrun(account, drops, now)
+        losses = account.client.acknowledge_losses()
+        if losses.records:
+            account.lost_transport += losses.records
+            self._report_transport_loss(account, losses, now)
+
+    def _report_overrun(self, account: ProducerAccount, drops: Drops, now: float) -> None:
+        topic, publisher = account.channel.topic, account.channel.publisher
+        record = Overrun(
+            topic=topic,
+            publisher=publisher,
+            records=drops.records,
+            bytes=drops.bytes,
+            first_drop_ns=drops.first_ns,
+            last_drop_ns=drops.last_ns,
+        )
+        self._tell('overrun', record, f'records of {topic} were dropped: its ring is full', now)
+
+    def _report_transport_loss(
+        self, account: ProducerAccount, losses: Losses, now: float
+    ) -> None:
+        topic, publisher = account.channel.topic, account.channel.publisher
+        record = TransportLoss(
+            topic=topic,
+            publisher=publisher,
+            records=losses.records,
+            first_sequence=losses.first_sequence,
+            last_sequence=losses.last_sequence,
+            first_seen_ns=losses.first_ns,
+            last_seen_ns=losses.last_ns,
+        )
+        self._tell('transport_loss', record, f'messages of {topic} did not arrive', now)
+
+    def _tell(
+        self, code: str, record: Overrun | TransportLoss, message: str, now: float
+    ) -> None:
+        self._last_loss_at[code] = now
+        self._emit(record)
+        values = {
+            'topic': record.topic, 'publisher': record.publisher, 'records': record.records
+        }
+        self._alerts.raise_alert(code, message, values=values)

@@ -1,0 +1,77 @@
+"""Packaging, for a colcon workspace and for plain pip alike.
+
+What ROS 2 looks up in a prefix is in `data_files`, so that both prefixes come out the same.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'fdr_recorder'
+SHARE = f'share/{NAME}'
+INDEX = 'share/ament_index/resource_index'
+
+
+def files(pattern: str) -> list[str]:
+    """Names below this directory, as setuptools wants them."""
+    return sorted(map(str, Path().glob(pattern)))
+
+
+version = re.search(r"__version__ = '(.+)'", Path(NAME, 'version.py').read_text(encoding='utf-8'))
+
+setup(
+    name=NAME,
+    version=version[1],
+    description='Flight data recorder for ROS 2 drones',
+    author='FDR Recorder maintainers',
+    author_email='maintainers@fdr-recorder.invalid',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    # The definitions in msg/ go into the package as well, where importlib.resources finds them
+    # in every layout, with or without ROS.
+    packages=[*find_packages(include=[NAME, f'{NAME}.*']), f'{NAME}.record.msg'],
+    package_dir={f'{NAME}.record.msg': 'msg'},
+    package_data={NAME: ['py.typed'], f'{NAME}.record.msg': ['*.msg']},
+    data_files=[
+        (f'{INDEX}/packages', [f'resource/{NAME}']),
+        (f'{INDEX}/rosidl_interfaces', [f'resource/rosidl_interfaces/{NAME}']),
+        (SHARE, ['package.xml']),
+        (f'{SHARE}/msg', files('msg/*.msg')),
+        (f'{SHARE}/launch', files('launch/*.launch.py')),
+        (f'{SHARE}/config', files('config/*.yaml')),
+        (f'lib/{NAME}', ['scripts/recorder']),
+    ],
+    zip_safe=False,
+    install_requires=['rosbags', 'PyYAML'],
+    extras_require={
+        # ROS 2 as PyPI has it; where ROS 2 is installed, package.xml asks for the same packages.
+        'ros': [
+            'ros-rclpy[fastrtps]>=7.1',
+            'ros-diagnostic-msgs',
+            'ros-geometry-msgs',
+            'ros-lifecycle-msgs',
+            'ros-nav-msgs',
+            'ros-rcl-interfaces',
+            'ros-sensor-msgs',
+            'ros-std-msgs',
+            'ros-std-srvs',
+        ],
+        'demo': ['pyulog'],
+        'test': [
+            'pytest',
+            'pytest-timeout',
+            'hypothesis',
+            'mcap',
+            'pyulog',
+            # for test_packaging.py, which builds and installs this package
+            'pip>=22.3',
+            'setuptools>=64',
+            'wheel',
+            'colcon-ros',
+        ],
+        'lint': ['ruff', 'mypy', 'types-PyYAML'],
+    },
+)

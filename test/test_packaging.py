@@ -1,0 +1,221 @@
+"""The package installs the same way with pip and with colcon, and its core needs no ROS."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1]
+PACKAGE = SOURCE / 'fdr_recorder'
+INDEX = Path('share/ament_index/resource_index')
+
+LAUNCH = {'launch', 'launch_ros', 'launch_testing'}
+ROS = {'ament_index_python', 'rclpy', 'rosidl_runtime_py', *LAUNCH}
+
+# Hides ROS, then imports each module named on the command line.
+IMPORT_WITHOUT_ROS = f"""
+import importlib, sys
+
+class NoRos:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition('.')[0]
+        if top in {ROS!r} or top.endswith('_msgs'):
+            raise ModuleNotFoundError(f'ROS is hidden: {{name}}', name=name)
+
+sys.meta_path.insert(0, NoRos())
+for name in sys.argv[1:]:
+    print(importlib.import_module(name).__file__)
+"""
+
+READ_A_MESSAGE_DEFINITION = """
+from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.record.schema import own_schema
+print(own_schema(FlightHeader).definition)
+"""
+
+
+def is_ros(module: str) -> bool:
+    top = module.partition('.')[0]
+    return top in ROS or top.endswith('_msgs')
+
+
+def imports(path: Path) -> set[str]:
+    """Every absolute import of a file, those inside functions included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'), path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module)
+    return names
+
+
+def core_modules() -> list[str]:
+    paths = (path.relative_to(SOURCE).with_suffix('') for path in PACKAGE.rglob('*.py'))
+    names = ('.'.join(path.parts).removesuffix('.__init__') for path in paths)
+    return sorted(
+        name
+        for name in names
+        if not name.startswith('fdr_recorder.node') and not name.endswith('.__main__')
+    )
+
+
+def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def run_python_in(prefix: Path, code: str, *arguments: str) -> str:
+    """Runs code with the package of a prefix, and its dependencies from the tests' environment."""
+    workspace = prefix.parent / 'setup.sh'
+    if workspace.exists():
+        sourced = ('sh', '-c', f'. {workspace} && exec "$@"', 'sh')
+        return run(*sourced, sys.executable, '-c', code, *arguments, cwd=prefix)
+    python = prefix / 'bin/python'
+    own = run(python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))').strip()
+    path = [own, sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
+    return run(python, '-c', code, *arguments, cwd=prefix, PYTHONPATH=os.pathsep.join(path))
+
+
+def names(directory: Path, pattern: str = '*') -> set[str]:
+    return {path.name for path in directory.glob(pattern)}
+
+
+def copy_source(destination: Path) -> Path:
+    """Copies what a build reads, so that no build product lands in the checkout."""
+    destination.mkdir(parents=True)
+    for name in ('LICENSE', 'package.xml', 'pyproject.toml', 'setup.cfg', 'setup.py'):
+        shutil.copy(SOURCE / name, destination)
+    for name in ('config', 'fdr_recorder', 'launch', 'msg', 'resource', 'scripts'):
+        ignored = shutil.ignore_patterns('__pycache__')
+        shutil.copytree(SOURCE / name, destination / name, ignore=ignored)
+    return destination
+
+
+@pytest.fixture(scope='session')
+def pip_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with nothing but the wheel of this checkout in it."""
+    work = tmp_path_factory.mktemp('pip')
+    pip = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
+    build = ('wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', work / 'wheels')
+    run(*pip, *build, copy_source(work / 'source'))
+    (wheel,) = (work / 'wheels').glob('*.whl')
+    prefix = work / 'prefix'
+    run(sys.executable, '-m', 'venv', '--without-pip', prefix)
+    run(*pip, '--python', prefix / 'bin/python', 'install', '--no-deps', '--no-index', wheel)
+    return prefix
+
+
+def build_with_colcon(work: Path, *options: str) -> Path:
+    """Builds a workspace with this checkout as its only package; returns the package's prefix."""
+    if importlib.util.find_spec('colcon_ros') is None:
+        pytest.skip('colcon-ros is not installed')
+    copy_source(work / 'src/fdr_recorder')
+    run(sys.executable, '-m', 'colcon', 'build', *options, cwd=work, COLCON_HOME=str(work))
+    return work / 'install/fdr_recorder'
+
+
+@pytest.fixture(scope='session', params=['pip', 'colcon', 'colcon --symlink-install'])
+def prefix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each of the layouts that the package is used in."""
+    tool, *options = request.param.split()
+    if tool == 'pip':
+        return request.getfixturevalue('pip_prefix')
+    return build_with_colcon(tmp_path_factory.mktemp('colcon'), *options)
+
+
+def test_the_ament_index_names_the_package(prefix: Path) -> None:
+    assert (prefix / INDEX / 'packages/fdr_recorder').is_file()
+
+
+def test_the_ament_index_lists_every_message(prefix: Path) -> None:
+    listed = (prefix / INDEX / 'rosidl_interfaces/fdr_recorder').read_text().splitlines()
+    assert listed == sorted(f'msg/{name}' for name in names(SOURCE / 'msg'))
+
+
+@pytest.mark.parametrize(
+    ('directory', 'pattern'), [('msg', '*.msg'), ('launch', '*.launch.py'), ('config', '*.yaml')]
+)
+def test_the_share_directory_is_complete(prefix: Path, directory: str, pattern: str) -> None:
+    installed = names(prefix / 'share/fdr_recorder' / directory, pattern)
+    assert installed == names(SOURCE / directory, pattern)
+    assert installed
+
+
+def test_the_manifest_is_installed(prefix: Path) -> None:
+    installed = prefix / 'share/fdr_recorder/package.xml'
+    assert installed.read_text() == (SOURCE / 'package.xml').read_text()
+
+
+def test_the_version_is_the_same_everywhere(pip_prefix: Path) -> None:
+    version = {}
+    exec((PACKAGE / 'version.py').read_text(), version)
+    assert f'<version>{version["__version__"]}</version>' in (SOURCE / 'package.xml').read_text()
+    assert list(pip_prefix.rglob(f'fdr_recorder-{version["__version__"]}.dist-info'))
+
+
+def test_the_recorder_prefers_the_interpreter_of_its_prefix(tmp_path: Path) -> None:
+    executable = shutil.copytree(SOURCE / 'scripts', tmp_path / 'lib/fdr_recorder') / 'recorder'
+    for directory in ('bin', 'elsewhere'):
+        (tmp_path / directory).mkdir()
+        python = tmp_path / directory / 'python3'
+        python.write_text(f'#!/bin/sh\necho {directory} "$@"\n')
+        python.chmod(0o755)
+    path = f'{tmp_path}/elsewhere:{os.environ["PATH"]}'
+
+    assert run(executable, '-x', PATH=path) == 'bin -m fdr_recorder.node -x\n'
+    (tmp_path / 'bin/python3').unlink()
+    assert run(executable, '-x', PATH=path) == 'elsewhere -m fdr_recorder.node -x\n'
+
+
+def test_the_recorder_is_executable(prefix: Path) -> None:
+    assert os.access(prefix / 'lib/fdr_recorder/recorder', os.X_OK)
+
+
+def test_the_core_imports_without_ros(prefix: Path) -> None:
+    found = run_python_in(prefix, IMPORT_WITHOUT_ROS, *core_modules()).splitlines()
+    assert len(found) == len(core_modules())
+    assert not [path for path in found if Path(path).is_relative_to(SOURCE)]
+
+
+def test_the_message_definitions_are_found(prefix: Path) -> None:
+    assert 'string flight_id' in run_python_in(prefix, READ_A_MESSAGE_DEFINITION)
+
+
+def test_the_wheel_carries_types_and_messages(pip_prefix: Path) -> None:
+    (package,) = pip_prefix.glob('lib/python*/site-packages/fdr_recorder')
+    assert (package / 'py.typed').is_file()
+    assert names(package / 'record/msg') == names(SOURCE / 'msg')
+
+
+def test_only_the_node_imports_ros() -> None:
+    core = [path for path in PACKAGE.rglob('*.py') if PACKAGE / 'node' not in path.parents]
+    offenders = {
+        str(path.relative_to(SOURCE)): ros
+        for path in core
+        if (ros := sorted(filter(is_ros, imports(path))))
+    }
+    assert offenders == {}
+
+
+def test_the_node_does_not_import_launch() -> None:
+    imported = {name for path in (PACKAGE / 'node').rglob('*.py') for name in imports(path)}
+    assert not {name.partition('.')[0] for name in imported} & LAUNCH
