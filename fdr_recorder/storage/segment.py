@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -143,6 +142,7 @@ class Segment:
         """What sealing would add to the file as it is now, with at least one chunk."""
 
         self._size = 0
+        self._torn_bytes = 0
         self._fd = os.open(path, _OPEN_FLAGS, FILE_MODE)
 
     # --- what it holds -------------------------------------------------------------------
@@ -150,7 +150,7 @@ class Segment:
     @property
     def size(self) -> int:
         """Bytes in the file now."""
-        return self._size
+        return self._size + self._torn_bytes
 
     @property
     def records(self) -> int:
@@ -170,7 +170,8 @@ class Segment:
         """Return the size the file would have if it were sealed now; exact without compression.
 
         Args:
-            more_channel: Count in one more record of this channel, in a chunk of its own...
+            more_channel: Count in one more record of this channel, in an uncompressed chunk of
+                its own...
             more_bytes: ...with so many bytes of data.
 
         """
@@ -180,12 +181,12 @@ class Segment:
             size += self._chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
         if more_channel is not None:
             size += self._announcement_cost(more_channel)
-            size += self._chunk_cost(1) + RECORD_COST + more_bytes
+            size += self._chunk_cost(1, compress=False) + RECORD_COST + more_bytes
         return size
 
-    def _chunk_cost(self, channels: int) -> int:
+    def _chunk_cost(self, channels: int, *, compress: bool = True) -> int:
         """Return what a chunk costs in the file beside its records and their index entries."""
-        name = '' if self._compress is None else 'x' * _MAX_COMPRESSION_NAME
+        name = 'x' * _MAX_COMPRESSION_NAME if compress and self._compress is not None else ''
         return (
             mcap.chunk_prefix_length(name)
             + channels * mcap.MESSAGE_INDEX_PREFIX_LENGTH
@@ -327,7 +328,7 @@ class Segment:
         self._announcements, self._announcements_size = [], 0
         self._chunk_indexes.append(index_record)
         self._end_size += len(index_record)
-        self._first_log_time_ns = min(self._first_log_time_ns or start, start)
+        self._first_log_time_ns = min(self._first_log_time_ns, start) if self.records else start
         self._last_log_time_ns = max(self._last_log_time_ns, end)
         self._chunk = Chunk()
         for channel_id, index in chunk.indexes.items():
@@ -413,6 +414,9 @@ class Segment:
         total = sum(map(len, pieces))
         left = total
         queue = list(pieces)
+        if self._torn_bytes:  # nothing may ever follow a torn record
+            os.ftruncate(self._fd, self._size)
+            self._torn_bytes = 0
         try:
             while left:
                 written = os.writev(self._fd, queue[:_IOV_MAX])
@@ -420,8 +424,10 @@ class Segment:
                 if left:
                     queue = _after(queue, written)
         except OSError:
-            with suppress(OSError):  # the reader stops at a torn tail, too
+            try:
                 os.ftruncate(self._fd, self._size)
+            except OSError:  # a reader stops at a torn tail, too
+                self._torn_bytes = os.fstat(self._fd).st_size - self._size
             raise
         self._size += total
 

@@ -1,0 +1,1 @@
+"""After the flight: reading what was recorded. Imports nothing of ROS."""

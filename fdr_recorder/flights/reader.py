@@ -1,0 +1,113 @@
+"""Reads a flight: its segments in order, its header and footer, the recorder's own records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.segment_reader import Message, SegmentReader
+from fdr_recorder.record.kinds import (
+    OWN_TOPIC_PREFIX,
+    PAYLOADS,
+    FlightFooter,
+    FlightHeader,
+    Payload,
+)
+from fdr_recorder.record.schema import decode
+
+SEGMENT_PATTERN: Final = re.compile(r'segment_(\d{6,})\.mcap')
+
+
+@dataclass(frozen=True)
+class SegmentFile:
+    """A segment's file in a flight's directory."""
+
+    index: int
+    path: Path
+
+
+def segment_files(flight: Path | str) -> list[SegmentFile]:
+    """List the segments that are in a flight's directory, by number; links are left out.
+
+    Raises:
+        OSError: The directory cannot be read.
+
+    """
+    found = []
+    for path in Path(flight).iterdir():
+        match = SEGMENT_PATTERN.fullmatch(path.name)
+        if match and path.is_file() and not path.is_symlink():
+            found.append(SegmentFile(int(match[1]), path))
+    return sorted(found, key=lambda segment: segment.index)
+
+
+def own_record(message: Message) -> Payload | None:
+    """Decode a record of the recorder itself; None for a topic's message, or an unknown kind.
+
+    Raises:
+        RecordError: It cannot be decoded.
+
+    """
+    kind = message.channel.topic.removeprefix(OWN_TOPIC_PREFIX)
+    if kind == message.channel.topic or kind not in PAYLOADS:
+        return None
+    return decode(kind, message.data, message.channel.schema)
+
+
+@dataclass
+class FlightReader:
+    """The records of a flight, clean or not, in file order. Needs no `metadata.yaml`.
+
+    Attributes:
+        path: The flight's directory.
+        damage: What was wrong with segments, once `messages` has come to an end.
+        header: The flight's header, once it was read.
+        footer: The flight's footer, once it was read; a flight without one is unclean.
+
+    """
+
+    path: Path
+    damage: list[SegmentError | RecordError] = field(default_factory=list)
+    header: FlightHeader | None = None
+    footer: FlightFooter | None = None
+
+    def messages(self) -> Iterator[Message]:
+        """Yield every message of every segment that lies in a whole chunk.
+
+        Raises:
+            OSError: A file cannot be read.
+
+        """
+        for segment in segment_files(self.path):
+            with SegmentReader(segment.path) as reader:
+                for message in reader.messages():
+                    if message.channel.topic.startswith(OWN_TOPIC_PREFIX):
+                        self._note(message)
+                    yield message
+                if reader.damage is not None:
+                    self.damage.append(reader.damage)
+
+    def own_records(self) -> Iterator[Payload]:
+        """Yield the records of the recorder itself, decoded."""
+        for message in self.messages():
+            try:
+                payload = own_record(message)
+            except RecordError:
+                continue  # noted by `messages`
+            if payload is not None:
+                yield payload
+
+    def _note(self, message: Message) -> None:
+        try:
+            payload = own_record(message)
+        except RecordError as error:
+            self.damage.append(error)
+            return
+        if isinstance(payload, FlightHeader):
+            self.header = self.header or payload
+        elif isinstance(payload, FlightFooter):
+            self.footer = payload

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fdr_recorder import (
+    Channel,
+    FdrClient,
+    FdrWriterConfig,
+    FileFdrWriter,
+    FlightHeader,
+    Schema,
+    SegmentError,
+)
+from fdr_recorder.flights.reader import FlightReader, segment_files
+from fdr_recorder.flights.segment_reader import Message, SegmentReader
+from fdr_recorder.record.kinds import FlightFooter, SegmentRollover
+from fdr_recorder.storage import mcap
+from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+
+STRING = Schema('std_msgs/msg/String', 'string data\n')
+
+
+def record_flight(
+    root: Path, payloads: list[bytes], *, cap_bytes: int = 1 << 40, **options: object
+) -> Path:
+    """Record payloads on /text and return the flight's directory."""
+    values = {'min_free_bytes': 0, 'reserve_bytes': 0, **options}
+    writer = FileFdrWriter(root, FdrWriterConfig(**values))  # type: ignore[arg-type]
+    writer.on_rotation = CapacityCapPolicy(cap_bytes, writer, writer.alerts).on_rotation
+    writer.start()
+    client = FdrClient(Channel('/text', STRING, publisher='0a'))
+    writer.register(client)
+    writer.open_flight(FlightHeader(flight_id='flight'))
+    try:
+        for payload in payloads:
+            assert client.enqueue(payload)
+        writer.close_flight('flight')
+    finally:
+        writer.stop()
+    return root / 'flight'
+
+
+def read_segment(path: Path) -> tuple[list[Message], SegmentError | None]:
+    with SegmentReader(path) as reader:
+        return list(reader.messages()), reader.damage
+
+
+def record_ends(data: bytes) -> list[tuple[int, int]]:
+    """Opcode and end of every record of a whole file."""
+    ends, offset = [], len(mcap.MAGIC)
+    while offset < len(data) - len(mcap.MAGIC):
+        opcode, length = mcap.RECORD_PREFIX.unpack_from(data, offset)
+        offset += mcap.RECORD_PREFIX.size + length
+        ends.append((opcode, offset))
+    return ends
+
+
+@pytest.mark.parametrize('compression', ['none', 'lz4', 'zstd'])
+def test_what_was_written_is_read(tmp_path: Path, compression: str) -> None:
+    payloads = [b'%d' % number * 50 for number in range(500)]
+    flight = record_flight(
+        tmp_path, payloads, compression=compression, chunk_size_bytes=8192
+    )
+    reader = FlightReader(flight)
+    messages = list(reader.messages())
+    text = [message for message in messages if message.channel.topic == '/text']
+    assert [message.data for message in text] == payloads
+    assert [message.sequence for message in text] == list(range(500))
+    assert text[0].channel.schema == STRING
+    assert text[0].channel.metadata['publisher_gid'] == '0a'
+    assert reader.header == FlightHeader(flight_id='flight')
+    assert reader.footer is not None
+    assert reader.footer.records_written == len(messages)
+    assert reader.damage == []
+
+
+def test_own_records_are_decoded(tmp_path: Path) -> None:
+    flight = record_flight(
+        tmp_path, [bytes(1000)] * 200, segment_size_bytes=32 * 1024, cap_bytes=100_000
+    )
+    records = list(FlightReader(flight).own_records())
+    dropped = [record for record in records if isinstance(record, SegmentRollover)]
+    footer = records[-1]
+    assert isinstance(footer, FlightFooter)
+    assert len(dropped) == footer.segments_dropped > 0
+    assert segment_files(flight)[0].index == footer.segments_dropped
+
+
+def test_a_segment_cut_at_any_byte_is_read_up_to_its_last_whole_chunk(tmp_path: Path) -> None:
+    flight = record_flight(tmp_path, [bytes(100)] * 40, chunk_size_bytes=1024)
+    path = segment_files(flight)[0].path
+    data = path.read_bytes()
+    whole, damage = read_segment(path)
+    assert damage is None
+    chunk_ends = [end for opcode, end in record_ends(data) if opcode == mcap.CHUNK]
+    counts = {}
+    cut = tmp_path / 'cut.mcap'
+    for length in range(len(data)):
+        cut.write_bytes(data[:length])
+        messages, damage = read_segment(cut)
+        chunks = sum(end <= length for end in chunk_ends)
+        assert damage is not None
+        assert [message.data for message in messages] == [
+            message.data for message in whole[: len(messages)]
+        ]
+        assert counts.setdefault(chunks, len(messages)) == len(messages)
+    assert counts[len(chunk_ends)] == len(whole)
+    assert sorted(counts.values()) == [counts[chunks] for chunks in sorted(counts)]
+    assert len(set(counts.values())) == len(chunk_ends) + 1
+
+
+@pytest.fixture(scope='module')
+def segment(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    root = tmp_path_factory.mktemp('root')
+    flight = record_flight(root, [bytes(50)] * 40, chunk_size_bytes=1024, compression='zstd')
+    return segment_files(flight)[0].path.read_bytes()
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(flips=st.lists(st.tuples(st.floats(0, 0.9999), st.integers(1, 255)), max_size=4))
+def test_flipped_bits_never_raise(
+    tmp_path: Path, segment: bytes, flips: list[tuple[float, int]]
+) -> None:
+    data = bytearray(segment)
+    for place, mask in flips:
+        data[int(place * len(data))] ^= mask
+    path = tmp_path / 'flipped.mcap'
+    path.write_bytes(data)
+    read_segment(path)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.binary(max_size=300))
+def test_garbage_never_raises(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / 'garbage.mcap'
+    for prefix in (b'', mcap.MAGIC):
+        path.write_bytes(prefix + data)
+        messages, damage = read_segment(path)
+        assert messages == []
+        assert damage is not None
+
+
+def test_a_huge_length_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / 'huge.mcap'
+    with path.open('wb') as file:
+        file.write(mcap.MAGIC + struct.pack('<BQ', mcap.CHUNK, 5 << 30))
+        file.truncate(6 << 30)  # sparse: the file is as large as it says
+    messages, damage = read_segment(path)
+    assert messages == []
+    assert damage is not None
+    assert 'not believed' in str(damage)
+
+
+def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    lz4 = pytest.importorskip('lz4.frame')
+    bomb = lz4.compress(bytes(64 << 20))
+    chunk = mcap.chunk_prefix(
+        start_time=0,
+        end_time=0,
+        uncompressed_size=1000,
+        uncompressed_crc=0,
+        compression='lz4',
+        compressed_size=len(bomb),
+    )
+    path = tmp_path / 'bomb.mcap'
+    path.write_bytes(mcap.MAGIC + chunk + bomb)
+    messages, damage = read_segment(path)
+    assert messages == []
+    assert 'size' in str(damage)
+
+
+def test_links_and_other_files_are_not_followed(tmp_path: Path) -> None:
+    flight = record_flight(tmp_path, [b'one'])
+    target = segment_files(flight)[0].path
+    (flight / 'segment_000001.mcap').symlink_to(target)
+    os.mkfifo(flight / 'segment_000002.mcap')
+    (flight / 'segment_000003.mcap').mkdir()
+    assert [segment.index for segment in segment_files(flight)] == [0]
+    with pytest.raises(OSError, match='symbolic'):
+        SegmentReader(flight / 'segment_000001.mcap')
+    with pytest.raises(SegmentError, match='regular'):
+        SegmentReader(flight / 'segment_000002.mcap')
+
+
+def test_damage_says_where_and_the_rest_of_the_flight_is_read(tmp_path: Path) -> None:
+    flight = record_flight(tmp_path, [bytes(1000)] * 100, segment_size_bytes=32 * 1024)
+    first, *others = segment_files(flight)
+    assert others
+    with first.path.open('r+b') as file:
+        file.truncate(first.path.stat().st_size - 1)
+    reader = FlightReader(flight)
+    texts = [message for message in reader.messages() if message.channel.topic == '/text']
+    assert len(texts) == 100  # only the last magic is torn
+    [damage] = reader.damage
+    assert str(first.path) in str(damage)
+    assert reader.footer is not None
