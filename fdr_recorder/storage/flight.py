@@ -90,6 +90,11 @@ class FlightDirectory:
         """Size of all closed segments that are there."""
         return self._bytes
 
+    @property
+    def has_dropped(self) -> bool:
+        """Whether there are files of dropped segments to remove."""
+        return bool(self._doomed)
+
     def add(self, segment: ClosedSegment) -> None:
         """Take in a segment that was sealed, and make its name in the directory durable."""
         sync_directory(self.path)
@@ -98,7 +103,7 @@ class FlightDirectory:
         self._count(segment, 1)
 
     def drop_oldest(self) -> ClosedSegment:
-        """Take the oldest closed segment out; `commit` then removes its file."""
+        """Take the oldest closed segment out; a `commit` that unlinks removes its file."""
         segment = self._entries.popleft().segment
         self._bytes -= segment.bytes
         self._count(segment, -1)
@@ -113,8 +118,8 @@ class FlightDirectory:
             if count:
                 counts[topic] = count
 
-    def commit(self, custom_data: Mapping[str, str]) -> None:
-        """Renew `metadata.yaml` and remove the files of dropped segments.
+    def commit(self, custom_data: Mapping[str, str], *, unlink: bool) -> None:
+        """Renew `metadata.yaml`, and if asked remove the files of dropped segments.
 
         Raises:
             OSError: The file system refuses; the former `metadata.yaml` is still there then.
@@ -124,10 +129,10 @@ class FlightDirectory:
             self._entries, self._topic_counts, custom_data, self._ros_distro
         )
         replace_file(self.path / bag_metadata.FILE_NAME, text.encode())
-        doomed, self._doomed = self._doomed, []
-        for path in doomed:
-            path.unlink(missing_ok=True)
-        if doomed:
+        if unlink and self._doomed:
+            doomed, self._doomed = self._doomed, []
+            for path in doomed:
+                path.unlink(missing_ok=True)
             sync_directory(self.path)
 
 

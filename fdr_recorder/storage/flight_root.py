@@ -53,14 +53,16 @@ class FlightRoot:
 
         """
         path = Path(path).expanduser().absolute()
-        if not path.exists():
-            raise FlightRootMissingError(path)
-        if not path.is_dir():
-            raise FlightRootNotADirectoryError(path)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
+            if not path.exists():
+                raise FlightRootMissingError(path)
+            if not path.is_dir():
+                raise FlightRootNotADirectoryError(path)
             if not os.access(path, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                is_read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+                number = errno.EROFS if is_read_only else errno.EACCES
+                raise OSError(number, os.strerror(number))
             lock_fd = os.open(path / LOCK_NAME, flags, _FILE_MODE)
         except OSError as error:
             raise FlightRootReadOnlyError(path, error.strerror or str(error)) from error

@@ -15,7 +15,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -38,10 +38,12 @@ from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.losses import LossReports
-from fdr_recorder.storage.segment import Segment
-from fdr_recorder.storage.segment_log import RotationHook, SegmentLog
+from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
+
+RotationHook = Callable[[ClosedSegment], None]
 
 RETRY_INTERVAL_S: Final = 1.0
 FLUSH_SHARE: Final = 0.75
@@ -139,9 +141,11 @@ class FlightRecording:
         self._config = config
         self._alerts = alerts
         self._outbox: deque[tuple[int, Payload]] = deque()
+        self._is_writing_outbox = False
+        self._on_rotation = on_rotation
         self._ledger = Ledger()
         self._losses = LossReports(self._ledger, alerts, self.emit)
-        self._log = SegmentLog(root, header, config, self._ledger, on_rotation)
+        self._log = SegmentLog(root, header, config, self._ledger)
         for client in clients:
             self.add_producer(client)
         try:
@@ -218,10 +222,32 @@ class FlightRecording:
                 return
             after = self._log.append(segment, account.channel, batch, position)
             try:
-                self._log.make_room(segment, is_stuck=after == position)
+                if segment.is_chunk_full:
+                    self._log.flush()
+                elif after == position:  # the segment has no room for it
+                    self._rotate()
             except OSError as error:
                 self._degrade(error)
             position = after
+
+    def _rotate(self) -> None:
+        """Begin the next segment, and let the policies act on what there is now."""
+        closed = self._log.rotate()
+        if self._on_rotation is not None:
+            try:
+                self._on_rotation(closed)
+            except Exception:
+                logger.exception('the rotation hook failed; recording goes on')
+        self._commit()
+
+    def _commit(self) -> None:
+        """Renew `metadata.yaml`; dropped segments go when the records of it are on the disk."""
+        if self._log.directory.has_dropped and self._write_outbox():
+            self._log.flush()
+            self._log.sync()
+            self._log.commit(unlink=True)
+        else:
+            self._log.commit()
 
     def _discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that the disk has no place for."""
@@ -248,12 +274,27 @@ class FlightRecording:
             )
         )
 
-    def _write_outbox(self) -> None:
-        while self._outbox and self._log.segment is not None:
-            time_ns, payload = self._outbox.popleft()
-            account = self._ledger.own_account(type(payload))
-            record = (time_ns, time_ns, account.count_own(), encode(payload), 0)
-            self.write(account, [record])
+    def _write_outbox(self) -> bool:
+        """Write what waits now; not what writing it may add, by rotating and dropping.
+
+        Returns:
+            True if nothing waits any more.
+
+        """
+        if self._is_writing_outbox:
+            return False
+        self._is_writing_outbox = True
+        try:
+            for _ in range(len(self._outbox)):
+                if self._log.segment is None:
+                    break
+                time_ns, payload = self._outbox.popleft()
+                account = self._ledger.own_account(type(payload))
+                record = (time_ns, time_ns, account.count_own(), encode(payload), 0)
+                self.write(account, [record])
+        finally:
+            self._is_writing_outbox = False
+        return not self._outbox
 
     # --- what time brings ----------------------------------------------------------------
 
@@ -268,7 +309,8 @@ class FlightRecording:
         try:
             if self.spell is not None and now >= self.spell.next_try:
                 self._resume(self.spell)
-            self._write_outbox()
+            if self._write_outbox() and self._log.directory.has_dropped:
+                self._commit()
             segment = self._log.segment
             if segment is None:
                 return
@@ -279,7 +321,7 @@ class FlightRecording:
                 self._watch_space()
             duration = self._config.segment_duration_s
             if duration and now - segment.opened_at >= duration:
-                self._log.rotate()
+                self._rotate()
         except OSError as error:
             self._degrade(error)
 
@@ -311,7 +353,7 @@ class FlightRecording:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         while free < limit and self.closed_segments > 1:
             free += self.drop_oldest_segment(limit).bytes
-        self._log.commit()
+        self._commit()
 
     # --- when the disk fails -------------------------------------------------------------
 
@@ -379,7 +421,7 @@ class FlightRecording:
                 account.count_own()
                 account.dropped_write_error += 1
             logger.error('%s: closed without a footer: the disk refuses it', self.path)
-        self._log.commit(clean_shutdown=footer is not None)
+        self._log.commit(clean_shutdown=footer is not None, unlink=footer is not None)
         self._clear_alerts(_DISK_ALERTS, 'the flight is closed')
         return FlightSummary(
             self.header.flight_id,
@@ -397,7 +439,7 @@ class FlightRecording:
                 self._log.close_segment()
         except OSError as error:
             self._degrade(error)
-        self._log.commit()
+        self._log.commit(unlink=not self._outbox)
         self._clear_alerts(_DISK_ALERTS, 'the writer has stopped')
 
     def _finish_reports(self) -> None:
@@ -420,8 +462,7 @@ class FlightRecording:
         size = len(encode(draft))  # its numbers have fixed width: it is also the final size
         sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
         if sealed_size > self._config.segment_size_bytes and self._log.has_data:
-            self._log.rotate()
-            self._write_outbox()
+            self._rotate()
             self._log.flush()
             segment = self._open_segment()
             sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)

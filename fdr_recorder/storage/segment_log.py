@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from fdr_recorder.capture.ring import QueuedRecord
@@ -24,8 +24,6 @@ from fdr_recorder.storage.segment import ClosedSegment, Segment
 from fdr_recorder.version import __version__
 
 logger = logging.getLogger(__name__)
-
-RotationHook = Callable[[ClosedSegment], None]
 
 
 class SegmentLog:
@@ -44,7 +42,6 @@ class SegmentLog:
         header: FlightHeader,
         config: FdrWriterConfig,
         ledger: Ledger,
-        on_rotation: RotationHook | None,
     ) -> None:
         """Create the flight's directory; no segment yet.
 
@@ -63,7 +60,6 @@ class SegmentLog:
         self._header = header
         self._config = config
         self._ledger = ledger
-        self._on_rotation = on_rotation
         self._latched: dict[ProducerAccount, QueuedRecord] = {}
         self._next_index = 0
         self._unsealed_bytes = 0
@@ -91,13 +87,6 @@ class SegmentLog:
         after = segment.append(channel, batch, position, force=not self.has_data)
         self.has_data = self.has_data or after > position
         return after
-
-    def make_room(self, segment: Segment, *, is_stuck: bool) -> None:
-        """Write the chunk if it is full; rotate if the segment took nothing more."""
-        if segment.is_chunk_full:
-            self.flush()
-        elif is_stuck:
-            self.rotate()
 
     def latch(self, account: ProducerAccount, record: QueuedRecord) -> None:
         """Remember a transient-local message, to repeat it at the start of each segment."""
@@ -176,19 +165,16 @@ class SegmentLog:
         """Tell whether the last sync is `sync_interval_s` ago."""
         return now - self._synced_at >= self._config.sync_interval_s
 
-    def rotate(self) -> None:
-        """Close the open segment because it is full, open the next, let the policies act."""
+    def rotate(self) -> ClosedSegment:
+        """Close the open segment because it is full, and open the next."""
         closed = self.close_segment()
         self._ledger.rollover_count += 1
         try:
             self.open_next()
-        finally:
-            if self._on_rotation is not None:
-                try:
-                    self._on_rotation(closed)
-                except Exception:
-                    logger.exception('the rotation hook failed; recording goes on')
+        except OSError:
             self.commit()
+            raise
+        return closed
 
     def close_segment(self) -> ClosedSegment:
         """Seal the open segment."""
@@ -200,7 +186,7 @@ class SegmentLog:
         return closed
 
     def drop_oldest(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment; its file goes with the next `commit`.
+        """Drop the oldest closed segment; its file goes with a `commit` that unlinks.
 
         Args:
             cap_bytes: The limit that asked for it, for the record.
@@ -226,10 +212,15 @@ class SegmentLog:
             cap_bytes=cap_bytes,
         )
 
-    def commit(self, *, clean_shutdown: bool = False) -> None:
-        """Renew `metadata.yaml` and remove the files of dropped segments. Never raises.
+    def commit(self, *, clean_shutdown: bool = False, unlink: bool = False) -> None:
+        """Renew `metadata.yaml`. Never raises.
 
         On a full disk with the space of the reserve; if that does not help, with a later `sync`.
+
+        Args:
+            clean_shutdown: Whether the flight was closed, with its footer.
+            unlink: Remove the files of dropped segments, too.
+
         """
         custom_data = {
             'flight_id': self._header.flight_id,
@@ -245,7 +236,7 @@ class SegmentLog:
         self._is_metadata_stale = True
         for _ in range(2):
             try:
-                self.directory.commit(custom_data)
+                self.directory.commit(custom_data, unlink=unlink)
             except OSError as error:
                 self._root.give_up_reserve()
                 reason = error.strerror or os.strerror(error.errno or 0)

@@ -28,9 +28,8 @@ from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.counters import FlightCounters, ProducerAccount
 from fdr_recorder.storage.flight import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.recording import FlightRecording, FlightSummary
+from fdr_recorder.storage.recording import FlightRecording, FlightSummary, RotationHook
 from fdr_recorder.storage.segment import ClosedSegment
-from fdr_recorder.storage.segment_log import RotationHook
 
 logger = logging.getLogger(__name__)
 
