@@ -168,6 +168,7 @@ class Ingest:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
+        self._alerts.clear('intake_failed', 'the intake is stopped')
         self._answer_calls()
         for intake in self._intakes.values():
             for source in intake.sources.values():

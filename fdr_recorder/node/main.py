@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 
@@ -16,6 +17,10 @@ from fdr_recorder.node.recorder import Recorder
 
 SPIN_TIMEOUT_S = 0.2
 """A signal is noticed when the executor returns from waiting: after this time at the latest."""
+
+FAREWELL_S = 0.3
+"""How long the node stays after a shutdown transition. The middleware sends from a thread of its
+own: a node that leaves at once takes the answer to who asked for the transition with it."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -35,7 +40,8 @@ def main(args: Sequence[str] | None = None) -> int:
         nonlocal must_end
         must_end = True
 
-    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     rclpy.init(
         args=list(args) if args is not None else None,
         signal_handler_options=SignalHandlerOptions.NO,
@@ -47,13 +53,17 @@ def main(args: Sequence[str] | None = None) -> int:
         try:
             while not must_end and not node.is_finalized:
                 executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
-            if not node.is_finalized:
+            if node.is_finalized:
+                farewell = time.monotonic() + FAREWELL_S
+                while time.monotonic() < farewell:
+                    executor.spin_once(timeout_sec=FAREWELL_S)
+            else:
                 node.trigger_shutdown()
         finally:
             executor.shutdown()
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it ends already; one more must not kill it
     return 0

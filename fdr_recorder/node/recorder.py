@@ -35,8 +35,9 @@ _REFUSAL_ALERTS = (
     'flight_root_unusable',
     'transition_refused',
     'disk_full',
+    'writer_failed',
 )
-"""What a refused transition may have raised; over when one succeeds."""
+"""What a refused transition or the flight before may have raised; over when one succeeds."""
 
 
 @dataclass
@@ -173,7 +174,8 @@ class Recorder(LifecycleNode):
     def _deactivate(self) -> None:
         parts = self._configured()
         flight_id = parts.writer.open_flight_id
-        if flight_id is None:
+        if flight_id is None:  # there is nothing to close, or the writer has failed
+            parts.writer.stop()
             return
         if not parts.ingest.catch_up():
             self.get_logger().warning('the intake is behind: some messages may be missing')

@@ -13,16 +13,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.schema import SCHEMA_ENCODING, Schema
 from fdr_recorder.storage import mcap
 from fdr_recorder.storage.chunk import RECORD_COST, Chunk, crc32
 from fdr_recorder.storage.compression import compressor
+from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__
 
 PROFILE: Final = 'ros2'
@@ -30,12 +31,12 @@ LIBRARY: Final = f'fdr_recorder {__version__}'
 METADATA_NAME: Final = 'fdr_recorder'
 FILE_MODE: Final = 0o640
 
-_OPEN_FLAGS: Final = (
+_CREATE_FLAGS: Final = (
     os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 )
+_APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
-_MAX_COMPRESSION_NAME: Final = 4
-_SUMMARY_GROUPS: Final = 5
+_LONGEST_COMPRESSION_NAME: Final = 'zstd'
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,12 @@ class ClosedSegment:
     counts: Mapping[Channel, int]
 
 
-@dataclass
-class _Announced:
-    """A channel that this segment knows."""
-
-    channel: Channel
-    channel_id: int
-    record: bytes
-    written: int = 0
+def _ignore(_channel: Channel, _records: int) -> None:
+    pass
 
 
 class Segment:
-    """The open segment. Used by the writer's thread alone.
+    """The open segment. Used by one thread.
 
     Every method that writes may raise `OSError`; the file then ends with the last whole record
     (a torn tail is cut off), and the chunk is still there: `discard` it, or try again.
@@ -88,7 +83,7 @@ class Segment:
         chunk_size_bytes: int,
         compression: str,
         metadata: Mapping[str, str],
-        on_written: Callable[[Channel, int], None],
+        on_written: Callable[[Channel, int], None] = _ignore,
     ) -> None:
         """Create the file.
 
@@ -105,45 +100,65 @@ class Segment:
             OSError: The file exists or cannot be created.
 
         """
+        metadata_record = mcap.metadata(METADATA_NAME, metadata)
+        beginning = mcap.MAGIC + mcap.header(PROFILE, LIBRARY)
+        contents = SegmentIndex(
+            mcap.metadata_index(len(beginning), len(metadata_record), METADATA_NAME)
+        )
         self.path = path
         self.index = index
-        self.opened_at = time.monotonic()
         self._max_bytes = max_bytes
         self._chunk_size_bytes = chunk_size_bytes
         self._compression = compression
         self._compress = compressor(compression)
         self._on_written = on_written
-        self._schemas: dict[Schema, tuple[int, bytes]] = {}
-        self._channels: dict[Channel, _Announced] = {}
-        self._by_id: dict[int, _Announced] = {}
+        self._begin(contents, 0, [beginning + metadata_record])
+        self._fd = os.open(path, _CREATE_FLAGS, FILE_MODE)
+
+    def _begin(self, contents: SegmentIndex, size: int, announcements: list[bytes]) -> None:
+        self.opened_at = time.monotonic()
+        self._contents = contents
+        self._size = size
+        self._torn_bytes = 0
+        self._announcements = announcements
+        """Records that go into the file before the next chunk."""
+        self._announcements_size = sum(map(len, announcements))
         self._chunk = Chunk()
         self._chunk_since = 0.0
-        self._chunk_indexes: list[bytes] = []
         self._is_ended = False
-        self._first_log_time_ns = 0
-        self._last_log_time_ns = 0
 
-        metadata_record = mcap.metadata(METADATA_NAME, metadata)
-        beginning = mcap.MAGIC + mcap.header(PROFILE, LIBRARY)
-        self._metadata_index = mcap.metadata_index(
-            len(beginning), len(metadata_record), METADATA_NAME
-        )
-        self._announcements = [beginning + metadata_record]
-        """Records that go into the file before the next chunk."""
-        self._announcements_size = len(self._announcements[0])
-        self._end_size = (
-            mcap.DATA_END_LENGTH
-            + mcap.statistics_length(0)
-            + len(self._metadata_index)
-            + _SUMMARY_GROUPS * mcap.SUMMARY_OFFSET_LENGTH
-            + mcap.FOOTER_LENGTH
-            + len(mcap.MAGIC)
-        )
-        """What sealing would add to the file as it is now, with at least one chunk."""
+    @classmethod
+    def restore(
+        cls, path: Path, *, index: int, contents: SegmentIndex, size: int, missing: list[bytes]
+    ) -> Segment:
+        """Open a file that a former process left, to go on at the end of its data section.
 
-        self._size = 0
-        self._torn_bytes = 0
-        self._fd = os.open(path, _OPEN_FLAGS, FILE_MODE)
+        Args:
+            path: The file.
+            index: Number of the segment in the flight.
+            contents: What is in its data section.
+            size: Where the last whole record of the data section ends; what follows is cut off.
+            missing: Records that must follow there: message indexes of the last chunk.
+
+        Raises:
+            OSError: The file cannot be opened or cut.
+
+        """
+        segment = cls.__new__(cls)
+        segment.path = path
+        segment.index = index
+        segment._max_bytes = 0
+        segment._chunk_size_bytes = 1
+        segment._compression, segment._compress = 'none', None
+        segment._on_written = _ignore
+        segment._begin(contents, size, missing)
+        segment._fd = os.open(path, _APPEND_FLAGS)
+        try:
+            os.ftruncate(segment._fd, size)
+        except OSError:
+            segment.close()
+            raise
+        return segment
 
     # --- what it holds -------------------------------------------------------------------
 
@@ -155,7 +170,7 @@ class Segment:
     @property
     def records(self) -> int:
         """Records in the file now."""
-        return sum(known.written for known in self._by_id.values())
+        return self._contents.records
 
     @property
     def is_chunk_full(self) -> bool:
@@ -170,37 +185,22 @@ class Segment:
         """Return the size the file would have if it were sealed now; exact without compression.
 
         Args:
-            more_channel: Count in one more record of this channel, in an uncompressed chunk of
-                its own...
+            more_channel: Count in one more record of this channel, in a chunk of its own that is
+                not compressed...
             more_bytes: ...with so many bytes of data.
 
         """
-        size = self._size + self._announcements_size + self._end_size
+        size = self._size + self._announcements_size + self._contents.end_size
         if self._chunk.records:
             size += self._chunk_cost(len(self._chunk.indexes)) + self._chunk.size
             size += self._chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
         if more_channel is not None:
-            size += self._announcement_cost(more_channel)
-            size += self._chunk_cost(1, compress=False) + RECORD_COST + more_bytes
+            size += self._contents.announcement_cost(more_channel)
+            size += _chunk_cost(1, '') + RECORD_COST + more_bytes
         return size
 
-    def _chunk_cost(self, channels: int, *, compress: bool = True) -> int:
-        """Return what a chunk costs in the file beside its records and their index entries."""
-        name = 'x' * _MAX_COMPRESSION_NAME if compress and self._compress is not None else ''
-        return (
-            mcap.chunk_prefix_length(name)
-            + channels * mcap.MESSAGE_INDEX_PREFIX_LENGTH
-            + mcap.chunk_index_length(name, channels)
-        )
-
-    def _announcement_cost(self, channel: Channel) -> int:
-        """Return what it costs to make a channel known: before the chunks and in the summary."""
-        if channel in self._channels:
-            return 0
-        size = len(self._channel_record(channel, 0, 0))
-        if channel.schema not in self._schemas:
-            size += len(self._schema_record(channel.schema, 0))
-        return 2 * size + mcap.statistics_length(1) - mcap.statistics_length(0)
+    def _chunk_cost(self, channels: int) -> int:
+        return _chunk_cost(channels, _LONGEST_COMPRESSION_NAME if self._compress else '')
 
     # --- taking records ------------------------------------------------------------------
 
@@ -229,8 +229,8 @@ class Segment:
             self._max_bytes
             - self._size
             - self._announcements_size
-            - self._end_size
-            - self._announcement_cost(channel)
+            - self._contents.end_size
+            - self._contents.announcement_cost(channel)
             - self._chunk_cost(len(self._chunk.indexes) + 1)
             - self._chunk.size
             - self._chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
@@ -240,47 +240,18 @@ class Segment:
             if not force:
                 return position
             room = needed
-        known = self._channels.get(channel) or self._announce(channel)
+        known = self._contents.find(channel) or self._announce(channel)
         if not self._chunk.records:
             self._chunk_since = time.monotonic()
         return self._chunk.add(
-            known.channel_id, batch, position, room=room, full_size=self._chunk_size_bytes
+            known.id, batch, position, room=room, full_size=self._chunk_size_bytes
         )
 
-    def _announce(self, channel: Channel) -> _Announced:
-        """Make a channel, and its schema, known to this segment."""
-        schema_id, schema_record = self._schemas.get(channel.schema, (0, b''))
-        size = 0
-        if not schema_id:
-            schema_id = len(self._schemas) + 1
-            schema_record = self._schema_record(channel.schema, schema_id)
-            self._schemas[channel.schema] = (schema_id, schema_record)
-            self._announcements.append(schema_record)
-            size += len(schema_record)
-        channel_id = len(self._channels) + 1
-        known = _Announced(
-            channel, channel_id, self._channel_record(channel, channel_id, schema_id)
-        )
-        self._channels[channel] = self._by_id[channel_id] = known
-        self._announcements.append(known.record)
-        size += len(known.record)
-        self._announcements_size += size
-        self._end_size += size + mcap.statistics_length(1) - mcap.statistics_length(0)
+    def _announce(self, channel: Channel) -> KnownChannel:
+        known, announcements = self._contents.announce(channel)
+        self._announcements += announcements
+        self._announcements_size += sum(map(len, announcements))
         return known
-
-    @staticmethod
-    def _schema_record(schema: Schema, schema_id: int) -> bytes:
-        return mcap.schema(schema_id, schema.name, SCHEMA_ENCODING, schema.definition.encode())
-
-    @staticmethod
-    def _channel_record(channel: Channel, channel_id: int, schema_id: int) -> bytes:
-        return mcap.channel(
-            channel_id,
-            schema_id,
-            channel.topic,
-            channel.message_encoding,
-            channel.file_metadata(),
-        )
 
     # --- writing -------------------------------------------------------------------------
 
@@ -312,6 +283,7 @@ class Segment:
 
         self._write([*self._announcements, prefix, *pieces, *indexes])
 
+        self._announcements, self._announcements_size = [], 0
         index_record = mcap.chunk_index(
             start_time=start,
             end_time=end,
@@ -325,14 +297,10 @@ class Segment:
             compressed_size=stored_size,
             uncompressed_size=chunk.size,
         )
-        self._announcements, self._announcements_size = [], 0
-        self._chunk_indexes.append(index_record)
-        self._end_size += len(index_record)
-        self._first_log_time_ns = min(self._first_log_time_ns, start) if self.records else start
-        self._last_log_time_ns = max(self._last_log_time_ns, end)
+        self._contents.add_chunk(index_record, start, end)
         self._chunk = Chunk()
         for channel_id, index in chunk.indexes.items():
-            known = self._by_id[channel_id]
+            known = self._contents.by_id(channel_id)
             known.written += len(index) // 2
             self._on_written(known.channel, len(index) // 2)
 
@@ -340,7 +308,7 @@ class Segment:
         """Give up the records that could not be written; return how many of each channel."""
         chunk, self._chunk = self._chunk, Chunk()
         return {
-            self._by_id[channel_id].channel: len(index) // 2
+            self._contents.by_id(channel_id).channel: len(index) // 2
             for channel_id, index in chunk.indexes.items()
         }
 
@@ -352,7 +320,8 @@ class Segment:
         """Write the open chunk and the summary, force all to the disk and close the file."""
         if not self._is_ended:
             self.flush()
-            self._write([*self._announcements, *self._ending()])
+            ending = self._contents.ending(self._size + self._announcements_size)
+            self._write([*self._announcements, *ending])
             self._is_ended = True
         os.fsync(self._fd)
         self.close()
@@ -360,10 +329,10 @@ class Segment:
             index=self.index,
             file_name=self.path.name,
             bytes=self._size,
-            records=self.records,
-            first_log_time_ns=self._first_log_time_ns,
-            last_log_time_ns=self._last_log_time_ns,
-            counts={known.channel: known.written for known in self._by_id.values()},
+            records=self._contents.records,
+            first_log_time_ns=self._contents.first_log_time_ns,
+            last_log_time_ns=self._contents.last_log_time_ns,
+            counts=self._contents.counts,
         )
 
     def close(self) -> None:
@@ -372,38 +341,6 @@ class Segment:
         if fd >= 0:
             os.close(fd)
 
-    def _ending(self) -> list[bytes]:
-        """Encode all that follows the data: summary, footer, magic."""
-        summary_start = self._size + self._announcements_size + mcap.DATA_END_LENGTH
-        groups = (
-            (mcap.SCHEMA, [record for _, record in self._schemas.values()]),
-            (mcap.CHANNEL, [known.record for known in self._by_id.values()]),
-            (mcap.STATISTICS, [self._statistics()]),
-            (mcap.CHUNK_INDEX, self._chunk_indexes),
-            (mcap.METADATA_INDEX, [self._metadata_index]),
-        )
-        summary: list[bytes] = []
-        offsets: list[bytes] = []
-        position = summary_start
-        for opcode, records in groups:
-            length = sum(map(len, records))
-            if length:
-                summary += records
-                offsets.append(mcap.summary_offset(opcode, position, length))
-                position += length
-        summary += offsets
-        return [mcap.data_end(), *summary, mcap.file_end(summary_start, position, summary)]
-
-    def _statistics(self) -> bytes:
-        return mcap.statistics(
-            schemas=len(self._schemas),
-            chunks=len(self._chunk_indexes),
-            metadata=1,
-            start_time=self._first_log_time_ns,
-            end_time=self._last_log_time_ns,
-            message_counts={known.channel_id: known.written for known in self._by_id.values()},
-        )
-
     def _write(self, pieces: Sequence[bytes]) -> None:
         """Append all pieces, or none.
 
@@ -411,12 +348,11 @@ class Segment:
             OSError: Not all could be written; what was is cut off again.
 
         """
+        if self._torn_bytes:
+            self._cut_torn_tail()
         total = sum(map(len, pieces))
         left = total
         queue = list(pieces)
-        if self._torn_bytes:  # nothing may ever follow a torn record
-            os.ftruncate(self._fd, self._size)
-            self._torn_bytes = 0
         try:
             while left:
                 written = os.writev(self._fd, queue[:_IOV_MAX])
@@ -424,12 +360,24 @@ class Segment:
                 if left:
                     queue = _after(queue, written)
         except OSError:
-            try:
-                os.ftruncate(self._fd, self._size)
-            except OSError:  # a reader stops at a torn tail, too
-                self._torn_bytes = os.fstat(self._fd).st_size - self._size
+            self._torn_bytes = total - left
+            with suppress(OSError):  # then it is cut before anything else is written
+                self._cut_torn_tail()
             raise
         self._size += total
+
+    def _cut_torn_tail(self) -> None:
+        os.ftruncate(self._fd, self._size)
+        self._torn_bytes = 0
+
+
+def _chunk_cost(channels: int, compression: str) -> int:
+    """Return what a chunk costs in the file beside its records and their index entries."""
+    return (
+        mcap.chunk_prefix_length(compression)
+        + channels * mcap.MESSAGE_INDEX_PREFIX_LENGTH
+        + mcap.chunk_index_length(compression, channels)
+    )
 
 
 def _after(pieces: list[bytes], written: int) -> list[bytes]:

@@ -135,12 +135,12 @@ class SegmentLog:
     def _repeat_latched(self, segment: Segment, now_ns: int) -> list[ProducerAccount]:
         """Write the latched messages again, as many as half of a segment has room for."""
         repeated = []
-        room = self._config.segment_size_bytes // 2
+        limit = self._config.segment_size_bytes // 2
         for account, (_, publish_time_ns, sequence, data, _) in self._latched.items():
-            room -= len(data)
+            size = segment.sealed_size(more_channel=account.channel, more_bytes=len(data))
             if segment.is_chunk_full:
                 segment.flush()
-            if room >= 0:
+            if size <= limit:
                 record = (now_ns, publish_time_ns, sequence, data, 0)
                 segment.append(account.channel, [record], force=True)
                 repeated.append(account)

@@ -1,0 +1,192 @@
+"""What a segment knows of itself: schemas, channels, chunks; and the summary made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.schema import SCHEMA_ENCODING, Schema
+from fdr_recorder.storage import mcap
+
+_SUMMARY_GROUPS: Final = 5
+_STATISTICS_PER_CHANNEL: Final = mcap.statistics_length(1) - mcap.statistics_length(0)
+
+
+@dataclass
+class KnownChannel:
+    """A channel of a segment.
+
+    Attributes:
+        channel: Its description.
+        id: Its number in the segment.
+        record: Its MCAP record.
+        written: Its records in the file.
+
+    """
+
+    channel: Channel
+    id: int
+    record: bytes
+    written: int = 0
+
+
+class SegmentIndex:
+    """Everything that will stand in the summary of a segment.
+
+    Attributes:
+        end_size: What sealing would add to the file as it is now, in bytes; exact as soon as
+            there is a chunk.
+        first_log_time_ns: Earliest log time; 0 while there is no record.
+        last_log_time_ns: Latest log time.
+
+    """
+
+    def __init__(self, metadata_index: bytes) -> None:
+        """Begin with no channel and no chunk.
+
+        Args:
+            metadata_index: The MCAP record that says where the metadata record lies.
+
+        """
+        self.first_log_time_ns = 0
+        self.last_log_time_ns = 0
+        self._metadata_index = metadata_index
+        self._schemas: dict[Schema, tuple[int, bytes]] = {}
+        self._channels: dict[Channel, KnownChannel] = {}
+        self._by_id: dict[int, KnownChannel] = {}
+        self._chunk_indexes: list[bytes] = []
+        self.end_size = (
+            mcap.DATA_END_LENGTH
+            + mcap.statistics_length(0)
+            + len(metadata_index)
+            + _SUMMARY_GROUPS * mcap.SUMMARY_OFFSET_LENGTH
+            + mcap.FOOTER_LENGTH
+            + len(mcap.MAGIC)
+        )
+
+    # --- channels ------------------------------------------------------------------------
+
+    def find(self, channel: Channel) -> KnownChannel | None:
+        """Return a channel that is known to the segment."""
+        return self._channels.get(channel)
+
+    def by_id(self, channel_id: int) -> KnownChannel:
+        """Return a channel by its number in the segment."""
+        return self._by_id[channel_id]
+
+    @property
+    def counts(self) -> Mapping[Channel, int]:
+        """Records in the file by channel."""
+        return {known.channel: known.written for known in self._by_id.values()}
+
+    @property
+    def records(self) -> int:
+        """Records in the file."""
+        return sum(known.written for known in self._by_id.values())
+
+    def announcement_cost(self, channel: Channel) -> int:
+        """Return what `announce` would cost: before the chunks, and again in the summary."""
+        if channel in self._channels:
+            return 0
+        size = len(_channel_record(channel, 0, 0))
+        if channel.schema not in self._schemas:
+            size += len(_schema_record(channel.schema, 0))
+        return 2 * size + _STATISTICS_PER_CHANNEL
+
+    def announce(self, channel: Channel) -> tuple[KnownChannel, list[bytes]]:
+        """Make a channel known.
+
+        Returns:
+            The channel, and the records that must be in the file before its first message.
+
+        """
+        announcements = []
+        schema_id, _ = self._schemas.get(channel.schema, (0, b''))
+        if not schema_id:
+            schema_id = len(self._schemas) + 1
+            announcements.append(self.add_schema(channel.schema, schema_id))
+        known = self.add_channel(channel, len(self._channels) + 1, schema_id)
+        announcements.append(known.record)
+        return known, announcements
+
+    def add_schema(self, schema: Schema, schema_id: int) -> bytes:
+        """Take in a schema under a number; return its record."""
+        record = _schema_record(schema, schema_id)
+        self._schemas[schema] = (schema_id, record)
+        self.end_size += len(record)
+        return record
+
+    def add_channel(self, channel: Channel, channel_id: int, schema_id: int) -> KnownChannel:
+        """Take in a channel under a number."""
+        known = KnownChannel(channel, channel_id, _channel_record(channel, channel_id, schema_id))
+        self._channels[channel] = self._by_id[channel_id] = known
+        self.end_size += len(known.record) + _STATISTICS_PER_CHANNEL
+        return known
+
+    # --- chunks --------------------------------------------------------------------------
+
+    def add_chunk(self, index_record: bytes, start_ns: int, end_ns: int) -> None:
+        """Take in a chunk that is in the file.
+
+        Args:
+            index_record: Its MCAP chunk index record.
+            start_ns: Earliest log time in it.
+            end_ns: Latest log time in it.
+
+        """
+        is_first = not self._chunk_indexes
+        self._chunk_indexes.append(index_record)
+        self.end_size += len(index_record)
+        self.first_log_time_ns = start_ns if is_first else min(self.first_log_time_ns, start_ns)
+        self.last_log_time_ns = max(self.last_log_time_ns, end_ns)
+
+    # --- the end -------------------------------------------------------------------------
+
+    def ending(self, offset: int) -> list[bytes]:
+        """Encode all that follows the data section: its end, summary, footer, magic.
+
+        Args:
+            offset: Where in the file the data section ends.
+
+        """
+        summary_start = offset + mcap.DATA_END_LENGTH
+        groups = (
+            (mcap.SCHEMA, [record for _, record in self._schemas.values()]),
+            (mcap.CHANNEL, [known.record for known in self._by_id.values()]),
+            (mcap.STATISTICS, [self._statistics()]),
+            (mcap.CHUNK_INDEX, self._chunk_indexes),
+            (mcap.METADATA_INDEX, [self._metadata_index]),
+        )
+        summary: list[bytes] = []
+        offsets: list[bytes] = []
+        position = summary_start
+        for opcode, records in groups:
+            length = sum(map(len, records))
+            if length:
+                summary += records
+                offsets.append(mcap.summary_offset(opcode, position, length))
+                position += length
+        summary += offsets
+        return [mcap.data_end(), *summary, mcap.file_end(summary_start, position, summary)]
+
+    def _statistics(self) -> bytes:
+        return mcap.statistics(
+            schemas=len(self._schemas),
+            chunks=len(self._chunk_indexes),
+            metadata=1,
+            start_time=self.first_log_time_ns,
+            end_time=self.last_log_time_ns,
+            message_counts={known.id: known.written for known in self._by_id.values()},
+        )
+
+
+def _schema_record(schema: Schema, schema_id: int) -> bytes:
+    return mcap.schema(schema_id, schema.name, SCHEMA_ENCODING, schema.definition.encode())
+
+
+def _channel_record(channel: Channel, channel_id: int, schema_id: int) -> bytes:
+    return mcap.channel(
+        channel_id, schema_id, channel.topic, channel.message_encoding, channel.file_metadata()
+    )
