@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.fields import Fields
 from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage import mcap
 
@@ -27,9 +28,6 @@ MAX_RECORD_BYTES: Final = 1 << 30
 
 _CHUNK_FIXED = struct.Struct('<QQQI')
 _MESSAGE_FIXED = struct.Struct('<HIQQ')
-_U16 = struct.Struct('<H')
-_U32 = struct.Struct('<I')
-_U64 = struct.Struct('<Q')
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +37,7 @@ class FileChannel:
     Attributes:
         id: Its number in this segment.
         topic: Name of the topic.
+        schema_id: Number of the schema in this segment.
         schema: Name and definition of the type; empty if the segment has none for it.
         message_encoding: For example `cdr`.
         metadata: Whatever the channel record says besides.
@@ -47,6 +46,7 @@ class FileChannel:
 
     id: int
     topic: str
+    schema_id: int
     schema: Schema
     message_encoding: str
     metadata: Mapping[str, str]
@@ -71,6 +71,26 @@ class Message(NamedTuple):
     data: bytes
 
 
+class RawRecord(NamedTuple):
+    """A record as it lies in a file.
+
+    Attributes:
+        opcode: Its type.
+        offset: Where it begins in the file.
+        content: What follows opcode and length.
+
+    """
+
+    opcode: int
+    offset: int
+    content: memoryview
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.offset + mcap.RECORD_PREFIX.size + len(self.content)
+
+
 class SegmentReader:
     """The messages of one segment, in file order.
 
@@ -78,7 +98,10 @@ class SegmentReader:
 
     Attributes:
         path: The file.
+        size: Size of the file when it was opened.
         metadata: The metadata records by name, as far as they have been read.
+        schemas: The schemas by number, as far as they have been read.
+        channels: The channels by number, as far as they have been read.
         damage: What is wrong with the file, once `messages` has come to an end; None if nothing.
         whole_bytes: Where the last whole record that was read ends.
         is_sealed: Whether summary, footer and the last magic were reached.
@@ -104,13 +127,13 @@ class SegmentReader:
         self.damage: SegmentError | None = None
         self.whole_bytes = 0
         self.is_sealed = False
-        self._schemas: dict[int, Schema] = {}
-        self._channels: dict[int, FileChannel] = {}
+        self.schemas: dict[int, Schema] = {}
+        self.channels: dict[int, FileChannel] = {}
         self._fd = os.open(
             self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         )
         status = os.fstat(self._fd)
-        self._size = status.st_size
+        self.size = status.st_size
         if not stat.S_ISREG(status.st_mode):
             self.close()
             raise SegmentError(self.path, 0, 'not a regular file')
@@ -140,45 +163,59 @@ class SegmentReader:
         Nothing that is in the file makes it raise.
         """
         try:
-            for opcode, content, offset in self._records():
-                if opcode == mcap.CHUNK:
-                    yield from self._chunk(content, offset)
+            for record in self.records():
+                if record.opcode == mcap.CHUNK:
+                    yield from self.chunk_messages(record)
                 else:
-                    self._describe(opcode, content, offset)
+                    self.describe(record)
         except SegmentError as error:
             self.damage = error
 
     # --- records -------------------------------------------------------------------------
 
-    def _records(self) -> Iterator[tuple[int, memoryview, int]]:
-        """Yield opcode, content and offset of the records of the data section."""
-        if self._read(0, len(mcap.MAGIC)) != mcap.MAGIC:
+    def records(self) -> Iterator[RawRecord]:
+        """Yield the records of the data section; `whole_bytes` is the end of the last one.
+
+        Raises:
+            SegmentError: The file is torn or broken there.
+
+        """
+        if self.read(0, len(mcap.MAGIC)) != mcap.MAGIC:
             raise SegmentError(self.path, 0, 'this is no MCAP file')
-        offset = len(mcap.MAGIC)
+        self.whole_bytes = len(mcap.MAGIC)
         while True:
-            prefix = self._read(offset, mcap.RECORD_PREFIX.size)
-            opcode, length = mcap.RECORD_PREFIX.unpack(prefix)
-            end = offset + len(prefix) + length
-            if end > self._size:
-                raise SegmentError(self.path, offset, 'the file ends within a record')
-            if length > MAX_RECORD_BYTES:
-                what = f'a record of {length} bytes is not believed'
-                raise SegmentError(self.path, offset, what)
-            if opcode == mcap.DATA_END:
+            record = self.record_at(self.whole_bytes)
+            if record.opcode == mcap.DATA_END:
                 self._check_ending()
-                self.whole_bytes = offset
                 return
-            if opcode != mcap.MESSAGE_INDEX:
-                yield opcode, memoryview(self._read(offset + len(prefix), length)), offset
-            self.whole_bytes = offset = end
+            yield record
+            self.whole_bytes = record.end
+
+    def record_at(self, offset: int) -> RawRecord:
+        """Read the record that begins at an offset.
+
+        Raises:
+            SegmentError: It is not whole, or claims to be larger than is believed.
+
+        """
+        prefix = self.read(offset, mcap.RECORD_PREFIX.size)
+        opcode, length = mcap.RECORD_PREFIX.unpack(prefix)
+        if offset + len(prefix) + length > self.size:
+            raise SegmentError(self.path, offset, 'the file ends within a record')
+        if length > MAX_RECORD_BYTES:
+            what = f'a record of {length} bytes is not believed'
+            raise SegmentError(self.path, offset, what)
+        content = memoryview(self.read(offset + len(prefix), length))
+        return RawRecord(opcode, offset, content)
 
     def _check_ending(self) -> None:
-        ending = self._read(self._size - len(mcap.MAGIC), len(mcap.MAGIC))
+        ending = self.read(self.size - len(mcap.MAGIC), len(mcap.MAGIC))
         if ending != mcap.MAGIC:
-            raise SegmentError(self.path, self._size, 'the summary is not complete')
+            raise SegmentError(self.path, self.size, 'the summary is not complete')
         self.is_sealed = True
 
-    def _read(self, offset: int, length: int) -> bytes:
+    def read(self, offset: int, length: int) -> bytes:
+        """Read so many bytes from an offset; raise `SegmentError` if the file is shorter."""
         data = os.pread(self._fd, length, offset)
         while len(data) < length:
             more = os.pread(self._fd, length - len(data), offset + len(data))
@@ -187,18 +224,20 @@ class SegmentReader:
             data += more
         return data
 
-    def _describe(self, opcode: int, content: memoryview, offset: int) -> None:
-        """Take in a schema, a channel or metadata."""
-        fields = _Fields(content, self.path, offset)
+    def describe(self, record: RawRecord) -> None:
+        """Take in a schema, a channel or metadata; leave other records alone."""
+        opcode = record.opcode
+        fields = Fields(record.content, self.path, record.offset)
         if opcode == mcap.SCHEMA:
             schema_id, name, _encoding = fields.u16(), fields.string(), fields.string()
-            self._schemas[schema_id] = Schema(name, fields.string())
+            self.schemas[schema_id] = Schema(name, fields.string())
         elif opcode == mcap.CHANNEL:
             channel_id, schema_id = fields.u16(), fields.u16()
-            self._channels[channel_id] = FileChannel(
+            self.channels[channel_id] = FileChannel(
                 channel_id,
                 fields.string(),
-                self._schemas.get(schema_id, Schema('', '')),
+                schema_id,
+                self.schemas.get(schema_id, Schema('', '')),
                 fields.string(),
                 fields.string_map(),
             )
@@ -208,26 +247,38 @@ class SegmentReader:
 
     # --- chunks --------------------------------------------------------------------------
 
-    def _chunk(self, content: memoryview, offset: int) -> Iterator[Message]:
-        """Yield the messages of a chunk whose CRC is right."""
-        records = self._uncompressed(content, offset)
+    def chunk_messages(self, chunk: RawRecord) -> Iterator[Message]:
+        """Yield the messages of a chunk.
+
+        Raises:
+            SegmentError: Its CRC is wrong, or what is in it makes no sense.
+
+        """
+        for message, _ in self.placed_messages(chunk):
+            yield message
+
+    def placed_messages(self, chunk: RawRecord) -> Iterator[tuple[Message, int]]:
+        """Yield the messages of a chunk with their offsets in it; as `chunk_messages`."""
+        offset = chunk.offset
+        records = self._uncompressed(chunk.content, offset)
         position = 0
         while position < len(records):
             if position + mcap.RECORD_PREFIX.size > len(records):
                 raise SegmentError(self.path, offset, 'the chunk ends within a record')
             opcode, length = mcap.RECORD_PREFIX.unpack_from(records, position)
+            place = position
             position += mcap.RECORD_PREFIX.size
             if length > len(records) - position:
                 raise SegmentError(self.path, offset, 'the chunk ends within a record')
             body = records[position : position + length]
             position += length
             if opcode == mcap.MESSAGE:
-                yield self._message(body, offset)
+                yield self._message(body, offset), place
             else:
-                self._describe(opcode, body, offset)
+                self.describe(RawRecord(opcode, offset, body))
 
     def _uncompressed(self, content: memoryview, offset: int) -> memoryview:
-        fields = _Fields(content, self.path, offset)
+        fields = Fields(content, self.path, offset)
         _, _, size, crc = fields.unpack(_CHUNK_FIXED)
         compression = fields.string()
         stored = fields.bytes(fields.u64())
@@ -251,54 +302,11 @@ class SegmentReader:
         if len(body) < _MESSAGE_FIXED.size:
             raise SegmentError(self.path, offset, 'a message is too short')
         channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE_FIXED.unpack_from(body)
-        channel = self._channels.get(channel_id)
+        channel = self.channels.get(channel_id)
         if channel is None:
             raise SegmentError(self.path, offset, f'a message of unknown channel {channel_id}')
         data = bytes(body[_MESSAGE_FIXED.size :])
         return Message(channel, sequence, log_time_ns, publish_time_ns, data)
-
-
-class _Fields:
-    """The fields of a record, one after the other; none reaches beyond the record."""
-
-    def __init__(self, content: memoryview, path: Path, offset: int) -> None:
-        self._content = content
-        self._position = 0
-        self._path = path
-        self._offset = offset
-
-    def bytes(self, length: int) -> memoryview:
-        position = self._position
-        if length > len(self._content) - position:
-            raise SegmentError(self._path, self._offset, 'a field reaches beyond its record')
-        self._position += length
-        return self._content[position : self._position]
-
-    def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
-        return layout.unpack(self.bytes(layout.size))
-
-    def u16(self) -> int:
-        return self.unpack(_U16)[0]
-
-    def u64(self) -> int:
-        return self.unpack(_U64)[0]
-
-    def string(self) -> str:
-        try:
-            return str(self.bytes(self.unpack(_U32)[0]), 'utf-8')
-        except UnicodeDecodeError as error:
-            raise SegmentError(self._path, self._offset, 'a string is not UTF-8') from error
-
-    def string_map(self) -> dict[str, str]:
-        length = self.unpack(_U32)[0]
-        end = self._position + length
-        if end > len(self._content):
-            raise SegmentError(self._path, self._offset, 'a map reaches beyond its record')
-        values: dict[str, str] = {}
-        while self._position < end:
-            key = self.string()
-            values[key] = self.string()
-        return values
 
 
 def _decompress_lz4(data: memoryview, size: int) -> bytes:

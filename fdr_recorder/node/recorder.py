@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -16,6 +17,7 @@ from fdr_recorder.node.diagnostics import Diagnostics, RecorderStatus
 from fdr_recorder.node.ingest import Ingest
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
+from fdr_recorder.node.recovery import BackgroundRecovery
 from fdr_recorder.node.watch import TopicWatch
 from fdr_recorder.record.identity import hash_manifest, new_flight_header
 from fdr_recorder.storage.cap_policy import CapacityCapPolicy
@@ -49,6 +51,7 @@ class _Parts:
     writer: FileFdrWriter
     ingest: Ingest
     watch: TopicWatch
+    giving_back: ExitStack
 
 
 class Recorder(LifecycleNode):
@@ -80,6 +83,8 @@ class Recorder(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take: parameters, the flight root, subscriptions, the intake's thread.
+
+        Flights that were not closed are recovered meanwhile.
 
         Refused (unconfigured again): a parameter is wrong, the flight root cannot be used or is
         in use.
@@ -141,18 +146,21 @@ class Recorder(LifecycleNode):
         self._publish_diagnostics_on(config.diagnostics_topic)
         level = logging.DEBUG if config.writer.debug_log_per_record else logging.INFO
         logging.getLogger('fdr_recorder').setLevel(level)
-        root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
-        try:
+        with ExitStack() as giving_back:
+            root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
+            giving_back.callback(root.release)
+            recovery = BackgroundRecovery(root, self._board)
+            giving_back.callback(recovery.stop)
             writer = FileFdrWriter(root, config.writer, alerts=self._board)
             policy = CapacityCapPolicy(config.writer.flight_cap_bytes, writer, self._board)
             writer.on_rotation = policy.on_rotation
             ingest = Ingest(self, writer, config.ring, self._board)
+            giving_back.callback(ingest.stop)
+            giving_back.callback(writer.stop)
             watch = TopicWatch(self, ingest, config, self._board)
-        except BaseException:
-            root.release()
-            raise
-        ingest.start()
-        self._parts = _Parts(config, root, writer, ingest, watch)
+            giving_back.callback(watch.stop)
+            ingest.start()
+            self._parts = _Parts(config, root, writer, ingest, watch, giving_back.pop_all())
         self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
 
     def _activate(self) -> None:
@@ -202,16 +210,10 @@ class Recorder(LifecycleNode):
             self.get_logger().error(f'closed without a footer: the disk refused it: {text}')
 
     def _release(self) -> None:
-        """Give everything back, whatever there is."""
+        """Give everything back, whatever there is; in reverse order."""
         parts, self._parts = self._parts, None
-        if parts is None:
-            return
-        try:
-            parts.watch.stop()
-            parts.writer.stop()
-            parts.ingest.stop()
-        finally:
-            parts.root.release()
+        if parts is not None:
+            parts.giving_back.close()
 
     def _shut_down(self) -> None:
         try:

@@ -2,12 +2,12 @@
 
 Written by hand and not by a YAML library because it is renewed at every rotation: the part that
 grows with the number of segments is put together from pieces that are made once for each.
-Strings are written as JSON, which is YAML, too.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,10 +15,15 @@ from functools import cache
 import yaml
 
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION, FlightHeader
+from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.segment import ClosedSegment
+from fdr_recorder.version import __version__
 
 FILE_NAME = 'metadata.yaml'
 BAG_VERSION = 9
+
+RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
 
 _QOS_KEY = 'offered_qos_profiles'
 _TYPE_HASH_KEY = 'topic_type_hash'
@@ -53,7 +58,7 @@ class SegmentEntry:
 
     def __init__(self, segment: ClosedSegment) -> None:
         """Prepare the text."""
-        name = json.dumps(segment.file_name)
+        name = _quoted(segment.file_name)
         duration = segment.last_log_time_ns - segment.first_log_time_ns
         self.segment = segment
         self.path = f'    - {name}\n'
@@ -62,6 +67,25 @@ class SegmentEntry:
             f'starting_time: {{nanoseconds_since_epoch: {segment.first_log_time_ns}}}, '
             f'duration: {{nanoseconds: {duration}}}, message_count: {segment.records}}}\n'
         )
+
+
+def custom_data(
+    header: FlightHeader,
+    counters: FlightCounters,
+    *,
+    records_in_dropped: int,
+    clean_shutdown: bool,
+) -> dict[str, str]:
+    """Return what `metadata.yaml` says of a flight beside what rosbag2 wants to know."""
+    return {
+        'flight_id': header.flight_id,
+        'vehicle_id': header.vehicle_id,
+        'software_version': __version__,
+        'record_schema_version': RECORD_SCHEMA_VERSION,
+        **{name: str(value) for name, value in counters.as_dict().items()},
+        RECORDS_IN_DROPPED_KEY: str(records_in_dropped),
+        'clean_shutdown': 'true' if clean_shutdown else 'false',
+    }
 
 
 def render(
@@ -99,10 +123,18 @@ def render(
         '  files:' + ('\n' if entries else ' []\n'),
         *(entry.file for entry in entries),
         '  custom_data:' + ('\n' if custom_data else ' {}\n'),
-        *(f'    {key}: {json.dumps(value)}\n' for key, value in custom_data.items()),
-        f'  ros_distro: {json.dumps(ros_distro)}\n',
+        *(f'    {key}: {_quoted(value)}\n' for key, value in custom_data.items()),
+        f'  ros_distro: {_quoted(ros_distro)}\n',
     ]
     return ''.join(parts)
+
+
+_NOT_PLAIN = re.compile(r'["\\]|[^ -~]')
+
+
+def _quoted(text: str) -> str:
+    """Return a double-quoted YAML scalar in ASCII; JSON's surrogate pairs would be no YAML."""
+    return '"' + _NOT_PLAIN.sub(lambda match: f'\\U{ord(match[0]):08X}', text) + '"'
 
 
 def _topic(topic: Topic, count: int) -> str:
@@ -115,9 +147,9 @@ def _topic_metadata(topic: Topic) -> str:
     profiles = yaml.safe_load(topic.offered_qos_profiles) or []
     return (
         '    - topic_metadata:\n'
-        f'        name: {json.dumps(topic.name)}\n'
-        f'        type: {json.dumps(topic.type)}\n'
-        f'        serialization_format: {json.dumps(topic.serialization_format)}\n'
+        f'        name: {_quoted(topic.name)}\n'
+        f'        type: {_quoted(topic.type)}\n'
+        f'        serialization_format: {_quoted(topic.serialization_format)}\n'
         f'        offered_qos_profiles: {json.dumps(profiles)}\n'
-        f'        type_description_hash: {json.dumps(topic.type_description_hash)}\n'
+        f'        type_description_hash: {_quoted(topic.type_description_hash)}\n'
     )

@@ -75,6 +75,11 @@ class ProducerAccount:
         self._own_offered = self.offered
         self.client = None
 
+    def resume(self, client: FdrClient) -> None:
+        """Go on counting: the producer is back."""
+        self._offered_before = client.ring.accounted - self.offered
+        self.client = client
+
     def count_own(self) -> int:
         """Count one more of the recorder's own records; return its sequence number."""
         self._own_offered += 1
@@ -107,6 +112,7 @@ class Ledger:
         rollover_count: Segments closed because they were full.
         segments_dropped: Segments that a policy removed.
         bytes_dropped: Their size.
+        records_in_dropped: The records in them.
 
     """
 
@@ -116,12 +122,17 @@ class Ledger:
         self.rollover_count = 0
         self.segments_dropped = 0
         self.bytes_dropped = 0
+        self.records_in_dropped = 0
         self._by_channel: dict[Channel, ProducerAccount] = {}
         self._own: dict[str, ProducerAccount] = {}
 
     def open_account(self, client: FdrClient) -> ProducerAccount:
-        """Begin to account for a client's records."""
-        return self._add(ProducerAccount(client.channel, client))
+        """Begin to account for a client's records; one that comes back has its account again."""
+        account = self._by_channel.get(client.channel)
+        if account is None:
+            return self._add(ProducerAccount(client.channel, client))
+        account.resume(client)
+        return account
 
     def own_account(self, payload_type: type[Payload]) -> ProducerAccount:
         """Return the account of one kind of the recorder's own records."""

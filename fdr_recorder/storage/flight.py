@@ -45,7 +45,7 @@ class FlightDirectory:
     """
 
     def __init__(self, path: Path, ros_distro: str = '') -> None:
-        """Use `create` instead."""
+        """Take a directory that exists; `create` makes that of a new flight."""
         self.path = path
         self._ros_distro = ros_distro
         self._entries: deque[SegmentEntry] = deque()
@@ -67,10 +67,14 @@ class FlightDirectory:
         path = root / flight_id
         try:
             path.mkdir(DIRECTORY_MODE)
-            sync_directory(root)
         except FileExistsError:
             raise FlightExistsError(path) from None
         except OSError as error:
+            raise FlightStorageError(path, error) from error
+        try:
+            sync_directory(root)
+        except OSError as error:
+            path.rmdir()
             raise FlightStorageError(path, error) from error
         return cls(path, ros_distro)
 
@@ -96,8 +100,17 @@ class FlightDirectory:
         return bool(self._doomed)
 
     def add(self, segment: ClosedSegment) -> None:
-        """Take in a segment that was sealed, and make its name in the directory durable."""
+        """Take in a segment that was sealed, and make its name in the directory durable.
+
+        Raises:
+            OSError: The name may not be durable; the segment is taken in all the same.
+
+        """
+        self.note(segment)
         sync_directory(self.path)
+
+    def note(self, segment: ClosedSegment) -> None:
+        """Take in a segment whose name in the directory is durable already."""
         self._entries.append(SegmentEntry(segment))
         self._bytes += segment.bytes
         self._count(segment, 1)

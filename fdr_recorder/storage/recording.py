@@ -296,6 +296,11 @@ class FlightRecording:
             self._is_writing_outbox = False
         return not self._outbox
 
+    def _empty_outbox(self) -> None:
+        """Write all that waits, and what writing it adds, unless the disk refuses."""
+        while self._outbox and self._log.segment is not None:
+            self._write_outbox()
+
     # --- what time brings ----------------------------------------------------------------
 
     def tick(self, now: float) -> None:
@@ -409,7 +414,7 @@ class FlightRecording:
             try:
                 if self.spell is not None:
                     self._resume(self.spell)
-                self._write_outbox()
+                self._empty_outbox()
                 if self.spell is None:
                     footer = self._write_footer()
                     break
@@ -422,7 +427,7 @@ class FlightRecording:
                 account.dropped_write_error += 1
             logger.error('%s: closed without a footer: the disk refuses it', self.path)
         self._log.commit(clean_shutdown=footer is not None, unlink=footer is not None)
-        self._clear_alerts(_DISK_ALERTS, 'the flight is closed')
+        self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'the flight is closed')
         return FlightSummary(
             self.header.flight_id,
             self.path,
@@ -434,13 +439,20 @@ class FlightRecording:
         """Stop without closing the flight: no footer, but every segment complete."""
         self._finish_reports()
         try:
-            self._write_outbox()
+            self._empty_outbox()
             if self._log.segment is not None:
                 self._log.close_segment()
         except OSError as error:
             self._degrade(error)
         self._log.commit(unlink=not self._outbox)
-        self._clear_alerts(_DISK_ALERTS, 'the writer has stopped')
+        self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'the writer has stopped')
+
+    def let_go(self) -> None:
+        """Hold on to nothing after an error of the recorder itself; files stay as they are."""
+        self._alerts.unlisten(self._record_alert)
+        self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'recording has ended')
+        if self._log.segment is not None:
+            self._log.segment.close()
 
     def _finish_reports(self) -> None:
         """Report the last losses, end the flight's alerts, and listen to no more."""
@@ -463,6 +475,7 @@ class FlightRecording:
         sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
         if sealed_size > self._config.segment_size_bytes and self._log.has_data:
             self._rotate()
+            self._empty_outbox()
             self._log.flush()
             segment = self._open_segment()
             sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)

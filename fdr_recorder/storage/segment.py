@@ -218,7 +218,7 @@ class Segment:
             channel: The channel of all of them.
             batch: What came out of a ring.
             position: The first record to take.
-            force: Take at least one, whatever its size.
+            force: Take at least one, whatever its size and however full the chunk is.
 
         Returns:
             The position of the first record that was not taken. If it is the one given although
@@ -240,12 +240,13 @@ class Segment:
             if not force:
                 return position
             room = needed
+        full_size = self._chunk_size_bytes
+        if force:
+            full_size = max(full_size, self._chunk.size + 1)
         known = self._contents.find(channel) or self._announce(channel)
         if not self._chunk.records:
             self._chunk_since = time.monotonic()
-        return self._chunk.add(
-            known.id, batch, position, room=room, full_size=self._chunk_size_bytes
-        )
+        return self._chunk.add(known.id, batch, position, room=room, full_size=full_size)
 
     def _announce(self, channel: Channel) -> KnownChannel:
         known, announcements = self._contents.announce(channel)

@@ -105,14 +105,16 @@ class SegmentIndex:
         announcements = []
         schema_id, _ = self._schemas.get(channel.schema, (0, b''))
         if not schema_id:
-            schema_id = len(self._schemas) + 1
+            schema_id = max((number for number, _ in self._schemas.values()), default=0) + 1
             announcements.append(self.add_schema(channel.schema, schema_id))
-        known = self.add_channel(channel, len(self._channels) + 1, schema_id)
+        known = self.add_channel(channel, max(self._by_id, default=0) + 1, schema_id)
         announcements.append(known.record)
         return known, announcements
 
     def add_schema(self, schema: Schema, schema_id: int) -> bytes:
-        """Take in a schema under a number; return its record."""
+        """Take in a schema under a number, once; return its record."""
+        if schema in self._schemas:
+            return self._schemas[schema][1]
         record = _schema_record(schema, schema_id)
         self._schemas[schema] = (schema_id, record)
         self.end_size += len(record)

@@ -17,6 +17,7 @@ from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION, FlightHeader, SegmentRollover
 from fdr_recorder.record.schema import encode
+from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 from fdr_recorder.storage.flight import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
@@ -133,13 +134,14 @@ class SegmentLog:
         self._is_dirty = True
 
     def _repeat_latched(self, segment: Segment, now_ns: int) -> list[ProducerAccount]:
-        """Write the latched messages again, as many as half of a segment has room for."""
+        """Take the latched messages again, as many as half of a segment has room for.
+
+        All in one chunk: either the segment begins with all of them or there is no segment.
+        """
         repeated = []
         limit = self._config.segment_size_bytes // 2
         for account, (_, publish_time_ns, sequence, data, _) in self._latched.items():
             size = segment.sealed_size(more_channel=account.channel, more_bytes=len(data))
-            if segment.is_chunk_full:
-                segment.flush()
             if size <= limit:
                 record = (now_ns, publish_time_ns, sequence, data, 0)
                 segment.append(account.channel, [record], force=True)
@@ -199,6 +201,7 @@ class SegmentLog:
         segment = self.directory.drop_oldest()
         self._ledger.segments_dropped += 1
         self._ledger.bytes_dropped += segment.bytes
+        self._ledger.records_in_dropped += segment.records
         return SegmentRollover(
             flight_id=self._header.flight_id,
             segment_index=segment.index,
@@ -222,21 +225,17 @@ class SegmentLog:
             unlink: Remove the files of dropped segments, too.
 
         """
-        custom_data = {
-            'flight_id': self._header.flight_id,
-            'vehicle_id': self._header.vehicle_id,
-            'software_version': __version__,
-            'record_schema_version': RECORD_SCHEMA_VERSION,
-            **{
-                name: str(value)
-                for name, value in self._ledger.totals(self.total_bytes).as_dict().items()
-            },
-            'clean_shutdown': 'true' if clean_shutdown else 'false',
-        }
+        counters = self._ledger.totals(self.total_bytes)
+        data = custom_data(
+            self._header,
+            counters,
+            records_in_dropped=self._ledger.records_in_dropped,
+            clean_shutdown=clean_shutdown,
+        )
         self._is_metadata_stale = True
         for _ in range(2):
             try:
-                self.directory.commit(custom_data, unlink=unlink)
+                self.directory.commit(data, unlink=unlink)
             except OSError as error:
                 self._root.give_up_reserve()
                 reason = error.strerror or os.strerror(error.errno or 0)
@@ -262,10 +261,13 @@ class SegmentLog:
             self._ledger.count_write_error(channel, records)
         self._root.give_up_reserve()
         try:
-            self.directory.add(segment.seal())
+            closed = segment.seal()
         except OSError:
             segment.close()
             self._unsealed_bytes += segment.size
+        else:
+            with suppress(OSError):
+                self.directory.add(closed)
         self.commit()
         return sum(lost.values())
 

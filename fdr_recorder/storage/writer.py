@@ -168,6 +168,7 @@ class FileFdrWriter:
             raise WriterAlreadyStartedError
         if self._owns_root:
             self._root = FlightRoot.acquire(self._root_path)
+        self.alerts.clear('writer_failed', 'the writer is started again')
         self._must_stop = False
         self._failure = None
         self._thread = threading.Thread(target=self._run, name='fdr_writer', daemon=True)
@@ -188,6 +189,7 @@ class FileFdrWriter:
 
         self._commands.put(_Command(stop, Future()))
         thread.join()
+        self._refuse_commands()  # a thread that had failed left the one above
         self._thread = None
         if self._owns_root and self._root is not None:
             self._root.release()
@@ -241,12 +243,14 @@ class FileFdrWriter:
         """Begin to drain a client's ring. Does not wait for the writer.
 
         Raises:
-            ClientError: It is registered.
+            ClientError: It is registered, or another client of the same channel is.
 
         """
         with self._clients_lock:
-            if client in self._clients or client in self._retiring:
-                msg = f'the client of {client.channel.topic} is already registered'
+            if any(
+                client.channel is other.channel for other in (*self._clients, *self._retiring)
+            ):
+                msg = f'a client of this channel of {client.channel.topic} is already registered'
                 raise ClientError(msg)
             self._clients += (client,)
             client.ring.is_open = self._is_recording
@@ -309,7 +313,9 @@ class FileFdrWriter:
         except BaseException as error:
             logger.exception('the writer thread has failed; recording has ended')
             self._failure = error
-            self._recording = None
+            if self._recording is not None:
+                self._recording.let_go()
+                self._recording = None
             self._shut_rings()
             self.alerts.raise_alert('writer_failed', f'recording has ended: {error!r}')
         finally:

@@ -1,0 +1,65 @@
+"""Recovery of unclean flights beside the node's work: take-off does not wait for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.flights.recover import flight_directories, recover_root
+from fdr_recorder.storage.flight_root import FlightRoot
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S: Final = 1.0
+"""How long configure waits; most recoveries are over by then."""
+
+
+class BackgroundRecovery:
+    """Recovers what earlier flights left, in a thread of its own.
+
+    Only flights that are there at the beginning are looked at, so that a flight which is opened
+    meanwhile is left alone.
+    """
+
+    def __init__(self, root: FlightRoot, alerts: AlertBoard) -> None:
+        """Begin; return when it is over, or after `PATIENCE_S`.
+
+        Args:
+            root: An owned flight root.
+            alerts: Where `unclean_flight_recovered` is raised.
+
+        """
+        self._root = root
+        self._alerts = alerts
+        self._flights = flight_directories(root.path)
+        self._must_stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='fdr_recovery', daemon=True)
+        self._thread.start()
+        self._thread.join(PATIENCE_S)
+
+    def stop(self) -> None:
+        """End it where it is; the next recovery goes on. Idempotent."""
+        self._must_stop.set()
+        self._thread.join()
+        self._alerts.clear('unclean_flight_recovered', 'the flight root is given back')
+
+    def _run(self) -> None:
+        count = 0
+        try:
+            for flight in recover_root(
+                self._root, flights=self._flights, should_stop=self._must_stop.is_set
+            ):
+                count += 1
+                message = (
+                    f'{flight.path.name} had not been closed; it is recovered: '
+                    f'{flight.footer.records_written} records, {flight.cut_bytes} bytes cut'
+                )
+                logger.warning('%s in %.1f s', message, flight.seconds)
+                self._alerts.raise_alert(
+                    'unclean_flight_recovered',
+                    message if count == 1 else f'{count} flights are recovered; last: {message}',
+                )
+        except Exception:
+            logger.exception('recovery has failed; recording is not affected')
