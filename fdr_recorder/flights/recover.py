@@ -96,7 +96,7 @@ def is_unclean(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    named, _ = _read_metadata(flight)
+    named, _ = read_metadata(flight)
     if named != {segment.path.name for segment in segments}:
         return True
     try:
@@ -202,7 +202,7 @@ class _Drops:
     records: int
 
 
-def _read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
+def read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
     """Return the segments that `metadata.yaml` names, and its counters; nothing if unreadable."""
     try:
         text = (flight / bag_metadata.FILE_NAME).read_text(encoding='utf-8')
@@ -226,7 +226,7 @@ def _drops(flight: Path, segments: Sequence[SegmentContents]) -> _Drops:
         for record in contents.own_records
         if isinstance(record, SegmentRollover)
     }
-    named, counters = _read_metadata(flight)
+    named, counters = read_metadata(flight)
     if 'segments_dropped' not in counters:
         gone = [record for index, record in rollovers.items() if index not in present]
         return _Drops(

@@ -384,6 +384,7 @@ class FlightRecording:
         needed = config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
         if self._root.free_bytes() < needed:  # else the next chunk would fill the disk again
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._log.seal_given_up()
         self._log.open_next()
         self._root.allocate_reserve(config.reserve_bytes)
         self.spell = None
@@ -427,6 +428,7 @@ class FlightRecording:
                 account.dropped_write_error += 1
             logger.error('%s: closed without a footer: the disk refuses it', self.path)
         self._log.commit(clean_shutdown=footer is not None, unlink=footer is not None)
+        self._log.let_go()
         self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'the flight is closed')
         return FlightSummary(
             self.header.flight_id,
@@ -445,14 +447,14 @@ class FlightRecording:
         except OSError as error:
             self._degrade(error)
         self._log.commit(unlink=not self._outbox)
+        self._log.let_go()
         self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'the writer has stopped')
 
     def let_go(self) -> None:
         """Hold on to nothing after an error of the recorder itself; files stay as they are."""
         self._alerts.unlisten(self._record_alert)
         self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'recording has ended')
-        if self._log.segment is not None:
-            self._log.segment.close()
+        self._log.let_go()
 
     def _finish_reports(self) -> None:
         """Report the last losses, end the flight's alerts, and listen to no more."""
@@ -492,7 +494,10 @@ class FlightRecording:
         now_ns = time.time_ns()
         segment.append(channel, [(now_ns, now_ns, sequence, encode(footer), 0)], force=True)
         segment.flush(compress=False)  # compressed, its size would depend on its values
-        self._log.close_segment()
+        try:
+            self._log.close_segment()
+        except OSError as error:  # the footer is in the file: there must be no second one
+            self._degrade(error)
         return footer
 
     def _open_segment(self) -> Segment:

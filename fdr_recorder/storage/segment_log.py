@@ -63,7 +63,8 @@ class SegmentLog:
         self._ledger = ledger
         self._latched: dict[ProducerAccount, QueuedRecord] = {}
         self._next_index = 0
-        self._unsealed_bytes = 0
+        self._unsealed: Segment | None = None
+        """Given up, and even its end was refused; sealed as soon as the disk allows."""
         self._synced_at = time.monotonic()
         self._is_dirty = False
         self._is_metadata_stale = False
@@ -76,8 +77,10 @@ class SegmentLog:
     @property
     def total_bytes(self) -> int:
         """Size of all segments that are there, the open one included."""
-        open_bytes = self.segment.size if self.segment is not None else 0
-        return self.directory.closed_bytes + self._unsealed_bytes + open_bytes
+        not_closed = (self.segment, self._unsealed)
+        return self.directory.closed_bytes + sum(
+            segment.size for segment in not_closed if segment is not None
+        )
 
     # --- records -------------------------------------------------------------------------
 
@@ -260,16 +263,29 @@ class SegmentLog:
         for channel, records in lost.items():
             self._ledger.count_write_error(channel, records)
         self._root.give_up_reserve()
-        try:
-            closed = segment.seal()
-        except OSError:
-            segment.close()
-            self._unsealed_bytes += segment.size
-        else:
-            with suppress(OSError):
-                self.directory.add(closed)
+        self._unsealed = segment
+        with suppress(OSError):
+            self.seal_given_up()
         self.commit()
         return sum(lost.values())
+
+    def seal_given_up(self) -> None:
+        """Seal the segment that was given up, if that has not been possible yet.
+
+        Raises:
+            OSError: It still is not.
+
+        """
+        if self._unsealed is not None:
+            closed = self._unsealed.seal()
+            self._unsealed = None
+            self.directory.add(closed)
+
+    def let_go(self) -> None:
+        """Close all files as they are."""
+        for segment in (self.segment, self._unsealed):
+            if segment is not None:
+                segment.close()
 
     def undo(self) -> None:
         """Leave nothing of a flight that could not begin."""
