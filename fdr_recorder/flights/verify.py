@@ -77,7 +77,7 @@ class Loss:
         text = {
             'transport': f'{self.records} messages of {self.topic} never reached the recorder',
             'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
-            'write_error': f'{self.records} records were discarded because the disk refused them',
+            'write_error': f'{self.records} records were discarded: the disk refused them',
             'capacity': f'{self.records} records went with the oldest segments, to free space',
             'unclean': f'{self.records} messages of {self.topic} are missing, and the recorder was '
             'ended before it could say why'

@@ -62,8 +62,8 @@ class Parameters:
         return FdrConfig.from_options(self._values())
 
     def _values(self) -> dict[str, object]:
-        values = {name: self._node.get_parameter(name).value for name in OPTIONS}
         # a parameter file's empty list has no type and arrives as no value at all
+        values = {name: self._node.get_parameter_or(name).value for name in OPTIONS}
         return {name: value for name, value in values.items() if value is not None}
 
     def _on_set(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
