@@ -60,6 +60,7 @@ setup(
             'ros-std-srvs',
         ],
         'demo': ['pyulog'],
+        'fast': ['isal'],  # CRC-32 in a third of the time
         'test': [
             'pytest',
             'pytest-timeout',

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fdr_recorder.capture.ring import Ring, RingBudget
 from fdr_recorder.config import RingConfig
 from fdr_recorder.record.channel import Channel
+
+MAX_TIME_NS: Final = 2**63 - 1
+"""As far as the clocks of ROS 2 and the readers of bags go: the year 2262."""
 
 
 class Losses(NamedTuple):
@@ -80,16 +83,22 @@ class FdrClient:
         """Hand a serialised message to the writer. Never blocks, never raises on a full ring.
 
         Args:
-            data: The message in the channel's encoding. It is kept, not copied.
+            data: The message in the channel's encoding. `bytes` are kept, not copied.
             log_time_ns: When it was received (system clock); now, if not given.
-            publish_time_ns: When it was published; as `log_time_ns`, if not given.
+            publish_time_ns: When it was published; as `log_time_ns`, if not given. Times that
+                no clock can show (a publisher's may be broken) become the nearest that one can.
             sequence: The publisher's number for it; counted up by the client, if not given.
 
         Returns:
             False if no flight is open, or if the ring was full and the record is counted as
             dropped by overrun.
 
+        Raises:
+            TypeError: `data` is no bytes.
+
         """
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
         if log_time_ns is None:
             log_time_ns = time.time_ns()
         if publish_time_ns is None:
@@ -97,6 +106,9 @@ class FdrClient:
         if sequence is None:
             sequence = self._next_sequence
             self._next_sequence += 1
+        if not 0 <= log_time_ns <= MAX_TIME_NS or not 0 <= publish_time_ns <= MAX_TIME_NS:
+            log_time_ns = min(max(log_time_ns, 0), MAX_TIME_NS)
+            publish_time_ns = min(max(publish_time_ns, 0), MAX_TIME_NS)
         if self.channel.latched:
             self.latest = (publish_time_ns, data)
         return self.ring.offer(log_time_ns, publish_time_ns, sequence, data)

@@ -7,7 +7,6 @@ list the segment in `metadata.yaml`.
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from fdr_recorder.flights.segment_reader import FileChannel, Message, RawRecord,
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, FlightHeader, Payload
 from fdr_recorder.storage import mcap
+from fdr_recorder.storage.checksum import crc32
 from fdr_recorder.storage.chunk import Chunk
 from fdr_recorder.storage.segment import METADATA_NAME, ClosedSegment
 from fdr_recorder.storage.segment_index import SegmentIndex
@@ -218,7 +218,7 @@ class _SummaryReader(_Collector):
         if not len(mcap.MAGIC) <= summary_start <= footer_offset:
             raise SegmentError(reader.path, footer_offset, 'the footer points nowhere')
         length = footer.end - 4 - summary_start
-        if zlib.crc32(reader.read(summary_start, length)) != crc:
+        if crc32([reader.read(summary_start, length)]) != crc:
             raise SegmentError(reader.path, summary_start, 'the CRC of the summary is wrong')
         return summary_start
 

@@ -100,7 +100,8 @@ def is_unclean(flight: Path) -> bool:
     if named != {segment.path.name for segment in segments}:
         return True
     try:
-        return not _has_footer(read_contents(segments[-1].path, segments[-1].index))
+        last = read_contents(segments[-1].path, segments[-1].index)
+        return not (last.is_sealed and _has_footer(last))
     except (OSError, SegmentError):
         return True
 
@@ -188,9 +189,7 @@ def recover_flight(
 
 def _has_footer(contents: SegmentContents) -> bool:
     counts = contents.found.counts.items()
-    return contents.is_sealed and any(
-        channel.topic == _FOOTER_TOPIC and count for channel, count in counts
-    )
+    return any(channel.topic == _FOOTER_TOPIC and count for channel, count in counts)
 
 
 @dataclass(frozen=True)
@@ -293,7 +292,12 @@ class _Work:
         """Write the footer if there is none, and renew `metadata.yaml`."""
         self.drops = _drops(self.flight, self.segments)
         last = self.segments[-1]
-        footer = self._last_footer(last) if _has_footer(last) else self._write_footer(last)
+        if not _has_footer(last):
+            footer = self._write_footer(last)
+        else:  # it was being closed
+            footer = self._last_footer(last)
+            if not last.is_sealed:
+                self._seal(last)
         sync_directory(self.flight)
         header = self._header()
         directory = FlightDirectory(self.flight, header.ros_distro)

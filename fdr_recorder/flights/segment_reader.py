@@ -11,7 +11,6 @@ import os
 import stat
 import struct
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,14 @@ from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.fields import Fields
 from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage import mcap
+from fdr_recorder.storage.checksum import crc32
 
 MAX_RECORD_BYTES: Final = 1 << 30
 """A record, compressed or not, that claims to be larger is not believed."""
+
+_DATA_OPCODES: Final = frozenset(range(mcap.HEADER, mcap.DATA_END)) - {mcap.FOOTER}
+_FIRST_PRIVATE_OPCODE: Final = 0x80
+"""From here on an application may add records of its own; readers pass over them."""
 
 _CHUNK_FIXED = struct.Struct('<QQQI')
 _MESSAGE_FIXED = struct.Struct('<HIQQ')
@@ -188,6 +192,10 @@ class SegmentReader:
             if record.opcode == mcap.DATA_END:
                 self._check_ending()
                 return
+            if record.opcode not in _DATA_OPCODES and record.opcode < _FIRST_PRIVATE_OPCODE:
+                # zeros, for example: what a power cut leaves of a page that was not written
+                what = f'no record begins with the byte {record.opcode}'
+                raise SegmentError(self.path, record.offset, what)
             yield record
             self.whole_bytes = record.end
 
@@ -294,7 +302,7 @@ class SegmentReader:
                 raise SegmentError(self.path, offset, f'cannot decompress: {error}') from error
         if len(stored) != size:
             raise SegmentError(self.path, offset, 'the chunk is not of the size it claims')
-        if crc and zlib.crc32(stored) != crc:
+        if crc and crc32([stored]) != crc:
             raise SegmentError(self.path, offset, 'the CRC of the chunk is wrong')
         return stored
 

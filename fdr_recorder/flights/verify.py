@@ -33,6 +33,7 @@ from fdr_recorder.record.kinds import (
     TransportLoss,
     WriteError,
 )
+from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.flight_root import LOCK_NAME
 
 _SEQUENCE_RANGE: Final = 1 << 32
@@ -79,8 +80,8 @@ class Loss:
             'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
             'write_error': f'{self.records} records were discarded: the disk refused them',
             'capacity': f'{self.records} records went with the oldest segments, to free space',
-            'unclean': f'{self.records} messages of {self.topic} are missing, and the recorder was '
-            'ended before it could say why'
+            'unclean': f'{self.records} messages of {self.topic} are missing, and the recorder '
+            'was ended before it could say why'
             if self.records
             else 'the flight was not closed: what came last may be missing',
         }[self.cause]
@@ -286,7 +287,7 @@ class _Check:
         if last is None or not key[1]:
             return
         step = (sequence - last) % _SEQUENCE_RANGE
-        if step == 0 or step > _SEQUENCE_RANGE // 2:
+        if step == 0 or step > _SEQUENCE_RANGE // 2:  # the intake lets no such pair through
             self._damaged(f'{key[0]}: sequence number {sequence} follows {last}')
             producer.last_sequence = last
         else:
@@ -356,11 +357,12 @@ class _Check:
         gone = [rollover for rollover in self._rollovers if rollover.segment_index < first]
         if gone or dropped:
             records = sum(rollover.records for rollover in gone)
+            _, counters = read_metadata(self._flight)
+            records = max(records, counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0))
             first_ns = min((rollover.first_log_time_ns for rollover in gone), default=0)
             last_ns = max((rollover.last_log_time_ns for rollover in gone), default=0)
-            is_complete = len(gone) == dropped
             self._result.losses.append(
-                Loss('capacity', records if is_complete else 0, first_ns=first_ns, last_ns=last_ns)
+                Loss('capacity', records, first_ns=first_ns, last_ns=last_ns)
             )
 
     def _check_footer(self, footer: FlightFooter) -> None:

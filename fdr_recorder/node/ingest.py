@@ -80,8 +80,8 @@ class _Intake:
 class Ingest:
     """Takes messages from the middleware and hands them to the writer.
 
-    `add`, `forget_publishers`, `start`, `catch_up` and `stop` are for the thread of the node's
-    executor; everything else happens in the intake's own thread.
+    `add`, `replace`, `tidy`, `publishers`, `forget_publishers`, `start`, `catch_up` and `stop` are
+    for the thread of the node's executor; everything else happens in the intake's own thread.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class Ingest:
         self._budget = RingBudget(config.total_bytes)
         self._group = _Unserved()
         self._intakes: dict[str, _Intake] = {}
+        self._replaced: list[Subscription[Any]] = []
         self._context = node.context.handle
         self._guard = _rclpy.GuardCondition(self._context)  # type: ignore[arg-type]
         self._calls: list[Callable[[], None]] = []
@@ -112,7 +113,37 @@ class Ingest:
 
     def add(self, plan: TopicPlan) -> None:
         """Subscribe to a topic."""
-        subscription = self._node.create_subscription(
+        intake = _Intake(plan, self._subscribe(plan))
+
+        def add() -> None:
+            self._intakes[plan.name] = intake
+
+        self._call(add)
+
+    def publishers(self, topic: str) -> set[bytes]:
+        """Return the gids of a topic's publishers that have a ring; any thread."""
+        intake = self._intakes.get(topic)
+        return set(intake.sources) - {UNKNOWN_GID} if intake is not None else set()
+
+    def replace(self, plan: TopicPlan) -> None:
+        """Subscribe to a topic anew, with another QoS; nothing is recorded twice."""
+        subscription = self._subscribe(plan)
+
+        def replace() -> None:
+            intake = self._intakes[plan.name]
+            self._drain(intake)
+            self._replaced.append(intake.subscription)
+            intake.plan, intake.subscription = plan, subscription
+
+        self._call(replace)
+
+    def tidy(self) -> None:
+        """Give back subscriptions that were replaced."""
+        while self._replaced:
+            self._node.destroy_subscription(self._replaced.pop())
+
+    def _subscribe(self, plan: TopicPlan) -> Subscription[Any]:
+        return self._node.create_subscription(
             plan.message_type,
             plan.name,
             _never_called,
@@ -120,12 +151,6 @@ class Ingest:
             callback_group=self._group,
             raw=True,
         )
-        intake = _Intake(plan, subscription)
-
-        def add() -> None:
-            self._intakes[plan.name] = intake
-
-        self._call(add)
 
     def forget_publishers(self, topic: str, gone: set[bytes]) -> None:
         """Give back the rings of publishers that have left; what they hold is still written."""
@@ -175,6 +200,7 @@ class Ingest:
                 self._writer.retire(source.client)
             self._node.destroy_subscription(intake.subscription)
         self._intakes.clear()
+        self.tidy()
 
     def _call(self, call: Callable[[], None]) -> None:
         """Have the intake's thread make a call; make it here while there is none."""
@@ -245,10 +271,12 @@ class Ingest:
             gid = publisher['data'] if publisher is not None else UNKNOWN_GID
             source = sources.get(gid) or self._meet(intake, gid)
             sequence = info['publication_sequence_number'] or 0
-            last = source.last_sequence
-            if last is not None and sequence > last + 1 and gid:
-                source.client.count_transport_loss(last + 1, sequence - 1)
-            if last is None or sequence > last:
+            if gid:
+                last = source.last_sequence
+                if last is not None and sequence != last + 1:
+                    if sequence <= last:  # known from a subscription that was replaced
+                        continue
+                    source.client.count_transport_loss(last + 1, sequence - 1)
                 source.last_sequence = sequence
             source.client.enqueue(
                 data, info['received_timestamp'] or None, info['source_timestamp'], sequence

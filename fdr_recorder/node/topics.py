@@ -89,7 +89,7 @@ def plan_topic(node: Node, topic: str) -> TopicPlan | None:
         name=topic,
         message_type=message_type,
         schema=message_schema(type_name),
-        qos=_qos_for(endpoints),
+        qos=qos_for(endpoints),
         metadata={
             'offered_qos_profiles': _offered_qos_profiles(endpoints),
             'topic_type_hash': str(getattr(endpoints[0], 'topic_type_hash', '')),
@@ -139,7 +139,7 @@ def _read_installed_msg(name: str) -> str:
         raise RecordError(msg) from error
 
 
-def _qos_for(endpoints: Sequence[TopicEndpointInfo]) -> QoSProfile:
+def qos_for(endpoints: Sequence[TopicEndpointInfo]) -> QoSProfile:
     """Return the strictest QoS that every publisher is compatible with, as rosbag2 does."""
     offered = [endpoint.qos_profile for endpoint in endpoints]
     is_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
@@ -149,6 +149,21 @@ def _qos_for(endpoints: Sequence[TopicEndpointInfo]) -> QoSProfile:
         depth=INTAKE_DEPTH,
         reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def is_compatible(requested: QoSProfile, endpoints: Sequence[TopicEndpointInfo]) -> bool:
+    """Tell whether a subscription receives from every publisher (DDS: requested, offered)."""
+    needed = qos_for(endpoints)
+    return not (
+        (
+            requested.reliability == ReliabilityPolicy.RELIABLE
+            and needed.reliability != ReliabilityPolicy.RELIABLE
+        )
+        or (
+            requested.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            and needed.durability != DurabilityPolicy.TRANSIENT_LOCAL
+        )
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final
 
 from rclpy.node import Node
@@ -10,7 +11,14 @@ from rclpy.node import Node
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.ingest import Ingest
-from fdr_recorder.node.topics import TopicPlan, TypeUnknownError, plan_topic, publisher_gid
+from fdr_recorder.node.topics import (
+    TopicPlan,
+    TypeUnknownError,
+    is_compatible,
+    plan_topic,
+    publisher_gid,
+    qos_for,
+)
 
 CHECK_INTERVAL_S: Final = 0.1
 """How often the graph is asked for topics that are not subscribed to yet; as rosbag2 does."""
@@ -80,14 +88,18 @@ class TopicWatch:
                 self._alerts.clear('type_unknown', 'installed', subject=topic)
 
     def _review(self) -> None:
-        """Give back the rings of publishers that have left."""
-        for topic, known in self._publishers.items():
+        """Give back the rings of publishers that have left; adapt to those that have come."""
+        self._ingest.tidy()
+        for topic, plan in list(self._plans.items()):
             endpoints = self._node.get_publishers_info_by_topic(topic)
             present = {publisher_gid(endpoint) for endpoint in endpoints}
-            gone = known - present
-            if gone:
-                self._ingest.forget_publishers(topic, gone)
+            known = self._publishers[topic] | self._ingest.publishers(topic)
             self._publishers[topic] = present
+            if known - present:
+                self._ingest.forget_publishers(topic, known - present)
+            if present - known and not is_compatible(plan.qos, endpoints):
+                self._plans[topic] = replace(plan, qos=qos_for(endpoints))
+                self._ingest.replace(self._plans[topic])
 
     def _require(self) -> None:
         """Warn of required topics without a publisher."""

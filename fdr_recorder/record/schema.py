@@ -143,10 +143,19 @@ def type_description_hash(schema: Schema) -> str:
 
 
 def encode(payload: Payload) -> bytes:
-    """Encode a payload as CDR, by this version's definition of its kind."""
+    """Encode a payload as CDR, by this version's definition of its kind.
+
+    Raises:
+        RecordError: A value does not fit its field.
+
+    """
     schema = own_schema(type(payload))
     store = _typestore(schema)
-    return bytes(store.serialize_cdr(_to_message(payload, store), schema.name))
+    try:
+        return bytes(store.serialize_cdr(_to_message(payload, store), schema.name))
+    except Exception as error:  # the generated encoder raises whatever the value leads it to
+        msg = f'{payload!r} cannot be encoded: {error}'
+        raise RecordError(msg) from error
 
 
 def _to_message(payload: Payload, store: Typestore) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zlib
 from array import array
 from collections.abc import Sequence
 from typing import Final
@@ -141,11 +140,3 @@ class Chunk:
             offsets[channel_id] = offset
             offset += len(prefix) + len(entries)
         return pieces, offsets
-
-
-def crc32(pieces: Sequence[bytes]) -> int:
-    """Return the CRC-32 of the pieces one after the other."""
-    crc = 0
-    for piece in pieces:
-        crc = zlib.crc32(piece, crc)
-    return crc

@@ -8,9 +8,10 @@ return whole records. Nothing here knows files.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+from fdr_recorder.storage.checksum import crc32
 
 MAGIC: Final = b'\x89MCAP0\r\n'
 
@@ -217,7 +218,4 @@ def file_end(summary_start: int, summary_offset_start: int, summary: Iterable[by
     """Encode the footer record, with the CRC of the summary and of itself, and the last magic."""
     offsets = _FOOTER_OFFSETS.pack(summary_start, summary_offset_start)
     prefix = RECORD_PREFIX.pack(FOOTER, len(offsets) + _U32.size) + offsets
-    crc = 0
-    for part in (*summary, prefix):
-        crc = zlib.crc32(part, crc)
-    return prefix + _U32.pack(crc) + MAGIC
+    return prefix + _U32.pack(crc32((*summary, prefix))) + MAGIC

@@ -25,7 +25,7 @@ from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
-from fdr_recorder.errors import FlightStorageError
+from fdr_recorder.errors import FlightStorageError, RecordError
 from fdr_recorder.record.kinds import (
     AlertRecord,
     FlightFooter,
@@ -50,15 +50,11 @@ FLUSH_SHARE: Final = 0.75
 """A chunk is written at this share of `flush_interval_s`; the rest is for waiting in the ring."""
 
 _FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_FLIGHT_ALERTS: Final = (
-    'overrun',
-    'transport_loss',
-    'segments_dropped',
-    'cap_misconfigured',
-    'disk_low',
-)
+_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low')
+"""Faults that end when the flight is being closed; the flight still records that."""
+_LATE_ALERTS: Final = ('segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error')
+"""Faults that closing the flight itself may bring about; they end with it."""
 _DISK_ALERTS: Final = ('disk_full', 'write_error')
-"""Faults that can only be present while a flight is open; the latter end after its last record."""
 
 
 @dataclass
@@ -289,9 +285,13 @@ class FlightRecording:
                 if self._log.segment is None:
                     break
                 time_ns, payload = self._outbox.popleft()
+                try:
+                    data = encode(payload)
+                except RecordError:
+                    logger.exception("one of the recorder's own records is left out")
+                    continue
                 account = self._ledger.own_account(type(payload))
-                record = (time_ns, time_ns, account.count_own(), encode(payload), 0)
-                self.write(account, [record])
+                self.write(account, [(time_ns, time_ns, account.count_own(), data, 0)])
         finally:
             self._is_writing_outbox = False
         return not self._outbox
@@ -310,7 +310,8 @@ class FlightRecording:
             now: Monotonic seconds.
 
         """
-        self._losses.report(now)
+        if self.spell is None:  # else they add up until the disk takes records again
+            self._losses.report(now)
         try:
             if self.spell is not None and now >= self.spell.next_try:
                 self._resume(self.spell)
@@ -325,7 +326,7 @@ class FlightRecording:
                 self._log.sync()
                 self._watch_space()
             duration = self._config.segment_duration_s
-            if duration and now - segment.opened_at >= duration:
+            if duration and self._log.has_data and now - segment.opened_at >= duration:
                 self._rotate()
         except OSError as error:
             self._degrade(error)
@@ -354,11 +355,20 @@ class FlightRecording:
         self._alerts.raise_alert('disk_low', text, values={'free_bytes': free})
         if free >= limit:
             return
+        self._free_space(limit - free)
+        self._commit()
+
+    def _free_space(self, size: int) -> None:
+        """Drop the oldest segments of this flight until so much is free, if that is wanted.
+
+        Raises:
+            OSError: It is not, or there is nothing to drop.
+
+        """
         if self._config.on_low_space == 'degrade' or self.closed_segments <= 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        while free < limit and self.closed_segments > 1:
-            free += self.drop_oldest_segment(limit).bytes
-        self._commit()
+        while size > 0 and self.closed_segments > 1:
+            size -= self.drop_oldest_segment(self._config.min_free_bytes).bytes
 
     # --- when the disk fails -------------------------------------------------------------
 
@@ -378,15 +388,23 @@ class FlightRecording:
         self.spell.next_try = time.monotonic() + RETRY_INTERVAL_S
         self.spell.records += self._log.give_up()
 
-    def _resume(self, spell: DegradedSpell) -> None:
-        """Try to record again after the disk refused; raises `OSError` if it still does."""
+    def _resume(self, spell: DegradedSpell, *, is_last: bool = False) -> None:
+        """Try to record again after the disk refused; raises `OSError` if it still does.
+
+        Args:
+            spell: Since when it refuses.
+            is_last: Whether only the footer is still to come, for which the reserve is meant.
+
+        """
         config = self._config
         needed = config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
-        if self._root.free_bytes() < needed:  # else the next chunk would fill the disk again
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        free = self._root.free_bytes()
+        if free < needed and not is_last:  # else the next chunk would fill the disk again
+            self._free_space(needed - free)
         self._log.seal_given_up()
         self._log.open_next()
-        self._root.allocate_reserve(config.reserve_bytes)
+        if not is_last:
+            self._root.allocate_reserve(config.reserve_bytes)
         self.spell = None
         self.emit(
             WriteError(
@@ -401,6 +419,7 @@ class FlightRecording:
         message = f'recording goes on; {spell.records} records were discarded'
         logger.warning('%s: %s', self.path, message)
         self._clear_alerts(_DISK_ALERTS, message)
+        self._commit()
 
     # --- the end -------------------------------------------------------------------------
 
@@ -414,7 +433,7 @@ class FlightRecording:
         for _ in range(2):  # the second time with the space of the reserve
             try:
                 if self.spell is not None:
-                    self._resume(self.spell)
+                    self._resume(self.spell, is_last=True)
                 self._empty_outbox()
                 if self.spell is None:
                     footer = self._write_footer()
@@ -429,7 +448,7 @@ class FlightRecording:
             logger.error('%s: closed without a footer: the disk refuses it', self.path)
         self._log.commit(clean_shutdown=footer is not None, unlink=footer is not None)
         self._log.let_go()
-        self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'the flight is closed')
+        self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'the flight is closed')
         return FlightSummary(
             self.header.flight_id,
             self.path,
@@ -448,18 +467,18 @@ class FlightRecording:
             self._degrade(error)
         self._log.commit(unlink=not self._outbox)
         self._log.let_go()
-        self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'the writer has stopped')
+        self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'the writer has stopped')
 
     def let_go(self) -> None:
         """Hold on to nothing after an error of the recorder itself; files stay as they are."""
         self._alerts.unlisten(self._record_alert)
-        self._clear_alerts((*_FLIGHT_ALERTS, *_DISK_ALERTS), 'recording has ended')
+        self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'recording has ended')
         self._log.let_go()
 
     def _finish_reports(self) -> None:
         """Report the last losses, end the flight's alerts, and listen to no more."""
         self._losses.report(time.monotonic(), hurry=True)
-        self._clear_alerts(_FLIGHT_ALERTS, 'the flight is being closed')
+        self._clear_alerts(_EARLY_ALERTS, 'the flight is being closed')
         self._alerts.unlisten(self._record_alert)
 
     def _clear_alerts(self, codes: Iterable[str], message: str) -> None:

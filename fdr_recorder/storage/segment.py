@@ -21,7 +21,8 @@ from typing import Final
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import mcap
-from fdr_recorder.storage.chunk import RECORD_COST, Chunk, crc32
+from fdr_recorder.storage.checksum import crc32
+from fdr_recorder.storage.chunk import RECORD_COST, Chunk
 from fdr_recorder.storage.compression import compressor
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__

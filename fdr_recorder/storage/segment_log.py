@@ -102,8 +102,14 @@ class SegmentLog:
         """Create the next segment; its header and the latched messages are in the file then."""
         config = self._config
         index = self._next_index
+        path = self.directory.path / segment_name(index)
+        if os.path.lexists(path):  # somebody else's: it is left alone
+            logger.error('%s: is there already; its number is passed over', path)
+            self._next_index += 1
+            index += 1
+            path = self.directory.path / segment_name(index)
         segment = Segment(
-            self.directory.path / segment_name(index),
+            path,
             index=index,
             max_bytes=config.segment_size_bytes,
             chunk_size_bytes=config.chunk_size_bytes,

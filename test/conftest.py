@@ -1,0 +1,92 @@
+"""What all tests share: nothing may be left behind, and how to put a recorder together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from waiting import wait_until
+
+from fdr_recorder import AlertBoard, FdrWriterConfig, FileFdrWriter
+
+pytest_plugins: list[str] = []
+
+
+def _recorder_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith('fdr_')}
+
+
+def _child_processes() -> set[int]:
+    """Return the ids of this process's children, zombies included (Linux: proc(5))."""
+    found: set[int] = set()
+    for children in Path('/proc/self/task').glob('*/children'):
+        try:
+            found.update(map(int, children.read_text().split()))
+        except OSError:  # the thread has just ended
+            continue
+    return found
+
+
+def _file_locks() -> set[str]:
+    """Return the locks that this process holds (Linux: /proc/locks)."""
+    try:
+        lines = Path('/proc/locks').read_text().splitlines()
+    except OSError:
+        return set()
+    fields = [line.split() for line in lines]
+    return {' '.join(line[1:]) for line in fields if line[4:5] == [str(os.getpid())]}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread of the recorder, a child process or a lock."""
+    threads, children, locks = _recorder_threads(), _child_processes(), _file_locks()
+    yield
+    wait_until(
+        lambda: _recorder_threads() <= threads, 'the end of all fdr_* threads', deadline_s=5
+    )
+    wait_until(
+        lambda: _child_processes() <= children, 'the end of all child processes', deadline_s=5
+    )
+    assert _file_locks() <= locks
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return an empty flight root."""
+    path = tmp_path / 'flights'
+    path.mkdir()
+    return path
+
+
+QUICK = {
+    'flush_interval_s': 0.05,
+    'sync_interval_s': 0.1,
+    'min_free_bytes': 0,
+    'reserve_bytes': 0,
+}
+"""Options of the writer that suit most tests: everything soon, on a disk of any size."""
+
+MakeWriter = Callable[..., FileFdrWriter]
+
+
+@pytest.fixture
+def make_writer(root: Path) -> Iterator[MakeWriter]:
+    """Return a function that makes a started writer; it is stopped after the test."""
+    made: list[FileFdrWriter] = []
+
+    def make(
+        path: Path | None = None, *, alerts: AlertBoard | None = None, **options: object
+    ) -> FileFdrWriter:
+        config = FdrWriterConfig(**{**QUICK, **options})  # type: ignore[arg-type]
+        writer = FileFdrWriter(path or root, config, alerts=alerts)
+        writer.start()
+        made.append(writer)
+        return writer
+
+    yield make
+    for writer in made:
+        writer.stop()

@@ -1,0 +1,152 @@
+"""Faults of the operating system, put in at the system-call boundary."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class SystemCall:
+    """Stands before a function of `os`; a test decides call by call what it does.
+
+    Attributes:
+        calls: How often it was called in the threads that it looks at.
+
+    """
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+        *,
+        only: Callable[..., bool] = lambda *_args, **_kwargs: True,
+    ) -> None:
+        """Begin to stand before `os.<name>`, letting everything through.
+
+        Args:
+            monkeypatch: Takes it away again after the test.
+            name: Of the function in `os`.
+            only: Tells by the arguments whether a call is looked at.
+
+        """
+        self.calls = 0
+        self._real = getattr(os, name)
+        self._only = only
+        self._before: Callable[[int], None] = lambda _number: None
+        monkeypatch.setattr(os, name, self._call)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        if self._only(*args, **kwargs):
+            self.calls += 1
+            self._before(self.calls)
+        return self._real(*args, **kwargs)
+
+    def fail(self, error: int | BaseException, *, on_call: int | None = None) -> None:
+        """Fail from now on, or on that call alone (the next call is `calls + 1`)."""
+
+        def before(number: int) -> None:
+            if on_call is None or number == on_call:
+                if isinstance(error, BaseException):
+                    raise error
+                raise OSError(error, os.strerror(error))
+
+        self._before = before
+
+    def work(self) -> None:
+        """Let everything through again."""
+        self._before = lambda _number: None
+
+    @contextmanager
+    def stalled(self, then: BaseException | None = None) -> Iterator[threading.Event]:
+        """Block every caller inside the block; gives an event that is set when one is blocked.
+
+        Args:
+            then: What the calls that were blocked fail with; else they do their work.
+
+        """
+        reached, released = threading.Event(), threading.Event()
+
+        def before(_number: int) -> None:
+            reached.set()
+            assert released.wait(60), 'nobody released the stalled system call'
+            if then is not None:
+                raise then
+
+        self._before = before
+        try:
+            yield reached
+        finally:
+            self.work()
+            released.set()
+
+
+def is_segment_fd(fd: int, *_: object) -> bool:
+    """Tell whether a file descriptor is that of a segment."""
+    try:
+        return Path(f'/proc/self/fd/{fd}').readlink().suffix == '.mcap'
+    except OSError:
+        return False
+
+
+def is_segment_path(path: object, *_: object, **__: object) -> bool:
+    """Tell whether a path is that of a segment."""
+    return str(path).endswith('.mcap')
+
+
+def free_space(free_bytes: Callable[[], int], real: Callable[[Any], os.statvfs_result]) -> Any:
+    """Return a replacement of `os.statvfs` that reports so much free space."""
+
+    def statvfs(path: Any) -> os.statvfs_result:
+        fields = list(real(path))
+        block = fields[1]
+        fields[3] = fields[4] = free_bytes() // block
+        return os.statvfs_result(fields)
+
+    return statvfs
+
+
+@contextmanager
+def mounted_tmpfs(path: Path, size_bytes: int) -> Iterator[Path]:
+    """Mount a small file system; skip the test where that is not permitted."""
+    path.mkdir(exist_ok=True)
+    try:
+        done = subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', f'size={size_bytes}', 'tmpfs', str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        pytest.skip('there is no mount command on this machine')
+    if done.returncode:
+        pytest.skip(f'mounting a small tmpfs is not permitted here: {done.stderr.strip()}')
+    try:
+        yield path
+    finally:
+        subprocess.run(['umount', '--lazy', str(path)], check=True)
+
+
+def fill_disk(path: Path, *, leave_bytes: int = 0) -> Path:
+    """Take all space of a (small) file system but so many bytes; return the file that has it."""
+    ballast = path / 'ballast'
+    block = b'\0' * 4096
+    with ballast.open('ab', buffering=0) as file:
+        with suppress(OSError):
+            while True:
+                file.write(block)
+        if leave_bytes:
+            file.truncate(max(0, file.tell() - leave_bytes))
+    return ballast
+
+
+def errno_name(number: int) -> str:
+    """Return for example `ENOSPC`."""
+    return errno.errorcode[number]

@@ -1,0 +1,67 @@
+"""Producers for tests: clients whose records say which they are."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+
+from fdr_recorder import Channel, FdrClient, FileFdrWriter, FlightHeader, RingConfig, Schema
+
+BLOB = Schema('test_msgs/msg/Blob', 'uint8[] data\n')
+TEXT = Schema('std_msgs/msg/String', 'string data\n')
+
+
+def blob(content: bytes) -> bytes:
+    """Encode a `test_msgs/msg/Blob` as CDR (little-endian)."""
+    return b'\x00\x01\x00\x00' + struct.pack('<I', len(content)) + content
+
+
+def numbered(number: int, size: int = 100) -> bytes:
+    """Encode a message of exactly `size` bytes (at least 16) that carries a number."""
+    return blob(struct.pack('<Q', number) + os.urandom(size - 16))
+
+
+def number_of(data: bytes) -> int:
+    """Return the number in a message of `numbered`."""
+    return int(struct.unpack_from('<Q', data, 8)[0])
+
+
+def make_client(
+    topic: str = '/blob',
+    publisher: str = '',
+    *,
+    schema: Schema = BLOB,
+    latched: bool = False,
+    ring: RingConfig | None = None,
+) -> FdrClient:
+    """Make a client with a channel of its own."""
+    metadata = {'offered_qos_profiles': ''}
+    return FdrClient(
+        Channel(topic, schema, publisher=publisher, metadata=metadata, latched=latched), ring
+    )
+
+
+def send(client: FdrClient, numbers: range, size: int = 100, *, patient: bool = True) -> int:
+    """Enqueue numbered messages; return how many were taken.
+
+    Args:
+        client: Where to.
+        numbers: What they carry.
+        size: Bytes of each.
+        patient: Offer each message only when the ring has room for it, so that none is refused.
+
+    """
+    taken = 0
+    for number in numbers:
+        while patient and client.ring.fill > 0.9:
+            time.sleep(0.0005)
+        taken += client.enqueue(numbered(number, size))
+    return taken
+
+
+def open_flight(writer: FileFdrWriter, flight_id: str, *clients: FdrClient) -> None:
+    """Register clients and open a flight."""
+    for client in clients:
+        writer.register(client)
+    writer.open_flight(FlightHeader(flight_id=flight_id))

@@ -1,0 +1,396 @@
+"""The recorder's own records: what they hold, as CDR and back, across versions of the schema."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from fdr_recorder import KNOWN_PAYLOAD_KEYS, FlightFooter, FlightHeader, RecordError, Schema
+from fdr_recorder.record.kinds import (
+    PAYLOADS,
+    RECORD_SCHEMA_VERSION,
+    AlertRecord,
+    Overrun,
+    Payload,
+    ProducerCounters,
+    WriteError,
+)
+from fdr_recorder.record.schema import (
+    compose_definition,
+    decode,
+    encode,
+    own_schema,
+    type_description_hash,
+)
+
+MSG = Path(__file__).resolve().parents[1] / 'msg'
+
+TEXT = st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=30)
+UNSIGNED = {'level': (0, 255)}
+SIGNED = re.compile(r'.*_ns$|process_id')
+
+
+def value_of(name: str, kind: object) -> st.SearchStrategy[Any]:
+    if kind is bool:
+        return st.booleans()
+    if kind is str:
+        return TEXT
+    if kind is int:
+        if name == 'error_number':
+            return st.integers(-(2**31), 2**31 - 1)
+        if name == 'level':
+            return st.integers(0, 255)
+        if SIGNED.fullmatch(name):
+            return st.integers(-(2**63), 2**63 - 1)
+        return st.integers(0, 2**64 - 1)
+    if kind == Mapping[str, str]:
+        return st.dictionaries(TEXT, TEXT, max_size=4)
+    assert kind == tuple[ProducerCounters, ...], (name, kind)
+    return st.lists(payload_of(ProducerCounters), max_size=3).map(tuple)
+
+
+def payload_of(payload_type: type[Payload]) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(payload_type)
+    return st.builds(
+        payload_type,
+        **{name: value_of(name, hints[name]) for name in payload_type.known_keys()},
+    )
+
+
+# --- every kind --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('kind', PAYLOADS)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_every_kind_survives_the_round_trip(kind: str, data: st.DataObject) -> None:
+    payload = data.draw(payload_of(PAYLOADS[kind]))
+    decoded = decode(kind, encode(payload))
+    assert decoded == payload
+    assert type(decoded) is type(payload)
+    assert decoded.extra == {}
+
+
+@pytest.mark.parametrize('kind', PAYLOADS)
+def test_the_known_keys_are_the_fields_of_the_message_definition(kind: str) -> None:
+    payload_type = PAYLOADS[kind]
+    name = payload_type.type_name()
+    text = (MSG / f'{payload_type.MESSAGE}.msg').read_text()
+    defined = get_types_from_msg(text, name)[name][1]
+    assert tuple(field_name for field_name, _ in defined) == KNOWN_PAYLOAD_KEYS[kind]
+
+
+def test_every_message_definition_belongs_to_a_kind() -> None:
+    used = {payload_type.MESSAGE for payload_type in PAYLOADS.values()}
+    assert {path.stem for path in MSG.glob('*.msg')} == used | {'KeyValue', 'ProducerCounters'}
+
+
+def test_the_producers_keys_are_those_of_their_definition() -> None:
+    name = ProducerCounters.type_name()
+    defined = get_types_from_msg((MSG / 'ProducerCounters.msg').read_text(), name)[name][1]
+    assert ProducerCounters.known_keys() == tuple(field_name for field_name, _ in defined)
+
+
+@pytest.mark.parametrize('kind', PAYLOADS)
+def test_channels_are_named_after_the_kind(kind: str) -> None:
+    assert PAYLOADS[kind].channel_topic() == f'/fdr/{kind}'
+    assert kind == PAYLOADS[kind].KIND
+
+
+def test_the_schema_version_is_semantic_and_not_before_the_first() -> None:
+    assert tuple(map(int, RECORD_SCHEMA_VERSION.split('.'))) >= (1, 1, 0)
+
+
+def test_payloads_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        FlightHeader(flight_id='a').flight_id = 'b'  # type: ignore[misc]
+
+
+@given(payload_of(FlightFooter))
+@settings(max_examples=50, deadline=None)
+def test_the_size_of_a_footer_does_not_depend_on_its_numbers(footer: FlightFooter) -> None:
+    zeroed = {
+        item.name: 0
+        for item in fields(footer)
+        if isinstance(getattr(footer, item.name), int) and item.name != 'clean_shutdown'
+    }
+    other = FlightFooter(
+        **{
+            **{name: getattr(footer, name) for name in footer.known_keys()},
+            **zeroed,
+            'clean_shutdown': not footer.clean_shutdown,
+        }
+    )
+    assert len(encode(other)) == len(encode(footer))
+
+
+@pytest.mark.parametrize('kind', PAYLOADS)
+def test_an_independent_type_system_reads_what_was_written(kind: str) -> None:
+    """The schema in the file is all that a foreign tool has."""
+    schema = own_schema(PAYLOADS[kind])
+    store = Typestore()
+    store.register(get_types_from_msg(schema.definition, schema.name))
+    message = store.deserialize_cdr(encode(PAYLOADS[kind]()), schema.name)
+    assert all(hasattr(message, key) for key in KNOWN_PAYLOAD_KEYS[kind])
+    assert type_description_hash(schema) == store.hash_rihs01(schema.name)
+    assert type_description_hash(schema).startswith('RIHS01_')
+
+
+# --- other versions ----------------------------------------------------------------------------
+
+
+def write_as(schema: Schema, **values: object) -> bytes:
+    """Encode a message of another version's definition."""
+    store = Typestore()
+    store.register(get_types_from_msg(schema.definition, schema.name))
+    return bytes(store.serialize_cdr(store.types[schema.name](**values), schema.name))
+
+
+def test_what_a_newer_version_added_is_in_extra() -> None:
+    newer = Schema(
+        'fdr_recorder/msg/Overrun',
+        'string topic\nfloat64 severity\nstring publisher\nuint64 records\nuint64 bytes\n'
+        'int64 first_drop_ns\nint64 last_drop_ns\nstring[] witnesses\n',
+    )
+    data = write_as(
+        newer,
+        topic='/imu',
+        severity=0.5,
+        publisher='ab',
+        records=3,
+        bytes=30,
+        first_drop_ns=1,
+        last_drop_ns=2,
+        witnesses=['x', 'y'],
+    )
+    overrun = decode('overrun', data, newer)
+    assert overrun == Overrun(
+        topic='/imu', publisher='ab', records=3, bytes=30, first_drop_ns=1, last_drop_ns=2
+    )
+    assert overrun.extra == {'severity': 0.5, 'witnesses': ['x', 'y']}
+
+
+def test_what_a_newer_version_added_to_a_nested_record_is_in_its_extra() -> None:
+    newer = Schema(
+        'fdr_recorder/msg/FlightFooter',
+        'string flight_id\nProducerCounters[] producers\n'
+        + '=' * 80
+        + '\nMSG: fdr_recorder/ProducerCounters\nstring topic\nuint64 offered\nuint8 mood\n',
+    )
+    store = Typestore()
+    store.register(get_types_from_msg(newer.definition, newer.name))
+    producer = store.types['fdr_recorder/msg/ProducerCounters'](topic='/a', offered=2, mood=7)
+    data = write_as(newer, flight_id='x', producers=[producer])
+    footer = decode('flight_footer', data, newer)
+    assert isinstance(footer, FlightFooter)
+    assert footer.producers == (ProducerCounters(topic='/a', offered=2),)
+    assert footer.producers[0].extra == {'mood': 7}
+    assert footer.extra == {}
+
+
+def test_what_an_older_version_did_not_know_has_its_default() -> None:
+    """Schema 1.1.0: the footer ended with `clean_shutdown`."""
+    older = Schema(
+        'fdr_recorder/msg/FlightFooter',
+        'string flight_id\nstring flight_ended_at_iso\nint64 flight_ended_at_monotonic_ns\n'
+        'uint64 records_written\nuint64 records_dropped_overrun\nuint64 bytes_written\n'
+        'uint64 rollover_count\nbool clean_shutdown\n',
+    )
+    data = write_as(
+        older,
+        flight_id='old',
+        flight_ended_at_iso='2026-05-04T09:14:02Z',
+        flight_ended_at_monotonic_ns=1,
+        records_written=2,
+        records_dropped_overrun=3,
+        bytes_written=4,
+        rollover_count=5,
+        clean_shutdown=True,
+    )
+    assert decode('flight_footer', data, older) == FlightFooter(
+        flight_id='old',
+        flight_ended_at_iso='2026-05-04T09:14:02Z',
+        flight_ended_at_monotonic_ns=1,
+        records_written=2,
+        records_dropped_overrun=3,
+        bytes_written=4,
+        rollover_count=5,
+        clean_shutdown=True,
+    )
+
+
+def test_extra_does_not_make_records_differ() -> None:
+    assert Overrun(topic='/a', extra={'new': 1}) == Overrun(topic='/a')
+
+
+# --- bytes that are wrong ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('kind', PAYLOADS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(max_size=200), prefix=st.sampled_from([b'', b'\x00\x01\x00\x00']))
+def test_garbage_decodes_or_is_a_record_error(kind: str, data: bytes, prefix: bytes) -> None:
+    try:
+        payload = decode(kind, prefix + data)
+    except RecordError:
+        return
+    assert isinstance(payload, PAYLOADS[kind])
+
+
+FULL = (
+    FlightHeader(flight_id='flight', manifest_content_hashes={'a.yaml': 'abc'}),
+    FlightFooter(flight_id='flight', producers=(ProducerCounters(topic='/a'),)),
+    Overrun(topic='/imu', publisher='0123'),
+    WriteError(error_number=28, error_name='ENOSPC'),
+    AlertRecord(code='overrun', message='full', values={'topic': '/imu', 'records': '3'}),
+)
+
+
+@pytest.mark.parametrize('payload', FULL, ids=lambda payload: payload.KIND)
+def test_a_record_that_was_cut_short_is_a_record_error(payload: Payload) -> None:
+    data = encode(payload)
+    for length in range(len(data)):
+        with pytest.raises(RecordError, match=payload.KIND):
+            decode(payload.KIND, data[:length])
+
+
+@pytest.mark.parametrize('payload', FULL, ids=lambda payload: payload.KIND)
+def test_a_record_with_something_after_it_is_a_record_error(payload: Payload) -> None:
+    with pytest.raises(RecordError):
+        decode(payload.KIND, encode(payload) + bytes(8))
+
+
+def test_an_unknown_kind_is_a_record_error_that_names_the_known_ones() -> None:
+    with pytest.raises(RecordError, match=r"'telepathy'.*flight_header"):
+        decode('telepathy', b'')
+
+
+@pytest.mark.parametrize(
+    'definition',
+    ['', 'string', 'no_such_package/Type x\n', 'Missing x\n', '\0', 'string a string b', '}{'],
+)
+def test_an_unusable_definition_is_a_record_error(definition: str) -> None:
+    data = b'\x00\x01\x00\x00' + bytes(8)
+    try:
+        payload = decode('overrun', data, Schema('fdr_recorder/msg/Overrun', definition))
+    except RecordError as error:
+        message = str(error)
+    else:
+        assert payload == Overrun()
+        return
+    assert 'verrun' in message
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ['string', 'uint8', 'Overrun', 'a/B', '[]', '[3]', '<=4', ' ', 'x', 'X', '=', '1',
+             '#', '\n', '\nMSG: a/B\n', '=' * 80, '-1', '"', "'", '\t', 'fdr_recorder/Overrun']
+        ),
+        max_size=12,
+    ).map(''.join)
+)  # fmt: skip
+def test_a_garbled_definition_works_or_is_a_record_error(definition: str) -> None:
+    try:
+        decode('overrun', bytes(64), Schema('fdr_recorder/msg/Overrun', definition))
+    except RecordError:
+        pass
+
+
+# --- putting definitions together --------------------------------------------------------------
+
+TEXTS = {
+    'a/Top': (
+        '# The top. Middle not_a_field\n'
+        'Middle one          # Missing\n'
+        'Middle[] many\n'
+        'b/Leaf[3] fixed\n'
+        'b/Leaf[<=5] bounded\n'
+        'string<=10 short\n'
+        'string<=10[<=3] shorts\n'
+        'uint8 LIMIT=7\n'
+        "string NAME='Middle x'\n"
+        'int32 with_default 5\n'
+        'string text "Leaf leaf"\n'
+        '  float64[9] indented\n'
+        '\n'
+        'wstring wide\n'
+    ),
+    'a/Middle': 'b/Leaf leaf\nTwin twin\n',
+    'a/Twin': 'bool is_left',
+    'b/Leaf': 'uint8 A=1\nuint8 value\n\n\n',
+}
+
+
+def test_a_definition_holds_each_used_type_once() -> None:
+    definition = compose_definition('a/msg/Top', TEXTS.__getitem__)
+    separator = '\n' + '=' * 80 + '\nMSG: '
+    top, *others = definition.split(separator)
+    assert top == TEXTS['a/Top'].rstrip('\n')
+    assert [other.partition('\n')[0] for other in others] == ['a/Middle', 'b/Leaf', 'a/Twin']
+    assert [other.partition('\n')[2].rstrip('\n') for other in others] == [
+        TEXTS[name].rstrip('\n') for name in ('a/Middle', 'b/Leaf', 'a/Twin')
+    ]
+    assert definition.endswith('bool is_left\n')
+
+
+def test_a_definition_is_what_another_parser_makes_of_its_parts() -> None:
+    together = get_types_from_msg(
+        compose_definition('a/msg/Top', TEXTS.__getitem__), 'a/msg/Top'
+    )
+    apart: dict[str, Any] = {}
+    for name, text in TEXTS.items():
+        apart |= get_types_from_msg(text, name.replace('/', '/msg/'))
+    assert together == apart
+
+
+def test_a_type_without_fields_of_others_stands_alone() -> None:
+    assert compose_definition('x/Plain', lambda _name: 'int8 a\n\n') == 'int8 a\n'
+
+
+def test_a_type_that_uses_itself_comes_to_an_end() -> None:
+    assert compose_definition('x/Loop', lambda _name: 'Loop[] next\n') == 'Loop[] next\n'
+
+
+def test_a_type_that_nobody_knows_is_the_readers_error() -> None:
+    def read_msg(name: str) -> str:
+        raise RecordError(name)
+
+    with pytest.raises(RecordError, match='a/Top'):
+        compose_definition('a/msg/Top', read_msg)
+
+
+INSTALLED = sorted(Path(sys.prefix, 'share').glob('*_msgs/msg/*.msg'))
+
+
+@pytest.mark.skipif(not INSTALLED, reason='no ROS message packages under sys.prefix/share')
+def test_installed_ros_types_are_composed_as_another_parser_reads_them() -> None:
+    def read_msg(name: str) -> str:
+        package, _, message = name.partition('/')
+        return Path(sys.prefix, 'share', package, 'msg', f'{message}.msg').read_text()
+
+    reference = get_typestore(Stores.LATEST)
+    compared = 0
+    for path in INSTALLED:
+        name = f'{path.parts[-3]}/msg/{path.stem}'
+        composed = compose_definition(name, read_msg)
+        parsed = get_types_from_msg(composed, name)
+        used = set(re.findall(r'^MSG: (\S+)$', composed, re.MULTILINE))
+        assert set(parsed) == {name} | {item.replace('/', '/msg/') for item in used}
+        store = Typestore()
+        store.register(parsed)
+        store.get_msgdef(name)
+        if name in reference.fielddefs:
+            compared += store.hash_rihs01(name) == reference.hash_rihs01(name)
+    assert compared > len(INSTALLED) / 2

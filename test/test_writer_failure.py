@@ -1,0 +1,136 @@
+"""The writer's own thread fails: callers hear of it, nobody waits for ever, files stay."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import MakeWriter
+from faults import SystemCall, is_segment_fd
+from flights import check_flight, open_flight_files, read_whole_chunks
+from producers import make_client, numbered, open_flight, send
+from waiting import wait_until
+
+from fdr_recorder import (
+    AlertBoard,
+    FdrClient,
+    FdrError,
+    FileFdrWriter,
+    FlightHeader,
+    WriterFailedError,
+)
+
+
+def fail_the_writer(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, alerts: AlertBoard
+) -> tuple[FileFdrWriter, FdrClient]:
+    """Let the writer's thread end by a MemoryError in a system call, with a flight open."""
+    writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    writer, client = make_writer(alerts=alerts), make_client()
+    open_flight(writer, 'x', client)
+    client.enqueue(numbered(0))
+    wait_until(lambda: writev.calls > 1, 'the first record in the file')
+    writev.fail(MemoryError('no memory'))
+    client.enqueue(numbered(1))
+    wait_until(alerts.present, 'the alert')
+    writev.work()
+    return writer, client
+
+
+def test_an_unexpected_error_is_an_alert_and_an_error_for_callers(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    alerts = AlertBoard()
+    writer, client = fail_the_writer(make_writer, monkeypatch, alerts)
+    (alert,) = alerts.present()
+    assert alert.code == 'writer_failed'
+    assert 'no memory' in alert.message
+    assert 'the writer thread has failed' in caplog.text
+    for call in (
+        lambda: writer.close_flight('x'),
+        lambda: writer.open_flight(FlightHeader(flight_id='y')),
+    ):
+        with pytest.raises(WriterFailedError) as caught:
+            call()
+        assert isinstance(caught.value.__cause__, MemoryError)
+    assert writer.open_flight_id is None
+    assert writer.status.flight_id == ''
+    assert client.enqueue(b'') is False
+
+
+def test_what_was_written_before_stays_readable(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    fail_the_writer(make_writer, monkeypatch, AlertBoard())
+    messages = read_whole_chunks(root / 'x' / 'segment_000000.mcap')
+    assert [message.topic for message in messages] == ['/fdr/flight_header', '/blob']
+    assert open_flight_files(root / 'x').custom_data['clean_shutdown'] == 'false'
+
+
+def test_a_failed_writer_can_be_stopped_and_started_again(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts = AlertBoard()
+    writer, client = fail_the_writer(make_writer, monkeypatch, alerts)
+    writer.stop()
+    writer.start()
+    assert alerts.present() == ()
+    writer.open_flight(FlightHeader(flight_id='y'))
+    send(client, range(3))
+    flight = check_flight(writer.close_flight('y'))
+    assert len(flight.of_topic('/blob')) == 3
+
+
+def test_a_failed_flight_records_no_more_alerts(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead flight neither gathers them for ever nor keeps its file open."""
+    alerts = AlertBoard()
+    before = open_files()
+    writer, _ = fail_the_writer(make_writer, monkeypatch, alerts)
+    assert alerts._listeners == []
+    writer.stop()
+    assert open_files() <= before
+
+
+def open_files() -> set[str]:
+    found = set()
+    for link in Path('/proc/self/fd').iterdir():
+        try:
+            name = str(link.readlink())
+        except OSError:
+            continue
+        if name.endswith('.mcap'):
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize('call', ['open_flight', 'close_flight'])
+def test_callers_that_wait_while_the_thread_fails_are_answered(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    writer, client = make_writer(), make_client()
+    open_flight(writer, 'x', client)
+    answers: list[object] = []
+
+    def ask() -> None:
+        try:
+            if call == 'open_flight':
+                writer.open_flight(FlightHeader(flight_id='y'))
+            else:
+                answers.append(writer.close_flight('x'))
+        except FdrError as error:
+            answers.append(error)
+
+    waiting = threading.Thread(target=ask)
+    with writev.stalled(then=MemoryError('no memory')) as is_stalled:
+        client.enqueue(numbered(0))
+        assert is_stalled.wait(10)
+        waiting.start()
+        wait_until(lambda: not writer._commands.empty(), 'the question')
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert [type(answer) for answer in answers] == [WriterFailedError]
+    writer.stop()
