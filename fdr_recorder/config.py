@@ -194,6 +194,14 @@ class FdrConfig:
     required: tuple[str, ...] = _option(
         (), 'Topics that must have a publisher; without one, diagnostics show a warning.'
     )
+    intake_depth: int = _option(
+        4000,
+        'Messages of each topic that the middleware keeps while the intake is busy elsewhere '
+        '(the depth of its subscriptions). More of them bridge longer bursts; large messages '
+        'take memory beyond ring.total_bytes.',
+        1,
+        100_000,
+    )
     diagnostics_topic: str = _option(
         '/diagnostics', 'Topic for alerts and the summary (diagnostic_msgs/DiagnosticArray).'
     )

@@ -6,7 +6,8 @@ transition that was refused because of the error.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import errno
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class FdrError(Exception):
     """Base of all errors of this package."""
 
-    alert_code: ClassVar[str] = 'transition_refused'
+    alert_code: str = 'transition_refused'
 
 
 class ConfigInvalidError(FdrError):
@@ -174,14 +175,15 @@ class FlightStorageError(FlightError):
 
     """
 
-    alert_code = 'disk_full'
-
     def __init__(self, path: Path, error: OSError) -> None:
         """Name the path and what the operating system said."""
         self.errno = error.errno
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        self.alert_code = 'disk_full' if is_full else 'flight_root_unusable'
+        advice = 'free space there' if is_full else 'see to the disk and its mount'
         super().__init__(
-            f'cannot begin a flight in {path}: {error.strerror}; free space there or choose '
-            'another flight_root'
+            f'cannot begin a flight in {path}: {error.strerror}; {advice}, or choose another '
+            'flight_root'
         )
 
 

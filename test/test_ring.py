@@ -323,7 +323,7 @@ def test_a_latched_client_remembers_its_last_message_also_between_flights() -> N
     client = make_client(latched=True)
     client.enqueue(b'first', publish_time_ns=1)
     client.enqueue(b'second', publish_time_ns=2)
-    assert client.latest == (2, b'second')
+    assert client.latest == (2, 1, b'second')
 
 
 def test_an_ordinary_client_remembers_nothing() -> None:

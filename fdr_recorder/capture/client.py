@@ -66,8 +66,8 @@ class FdrClient:
         self.ring = Ring(
             max_records=config.max_records, max_bytes=config.max_bytes, budget=budget
         )
-        self.latest: tuple[int, bytes] | None = None
-        """Publish time and data of the last message of a latched channel, open flight or not."""
+        self.latest: tuple[int, int, bytes] | None = None
+        """Publish time, sequence number and data of a latched channel's last message."""
         self.losses = Losses()
         """Replaced as a whole by the producer's thread."""
         self._acknowledged_losses = 0
@@ -110,7 +110,7 @@ class FdrClient:
             log_time_ns = min(max(log_time_ns, 0), MAX_TIME_NS)
             publish_time_ns = min(max(publish_time_ns, 0), MAX_TIME_NS)
         if self.channel.latched:
-            self.latest = (publish_time_ns, data)
+            self.latest = (publish_time_ns, sequence, data)
         return self.ring.offer(log_time_ns, publish_time_ns, sequence, data)
 
     def count_transport_loss(self, first_sequence: int, last_sequence: int) -> None:

@@ -7,11 +7,16 @@ list the segment in `metadata.yaml`.
 
 from __future__ import annotations
 
+import json
+import struct
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+import yaml
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.fields import Fields
@@ -26,7 +31,12 @@ from fdr_recorder.storage.segment import METADATA_NAME, ClosedSegment
 from fdr_recorder.storage.segment_index import SegmentIndex
 
 _HEADER_TOPIC: Final = FlightHeader.channel_topic()
+_TIME_RANGE: Final = struct.Struct('<QQ')
 _PUBLISHER_KEY: Final = 'publisher_gid'
+_QOS_KEY: Final = 'offered_qos_profiles'
+_MAX_QOS_BYTES: Final = 64 * 1024
+_MAX_ID: Final = 0xFF00
+"""Of a channel or schema; there must be numbers left for what recovery adds."""
 
 
 @dataclass
@@ -74,12 +84,33 @@ class SegmentContents:
             records=self.found.records,
             first_log_time_ns=self.found.first_log_time_ns,
             last_log_time_ns=self.found.last_log_time_ns,
-            counts=self.found.counts,
+            counts={
+                _with_sound_qos(channel): count for channel, count in self.found.counts.items()
+            },
         )
 
 
-def read_contents(path: Path, index: int) -> SegmentContents:
+def _with_sound_qos(channel: Channel) -> Channel:
+    """Return a channel whose QoS profiles can be copied into `metadata.yaml`."""
+    text = channel.metadata.get(_QOS_KEY, '')
+    if not text:
+        return channel
+    with suppress(yaml.YAMLError, TypeError, ValueError, RecursionError):
+        if len(text) <= _MAX_QOS_BYTES and not any(sign in text for sign in '&*'):  # no aliases
+            json.dumps(yaml.safe_load(text))
+            return channel
+    return replace(channel, metadata={**channel.metadata, _QOS_KEY: ''})
+
+
+def read_contents(path: Path, index: int, *, was_synced: bool = True) -> SegmentContents:
     """Find out what a segment contains.
+
+    Args:
+        path: The file.
+        index: Number of the segment in the flight.
+        was_synced: Whether all of it was certainly forced to the disk, once it was sealed. If
+            not, a power cut may have left its summary whole and a chunk before it torn: then all
+            of it is read, and such a segment is not sealed.
 
     Raises:
         OSError: The file cannot be read.
@@ -88,9 +119,14 @@ def read_contents(path: Path, index: int) -> SegmentContents:
     """
     with SegmentReader(path) as reader:
         try:
-            return _SummaryReader(reader, index).read()
+            contents = _SummaryReader(reader, index).read()
         except SegmentError:
             return _Scanner(reader, index).scan()
+        if was_synced:
+            return contents
+        scanned = _Scanner(reader, index).scan()
+        is_whole = reader.is_sealed and scanned.data_end == contents.data_end
+        return contents if is_whole and not scanned.missing else scanned
 
 
 class _Collector:
@@ -122,6 +158,8 @@ class _Collector:
 
     def add_channel(self, found: SegmentIndex, described: FileChannel) -> Channel:
         """Take in a channel, and its schema, as the file numbers them."""
+        if max(described.id, described.schema_id) > _MAX_ID:
+            raise SegmentError(self.reader.path, 0, 'channels are not numbered as by the recorder')
         metadata = dict(described.metadata)
         channel = Channel(
             described.topic,
@@ -150,7 +188,9 @@ class _Collector:
             elif payload is not None:
                 self.own_records.append(payload)
         elif message.log_time_ns == self.header_time_ns:  # only repeats have the header's time
-            channel = self.channels[message.channel.id]
+            channel = self.channels.get(message.channel.id)
+            if channel is None:
+                return
             self.repeated[channel] = self.repeated.get(channel, 0) + 1
 
 
@@ -259,6 +299,7 @@ class _Scanner(_Collector):
         reader = self.reader
         reader.schemas.clear()
         reader.channels.clear()
+        reader.is_sealed = False
         found = self.begin()
         chunk: RawRecord | None = None
         chunk_index = Chunk()
@@ -270,6 +311,8 @@ class _Scanner(_Collector):
                     index_records.append(record)
                     continue
                 if chunk is not None:
+                    if not self._is_indexed(chunk_index, index_records):
+                        raise SegmentError(reader.path, chunk.end, 'a message index is wrong')
                     self._add_chunk(found, chunk, chunk_index, index_records)
                     chunk = None
                 if record.opcode == mcap.CHUNK:
@@ -281,7 +324,7 @@ class _Scanner(_Collector):
         except SegmentError as error:
             self.damage = error
         data_end = reader.whole_bytes
-        if chunk is not None and len(index_records) == len(chunk_index.indexes):
+        if chunk is not None and self._is_indexed(chunk_index, index_records):
             self._add_chunk(found, chunk, chunk_index, index_records)
         elif chunk is not None:
             data_end = chunk.end
@@ -307,14 +350,28 @@ class _Scanner(_Collector):
             if channel_id not in self.channels:
                 self.add_channel(found, self.reader.channels[channel_id])
 
+    @staticmethod
+    def _is_indexed(chunk: Chunk, index_records: list[RawRecord]) -> bool:
+        """Tell whether the message indexes in the file are those of the chunk."""
+        expected, _ = chunk.message_indexes()
+        found = [mcap.record(record.opcode, bytes(record.content)) for record in index_records]
+        return b''.join(expected) == b''.join(found)
+
     def _index(self, chunk: RawRecord) -> Chunk:
         """Read a chunk whole; only then does it count."""
         index = Chunk()
         messages = []
         for message, place in self.reader.placed_messages(chunk):
+            if message.channel.id not in self.channels:
+                what = 'a channel is described in a chunk: not by this recorder'
+                raise SegmentError(self.reader.path, chunk.offset, what)
             entries = index.indexes.setdefault(message.channel.id, array('Q'))
             entries.extend((message.log_time_ns, place))
             messages.append(message)
+        start, end = Fields(chunk.content, self.reader.path, chunk.offset).unpack(_TIME_RANGE)
+        if not index.indexes or (start, end) != index.time_range():  # these have no CRC
+            what = 'the chunk has no message, or not of the time that it says'
+            raise SegmentError(self.reader.path, chunk.offset, what)
         for message in messages:
             self.note(message)
         return index

@@ -52,11 +52,14 @@ class Fields:
         return self.unpack(_U64)[0]
 
     def string(self) -> str:
-        """Take a string."""
+        """Take a string. None that the recorder writes has a zero in it, but a torn page has."""
         try:
-            return str(self.bytes(self.u32()), 'utf-8')
+            text = str(self.bytes(self.u32()), 'utf-8')
         except UnicodeDecodeError as error:
             raise SegmentError(self._path, self._offset, 'a string is not UTF-8') from error
+        if '\0' in text:
+            raise SegmentError(self._path, self._offset, 'there are zeros in a string')
+        return text
 
     def string_map(self) -> dict[str, str]:
         """Take a map of strings."""

@@ -10,18 +10,21 @@ still, and goes on. A flight that is clean is not touched.
 from __future__ import annotations
 
 import logging
+import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.contents import SegmentContents, read_contents
 from fdr_recorder.flights.reader import SegmentFile, segment_files
+from fdr_recorder.flights.segment_reader import SegmentReader
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import (
     FlightFooter,
@@ -34,7 +37,7 @@ from fdr_recorder.record.kinds import (
     WriteError,
 )
 from fdr_recorder.record.schema import encode
-from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage import bag_metadata, mcap
 from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.flight import FlightDirectory, sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
@@ -44,7 +47,11 @@ logger = logging.getLogger(__name__)
 
 DAMAGED_SUFFIX: Final = '.damaged'
 _SEGMENT_NAME = re.compile(r'"(segment_\d+\.mcap)"')
+_MAX_METADATA_BYTES: Final = 64 << 20
+"""That of a flight of 64 GiB, in the smallest segments that there are, is not larger by far."""
 _COUNTER = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
+_MAX_COUNT: Final = (1 << 63) - 1
+_PayloadT = TypeVar('_PayloadT', bound=Payload)
 _FOOTER_TOPIC: Final = FlightFooter.channel_topic()
 
 
@@ -96,14 +103,26 @@ def is_unclean(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    named, _ = read_metadata(flight)
+    named, counters = read_metadata(flight)
     if named != {segment.path.name for segment in segments}:
         return True
     try:
+        if not all(map(_has_end, segments)):
+            return True
         last = read_contents(segments[-1].path, segments[-1].index)
-        return not (last.is_sealed and _has_footer(last))
+        footer = last.own_records[-1] if last.own_records else None
+        if not (last.is_sealed and isinstance(footer, FlightFooter)):
+            return True
+        return counters.get('bytes_written') != footer.bytes_written  # not renewed since
     except (OSError, SegmentError):
         return True
+
+
+def _has_end(segment: SegmentFile) -> bool:
+    """Tell whether a segment ends as a sealed one does; reads nothing but that."""
+    with SegmentReader(segment.path) as reader:
+        end = mcap.MAGIC
+        return reader.size > len(end) and reader.read(reader.size - len(end), len(end)) == end
 
 
 def recover_root(
@@ -204,7 +223,11 @@ class _Drops:
 def read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
     """Return the segments that `metadata.yaml` names, and its counters; nothing if unreadable."""
     try:
-        text = (flight / bag_metadata.FILE_NAME).read_text(encoding='utf-8')
+        # not a link that leads elsewhere, not a FIFO that waits for ever
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(flight / bag_metadata.FILE_NAME, flags), 'rb') as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            text = file.read(_MAX_METADATA_BYTES).decode() if is_regular else ''
     except (OSError, UnicodeDecodeError):
         return set(), {}
     counters = {name: int(value) for name, value in _COUNTER.findall(text)}
@@ -225,7 +248,7 @@ def _drops(flight: Path, segments: Sequence[SegmentContents]) -> _Drops:
         for record in contents.own_records
         if isinstance(record, SegmentRollover)
     }
-    named, counters = read_metadata(flight)
+    _, counters = read_metadata(flight)
     if 'segments_dropped' not in counters:
         gone = [record for index, record in rollovers.items() if index not in present]
         return _Drops(
@@ -234,11 +257,11 @@ def _drops(flight: Path, segments: Sequence[SegmentContents]) -> _Drops:
     kept = [
         contents
         for index, contents in present.items()
-        if index in rollovers and contents.path.name not in named
+        if index < counters['segments_dropped']  # the oldest go first
     ]
     return _Drops(
         counters['segments_dropped'] - len(kept),
-        counters['bytes_dropped'] - sum(contents.size for contents in kept),
+        counters.get('bytes_dropped', 0) - sum(contents.size for contents in kept),
         counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
         - sum(contents.records for contents in kept),
     )
@@ -250,15 +273,22 @@ class _Work:
 
     flight: Path
     segments: list[SegmentContents] = field(default_factory=list)
+    named: set[str] = field(init=False)
+    counters: dict[str, int] = field(init=False)
     sealed: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     cut_bytes: int = 0
     drops: _Drops = field(default_factory=lambda: _Drops(0, 0, 0))
 
+    def __post_init__(self) -> None:
+        """Look up which segments were certainly forced to the disk: those that are listed."""
+        self.named, self.counters = read_metadata(self.flight)
+
     def take(self, segment: SegmentFile) -> None:
         """Read the next segment; seal the one before if it is torn."""
         try:
-            contents = read_contents(segment.path, segment.index)
+            was_synced = not self.counters or segment.path.name in self.named
+            contents = read_contents(segment.path, segment.index, was_synced=was_synced)
         except SegmentError as error:
             logger.warning('%s; set aside as %s%s', error, segment.path.name, DAMAGED_SUFFIX)
             segment.path.rename(segment.path.with_name(segment.path.name + DAMAGED_SUFFIX))
@@ -272,13 +302,32 @@ class _Work:
         if not contents.is_sealed:
             self.sealed.append(contents.path.name)
             self.cut_bytes += contents.size - contents.data_end
-        return Segment.restore(
+        segment = Segment.restore(
             contents.path,
             index=contents.index,
             contents=contents.found,
             size=contents.data_end,
             missing=contents.missing,
         )
+        if not contents.records:
+            try:
+                self._write_header(segment, contents)
+            except OSError:
+                segment.close()
+                raise
+        return segment
+
+    def _write_header(self, segment: Segment, contents: SegmentContents) -> None:
+        """Begin a segment of which not even the first chunk was whole, as every segment does."""
+        header = self._header()
+        time_ns = max(
+            (other.found.last_log_time_ns for other in self.segments),
+            default=header.flight_started_at_ns,
+        )
+        time_ns = max(time_ns, header.flight_started_at_ns, 1)
+        record = (time_ns, time_ns, 0, encode(header), 0)
+        segment.append(_own_channel(contents, FlightHeader), [record], force=True)
+        segment.flush()
 
     def _seal(self, contents: SegmentContents) -> None:
         segment = self._restore(contents)
@@ -292,12 +341,7 @@ class _Work:
         """Write the footer if there is none, and renew `metadata.yaml`."""
         self.drops = _drops(self.flight, self.segments)
         last = self.segments[-1]
-        if not _has_footer(last):
-            footer = self._write_footer(last)
-        else:  # it was being closed
-            footer = self._last_footer(last)
-            if not last.is_sealed:
-                self._seal(last)
+        footer = self._last_footer(last) or self._write_footer(last)
         sync_directory(self.flight)
         header = self._header()
         directory = FlightDirectory(self.flight, header.ros_distro)
@@ -319,21 +363,29 @@ class _Work:
         headers = [contents.header for contents in self.segments if contents.header is not None]
         return headers[0] if headers else FlightHeader(flight_id=self.flight.name)
 
-    @staticmethod
-    def _last_footer(last: SegmentContents) -> FlightFooter:
-        return next(
-            record for record in reversed(last.own_records) if isinstance(record, FlightFooter)
-        )
+    def _last_footer(self, last: SegmentContents) -> FlightFooter | None:
+        """Return the footer if it is there and true; only the end of its file may be missing.
+
+        It is not true if the recorder was killed before it had removed segments that the footer
+        counts as dropped.
+        """
+        footer = last.own_records[-1] if last.own_records else None
+        if not isinstance(footer, FlightFooter):
+            return None
+        if not last.is_sealed:
+            self._seal(last)
+        size = sum(contents.size for contents in self.segments)
+        return footer if footer.bytes_written == size + footer.bytes_dropped else None
 
     def _write_footer(self, last: SegmentContents) -> FlightFooter:
         """End the flight with what can be said of it; as the writer does, in one pass."""
-        channel = Ledger().own_account(FlightFooter).channel
-        time_ns = max(last.found.last_log_time_ns, 1)
         others = sum(contents.size for contents in self.segments[:-1])
-        accounts = _Accounts(self.segments, self._header(), self.drops, time_ns)
-        size = len(encode(accounts.footer(bytes_present=0)))
         segment = self._restore(last)
         try:
+            channel = _own_channel(last, FlightFooter)
+            time_ns = max(last.found.last_log_time_ns, 1)
+            accounts = _Accounts(self.segments, self._header(), self.drops, time_ns)
+            size = len(encode(accounts.footer(bytes_present=0)))
             sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
             footer = accounts.footer(bytes_present=others + sealed_size)
             record = (time_ns, time_ns, 0, encode(footer), 0)
@@ -370,7 +422,7 @@ class _Accounts:
         started = self._header
         elapsed = max(self._ended_at_ns - started.flight_started_at_ns, 0)
         ended_at = datetime.fromtimestamp(self._ended_at_ns / 1e9, timezone.utc)
-        return FlightFooter(
+        footer = FlightFooter(
             flight_id=started.flight_id,
             flight_ended_at_iso=ended_at.isoformat(timespec='microseconds').replace(
                 '+00:00', 'Z'
@@ -388,8 +440,9 @@ class _Accounts:
             records_dropped_write_error=sum(record.records for record in write_errors),
             records_lost_transport=sum(producer.lost_transport for producer in producers),
             records_repeated=sum(producer.repeated for producer in producers),
-            producers=tuple(producers),
+            producers=tuple(map(_bounded, producers)),
         )
+        return _bounded(footer)
 
     def _producers(self) -> list[ProducerCounters]:
         sums: dict[tuple[str, str], dict[str, Any]] = {}
@@ -420,9 +473,28 @@ class _Accounts:
         ]
 
 
+def _own_channel(contents: SegmentContents, payload_type: type[Payload]) -> Channel:
+    """Return the channel for one kind of own records: the segment's, if it has such a one."""
+    channel = Ledger().own_account(payload_type).channel
+    for known in contents.found.counts:
+        if known.topic == channel.topic and known.schema == channel.schema:
+            return known
+    return channel
+
+
 def _key(channel: Channel) -> tuple[str, str]:
     return channel.topic, channel.publisher
 
 
 def _add(values: dict[str, Any], name: str, count: int) -> None:
     values[name] = values.get(name, 0) + count
+
+
+def _bounded(payload: _PayloadT) -> _PayloadT:
+    """Return a payload whose numbers can be written, whatever a broken file has led to."""
+    numbers: dict[str, Any] = {}
+    for name in payload.known_keys():
+        value = getattr(payload, name)
+        if type(value) is int:
+            numbers[name] = min(max(value, 0), _MAX_COUNT)
+    return replace(payload, **numbers)

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.fields import Fields
 from fdr_recorder.record.schema import Schema
-from fdr_recorder.storage import mcap
+from fdr_recorder.storage import descriptor, mcap
 from fdr_recorder.storage.checksum import crc32
 
 MAX_RECORD_BYTES: Final = 1 << 30
@@ -136,7 +136,11 @@ class SegmentReader:
         self._fd = os.open(
             self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         )
-        status = os.fstat(self._fd)
+        try:
+            status = os.fstat(self._fd)
+        except OSError:
+            self.close()
+            raise
         self.size = status.st_size
         if not stat.S_ISREG(status.st_mode):
             self.close()
@@ -159,7 +163,7 @@ class SegmentReader:
         """Close the file. Idempotent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            descriptor.close(fd)
 
     def messages(self) -> Iterator[Message]:
         """Yield every message that lies in a whole chunk, then set `damage`.
@@ -192,6 +196,8 @@ class SegmentReader:
             if record.opcode == mcap.DATA_END:
                 self._check_ending()
                 return
+            if not record.opcode:  # a page that never reached the disk reads as zeros
+                raise SegmentError(self.path, record.offset, 'there are zeros instead of a record')
             if record.opcode not in _DATA_OPCODES and record.opcode < _FIRST_PRIVATE_OPCODE:
                 # zeros, for example: what a power cut leaves of a page that was not written
                 what = f'no record begins with the byte {record.opcode}'
@@ -224,6 +230,8 @@ class SegmentReader:
 
     def read(self, offset: int, length: int) -> bytes:
         """Read so many bytes from an offset; raise `SegmentError` if the file is shorter."""
+        if not 0 <= offset <= self.size - length:
+            raise SegmentError(self.path, offset, 'the file ends within a record')
         data = os.pread(self._fd, length, offset)
         while len(data) < length:
             more = os.pread(self._fd, length - len(data), offset + len(data))
@@ -290,6 +298,8 @@ class SegmentReader:
         _, _, size, crc = fields.unpack(_CHUNK_FIXED)
         compression = fields.string()
         stored = fields.bytes(fields.u64())
+        if not fields.is_at_end:
+            raise SegmentError(self.path, offset, 'the chunk is larger than its content')
         if size > MAX_RECORD_BYTES:
             raise SegmentError(self.path, offset, f'a chunk of {size} bytes is not believed')
         if compression:
@@ -302,7 +312,7 @@ class SegmentReader:
                 raise SegmentError(self.path, offset, f'cannot decompress: {error}') from error
         if len(stored) != size:
             raise SegmentError(self.path, offset, 'the chunk is not of the size it claims')
-        if crc and crc32([stored]) != crc:
+        if crc32([stored]) != crc:  # the recorder never leaves it out, but a torn page might
             raise SegmentError(self.path, offset, 'the CRC of the chunk is wrong')
         return stored
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -348,9 +349,12 @@ class _Check:
         """Find missing segments: only the oldest may be missing, and only if dropped."""
         footer = self._result.footer
         present = [segment.index for segment in segments]
-        first, last = present[0], present[-1]
-        for missing in sorted(set(range(first, last + 1)) - set(present)):
-            self._damaged(f'segment {missing} is missing')
+        first = present[0]
+        for before, after in pairwise(present):
+            if after - before == 2:
+                self._damaged(f'segment {before + 1} is missing')
+            elif after - before > 2:
+                self._damaged(f'segments {before + 1} to {after - 1} are missing')
         dropped = footer.segments_dropped if footer is not None else len(self._rollovers)
         if footer is not None and first != dropped:
             self._damaged(f'{first} segments are missing at the beginning, {dropped} were dropped')
@@ -440,7 +444,9 @@ class _Check:
 def _is_locked(root: Path) -> bool:
     """Tell whether a writer owns a flight root, without taking it."""
     try:
-        fd = os.open(root / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(
+            root / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
     except OSError:
         return False
     try:

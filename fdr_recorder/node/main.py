@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
+from typing import Final
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -15,12 +17,43 @@ from rclpy.signals import SignalHandlerOptions
 
 from fdr_recorder.node.recorder import Recorder
 
-SPIN_TIMEOUT_S = 0.2
-"""A signal is noticed when the executor returns from waiting: after this time at the latest."""
-
-FAREWELL_S = 0.3
+FAREWELL_S: Final = 0.3
 """How long the node stays after a shutdown transition. The middleware sends from a thread of its
 own: a node that leaves at once takes the answer to who asked for the transition with it."""
+
+
+class _EndSignals:
+    """Notices SIGINT and SIGTERM while the executor waits in C, where no Python handler runs.
+
+    The interpreter writes a byte to a socket the moment a signal arrives (`signal.set_wakeup_fd`);
+    a thread that reads it wakes the executor.
+    """
+
+    def __init__(self) -> None:
+        """Begin to notice; neither signal ends the process from now on."""
+        self.has_come = False
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wake(self, executor: SingleThreadedExecutor) -> None:
+        """Wake an executor when one of them comes, or has come."""
+
+        def wait() -> None:
+            if self._reader.recv(1):
+                self.has_come = True
+                executor.create_task(lambda: None)
+
+        threading.Thread(target=wait, name='fdr_signals', daemon=True).start()
+
+    def ignore(self) -> None:
+        """Let one more signal not kill a process that ends already."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        self._writer.close()
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -34,14 +67,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
-    must_end = False
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal must_end
-        must_end = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    signals = _EndSignals()
     rclpy.init(
         args=list(args) if args is not None else None,
         signal_handler_options=SignalHandlerOptions.NO,
@@ -50,9 +76,10 @@ def main(args: Sequence[str] | None = None) -> int:
         node = Recorder()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        signals.wake(executor)
         try:
-            while not must_end and not node.is_finalized:
-                executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
+            while not signals.has_come and not node.is_finalized:
+                executor.spin_once()
             if node.is_finalized:
                 farewell = time.monotonic() + FAREWELL_S
                 while time.monotonic() < farewell:
@@ -64,6 +91,5 @@ def main(args: Sequence[str] | None = None) -> int:
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # it ends already; one more must not kill it
+        signals.ignore()
     return 0

@@ -22,11 +22,12 @@ from rclpy.qos import (
 )
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import FdrError, RecordError
 from fdr_recorder.record.schema import Schema, compose_definition
 
-INTAKE_DEPTH: Final = 1000
-"""Messages that the middleware keeps for us on each topic while the intake is busy elsewhere."""
+INTAKE_DEPTH: Final = FdrConfig.intake_depth
+"""Depth of the intake's subscriptions, where the configuration does not say otherwise."""
 
 
 class TypeUnknownError(FdrError):
@@ -69,12 +70,13 @@ class TopicPlan:
         return bool(self.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def plan_topic(node: Node, topic: str) -> TopicPlan | None:
+def plan_topic(node: Node, topic: str, depth: int = INTAKE_DEPTH) -> TopicPlan | None:
     """Find out how to record a topic; None while nobody publishes it.
 
     Args:
         node: Any node; it asks the graph.
         topic: Fully qualified name.
+        depth: Messages that the middleware keeps while the intake is busy elsewhere.
 
     Raises:
         TypeUnknownError: Its type is not installed.
@@ -89,7 +91,7 @@ def plan_topic(node: Node, topic: str) -> TopicPlan | None:
         name=topic,
         message_type=message_type,
         schema=message_schema(type_name),
-        qos=qos_for(endpoints),
+        qos=qos_for(endpoints, depth),
         metadata={
             'offered_qos_profiles': _offered_qos_profiles(endpoints),
             'topic_type_hash': str(getattr(endpoints[0], 'topic_type_hash', '')),
@@ -139,14 +141,14 @@ def _read_installed_msg(name: str) -> str:
         raise RecordError(msg) from error
 
 
-def qos_for(endpoints: Sequence[TopicEndpointInfo]) -> QoSProfile:
+def qos_for(endpoints: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
     """Return the strictest QoS that every publisher is compatible with, as rosbag2 does."""
     offered = [endpoint.qos_profile for endpoint in endpoints]
     is_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
     is_latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=INTAKE_DEPTH,
+        depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
     )
@@ -154,7 +156,7 @@ def qos_for(endpoints: Sequence[TopicEndpointInfo]) -> QoSProfile:
 
 def is_compatible(requested: QoSProfile, endpoints: Sequence[TopicEndpointInfo]) -> bool:
     """Tell whether a subscription receives from every publisher (DDS: requested, offered)."""
-    needed = qos_for(endpoints)
+    needed = qos_for(endpoints, requested.depth)
     return not (
         (
             requested.reliability == ReliabilityPolicy.RELIABLE

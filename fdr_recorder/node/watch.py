@@ -36,6 +36,7 @@ class TopicWatch:
         self._alerts = alerts
         names = [node.resolve_topic_name(name) for name in config.topics]
         excluded = {node.resolve_topic_name(name) for name in config.exclude}
+        self._depth = config.intake_depth
         self._wanted = [name for name in dict.fromkeys(names) if name not in excluded]
         self._required = [node.resolve_topic_name(name) for name in config.required]
         self._plans: dict[str, TopicPlan] = {}
@@ -69,6 +70,13 @@ class TopicWatch:
             self._reviewed_at = now
             self._review()
             self._require()
+        self._pace()
+
+    def _pace(self) -> None:
+        """Look more often while a topic is missing; each look wakes the executor, for 1 ms."""
+        is_complete = len(self._plans) == len(self._wanted)
+        interval_s = REVIEW_INTERVAL_S if is_complete else CHECK_INTERVAL_S
+        self._timer.timer_period_ns = int(interval_s * 1e9)
 
     def _subscribe(self) -> None:
         """Subscribe to wanted topics that have a publisher now."""
@@ -77,7 +85,7 @@ class TopicWatch:
             if topic in self._plans or topic not in published:
                 continue
             try:
-                plan = plan_topic(self._node, topic)
+                plan = plan_topic(self._node, topic, self._depth)
             except TypeUnknownError as error:
                 self._alerts.raise_alert('type_unknown', str(error), subject=topic)
                 continue
@@ -98,7 +106,7 @@ class TopicWatch:
             if known - present:
                 self._ingest.forget_publishers(topic, known - present)
             if present - known and not is_compatible(plan.qos, endpoints):
-                self._plans[topic] = replace(plan, qos=qos_for(endpoints))
+                self._plans[topic] = replace(plan, qos=qos_for(endpoints, self._depth))
                 self._ingest.replace(self._plans[topic])
 
     def _require(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
-from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage import bag_metadata, descriptor
 from fdr_recorder.storage.bag_metadata import SegmentEntry, Topic
 from fdr_recorder.storage.segment import FILE_MODE, ClosedSegment
 
@@ -49,7 +49,7 @@ class FlightDirectory:
         self.path = path
         self._ros_distro = ros_distro
         self._entries: deque[SegmentEntry] = deque()
-        self._doomed: list[Path] = []
+        self._doomed: deque[Path] = deque()
         self._topic_counts: dict[Topic, int] = {}
         self._bytes = 0
 
@@ -142,11 +142,10 @@ class FlightDirectory:
             self._entries, self._topic_counts, custom_data, self._ros_distro
         )
         replace_file(self.path / bag_metadata.FILE_NAME, text.encode())
-        if unlink and self._doomed:
-            doomed, self._doomed = self._doomed, []
-            for path in doomed:
-                path.unlink(missing_ok=True)
-            sync_directory(self.path)
+        while unlink and self._doomed:
+            self._doomed[0].unlink(missing_ok=True)
+            self._doomed.popleft()
+            sync_directory(self.path)  # after each: a power cut must not leave a hole
 
 
 def sync_directory(path: Path) -> None:
@@ -155,7 +154,7 @@ def sync_directory(path: Path) -> None:
     try:
         os.fsync(fd)
     finally:
-        os.close(fd)
+        descriptor.close(fd)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -172,6 +171,6 @@ def replace_file(path: Path, content: bytes) -> None:
             temporary.unlink()
         raise
     finally:
-        os.close(fd)
+        descriptor.close(fd)
     temporary.rename(path)
     sync_directory(path.parent)

@@ -19,6 +19,7 @@ from fdr_recorder.errors import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
+from fdr_recorder.storage import descriptor
 
 LOCK_NAME: Final = '.fdr.lock'
 RESERVE_NAME: Final = '.fdr.reserve'
@@ -36,6 +37,8 @@ class FlightRoot:
         """Use `acquire` instead."""
         self.path = path
         self._lock_fd = lock_fd
+        self.has_reserve = False
+        """Whether the emergency space was allocated, and not given up since."""
 
     @classmethod
     def acquire(cls, path: Path | str, *, owner: str = 'fdr_recorder') -> FlightRoot:
@@ -70,10 +73,10 @@ class FlightRoot:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _describe_holder(lock_fd)
-            os.close(lock_fd)
+            descriptor.close(lock_fd)
             raise FlightRootLockedError(path, holder) from None
         except OSError as error:
-            os.close(lock_fd)
+            descriptor.close(lock_fd)
             raise FlightRootReadOnlyError(path, error.strerror or str(error)) from error
         with suppress(OSError):  # on a full disk the lock holds all the same
             _write_holder(lock_fd, owner)
@@ -90,7 +93,7 @@ class FlightRoot:
         if lock_fd >= 0:
             with suppress(OSError):
                 os.ftruncate(lock_fd, 0)
-            os.close(lock_fd)
+            descriptor.close(lock_fd)
 
     def __enter__(self) -> FlightRoot:
         """Return itself: it is owned already."""
@@ -137,11 +140,13 @@ class FlightRoot:
             self.give_up_reserve()
             return False
         finally:
-            os.close(fd)
+            descriptor.close(fd)
+        self.has_reserve = True
         return True
 
     def give_up_reserve(self) -> None:
         """Free the emergency space, if there is any."""
+        self.has_reserve = False
         with suppress(OSError):
             (self.path / RESERVE_NAME).unlink()
 

@@ -149,9 +149,11 @@ class FlightRecording:
                 raise OSError(errno.ENOSPC, 'less than writer.min_free_bytes is free')
             self._log.open_next()
             self._log.sync()
-        except OSError as error:
+        except BaseException as error:
             self._log.undo()
-            raise FlightStorageError(self.path, error) from error
+            if isinstance(error, OSError):
+                raise FlightStorageError(self.path, error) from error
+            raise
         self._log.commit()
         root.allocate_reserve(config.reserve_bytes)
         alerts.listen(self._record_alert)
@@ -195,8 +197,8 @@ class FlightRecording:
         """Begin to account for a client's records."""
         account = self._ledger.open_account(client)
         if client.latest is not None:
-            publish_time_ns, data = client.latest
-            self._log.latch(account, (0, publish_time_ns, 0, data, 0))
+            publish_time_ns, sequence, data = client.latest
+            self._log.latch(account, (0, publish_time_ns, sequence, data, 0))
         return account
 
     def finish_producer(self, account: ProducerAccount) -> None:
@@ -324,6 +326,7 @@ class FlightRecording:
                 self._log.flush()
             if self._log.is_sync_due(now):
                 self._log.sync()
+                self._restore_reserve()
                 self._watch_space()
             duration = self._config.segment_duration_s
             if duration and self._log.has_data and now - segment.opened_at >= duration:
@@ -341,6 +344,14 @@ class FlightRecording:
         rollover = self._log.drop_oldest(cap_bytes)
         self.emit(rollover)
         return rollover
+
+    def _restore_reserve(self) -> None:
+        """Have the reserve again that renewing `metadata.yaml` took, as soon as there is room."""
+        config = self._config
+        needed = config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
+        if not self._root.has_reserve and config.reserve_bytes:
+            if self._root.free_bytes() >= needed:
+                self._root.allocate_reserve(config.reserve_bytes)
 
     def _watch_space(self) -> None:
         """Act before the disk is full: `min_free_bytes` and `on_low_space`."""

@@ -20,7 +20,7 @@ from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.storage import mcap
+from fdr_recorder.storage import descriptor, mcap
 from fdr_recorder.storage.checksum import crc32
 from fdr_recorder.storage.chunk import RECORD_COST, Chunk
 from fdr_recorder.storage.compression import compressor
@@ -341,7 +341,7 @@ class Segment:
         """Close the file as it is. A segment that was not sealed has no summary."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            descriptor.close(fd)
 
     def _write(self, pieces: Sequence[bytes]) -> None:
         """Append all pieces, or none.

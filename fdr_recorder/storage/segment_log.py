@@ -19,7 +19,7 @@ from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION, FlightHeader, Segme
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
-from fdr_recorder.storage.flight import FlightDirectory, segment_name
+from fdr_recorder.storage.flight import FlightDirectory, segment_name, sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.segment import ClosedSegment, Segment
 from fdr_recorder.version import __version__
@@ -68,6 +68,8 @@ class SegmentLog:
         self._synced_at = time.monotonic()
         self._is_dirty = False
         self._is_metadata_stale = False
+        self._is_name_durable = False
+        """Whether a power cut cannot take the open segment's name from the directory."""
 
     @property
     def newest_index(self) -> int:
@@ -129,7 +131,7 @@ class SegmentLog:
             segment.append(account.channel, [header], force=True)
             repeated = self._repeat_latched(segment, now_ns)
             segment.flush()
-        except OSError:
+        except BaseException:
             account.take_back_own()
             segment.close()
             with suppress(OSError):
@@ -141,6 +143,7 @@ class SegmentLog:
         self.has_data = False
         self._next_index += 1
         self._is_dirty = True
+        self._is_name_durable = False
 
     def _repeat_latched(self, segment: Segment, now_ns: int) -> list[ProducerAccount]:
         """Take the latched messages again, as many as half of a segment has room for.
@@ -171,6 +174,9 @@ class SegmentLog:
             self._is_dirty = False
         if self._is_metadata_stale:
             self.commit()
+        if self.segment is not None and not self._is_name_durable:
+            sync_directory(self.directory.path)
+            self._is_name_durable = True
 
     def is_sync_due(self, now: float) -> bool:
         """Tell whether the last sync is `sync_interval_s` ago."""
@@ -250,6 +256,7 @@ class SegmentLog:
                 reason = error.strerror or os.strerror(error.errno or 0)
             else:
                 self._is_metadata_stale = False
+                self._is_name_durable = True
                 return
         logger.warning('%s: metadata.yaml is not renewed: %s', self.directory.path, reason)
 

@@ -1,0 +1,76 @@
+"""A publisher of `std_msgs/String` in a process of its own, for tests.
+
+It waits until somebody subscribes and says `{"gid": ...}`; then obeys lines on standard input:
+`publish FIRST COUNT` publishes so many numbered messages as fast as it can and answers
+`{"published": ...}`; `acknowledged` waits until all are, which takes up to three seconds, the
+middleware's heartbeat, and answers `{"acknowledged": ...}`. It leaves at the end of its standard
+input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from std_msgs.msg import String
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('topic')
+    parser.add_argument('--depth', type=int, default=1000)
+    parser.add_argument('--reliability', default='reliable')
+    parser.add_argument('--durability', default='volatile')
+    parser.add_argument('--node', default='publisher')
+    parser.add_argument('--size', type=int, default=0, help='characters after the number')
+    parser.add_argument('--subscribers', type=int, default=1, help='how many to wait for')
+    return parser.parse_args()
+
+
+def say(**what: object) -> None:
+    print(json.dumps(what), flush=True)
+
+
+def publish(publisher, first: int, count: int, size: int) -> None:
+    filler = 'x' * size
+    for number in range(first, first + count):
+        publisher.publish(bytes(serialize_message(String(data=f'{number} {filler}'))))
+
+
+def main() -> None:
+    options = parse_options()
+    rclpy.init()
+    node = Node(options.node, start_parameter_services=False)
+    qos = QoSProfile(
+        depth=options.depth,
+        reliability=ReliabilityPolicy[options.reliability.upper()],
+        durability=DurabilityPolicy[options.durability.upper()],
+    )
+    publisher = node.create_publisher(String, options.topic, qos)
+    while publisher.get_subscription_count() < options.subscribers:
+        rclpy.spin_once(node, timeout_sec=0.02)
+    (gid,) = [
+        bytes(endpoint.endpoint_gid).hex()
+        for endpoint in node.get_publishers_info_by_topic(options.topic)
+        if endpoint.node_name == options.node
+    ]
+    say(gid=gid)
+    for line in sys.stdin:
+        match line.split():
+            case ['publish', first, count]:
+                publish(publisher, int(first), int(count), options.size)
+                say(published=int(count))
+            case ['acknowledged']:
+                say(acknowledged=publisher.wait_for_all_acked(Duration(seconds=30)))
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+if __name__ == '__main__':
+    main()

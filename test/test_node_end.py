@@ -1,0 +1,90 @@
+"""The end of the recorder's process: by a signal or by the shutdown transition."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from node_helpers import Ground, RecorderProcess, String, is_locked, own_ground
+from waiting import wait_until
+
+WAY_TO = {
+    'unconfigured': (),
+    'inactive': ('configure',),
+    'active': ('configure', 'activate'),
+}
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with own_ground() as ground:
+        yield ground
+
+
+def fly_until_stored(ground: Ground, recorder: RecorderProcess) -> None:
+    """Publish three messages; at least one is on disk then."""
+    publisher = ground.publisher(String, '/chatter')
+    for number in range(3):
+        publisher.publish(String(data=str(number)))
+    ground.wait_until(lambda: recorder.stored('/chatter'), 'a message on disk')
+
+
+@pytest.mark.parametrize('state', WAY_TO)
+@pytest.mark.parametrize('how', ['SIGINT', 'SIGTERM', 'shutdown'])
+def test_the_flight_is_complete_and_the_exit_code_0(
+    ground: Ground, tmp_path: Path, root: Path, state: str, how: str
+) -> None:
+    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+        recorder.make(*WAY_TO[state])
+        if state == 'active':
+            fly_until_stored(ground, recorder)
+        if how == 'shutdown':
+            assert recorder.change_state(f'{state} shutdown')
+        else:
+            recorder.send(signal.Signals[how])
+        assert recorder.wait_for_end() == 0
+        assert 'Traceback' not in recorder.log
+        if state == 'active':
+            flight = recorder.read_flight()
+            assert len(flight.of_topic('/chatter')) == 3
+        else:
+            assert not recorder.flights()
+        if state != 'unconfigured':
+            assert not is_locked(root)
+
+
+def test_two_interrupts_in_a_row(ground: Ground, tmp_path: Path, root: Path) -> None:
+    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+        recorder.make('configure', 'activate')
+        fly_until_stored(ground, recorder)
+        recorder.send(signal.SIGINT)
+        assert recorder.stop(signal.SIGINT) == 0
+        assert len(recorder.read_flight().of_topic('/chatter')) == 3
+
+
+def test_an_impatient_user(ground: Ground, tmp_path: Path, root: Path) -> None:
+    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+        recorder.make('configure', 'activate')
+        fly_until_stored(ground, recorder)
+
+        def interrupt_again() -> bool:
+            recorder.send(signal.SIGINT)
+            return recorder.process.poll() is not None
+
+        wait_until(interrupt_again, 'the end of the recorder')
+        assert recorder.wait_for_end() == 0, recorder.log
+        assert len(recorder.read_flight().of_topic('/chatter')) == 3
+
+
+def test_no_thread_or_process_is_left(ground: Ground, tmp_path: Path, root: Path) -> None:
+    with RecorderProcess(ground, tmp_path, root) as recorder:
+        recorder.make('configure', 'activate')
+        assert recorder.stop() == 0
+        session = recorder.process.pid  # it leads a session of its own
+        found = subprocess.run(
+            ['pgrep', '--session', str(session)], capture_output=True, text=True, check=False
+        )
+        assert not found.stdout

@@ -1,0 +1,110 @@
+"""The flight root, as configure and activate find it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from node_helpers import (
+    DiagnosticStatus,
+    Ground,
+    RecorderProcess,
+    is_locked,
+    own_ground,
+    read_flight,
+)
+
+from fdr_recorder import FlightRoot
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with own_ground() as ground:
+        yield ground
+
+
+def test_it_must_be_a_directory(ground: Ground, tmp_path: Path) -> None:
+    root = tmp_path / 'flights'
+    with RecorderProcess(ground, tmp_path, root) as recorder:
+        assert not recorder.change_state('configure')
+        assert recorder.state() == 'unconfigured'
+        status = recorder.wait_for_alert('disk', 'flight_root_unusable')
+        assert status.level == DiagnosticStatus.ERROR
+        assert f'{root} does not exist' in status.message
+
+        root.write_text('a file')
+        assert not recorder.change_state('configure')
+        assert recorder.state() == 'unconfigured'
+        ground.wait_until(
+            lambda: 'is not a directory' in recorder.statuses('disk')[-1].message,
+            'the newer reason on the diagnostics topic',
+        )
+        assert recorder.log.count('configure refused') == 2
+
+        root.unlink()
+        root.mkdir()
+        recorder.make('configure')
+        recorder.wait_for_ok('disk')
+        raised, cleared = recorder.at_once('disk')
+        assert raised.level == DiagnosticStatus.ERROR
+        assert cleared.level == DiagnosticStatus.OK
+
+
+def test_a_second_recorder_is_told_who_holds_it(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    with (
+        RecorderProcess(ground, tmp_path, root, name='holder').start() as holder,
+        RecorderProcess(ground, tmp_path, root, name='second').start() as second,
+    ):
+        holder.make('configure', 'activate')
+        assert not second.change_state('configure')
+        assert second.state() == 'unconfigured'
+        status = second.wait_for_alert('disk', 'flight_root_locked')
+        assert status.level == DiagnosticStatus.ERROR
+        for text in (status.message, second.log):
+            assert f'{root} is in use by pid {holder.process.pid} (/holder on ' in text
+        assert holder.state() == 'active'
+
+        holder.send(signal.SIGKILL)
+        assert holder.wait_for_end() == -signal.SIGKILL
+        second.make('configure', 'activate')
+        second.wait_for_ok('disk')
+        second.make('deactivate')
+        read_flight(second.flights()[-1])
+        assert second.stop() == 0
+
+
+def test_it_is_free_after_cleanup_and_after_a_refused_configure(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    with RecorderProcess(ground, tmp_path, root) as recorder:
+        recorder.make('configure')
+        assert is_locked(root)
+        recorder.make('cleanup')
+        with FlightRoot.acquire(root, owner='the test'):
+            assert not recorder.change_state('configure')
+            assert '(the test on ' in recorder.wait_for_alert('disk', 'flight_root_locked').message
+        recorder.make('configure')
+
+
+def test_an_existing_flight_is_never_written_into(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    with RecorderProcess(ground, tmp_path, root, flight_id='first') as recorder:
+        recorder.make('configure', 'activate', 'deactivate')
+        before = {path: path.read_bytes() for path in (root / 'first').iterdir()}
+        assert not recorder.change_state('activate')
+        assert recorder.state() == 'inactive'
+        status = recorder.wait_for_alert('recorder', 'config_invalid')
+        assert status.level == DiagnosticStatus.ERROR
+        assert f'{root / "first"} already exists' in status.message
+        assert {path: path.read_bytes() for path in (root / 'first').iterdir()} == before
+        assert is_locked(root)
+
+        (root / 'first').rename(tmp_path / 'elsewhere')
+        recorder.make('activate', 'deactivate')
+        recorder.wait_for_ok('recorder')
+        read_flight(root / 'first')

@@ -1,0 +1,180 @@
+"""Records that the node cannot keep: all are counted, and the ground is told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faults import fill_disk, mounted_tmpfs
+from flights import open_flight_files
+from node_helpers import (
+    DiagnosticStatus,
+    Ground,
+    PublisherProcess,
+    RecorderProcess,
+    String,
+    own_ground,
+    read_flight,
+)
+
+from fdr_recorder.record.kinds import AlertRecord, Overrun, SegmentRollover, WriteError
+
+BURST = 5000
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with own_ground() as ground:
+        yield ground
+
+
+def test_overrun(ground: Ground, tmp_path: Path, root: Path) -> None:
+    options = {'topics': ['/burst'], 'ring__max_records': 4}
+    with (
+        RecorderProcess(ground, tmp_path, root, **options) as recorder,
+        PublisherProcess(ground, tmp_path, '/burst', depth=BURST) as publisher,
+    ):
+        recorder.make('configure', 'activate')
+        publisher.hear()
+        publisher.ask('publish', 0, BURST)
+        status = recorder.wait_for_alert('rings', 'overrun')
+        assert status.level == DiagnosticStatus.WARN
+        recorder.wait_for_ok('rings')
+        raised, cleared = recorder.at_once('rings')
+        assert '/burst' in raised.message
+        assert cleared.message.startswith('overrun over: ')
+        assert 5 <= seconds_between(recorder, 'rings') < 10
+        recorder.make('deactivate')
+    flight = recorder.read_flight()
+    (producer,) = [item for item in flight.footer.producers if item.topic == '/burst']
+    assert producer.dropped_overrun > 0
+    assert producer.offered == producer.written + producer.dropped_overrun
+    assert producer.offered + producer.lost_transport == BURST
+    overruns = flight.payloads(Overrun)
+    assert sum(overrun.records for overrun in overruns) == producer.dropped_overrun
+    for overrun in overruns:
+        assert (overrun.topic, overrun.publisher) == ('/burst', producer.publisher)
+        assert 0 < overrun.first_drop_ns <= overrun.last_drop_ns
+    told = [alert.raised for alert in flight.payloads(AlertRecord) if alert.code == 'overrun']
+    assert told == [True, False]
+
+
+def seconds_between(recorder: RecorderProcess, part: str) -> float:
+    """Return the time between the first and the last alert of a group."""
+    stamps = [
+        array.header.stamp
+        for array in recorder.ground.arrays
+        if len(array.status) == 1 and array.status[0].name == f'{recorder.name}: {part}'
+    ]
+    first, last = (stamp.sec + stamp.nanosec / 1e9 for stamp in (stamps[0], stamps[-1]))
+    return last - first
+
+
+def test_the_capacity_cap(ground: Ground, tmp_path: Path, root: Path) -> None:
+    options = {
+        'topics': ['/chatter'],
+        'writer__segment_size_bytes': 65_536,
+        'writer__chunk_size_bytes': 8_192,
+        'writer__flight_cap_bytes': 200_000,
+    }
+    with (
+        RecorderProcess(ground, tmp_path, root, **options) as recorder,
+        PublisherProcess(ground, tmp_path, '/chatter', depth=1000, size=5000) as publisher,
+    ):
+        recorder.make('configure', 'activate')
+        publisher.hear()
+        publisher.ask('publish', 0, 200)
+        status = recorder.wait_for_alert('capacity', 'segments_dropped')
+        assert status.level == DiagnosticStatus.WARN
+        summary = recorder.wait_for_summary(
+            lambda values: int(values['segments_dropped']) > 5, 'dropped segments'
+        )
+        assert summary.message.startswith('recording ')
+        recorder.make('deactivate')
+        recorder.wait_for_ok('capacity')
+        assert len(recorder.at_once('capacity')) == 2
+    (path,) = recorder.flights()
+    rollovers = open_flight_files(path).payloads(SegmentRollover)
+    footer = open_flight_files(path).footer
+    # the records of the oldest drops went with later ones
+    indexes = [rollover.segment_index for rollover in rollovers]
+    assert indexes == list(range(indexes[0], footer.segments_dropped))
+    for rollover in rollovers:
+        assert rollover.cap_bytes == 200_000
+        assert rollover.total_bytes_after == rollover.total_bytes_before - rollover.bytes
+    on_disk = sum(file.stat().st_size for file in path.glob('*.mcap'))
+    assert on_disk <= 200_000 + 65_536
+    assert footer.bytes_written == on_disk + footer.bytes_dropped
+    (producer,) = [item for item in footer.producers if item.topic == '/chatter']
+    assert producer.offered == producer.written == 200 - producer.lost_transport
+    present = open_flight_files(path).of_topic('/chatter')
+    assert [message.sequence for message in present] == list(
+        range(present[0].sequence, present[0].sequence + len(present))
+    )
+
+
+def test_a_full_disk(ground: Ground, tmp_path: Path) -> None:
+    options = {'topics': ['/chatter'], 'writer__chunk_size_bytes': 16_384}
+    with (
+        mounted_tmpfs(tmp_path / 'small', 4 << 20) as root,
+        RecorderProcess(ground, tmp_path, root, **options) as recorder,
+    ):
+        recorder.make('configure', 'activate')
+        publisher = ground.publisher(String, '/chatter')
+
+        def publish() -> None:
+            publisher.publish(String(data='x' * 5000))
+
+        publish()
+        ground.wait_until(lambda: recorder.stored('/chatter') == 1, 'the first message on disk')
+        ballast = fill_disk(root)
+
+        def is_told() -> bool:
+            publish()
+            return bool(recorder.at_once('disk'))
+
+        ground.wait_until(is_told, 'alert disk_full')
+        (raised,) = recorder.at_once('disk')
+        assert raised.level == DiagnosticStatus.ERROR
+        assert 'disk_full' in raised.values[0].key
+        summary = recorder.wait_for_summary(
+            lambda values: int(values['records_dropped_write_error']) > 0, 'discarded records'
+        )
+        assert summary.level == DiagnosticStatus.ERROR
+        assert summary.message.startswith('not recording (active)')
+        assert recorder.state() == 'active'
+        assert recorder.log.count('recording is suspended') == 1
+
+        ballast.unlink()
+        recorder.wait_for_ok('disk')
+        assert len(recorder.at_once('disk')) == 2
+        publish()
+        ground.wait_until(
+            lambda: not publish() and len(list(recorder.flights()[0].glob('*.mcap'))) == 2,
+            'a second segment',
+        )
+        recorder.make('deactivate')
+        flight = recorder.read_flight()
+        footer = flight.footer
+        assert footer.records_dropped_write_error > 0
+        (error,) = flight.payloads(WriteError)
+        assert error.error_name == 'ENOSPC'
+        assert error.records == footer.records_dropped_write_error
+
+        recorder.make('activate')
+        fill_disk(root)
+
+        def is_told_again() -> bool:
+            publish()
+            return len(recorder.at_once('disk')) == 3
+
+        ground.wait_until(is_told_again, 'the second alert disk_full')
+        recorder.make('deactivate')
+        assert recorder.state() == 'inactive'
+        recorder.wait_for_ok('disk')
+        assert 'closed without a footer' in recorder.log
+        assert recorder.stop() == 0
+        assert read_flight(flight.path) == flight
+        (unclean,) = set(recorder.flights()) - {flight.path}
+        assert open_flight_files(unclean).custom_data['clean_shutdown'] == 'false'
