@@ -36,7 +36,7 @@ from fdr_recorder.storage.writer import FileFdrWriter
 
 logger = logging.getLogger(__name__)
 
-REST_S: Final = 0.01
+REST_S: Final = 0.02
 """Rest after a round, so that one wake-up serves many messages. The middleware keeps
 `intake_depth` of each topic meanwhile."""
 HURRY: Final = 250

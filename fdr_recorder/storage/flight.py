@@ -49,7 +49,7 @@ class FlightDirectory:
         self.path = path
         self._ros_distro = ros_distro
         self._entries: deque[SegmentEntry] = deque()
-        self._doomed: deque[Path] = deque()
+        self._doomed: deque[ClosedSegment] = deque()
         self._topic_counts: dict[Topic, int] = {}
         self._bytes = 0
 
@@ -99,6 +99,11 @@ class FlightDirectory:
         """Whether there are files of dropped segments to remove."""
         return bool(self._doomed)
 
+    @property
+    def dropped_bytes(self) -> int:
+        """Size of the files of dropped segments that are there still."""
+        return sum(segment.bytes for segment in self._doomed)
+
     def add(self, segment: ClosedSegment) -> None:
         """Take in a segment that was sealed, and make its name in the directory durable.
 
@@ -120,7 +125,7 @@ class FlightDirectory:
         segment = self._entries.popleft().segment
         self._bytes -= segment.bytes
         self._count(segment, -1)
-        self._doomed.append(self.path / segment.file_name)
+        self._doomed.append(segment)
         return segment
 
     def _count(self, segment: ClosedSegment, sign: int) -> None:
@@ -143,7 +148,7 @@ class FlightDirectory:
         )
         replace_file(self.path / bag_metadata.FILE_NAME, text.encode())
         while unlink and self._doomed:
-            self._doomed[0].unlink(missing_ok=True)
+            (self.path / self._doomed[0].file_name).unlink(missing_ok=True)
             self._doomed.popleft()
             sync_directory(self.path)  # after each: a power cut must not leave a hole
 

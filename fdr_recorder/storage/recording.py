@@ -348,10 +348,11 @@ class FlightRecording:
     def _restore_reserve(self) -> None:
         """Have the reserve again that renewing `metadata.yaml` took, as soon as there is room."""
         config = self._config
+        if self._root.has_reserve or not config.reserve_bytes:
+            return
         needed = config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
-        if not self._root.has_reserve and config.reserve_bytes:
-            if self._root.free_bytes() >= needed:
-                self._root.allocate_reserve(config.reserve_bytes)
+        if self._root.free_bytes() >= needed:
+            self._root.allocate_reserve(config.reserve_bytes)
 
     def _watch_space(self) -> None:
         """Act before the disk is full: `min_free_bytes` and `on_low_space`."""
@@ -378,6 +379,7 @@ class FlightRecording:
         """
         if self._config.on_low_space == 'degrade' or self.closed_segments <= 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        size -= self._log.directory.dropped_bytes  # dropped before, and their files not gone yet
         while size > 0 and self.closed_segments > 1:
             size -= self.drop_oldest_segment(self._config.min_free_bytes).bytes
 
@@ -446,6 +448,8 @@ class FlightRecording:
                 if self.spell is not None:
                     self._resume(self.spell, is_last=True)
                 self._empty_outbox()
+                if self._log.directory.has_dropped:  # before a footer counts them
+                    self._commit()
                 if self.spell is None:
                     footer = self._write_footer()
                     break
