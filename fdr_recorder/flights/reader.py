@@ -91,7 +91,7 @@ def _is_harmless(definition: str) -> bool:
         len(definition) <= _MAX_DEFINITION_CHARACTERS
         and definition.count('\n') <= _MAX_DEFINITION_LINES
         and definition.count('MSG:') <= _MAX_DEFINITION_TYPES
-        and math.prod(int(size[:9]) for size in _FIXED_ARRAY.findall(definition))
+        and math.prod(int(size.lstrip('0')[:9] or 1) for size in _FIXED_ARRAY.findall(definition))
         <= _MAX_UNROLLED
     )
 

@@ -165,8 +165,12 @@ def sync_directory(path: Path) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file as a whole: a reader, or a power cut, sees the old one or the new one."""
     temporary = path.with_name(f'.{path.name}.tmp')
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(temporary, flags, FILE_MODE)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        fd = os.open(temporary, flags, FILE_MODE)
+    except FileExistsError:  # left by a crash, or put there by somebody
+        temporary.unlink()
+        fd = os.open(temporary, flags, FILE_MODE)
     try:
         with open(fd, 'wb', closefd=False) as file:
             file.write(content)

@@ -1,0 +1,377 @@
+"""Every system call of a recorder's life fails once, in every way that it can.
+
+Two lives are led: that of a writer (start, open a flight, rotate and drop segments, find the disk
+full, go on, close) and that of a recovery of a flight that was torn. The calls of a life without
+faults are noted first; then the life is led again and one of them fails: with an error of the
+operating system, or by doing only a part of what it was asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+from flights import check_flight, check_identities, open_flight_files
+from producers import make_client, number_of, numbered
+from waiting import wait_until
+
+from campaigns._interpose import Call, interposed, recorder_logs
+from fdr_recorder import (
+    AlertBoard,
+    CapacityCapPolicy,
+    FdrError,
+    FdrWriterConfig,
+    FileFdrWriter,
+    FlightHeader,
+    FlightSummary,
+)
+from fdr_recorder.flights.recover import recover
+from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.record.kinds import SegmentRollover
+
+NAME = 'syscalls'
+ABOUT = 'Fails one system call of writer or recovery: nothing is uncaught, nothing is lost.'
+DEFAULT_ROUNDS = 250
+SHORT_ROUNDS = 2
+
+FAULTS_PER_ROUND = 8
+"""In a writer, and as many in a recovery."""
+
+_write_now = os.write
+_DISK = ('ENOSPC', 'EDQUOT', 'EIO', 'EROFS')
+_WAYS: Final[Mapping[str, tuple[str, ...]]] = {
+    'open': (*_DISK, 'EMFILE', 'ENFILE', 'EACCES', 'ENOENT', 'ENOMEM', 'ESTALE'),
+    'mkdir': (*_DISK, 'EACCES', 'ENOENT', 'EEXIST', 'EMLINK', 'EINTR'),
+    'rmdir': ('EIO', 'EROFS', 'EBUSY', 'ENOTEMPTY', 'EINTR'),
+    'unlink': ('EIO', 'EROFS', 'EACCES', 'EBUSY', 'EINTR'),
+    'rename': (*_DISK, 'EACCES', 'ENOENT', 'EINTR'),
+    'replace': (*_DISK, 'EACCES', 'ENOENT', 'EINTR'),
+    'stat': ('EIO', 'EACCES', 'ESTALE'),
+    'lstat': ('EIO', 'EACCES', 'ESTALE'),
+    'statvfs': ('EIO', 'ENOSYS', 'EINTR', 'ENOMEM'),
+    'access': ('EACCES',),
+    'listdir': ('EIO', 'EACCES', 'EMFILE', 'ENOMEM'),
+    'scandir': ('EIO', 'EACCES', 'EMFILE', 'ENOMEM'),
+    'close': ('EIO', 'ENOSPC', 'EDQUOT', 'EINTR'),
+    'write': (*_DISK, 'EFBIG', 'SHORT'),
+    'writev': (*_DISK, 'EFBIG', 'ENOMEM', 'SHORT', 'SHORT_THEN_ENOSPC'),
+    'pwrite': (*_DISK, 'EFBIG'),
+    'read': ('EIO', 'ESTALE'),
+    'pread': ('EIO', 'ESTALE', 'SHORT'),
+    'fsync': _DISK,
+    'fdatasync': _DISK,
+    'ftruncate': ('EIO', 'EROFS', 'EPERM', 'EFBIG'),
+    'posix_fallocate': ('ENOSPC', 'EDQUOT', 'EIO', 'EOPNOTSUPP'),
+    'fstat': ('EIO', 'ESTALE'),
+    'flock': ('EWOULDBLOCK', 'ENOLCK'),
+}
+"""What each call can do instead of its work. Python itself repeats most calls after `EINTR`."""
+
+
+@dataclass
+class Fault:
+    """The watch of `interposed`: counts calls, and lets one of them fail.
+
+    Attributes:
+        name: Of the call that is to fail; empty for none.
+        number: Which of the calls of that name, from 1.
+        way: How: an error's name, `SHORT`, or `SHORT_THEN_...`.
+        has_struck: Whether it has failed.
+
+    """
+
+    name: str = ''
+    number: int = 0
+    way: str = ''
+    has_struck: bool = False
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.is_disk_full = False
+        self._lock = threading.Lock()
+
+    def __str__(self) -> str:
+        where = '' if self.path is None else f' ({self.path.name})'
+        return f'{self.name} number {self.number}{where} fails with {self.way}'
+
+    def watch(self, call: Call, proceed: Callable[[], Any]) -> Any:
+        with self._lock:
+            self.calls[call.name] += 1
+            strikes = call.name == self.name and self.calls[call.name] == self.number
+        if strikes:
+            self.has_struck, self.path = True, call.path
+            return self._strike(call, proceed)
+        if self.is_disk_full and call.name == 'writev' and call.path.suffix == '.mcap':
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return proceed()
+
+    def _strike(self, call: Call, proceed: Callable[[], Any]) -> Any:
+        if call.name == 'access':
+            return False
+        way = self.way
+        if way.startswith('SHORT'):
+            result = _do_a_part(call)
+            if way == 'SHORT':
+                return result
+            way = way.rpartition('_')[2]
+        number = getattr(errno, way)
+        if call.name == 'close':  # Linux closes the file all the same
+            proceed()
+        raise OSError(number, os.strerror(number))
+
+
+def _do_a_part(call: Call) -> Any:
+    fd, what = call.args[0], call.args[1]
+    if call.name == 'pread':
+        return os.pread(fd, max(1, what // 2), call.args[2])
+    data = bytes(what) if call.name == 'write' else b''.join(what)
+    return _write_now(fd, data[: len(data) // 2])
+
+
+# --- a writer's life -----------------------------------------------------------------------------
+
+
+class Life:
+    """A writer's life in a flight root, with one fault."""
+
+    def __init__(self, root: Path, fault: Fault) -> None:
+        self.root = root
+        self.fault = fault
+        self.alerts = AlertBoard()
+        self.refused = 0
+        self.sent = 0
+        self.summary: FlightSummary | None = None
+
+    def lead(self) -> None:
+        """Lead it; a call that is refused with a typed error is made a second time."""
+        config = FdrWriterConfig(
+            segment_size_bytes=16 * 1024, chunk_size_bytes=4096, flush_interval_s=0.02,
+            sync_interval_s=0.02, min_free_bytes=1, reserve_bytes=4096,
+        )  # fmt: skip
+        writer = FileFdrWriter(self.root, config, alerts=self.alerts)
+        policy = CapacityCapPolicy(3 * 16 * 1024, writer, self.alerts)
+        writer.on_rotation = policy.on_rotation
+        clients = [make_client(publisher='0' * 32), make_client('/map', 'a' * 32, latched=True)]
+        for client in clients:
+            writer.register(client)
+        self._twice(writer.start)
+        try:
+            flight_id = 'first'
+            try:
+                writer.open_flight(FlightHeader(flight_id=flight_id))
+            except FdrError:
+                self.refused += 1
+                flight_id = 'second'
+                writer.open_flight(FlightHeader(flight_id=flight_id))
+            self._send(writer, clients, 12)
+            self.fault.is_disk_full = True
+            self._send(writer, clients, 2)
+            wait_until(lambda: writer.status.is_degraded, 'the disk to be full', 10)
+            self.fault.is_disk_full = False
+            wait_until(lambda: not writer.status.is_degraded, 'the recording to go on', 10)
+            self._send(writer, clients, 6)
+            self.summary = writer.close_flight(flight_id)
+        finally:
+            self.fault.is_disk_full = False
+            writer.stop()
+
+    def _twice(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except FdrError:
+            self.refused += 1
+            call()
+
+    def _send(self, writer: FileFdrWriter, clients: list[Any], count: int) -> None:
+        for _ in range(count):
+            for client in clients:
+                assert client.enqueue(numbered(self.sent, 2500)), 'the flight is not open'
+            self.sent += 1
+            wait_until(lambda: not any(len(client.ring) for client in clients), 'the ring', 10)
+        time.sleep(0.03)
+
+    def check(self) -> int:
+        """Check what it has left; return how many of its records are on the disk."""
+        assert self.alerts.present() == ()
+        summary = self.summary
+        assert summary is not None
+        for producer in summary.footer.producers:
+            if producer.topic in ('/blob', '/map'):
+                assert producer.offered == self.sent, producer
+                assert producer.written - producer.repeated + producer.dropped_write_error == (
+                    self.sent
+                ), producer
+        is_renewed = _names_all(summary.path)
+        rollovers: list[int] = []
+        if summary.is_complete and is_renewed:
+            files = open_flight_files(summary.path)
+            rollovers = _records_in_dropped(files.payloads(SegmentRollover), summary)
+            if len(rollovers) == summary.footer.segments_dropped:
+                check_flight(summary, dropped=rollovers)
+        recovered = recover(self.root)
+        assert recover(self.root) == []
+        if summary.is_complete and is_renewed:
+            assert not [item for item in recovered if item.path == summary.path]
+        result = verify(summary.path)
+        assert result.verdict is not Verdict.DAMAGED, str(result)
+        files = open_flight_files(summary.path)
+        numbers = [number_of(message.data) for message in files.of_topic('/blob')]
+        assert numbers == sorted(set(numbers))
+        if not summary.is_complete:
+            written = sum(item.written for item in summary.footer.producers)
+            assert files.footer.records_written >= written, 'records were lost by recovering'
+        return len(numbers)
+
+
+def _names_all(flight: Path) -> bool:
+    named = (flight / 'metadata.yaml').read_text()
+    return all(path.name in named for path in flight.glob('*.mcap'))
+
+
+def _records_in_dropped(rollovers: list[SegmentRollover], summary: FlightSummary) -> list[int]:
+    dropped = range(summary.footer.segments_dropped)
+    return [record.records for record in rollovers if record.segment_index in dropped]
+
+
+# --- a recovery's life ---------------------------------------------------------------------------
+
+
+def _make_torn_flight(root: Path, rng: random.Random) -> None:
+    """Leave a flight of several segments, the last one torn, as a kill does."""
+    config = FdrWriterConfig(
+        segment_size_bytes=16 * 1024, chunk_size_bytes=4096, flush_interval_s=0.01,
+        min_free_bytes=0, reserve_bytes=0,
+    )  # fmt: skip
+    writer = FileFdrWriter(root, config)
+    client = make_client(publisher='0' * 32)
+    writer.register(client)
+    writer.start()
+    writer.open_flight(FlightHeader(flight_id='torn'))
+    for number in range(12):
+        client.enqueue(numbered(number, 3000))
+        wait_until(lambda: len(client.ring) == 0, 'the ring', 10)
+    wait_until(lambda: writer.status.counters.records_written >= 13, 'the records', 10)
+    shutil.copytree(root, root.with_name('copy'))
+    writer.stop()
+    shutil.rmtree(root)
+    root.with_name('copy').rename(root)
+    last = max((root / 'torn').glob('*.mcap'))
+    os.truncate(last, max(400, last.stat().st_size - rng.randrange(1, 2000)))
+    (root / 'torn' / 'segment_000099.mcap').write_bytes(b'no segment')
+
+
+def _recover_with(root: Path, fault: Fault) -> int:
+    """Recover with a fault, then without; return 1 if the fault was told."""
+    told = 0
+    with interposed(root, fault.watch) as files:
+        try:
+            recover(root)
+        except (OSError, FdrError):
+            told = 1
+        assert not files, f'left open: {sorted(files.values())}'
+    recover(root)
+    assert recover(root) == [], 'the second recovery was not complete'
+    return told
+
+
+# --- a round -------------------------------------------------------------------------------------
+
+
+def _calls_of_a_writer(scratch: Path) -> Counter[str]:
+    fault = Fault()
+    scratch.mkdir()
+    life = Life(scratch, fault)
+    with interposed(scratch, fault.watch):
+        life.lead()
+    life.check()
+    shutil.rmtree(scratch)
+    return fault.calls
+
+
+def _choose(calls: Counter[str], rng: random.Random) -> Fault:
+    """Choose a call of a life, each with the same chance, and a way in which it fails."""
+    name = rng.choices(list(calls), list(calls.values()))[0]
+    return Fault(name, rng.randint(1, calls[name]), rng.choice(_WAYS[name]))
+
+
+def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
+    """Lead some lives, each with one fault."""
+    figures: Counter[str] = Counter()
+    with (
+        recorder_logs() as logs,
+        mock.patch('fdr_recorder.storage.recording.RETRY_INTERVAL_S', 0.02),
+    ):
+        calls = _calls_of_a_writer(directory / 'scratch')
+        for _ in range(FAULTS_PER_ROUND):
+            fault = _choose(calls, rng)
+            logs.clear()
+            try:
+                figures.update(_live(directory / 'root', fault))
+                _check_logs(logs)
+            except Exception as error:
+                message = f'when {fault}: {type(error).__name__}: {error}'
+                raise AssertionError(message) from error
+            shutil.rmtree(directory / 'root')
+        template = directory / 'template'
+        template.mkdir()
+        _make_torn_flight(template, rng)
+        figures.update(_recover_with_faults(template, directory, rng))
+    return figures
+
+
+def _check_logs(logs: list[Any]) -> None:
+    assert not [item for item in logs if item.exc_info], 'an exception was logged'
+
+
+def _live(root: Path, fault: Fault) -> dict[str, int]:
+    root.mkdir()
+    life = Life(root, fault)
+    with interposed(root, fault.watch) as files:
+        life.lead()
+        assert not files, f'left open: {sorted(files.values())}'
+    records = life.check()
+    return {
+        'lives': 1,
+        'faults': fault.has_struck,
+        'refused_with_a_typed_error': life.refused,
+        'closed_without_footer': life.summary is not None and not life.summary.is_complete,
+        'records_on_disk': records,
+        'uncaught': 0,
+    }
+
+
+def _recover_with_faults(template: Path, directory: Path, rng: random.Random) -> Counter[str]:
+    figures: Counter[str] = Counter()
+    root = directory / 'torn'
+    shutil.copytree(template, root)
+    watch = Fault()
+    _recover_with(root, watch)
+    whole = open_flight_files(root / 'torn').messages[:-1]
+    shutil.rmtree(root)
+    for _ in range(FAULTS_PER_ROUND):
+        fault = _choose(watch.calls, rng)
+        shutil.copytree(template, root)
+        try:
+            figures['refused_with_a_typed_error'] += _recover_with(root, fault)
+            files = open_flight_files(root / 'torn')
+            assert files.messages[:-1] == whole, 'not the records of a recovery without a fault'
+            check_identities(files, files.footer)
+            result = verify(root / 'torn')
+            assert result.verdict is not Verdict.DAMAGED, str(result)
+        except Exception as error:
+            message = f'in a recovery, when {fault}: {type(error).__name__}: {error}'
+            raise AssertionError(message) from error
+        shutil.rmtree(root)
+        figures.update({'recoveries': 1, 'faults': fault.has_struck})
+    return figures

@@ -1,0 +1,441 @@
+"""What is wrong with a flight is called damage; what it says it lacks is called a loss."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from campaigns._recovered import snapshot
+from conftest import MakeWriter
+from faults import SystemCall, is_segment_fd
+from producers import make_client, numbered, open_flight, send
+from waiting import wait_until
+
+from fdr_recorder import CapacityCapPolicy, FlightRoot, RingConfig
+from fdr_recorder.flights.reader import segment_files
+from fdr_recorder.flights.recover import recover
+from fdr_recorder.flights.verify import Verdict, Verification, verify
+from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.record.schema import encode
+from fdr_recorder.storage.counters import ProducerAccount
+
+SMALL = {'segment_size_bytes': 16 * 1024, 'chunk_size_bytes': 2048, 'flush_interval_s': 60.0}
+
+Record = Callable[..., Path]
+
+
+@pytest.fixture
+def record(make_writer: MakeWriter, root: Path) -> Record:
+    """Return a function that records a flight of some segments."""
+
+    def make(
+        flight_id: str = 'x', *, count: int = 60, close: bool = True, **options: object
+    ) -> Path:
+        writer, client = make_writer(**{**SMALL, **options}), make_client('/blob', '0a')
+        open_flight(writer, flight_id, client)
+        send(client, range(count), 500)
+        if close:
+            writer.close_flight(flight_id)
+        writer.stop()
+        return root / flight_id
+
+    return make
+
+
+def causes(verification: Verification) -> set[str]:
+    """Return the causes of all losses, the same in words and in JSON."""
+    as_json = json.loads(json.dumps(verification.to_dict()))
+    assert as_json['verdict'] == verification.verdict.name.lower()
+    assert as_json['damage'] == verification.damage
+    assert len(as_json['losses']) == len(verification.losses)
+    for loss, item in zip(verification.losses, as_json['losses'], strict=True):
+        assert str(loss) in str(verification)
+        assert item['cause'] == loss.cause
+        assert item['records'] == loss.records
+    for text in verification.damage:
+        assert f'damaged: {text}' in str(verification)
+    return {loss.cause for loss in verification.losses}
+
+
+def assert_damaged(flight: Path, words: str) -> None:
+    verification = verify(flight)
+    assert verification.verdict is Verdict.DAMAGED
+    assert any(words in text for text in verification.damage), verification.damage
+    causes(verification)
+
+
+# --- a flight that is as it should be ----------------------------------------------------------
+
+
+@pytest.mark.parametrize('compression', ['none', 'lz4', 'zstd'])
+def test_a_closed_flight_is_clean(record: Record, compression: str) -> None:
+    verification = verify(record(compression=compression))
+    assert verification.verdict is Verdict.CLEAN
+    assert causes(verification) == set()
+    assert 'clean' in str(verification)
+    assert verification.footer is not None
+    assert verification.records == verification.footer.records_written
+    assert verification.bytes == verification.footer.bytes_written
+
+
+def test_nothing_is_changed(record: Record, root: Path) -> None:
+    flight = record()
+    before = snapshot(root)
+    verify(flight)
+    assert snapshot(root) == before
+
+
+def test_progress_is_told_in_bytes(record: Record) -> None:
+    told: list[tuple[int, int]] = []
+    verification = verify(record(), progress=lambda done, total: told.append((done, total)))
+    assert len(told) == verification.segments
+    assert told[-1] == (verification.bytes, verification.bytes)
+    assert sorted(told) == told
+
+
+def test_the_verdict_is_an_exit_code() -> None:
+    assert [verdict.value for verdict in Verdict] == [0, 1, 2]
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def test_an_overrun_is_a_loss(make_writer: MakeWriter, root: Path) -> None:
+    writer = make_writer(**SMALL)
+    client = make_client('/blob', '0a', ring=RingConfig(max_records=5))
+    open_flight(writer, 'x', client)
+    send(client, range(2000), patient=False)
+    writer.close_flight('x')
+    verification = verify(root / 'x')
+    assert verification.verdict is Verdict.LOSSES
+    assert causes(verification) == {'overrun'}
+    losses = verification.losses
+    assert sum(loss.records for loss in losses) == client.ring.drops.records
+    assert all(loss.topic == '/blob' and loss.publisher == '0a' for loss in losses)
+    assert all(0 < loss.first_ns <= loss.last_ns for loss in losses)
+    assert 'full ring' in str(losses[0])
+
+
+def test_a_transport_loss_is_a_loss(make_writer: MakeWriter, root: Path) -> None:
+    writer, client = make_writer(), make_client('/blob', '0a')
+    open_flight(writer, 'x', client)
+    client.enqueue(numbered(0), sequence=0)
+    client.count_transport_loss(1, 4)
+    client.enqueue(numbered(5), sequence=5)
+    writer.close_flight('x')
+    verification = verify(root / 'x')
+    assert causes(verification) == {'transport'}
+    [loss] = verification.losses
+    assert loss.records == 4
+    assert '4 messages of /blob never reached the recorder, between 20' in str(loss)
+
+
+def test_what_the_disk_refused_is_a_loss(
+    make_writer: MakeWriter, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('fdr_recorder.storage.recording.RETRY_INTERVAL_S', 0.1)
+    writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    writer, client = make_writer(), make_client('/blob', '0a')
+    open_flight(writer, 'x', client)
+    writev.fail(28)
+    send(client, range(10))
+    wait_until(lambda: writer.status.is_degraded, 'the recording to be suspended')
+    writev.work()
+    wait_until(lambda: not writer.status.is_degraded, 'the recording to go on')
+    send(client, range(10, 20))
+    writer.close_flight('x')
+    verification = verify(root / 'x')
+    assert verification.damage == []
+    assert causes(verification) == {'write_error'}
+    assert verification.losses[0].records == 10
+    assert 'the disk refused them' in str(verification)
+
+
+def test_dropped_segments_are_a_loss(make_writer: MakeWriter, root: Path) -> None:
+    writer, client = make_writer(**SMALL), make_client('/blob', '0a')
+    writer.on_rotation = CapacityCapPolicy(60_000, writer, writer.alerts).on_rotation
+    open_flight(writer, 'x', client)
+    send(client, range(300), 500)
+    footer = writer.close_flight('x').footer
+    verification = verify(root / 'x')
+    assert verification.damage == []
+    assert causes(verification) == {'capacity'}
+    [loss] = verification.losses
+    assert loss.records in (0, footer.records_written - verification.records)
+    assert 'oldest segments' in str(loss)
+
+
+def test_a_flight_that_was_not_closed_is_a_loss_not_damage(record: Record) -> None:
+    verification = verify(record(close=False))
+    assert verification.verdict is Verdict.LOSSES
+    assert causes(verification) == {'unclean'}
+    assert 'was not closed' in str(verification)
+    assert verification.to_dict()['is_closed'] is False
+
+
+def test_a_recovered_flight_is_not_damaged_and_says_it_was_unclean(
+    record: Record, root: Path
+) -> None:
+    flight = record(close=False)
+    os.truncate(segment_files(flight)[-1].path, 4000)
+    recover(root)
+    verification = verify(flight)
+    assert verification.damage == []
+    assert causes(verification) == {'unclean'}
+    as_json = verification.to_dict()
+    assert as_json['is_closed'] is True
+    assert as_json['clean_shutdown'] is False
+
+
+# --- damage to files ---------------------------------------------------------------------------
+
+
+def test_every_flipped_byte_of_a_chunk_or_summary_is_found(record: Record) -> None:
+    path = segment_files(record(count=20))[0].path
+    data = path.read_bytes()
+    metadata_end = data.index(b'record_schema_version')
+    missed = []
+    for place in range(len(data) - 1, metadata_end, -37):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        if verify(path.parent).verdict is not Verdict.DAMAGED:
+            missed.append(place)
+    path.write_bytes(data)
+    assert verify(path.parent).verdict is Verdict.CLEAN
+    # Schemas, channels and message indexes of the data section have no CRC in MCAP.
+    assert len(missed) < 0.4 * len(data) / 37
+
+
+def test_a_torn_segment_is_damage(record: Record) -> None:
+    flight = record()
+    path = segment_files(flight)[0].path
+    os.truncate(path, path.stat().st_size - 1)
+    assert_damaged(flight, path.name)
+
+
+def test_a_missing_segment_is_damage(record: Record) -> None:
+    for flight_id, index in (('middle', 1), ('first', 0)):
+        flight = record(flight_id)
+        segment_files(flight)[index].path.unlink()
+        assert_damaged(flight, 'missing')
+
+
+def test_missing_segments_are_not_counted_one_by_one(record: Record) -> None:
+    flight = record()
+    shutil.copy(segment_files(flight)[0].path, flight / 'segment_999999999.mcap')
+    assert_damaged(flight, 'to 999999998 are missing')
+
+
+def test_a_last_segment_that_is_gone_is_damage(record: Record) -> None:
+    flight = record()
+    segment_files(flight)[-1].path.unlink()
+    assert_damaged(flight, 'metadata.yaml')
+
+
+def test_a_segment_of_another_flight_is_damage(record: Record) -> None:
+    ours, other = record('ours'), record('other')
+    shutil.copy(segment_files(other)[1].path, segment_files(ours)[1].path)
+    assert_damaged(ours, "belongs to flight 'other'")
+
+
+def test_a_segment_in_the_place_of_another_is_damage(record: Record) -> None:
+    flight = record()
+    first, second = segment_files(flight)[1:3]
+    content = first.path.read_bytes()
+    first.path.write_bytes(second.path.read_bytes())
+    second.path.write_bytes(content)
+    assert_damaged(flight, 'sequence number')
+
+
+def test_metadata_that_names_other_segments_is_damage(record: Record) -> None:
+    flight = record()
+    metadata = flight / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('segment_000001', 'segment_000007'))
+    assert_damaged(flight, 'metadata.yaml')
+    metadata.unlink()
+    assert_damaged(flight, 'metadata.yaml')
+
+
+def test_a_directory_without_segments_is_no_flight(root: Path) -> None:
+    assert_damaged(root, 'this is no flight')
+
+
+def test_a_directory_that_is_not_there_is_an_error_of_the_system(root: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        verify(root / 'nowhere')
+
+
+def test_a_list_of_damage_has_an_end(record: Record) -> None:
+    flight = record(count=2000, segment_size_bytes=1 << 20)
+    for segment in segment_files(flight):
+        data = segment.path.read_bytes()
+        segment.path.write_bytes(data.replace(b'flight_id', b'flight_ie'))
+    assert len(verify(flight).damage) <= 100
+
+
+# --- broken accounts ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('bytes_written', 'bytes'),
+        ('records_written', 'records'),
+        ('records_dropped_overrun', 'records_dropped_overrun'),
+        ('records_lost_transport', 'records_lost_transport'),
+        ('records_repeated', 'records_repeated'),
+        ('segments_dropped', 'dropped'),
+        ('bytes_dropped', 'bytes'),
+    ],
+)
+def test_a_counter_that_is_not_true_is_damage(
+    record: Record, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    def lying(payload: object) -> bytes:
+        if isinstance(payload, FlightFooter):
+            payload = replace(payload, **{name: getattr(payload, name) + 1})
+        return encode(payload)  # type: ignore[arg-type]
+
+    monkeypatch.setattr('fdr_recorder.storage.recording.encode', lying)
+    assert_damaged(record(), words)
+
+
+@pytest.mark.parametrize('name', ['written', 'repeated', 'dropped_overrun', 'dropped_write_error'])
+def test_a_producer_that_does_not_add_up_is_damage(
+    record: Record, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real = ProducerAccount.snapshot
+
+    def lying(account: ProducerAccount) -> object:
+        counters = real(account)
+        return replace(counters, **{name: getattr(counters, name) + 1})
+
+    monkeypatch.setattr(ProducerAccount, 'snapshot', lying)
+    assert_damaged(record(), 'accounted for')
+
+
+def test_messages_that_are_missing_without_a_trace_are_damage(
+    make_writer: MakeWriter, root: Path
+) -> None:
+    writer, client = make_writer(), make_client('/blob', '0a')
+    open_flight(writer, 'x', client)
+    client.enqueue(numbered(0), sequence=0)
+    client.enqueue(numbered(5), sequence=5)
+    writer.close_flight('x')
+    assert_damaged(root / 'x', '/blob: 4 messages are missing without a trace')
+
+
+def test_the_same_of_a_killed_recorder_is_a_loss(
+    make_writer: MakeWriter, root: Path
+) -> None:
+    """It had no time to say why."""
+    writer, client = make_writer(), make_client('/blob', '0a')
+    open_flight(writer, 'x', client)
+    client.enqueue(numbered(0), sequence=0)
+    client.enqueue(numbered(5), sequence=5)
+    writer.stop()
+    for _ in range(2):
+        verification = verify(root / 'x')
+        assert verification.damage == []
+        assert 'before it could say why' in str(verification)
+        assert 4 in {loss.records for loss in verification.losses}
+        recover(root)
+
+
+def test_sequence_numbers_may_begin_anew_after_the_last_one(
+    make_writer: MakeWriter, root: Path
+) -> None:
+    writer, client = make_writer(), make_client('/blob', '0a')
+    open_flight(writer, 'x', client)
+    for sequence in range((1 << 32) - 3, (1 << 32) + 3):
+        client.enqueue(numbered(0), sequence=sequence)
+    writer.close_flight('x')
+    assert verify(root / 'x').verdict is Verdict.CLEAN
+
+
+def test_without_a_gid_sequence_numbers_mean_nothing(
+    make_writer: MakeWriter, root: Path
+) -> None:
+    writer, client = make_writer(), make_client('/blob')
+    open_flight(writer, 'x', client)
+    for sequence in (7, 3, 100):
+        client.enqueue(numbered(0), sequence=sequence)
+    writer.close_flight('x')
+    assert verify(root / 'x').verdict is Verdict.CLEAN
+
+
+# --- a flight that is being written ------------------------------------------------------------
+
+
+def test_a_flight_that_is_being_written_is_not_called_damaged(
+    make_writer: MakeWriter, root: Path
+) -> None:
+    writer, client = make_writer(**{**SMALL, 'flush_interval_s': 0.02}), make_client('/blob', '0a')
+    open_flight(writer, 'x', client)
+    for start in range(0, 100, 10):
+        send(client, range(start, start + 10), 500)
+        verification = verify(root / 'x')
+        assert verification.damage == []
+        assert verification.is_being_written
+        assert verification.verdict is Verdict.CLEAN
+        assert 'is being written right now' in str(verification)
+    writer.close_flight('x')
+    assert not verify(root / 'x').is_being_written
+    assert verify(root / 'x').verdict is Verdict.CLEAN
+
+
+HOLD_THE_LOCK = """
+import fcntl, sys
+file = open(sys.argv[1])
+fcntl.flock(file, fcntl.LOCK_EX)
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_lock_of_another_process_is_seen(record: Record, root: Path) -> None:
+    flight = record(close=False)
+    os.truncate(segment_files(flight)[-1].path, 4000)
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            '-c',
+            HOLD_THE_LOCK,
+            str(root / '.fdr.lock'),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        child.stdout.readline()
+        verification = verify(flight)
+        child.stdin.close()
+    assert verification.is_being_written
+    assert verification.damage == []
+
+
+def test_a_torn_flight_that_nobody_writes_is_damaged(record: Record) -> None:
+    flight = record(close=False)
+    os.truncate(segment_files(flight)[-1].path, 4000)
+    assert_damaged(flight, 'the file ends within a record')
+
+
+def test_verifying_does_not_take_the_lock_from_a_recorder(record: Record, root: Path) -> None:
+    flight = record()
+    verify(flight)
+    FlightRoot.acquire(root).release()
+
+
+def test_a_fifo_in_place_of_the_lock_does_not_stop_it(record: Record, root: Path) -> None:
+    flight = record(close=False)
+    (root / '.fdr.lock').unlink()
+    os.mkfifo(root / '.fdr.lock')
+    assert causes(verify(flight)) == {'unclean'}
