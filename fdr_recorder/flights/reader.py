@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +21,6 @@ from fdr_recorder.record.schema import decode
 
 SEGMENT_PATTERN: Final = re.compile(r'segment_([0-9]{6}|[1-9][0-9]{6,8})\.mcap')
 """One name for each number, and no number that cannot be."""
-
-_FIXED_ARRAY: Final = re.compile(r'\[\s*([0-9]+)\s*\]')
-_MAX_DEFINITION_CHARACTERS: Final = 64 * 1024
-_MAX_DEFINITION_LINES: Final = 1000
-_MAX_DEFINITION_TYPES: Final = 8
-_MAX_UNROLLED: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -64,54 +56,7 @@ def own_record(message: Message) -> Payload | None:
     kind = message.channel.topic.removeprefix(OWN_TOPIC_PREFIX)
     if kind == message.channel.topic or kind not in PAYLOADS:
         return None
-    schema = message.channel.schema
-    if not _is_harmless(schema.definition):
-        msg = f'the definition of {schema.name[:80]!r} is larger than that of any record'
-        raise RecordError(msg)
-    try:
-        payload = decode(kind, message.data, schema)
-    except RecordError:
-        raise
-    except Exception as error:  # whatever the definition in the file leads it to
-        msg = f'the definition of {schema.name[:80]!r} cannot be used: {error!r:.200}'
-        raise RecordError(msg) from error
-    if not _is_sound(payload):
-        msg = f'a {kind} record has fields of other types than it should'
-        raise RecordError(msg)
-    return payload
-
-
-@lru_cache(maxsize=64)
-def _is_harmless(definition: str) -> bool:
-    """Tell whether a definition is of a size that decoding by it takes little time and memory.
-
-    The decoder is generated from the definition, with fixed arrays unrolled.
-    """
-    return (
-        len(definition) <= _MAX_DEFINITION_CHARACTERS
-        and definition.count('\n') <= _MAX_DEFINITION_LINES
-        and definition.count('MSG:') <= _MAX_DEFINITION_TYPES
-        and math.prod(int(size.lstrip('0')[:9] or 1) for size in _FIXED_ARRAY.findall(definition))
-        <= _MAX_UNROLLED
-    )
-
-
-def _is_sound(payload: Payload) -> bool:
-    """Tell whether every field has the type that it should have, whatever the file's schema."""
-    for item in fields(payload):
-        value = getattr(payload, item.name)
-        if item.name == 'extra':
-            continue
-        if item.default_factory is not MISSING:  # a map of texts
-            if not all(isinstance(text, str) for pair in value.items() for text in pair):
-                return False
-        elif isinstance(item.default, tuple):
-            nested = payload.NESTED[item.name]
-            if not all(isinstance(part, nested) and _is_sound(part) for part in value):
-                return False
-        elif type(value) is not type(item.default):
-            return False
-    return True
+    return decode(kind, message.data, message.channel.schema)
 
 
 @dataclass

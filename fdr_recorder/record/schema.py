@@ -7,13 +7,14 @@ from them: the type system of the `rosbags` library encodes and decodes at run t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import TypesysError, get_types_from_msg
@@ -27,7 +28,14 @@ _PayloadT = TypeVar('_PayloadT', bound=Payload)
 SCHEMA_ENCODING = 'ros2msg'
 MESSAGE_ENCODING = 'cdr'
 
+_MAX_DEFINITION_CHARACTERS: Final = 64 * 1024
+_MAX_DEFINITION_LINES: Final = 1000
+_MAX_DEFINITION_TYPES: Final = 8
+_MAX_UNROLLED: Final = 1000
+"""Bounds on the definition of one of the recorder's own records in a file; see `decode`."""
+
 _SEPARATOR = '=' * 80
+_FIXED_ARRAY = re.compile(r'\[\s*([0-9]+)\s*\]')
 _BUILT_IN_TYPES = frozenset(
     'bool byte char float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 '
     'string wstring'.split()
@@ -120,7 +128,7 @@ def _own_schema(type_name: str) -> Schema:
     return Schema(type_name, compose_definition(type_name, _read_own_msg))
 
 
-@cache
+@lru_cache(maxsize=64)
 def _typestore(schema: Schema) -> Typestore:
     """Return a type system that knows one schema.
 
@@ -192,13 +200,54 @@ def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) ->
         msg = f'{kind!r} is not a kind of record; known are {", ".join(PAYLOADS)}'
         raise RecordError(msg)
     schema = schema or own_schema(payload_type)
-    store = _typestore(schema)
+    if not _is_harmless(schema.definition):
+        msg = f'the definition of {schema.name[:80]!r} is larger than that of any record'
+        raise RecordError(msg)
     try:
-        message = store.deserialize_cdr(data, schema.name)
-    except Exception as error:  # the generated decoder raises whatever the bytes lead it to
-        msg = f'a {kind} record of {len(data)} bytes cannot be decoded: {error}'
+        store = _typestore(schema)
+        payload = _from_message(payload_type, store.deserialize_cdr(data, schema.name), store)
+    except RecordError:
+        raise
+    except Exception as error:  # the generated decoder raises whatever the file leads it to
+        msg = f'a {kind} record of {len(data)} bytes cannot be decoded: {error!r:.200}'
         raise RecordError(msg) from error
-    return _from_message(payload_type, message, store)
+    if not _is_sound(payload):
+        msg = f'a {kind} record has fields of other types than it should'
+        raise RecordError(msg)
+    return payload
+
+
+@lru_cache(maxsize=64)
+def _is_harmless(definition: str) -> bool:
+    """Tell whether a definition is of a size that decoding by it takes little time and memory.
+
+    The decoder is generated from the definition, with fixed arrays unrolled.
+    """
+    return (
+        len(definition) <= _MAX_DEFINITION_CHARACTERS
+        and definition.count('\n') <= _MAX_DEFINITION_LINES
+        and definition.count('MSG:') <= _MAX_DEFINITION_TYPES
+        and math.prod(int(size.lstrip('0')[:9] or 1) for size in _FIXED_ARRAY.findall(definition))
+        <= _MAX_UNROLLED
+    )
+
+
+def _is_sound(payload: Payload) -> bool:
+    """Tell whether every field has the type that it should have, whatever the file's schema."""
+    for item in fields(payload):
+        value = getattr(payload, item.name)
+        if item.name == 'extra':
+            continue
+        if item.default_factory is not MISSING:  # a map of texts
+            if not all(isinstance(text, str) for pair in value.items() for text in pair):
+                return False
+        elif isinstance(item.default, tuple):
+            nested = payload.NESTED[item.name]
+            if not all(isinstance(part, nested) and _is_sound(part) for part in value):
+                return False
+        elif type(value) is not type(item.default):
+            return False
+    return True
 
 
 def _from_message(payload_type: type[_PayloadT], message: object, store: Typestore) -> _PayloadT:

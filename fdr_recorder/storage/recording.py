@@ -325,6 +325,7 @@ class FlightRecording:
             if segment.pending_for(now) >= self._config.flush_interval_s * FLUSH_SHARE:
                 self._log.flush()
             if self._log.is_sync_due(now):
+                self._log.flush()  # a sync may take long: nothing taken should wait for it
                 self._log.sync()
                 self._restore_reserve()
                 self._watch_space()

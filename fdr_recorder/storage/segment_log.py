@@ -163,8 +163,9 @@ class SegmentLog:
     def flush(self) -> None:
         """Write the open chunk."""
         if self.segment is not None:
+            size = self.segment.size
             self.segment.flush()
-            self._is_dirty = True
+            self._is_dirty = self._is_dirty or self.segment.size > size
 
     def sync(self) -> None:
         """Force what was written to the disk."""
