@@ -158,14 +158,16 @@ class Ring:
 
     def take(self, limit: int) -> list[QueuedRecord]:
         """Remove and return up to `limit` records, oldest first; consumer's thread."""
+        waiting = len(self._records)
+        if not waiting:
+            return []
         popleft = self._records.popleft
-        batch = [popleft() for _ in range(min(limit, len(self._records)))]
-        if batch:
-            bytes_out = batch[-1][4]
-            if self._budget is not None:
-                self._budget.returned += bytes_out - self._bytes_out
-            self._bytes_out = bytes_out
-            self.taken += len(batch)
+        batch = [popleft() for _ in range(min(limit, waiting))]
+        bytes_out = batch[-1][4]
+        if self._budget is not None:
+            self._budget.returned += bytes_out - self._bytes_out
+        self._bytes_out = bytes_out
+        self.taken += len(batch)
         return batch
 
     def acknowledge_drops(self) -> Drops:

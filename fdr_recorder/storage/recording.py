@@ -46,8 +46,9 @@ logger = logging.getLogger(__name__)
 RotationHook = Callable[[ClosedSegment], None]
 
 RETRY_INTERVAL_S: Final = 1.0
-FLUSH_SHARE: Final = 0.75
-"""A chunk is written at this share of `flush_interval_s`; the rest is for waiting in the ring."""
+FLUSH_SHARE: Final = 0.6
+"""A chunk is written at this share of `flush_interval_s`. The rest is for waiting before: in the
+middleware while the intake rests, and in the ring while the writer does."""
 
 _FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low')

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar('_T')
 
-POLL_INTERVAL_S: Final = 0.02
+POLL_INTERVAL_S: Final = 0.04
 """How long the thread rests when the rings are empty. Producers do not wake it: that would cost
 each of them a lock."""
 STATUS_INTERVAL_S: Final = 0.2
@@ -140,7 +140,7 @@ class FileFdrWriter:
         self._is_recording = False
 
         self._accounts: dict[FdrClient, ProducerAccount] = {}
-        self._poll_interval_s = min(POLL_INTERVAL_S, self.config.flush_interval_s / 8)
+        self._poll_interval_s = min(POLL_INTERVAL_S, self.config.flush_interval_s / 6)
         self._status_at = 0.0
 
     # --- life ----------------------------------------------------------------------------
@@ -360,10 +360,9 @@ class FileFdrWriter:
         batch_size = self.config.batch_size
         is_busy = False
         for client in self._clients:
-            account = self._account(recording, client)
             batch = client.ring.take(batch_size)
             if batch:
-                recording.write(account, batch)
+                recording.write(self._account(recording, client), batch)
                 is_busy = is_busy or len(batch) == batch_size
         if self._retiring:
             self._drain_retiring(recording)

@@ -1,0 +1,215 @@
+"""Rows without ROS: the writer by itself, and what a rotation costs.
+
+The writer is the real one, but its thread's work is called here, in turn with what fills the
+rings: so the time is the writer's alone, and a producer's is not in it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from mcap.writer import CompressionType, Writer
+
+from bench.figures import Row
+from bench.trial import memory_directory
+from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.config import FdrWriterConfig, RingConfig
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.record.schema import Schema
+from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.writer import FileFdrWriter
+
+_SCHEMA: Final = Schema('std_msgs/msg/String', 'string data\n')
+_RINGS: Final = 10
+_ROOMY: Final = RingConfig(max_records=1 << 20, max_bytes=1 << 32, total_bytes=1 << 32)
+_MIB: Final = 1024 * 1024
+
+
+class _StilledWriter:
+    """A writer with an open flight whose thread does not run."""
+
+    def __init__(self, directory: Path, config: FdrWriterConfig, rings: int) -> None:
+        self._root = FlightRoot.acquire(directory)
+        self.writer = FileFdrWriter(self._root, config)
+        policy = CapacityCapPolicy(config.flight_cap_bytes, self.writer, self.writer.alerts)
+        self.writer.on_rotation = policy.on_rotation
+        self.clients = [FdrClient(Channel(f'/bench/{n}', _SCHEMA), _ROOMY) for n in range(rings)]
+        for client in self.clients:
+            self.writer.register(client)
+        self.writer._open(FlightHeader(flight_id='bench'))
+
+    def drain(self) -> None:
+        """Write all that the rings hold."""
+        while self.writer._drain():
+            pass
+
+    def close(self) -> None:
+        """Close the flight."""
+        self.writer._close('bench')
+        self._root.release()
+
+
+def _fill(clients: Sequence[FdrClient], records: Sequence[bytes]) -> None:
+    for number, data in enumerate(records):
+        clients[number % len(clients)].enqueue(data, number, number, number)
+
+
+def _our_time(records: Sequence[bytes], rings: int) -> float:
+    with memory_directory() as directory:
+        writer = _StilledWriter(directory, FdrWriterConfig(min_free_bytes=0), rings)
+        _fill(writer.clients, records)
+        start = time.perf_counter()
+        writer.drain()
+        writer.close()
+        return time.perf_counter() - start
+
+
+def _mcap_time(records: Sequence[bytes]) -> float:
+    with memory_directory() as directory, (directory / 'bench.mcap').open('wb') as file:
+        start = time.perf_counter()
+        writer = Writer(file, compression=CompressionType.NONE)
+        writer.start('ros2', 'bench')
+        schema_id = writer.register_schema(_SCHEMA.name, 'ros2msg', _SCHEMA.definition.encode())
+        channels = [
+            writer.register_channel(f'/bench/{n}', 'cdr', schema_id) for n in range(_RINGS)
+        ]
+        for number, data in enumerate(records):
+            writer.add_message(channels[number % _RINGS], number, data, number, number)
+        writer.finish()  # type: ignore[no-untyped-call]
+        return time.perf_counter() - start
+
+
+def _system_time(records: Sequence[bytes]) -> float:
+    with memory_directory() as directory:
+        fd = os.open(directory / 'bench', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        start = time.perf_counter()
+        for data in records:
+            os.write(fd, data)
+        os.close(fd)
+        return time.perf_counter() - start
+
+
+def in_turn(
+    rounds: int, ours: Callable[[], float], other: Callable[[], float]
+) -> tuple[list[float], list[float]]:
+    """Call both as often as asked for, in turn; who was first is last in the next round."""
+    mine, others = [], []
+    for number in range(rounds):
+        if number % 2:
+            others.append(other())
+            mine.append(ours())
+        else:
+            mine.append(ours())
+            others.append(other())
+    return mine, others
+
+
+def writer_small(rounds: int, *, quick: bool) -> list[Row]:
+    """Small records: rings to a file in memory, against the `mcap` library."""
+    count = 50_000 if quick else 300_000
+    records = [number.to_bytes(64, 'little') for number in range(count)]
+    ours, theirs = in_turn(
+        rounds, lambda: _our_time(records, _RINGS), lambda: _mcap_time(records)
+    )
+    return [
+        Row(
+            'writer-small',
+            'writer alone, 64 B records: speed',
+            'mcap.writer.Writer',
+            [b / a for a, b in zip(ours, theirs, strict=True)],
+            at_least=5,
+            samples={
+                'ours_us_per_record': [1e6 * t / count for t in ours],
+                'theirs_us_per_record': [1e6 * t / count for t in theirs],
+            },
+        )
+    ]
+
+
+def writer_large(rounds: int, *, quick: bool) -> list[Row]:
+    """Large records: rings to files in memory, against the system call alone."""
+    count = 64 if quick else 256
+    records = [os.urandom(_MIB) for _ in range(count)]
+    ours, theirs = in_turn(
+        rounds, lambda: _our_time(records, 1), lambda: _system_time(records)
+    )
+    return [
+        Row(
+            'writer-large',
+            'writer alone, 1 MB records: speed',
+            'os.write of the same bytes',
+            [b / a for a, b in zip(ours, theirs, strict=True)],
+            at_least=0.85,
+            samples={
+                'ours_gb_per_s': [count * _MIB / t / 1e9 for t in ours],
+                'theirs_gb_per_s': [count * _MIB / t / 1e9 for t in theirs],
+            },
+        )
+    ]
+
+
+def rotation(rounds: int, *, quick: bool) -> list[Row]:
+    """One rotation with the cap dropping a segment: whether its cost grows with their number."""
+    few, many = 10, 1000 if quick else 10_000
+    with memory_directory() as small_flight, memory_directory() as large_flight:
+        runners = [_Rotations(small_flight, few), _Rotations(large_flight, many)]
+        at_few, at_many = in_turn(rounds, *(runner.measure for runner in runners))
+        for runner in runners:
+            runner.close()
+    return [
+        Row(
+            'rotation',
+            f'cost of a rotation with the cap dropping, {many:,} segments',
+            f'{few} segments',
+            [b / a for a, b in zip(at_few, at_many, strict=True)],
+            at_most=1.5,
+            samples={'few_ms': [1e3 * t for t in at_few], 'many_ms': [1e3 * t for t in at_many]},
+        )
+    ]
+
+
+class _Rotations:
+    """A flight at its cap, of so many small segments."""
+
+    _SEGMENT = 16 * 1024
+    _RECORD = bytes(2048)
+    _MEASURED = 40
+
+    def __init__(self, directory: Path, segments: int) -> None:
+        config = FdrWriterConfig(
+            segment_size_bytes=self._SEGMENT,
+            chunk_size_bytes=4096,
+            flight_cap_bytes=segments * self._SEGMENT,
+            min_free_bytes=0,
+            reserve_bytes=0,
+        )
+        self._writer = _StilledWriter(directory, config, 1)
+        while not self._writer.writer.status.counters.segments_dropped:
+            self._rotate(max(10, segments // 10))
+
+    def _rotate(self, count: int) -> None:
+        """Write until so many more segments have been closed."""
+        writer = self._writer
+        recording = writer.writer._recording
+        assert recording is not None
+        goal = recording.segment_index + count
+        while recording.segment_index < goal:
+            _fill(writer.clients, [self._RECORD])
+            writer.drain()
+        writer.writer._publish_status()
+
+    def measure(self) -> float:
+        """Return seconds for each rotation."""
+        start = time.perf_counter()
+        self._rotate(self._MEASURED)
+        return (time.perf_counter() - start) / self._MEASURED
+
+    def close(self) -> None:
+        """Close the flight."""
+        self._writer.close()

@@ -1,0 +1,259 @@
+"""Rows over DDS: real messages from other processes, the recorder as the node that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any, Final
+
+from bench import workloads
+from bench.figures import Row
+from bench.trial import Program, Recorder, Rival, Rosbag2, Trial, run
+from bench.workloads import Workload
+
+RECORDER: Final = Recorder()
+COUNTING: Final = Rival('counting')
+PLAIN: Final = Rival('plain')
+ROSBAG2: Final = Rosbag2()
+
+_ABSENT: Final = 'there is no `ros2 bag record` on this machine'
+_STEP: Final = 1.25
+_KEPT_UP: Final = 0.97
+"""Share of the asked rate below which the load is at its own limit."""
+_START_RATE: Final[Mapping[str, float]] = {'plain': 2_000}
+_USUAL_START_RATE: Final = 16_000
+
+
+@dataclass
+class Trials:
+    """The trials of some programs, round by round and in turn."""
+
+    by_program: dict[str, list[Trial]] = field(default_factory=dict)
+
+    def ratios(self, other: str, value: Callable[[Trial], float]) -> list[float]:
+        """Return the recorder's value over another program's, for each round."""
+        pairs = zip(self.by_program['recorder'], self.by_program[other], strict=True)
+        return [value(mine) / value(theirs) for mine, theirs in pairs]
+
+    def samples(self) -> dict[str, Any]:
+        """Return what the JSON file says of them."""
+        return {
+            name: [trial.facts() for trial in trials] for name, trials in self.by_program.items()
+        }
+
+
+def _rosbag2() -> tuple[Program, ...]:
+    return (ROSBAG2,) if Rosbag2.is_installed() else ()
+
+
+def _in_turn(
+    programs: Sequence[Program], rounds: int, trial: Callable[[Program], Trial]
+) -> Trials:
+    trials = Trials({program.name: [] for program in programs})
+    for number in range(rounds):
+        for program in programs if number % 2 == 0 else reversed(programs):
+            trials.by_program[program.name].append(trial(program))
+    return trials
+
+
+def _run(workload: Workload, seconds: float, program: Program) -> Trial:
+    return run(program, workload, seconds)
+
+
+def _losses(trials: Trials) -> str:
+    """Say who lost what; nothing if nobody did."""
+    lost = {
+        name: sum(trial.sent - trial.received for trial in made)
+        for name, made in trials.by_program.items()
+    }
+    text = ', '.join(f'{name} {count:,}' for name, count in lost.items() if count)
+    return f'lost: {text}' if text else ''
+
+
+def _microseconds(trials: Trials) -> str:
+    """Say the processor time for each message."""
+    return ', '.join(
+        f'{name} {median(trial.cpu_us for trial in made):.1f} µs'
+        for name, made in trials.by_program.items()
+    )
+
+
+def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Processor time for each message at three rates."""
+    rows = []
+    for rate in (5_000,) if quick else (1_000, 5_000, 20_000):
+        workload = workloads.small(rate)
+        programs: list[Program] = [RECORDER, COUNTING, *_rosbag2()]
+        trials = _in_turn(programs, rounds, partial(_run, workload, seconds))
+        what = f'CPU time per message, 256 B, {rate:,}/s'
+        note = '; '.join(filter(None, (_microseconds(trials), _losses(trials))))
+        ratios = trials.ratios('counting', lambda trial: trial.cpu_us)
+        name = f'cpu-{rate}'
+        rows.append(
+            Row(name, what, 'counting loop', ratios, at_most=1.2, note=note,
+                samples=trials.samples())
+        )
+        if ROSBAG2.name in trials.by_program:
+            ratios = trials.ratios(ROSBAG2.name, lambda trial: trial.cpu_us)
+            rows.append(Row(name, what, 'ros2 bag record', ratios, at_most=1))
+        else:
+            rows.append(Row(name, what, 'ros2 bag record', at_most=1, note=_ABSENT))
+    return rows
+
+
+def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Highest lossless rate: the rate rises by a quarter until something is lost."""
+    programs: list[Program] = [RECORDER, COUNTING, PLAIN, *_rosbag2()]
+    limits: list[str] = []
+
+    def climb(program: Program) -> Trial:
+        best = None
+        asked = _START_RATE.get(program.name, _USUAL_START_RATE)
+        while True:
+            trial = run(program, workloads.small(asked), seconds)
+            if not trial.is_lossless:  # once more: the machine may have been busy otherwise
+                trial = run(program, workloads.small(asked), seconds)
+            if trial.is_lossless and (best is None or trial.rate > best.rate):
+                best = trial
+            if not trial.is_lossless and best is not None:
+                return best
+            if trial.rate < _KEPT_UP * asked and best is not None:
+                limits.append(program.name)
+                return best
+            asked *= _STEP if best is not None else 0.5
+
+    trials = _in_turn(programs, rounds, climb)
+    reached = ', '.join(
+        f'{name} {median(trial.rate for trial in made):,.0f}/s'
+        for name, made in trials.by_program.items()
+    )
+    note = f'{reached}; {_microseconds(trials)}'
+    if limits:
+        note += '; ended by the load, which could send no faster beside it: '
+        counts = {name: limits.count(name) for name in sorted(limits)}
+        note += ', '.join(f'{name} {count} of {rounds}' for name, count in counts.items())
+    what = 'highest lossless rate, 256 B, 10 topics'
+
+    def by_rate(trial: Trial) -> float:
+        return trial.rate
+
+    rows = [
+        Row('rate', what, 'counting loop', trials.ratios('counting', by_rate), at_least=0.95,
+            note=note, samples=trials.samples()),
+        Row('rate', what, 'plain recorder', trials.ratios('plain', by_rate), at_least=4),
+    ]
+    if ROSBAG2.name in trials.by_program:
+        rows.append(
+            Row('rate', what, 'ros2 bag record', trials.ratios(ROSBAG2.name, by_rate), at_least=1)
+        )
+    else:
+        rows.append(Row('rate', what, 'ros2 bag record', at_least=1, note=_ABSENT))
+    return rows
+
+
+def _alone(
+    name: str, workload: Workload, rounds: int, seconds: float, program: Program = RECORDER
+) -> tuple[Row, list[Trial]]:
+    """Measure the recorder alone: whether it gets everything, and at what cost."""
+    trials = _in_turn((program,), rounds, partial(_run, workload, seconds))
+    made = trials.by_program[program.name]
+    share = median(trial.cpu_s / seconds for trial in made)
+    note = (
+        f'{median(trial.rate for trial in made):,.0f} messages/s, '
+        f'{workload.bytes_rate / 1e6:.1f} MB/s, {100 * share:.1f} % of a core, '
+        f'{median(trial.bytes for trial in made) / seconds / 1e6:.1f} MB/s on disk, '
+        f'at most {max(trial.max_rss_mib for trial in made):.0f} MiB'
+    )
+    row = Row(
+        name,
+        f'recorded of sent, {workload.name}',
+        'the load',
+        [trial.received / trial.sent for trial in made],
+        at_least=1,
+        note=note,
+        samples=trials.samples(),
+    )
+    return row, made
+
+
+def drone(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Thirty topics of a drone."""
+    return [_alone('drone', workloads.drone(), rounds, seconds)[0]]
+
+
+def mixed(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Small messages and 5 MB blobs together."""
+    return [_alone('mixed', workloads.mixed(), rounds, seconds)[0]]
+
+
+def many(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Five hundred topics against ten, at the same rate."""
+    total = 5_000
+    few_row, few = _alone('many', workloads.small(total), rounds, seconds)
+    many_row, many = _alone('many', workloads.many(total), rounds, seconds)
+    return [
+        Row(
+            'many',
+            f'CPU time per message, 256 B, {total:,}/s, 500 topics',
+            'the same over 10 topics',
+            [a.cpu_us / b.cpu_us for a, b in zip(many, few, strict=True)],
+            at_most=1.2,
+            note=f'{median(t.cpu_us for t in many):.1f} µs against '
+            f'{median(t.cpu_us for t in few):.1f} µs',
+            samples={'few': few_row.samples, 'many': many_row.samples},
+        ),
+        many_row,
+    ]
+
+
+def compression(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Record the drone again, compressed."""
+    rows = []
+    for name in ('none', 'lz4', 'zstd'):
+        program = Recorder({'writer.compression': name})
+        row, _ = _alone('compression', workloads.drone(), rounds, seconds, program)
+        rows.append(
+            Row('compression', f'recorded of sent, drone, {name}', 'the load', row.values,
+                at_least=1, note=f'{name}: {row.note}', samples=row.samples)
+        )
+    return rows
+
+
+def memory(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Memory at 20,000 messages a second; what the rings hold is counted in."""
+    row, made = _alone('memory', workloads.small(20_000), 1, seconds)
+    return [*_memory_rows('memory', made), row]
+
+
+def soak(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Record the drone for long: nothing lost, memory and processor time flat."""
+    row, made = _alone('soak', workloads.drone(), 1, seconds)
+    return [row, *_memory_rows('soak', made)]
+
+
+def _memory_rows(name: str, made: Sequence[Trial]) -> list[Row]:
+    (trial,) = made
+    count = len(trial.samples)
+    early, late = trial.samples[count // 5 : 2 * count // 5], trial.samples[4 * count // 5 :]
+
+    def mib(samples: Sequence[tuple[float, float, float]]) -> float:
+        return median(sample[2] for sample in samples)
+
+    def share(samples: Sequence[tuple[float, float, float]]) -> float:
+        (start, cpu_start, _), (end, cpu_end, _) = samples[0], samples[-1]
+        return (cpu_end - cpu_start) / (end - start)
+
+    series = [
+        {'seconds': round(s, 1), 'cpu_s': round(c, 3), 'rss_mib': round(m, 1)}
+        for s, c, m in trial.samples[:: max(1, count // 60)]
+    ]
+    return [
+        Row(name, 'highest memory, rings included', '', [trial.max_rss_mib], at_most=150,
+            unit='MiB', samples={'over_time': series}),
+        Row(name, 'memory, last fifth of the time over second', 'itself',
+            [mib(late) / mib(early)], at_most=1.05),
+        Row(name, 'CPU share, last fifth of the time over second', 'itself',
+            [share(late) / share(early)], at_most=1.1),
+    ]

@@ -1,0 +1,121 @@
+"""The load: a process that publishes a workload on an absolute schedule.
+
+Spoken to by JSON lines::
+
+    in   {"workload": {"name": .., "streams": [..]}}
+    out  {"created": true}
+    out  {"ready": true}                       every topic has a subscription
+    in   {"send": {"seconds": ..}}             or {"stop": {}}
+    out  {"sent": {topic: ..}, "seconds": .., "cpu_s": .., "late_ms": ..}
+    out  {"acknowledged": true}                that took up to three seconds, DDS's heartbeat
+
+A message is due at the beginning plus its number over its rate, however late the one before was.
+What cannot be sent by the end of the time is not sent: `sent` says what was.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from heapq import heapify, heapreplace
+from itertools import cycle
+from typing import Any
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from std_msgs.msg import UInt8MultiArray
+
+from bench.workloads import Stream, messages, parse
+
+_DEPTH_BYTES = 64 * 1024 * 1024
+_NAP_S = 0.0005
+_ACKNOWLEDGE_S = 10.0
+
+
+def _depth(stream: Stream) -> int:
+    """Return how many messages the publisher keeps: what is lost must not be lost by it."""
+    return max(20, min(10_000, _DEPTH_BYTES // stream.size))
+
+
+def send(
+    streams: list[tuple[Stream, Publisher[Any], list[bytes]]], seconds: float
+) -> dict[str, Any]:
+    """Publish for so long; return what was sent."""
+    publishers = [publisher.publish for _, publisher, _ in streams]
+    contents = [cycle(variants) for _, _, variants in streams]
+    periods = [1 / stream.rate for stream, _, _ in streams]
+    counts = [0] * len(streams)
+    # Topics of the same rate take turns.
+    schedule = [(period * n / len(streams), n) for n, period in enumerate(periods)]
+    heapify(schedule)
+    late = 0.0
+    cpu = time.process_time()
+    start = now = time.monotonic()
+    while now - start < seconds:
+        due, number = schedule[0]
+        if due > now - start:
+            time.sleep(max(_NAP_S, min(due - (now - start), seconds)))
+            now = time.monotonic()
+            continue
+        late = max(late, now - start - due)
+        publishers[number](next(contents[number]))
+        counts[number] += 1
+        heapreplace(schedule, (due + periods[number], number))
+        now = time.monotonic()
+    sent = {stream.topic: count for (stream, _, _), count in zip(streams, counts, strict=True)}
+    return {
+        'sent': sent,
+        'seconds': now - start,
+        'cpu_s': time.process_time() - cpu,
+        'late_ms': late * 1e3,
+    }
+
+
+def _await_acknowledgement(publishers: list[Publisher[Any]]) -> bool:
+    deadline = time.monotonic() + _ACKNOWLEDGE_S
+    return all(
+        publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline - time.monotonic())))
+        for publisher in publishers
+    )
+
+
+def main() -> None:
+    """Follow the conversation that this module's docstring describes."""
+    workload = parse(json.loads(sys.stdin.readline())['workload'])
+    rclpy.init()
+    node = rclpy.create_node(
+        f'bench_load_{workload.name.split()[0]}',
+        start_parameter_services=False,
+        enable_rosout=False,
+    )
+    streams = [
+        (
+            stream,
+            node.create_publisher(UInt8MultiArray, stream.topic, QoSProfile(depth=_depth(stream))),
+            messages(stream),
+        )
+        for stream in workload.streams
+    ]
+    _say({'created': True})
+    while not all(publisher.get_subscription_count() for _, publisher, _ in streams):
+        time.sleep(0.01)
+    _say({'ready': True})
+    for line in sys.stdin:
+        command = json.loads(line)
+        if 'stop' in command:
+            break
+        _say(send(streams, command['send']['seconds']))
+        _say({'acknowledged': _await_acknowledgement([p for _, p, _ in streams])})
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def _say(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,128 @@
+"""What the recorder is compared with over DDS: `counting` and `plain`, each a process.
+
+`counting` is the recorder's own intake loop with nothing behind it: it takes and counts. `plain`
+is what one writes in an hour: rclpy's executor, raw callbacks, the `mcap` library's writer.
+
+Usage: `python -m bench.rivals counting|plain DIRECTORY TOPIC...`. Each subscribes to all topics
+as soon as they are published, works until standard input ends, and says
+`{"received": {topic: ..}}`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from mcap.writer import CompressionType, Writer
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from std_msgs.msg import UInt8MultiArray
+
+from bench.workloads import TYPE
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.config import FdrConfig, RingConfig
+from fdr_recorder.node.ingest import TAKE_LIMIT, Ingest, _Intake
+from fdr_recorder.node.topics import message_schema, plan_topic
+from fdr_recorder.storage.writer import FileFdrWriter
+
+_PATIENCE_S = 30.0
+_DEPTH = FdrConfig().intake_depth
+
+
+class _CountingIngest(Ingest):
+    """The recorder's wait-set loop, draining each subscription into nothing."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node, FileFdrWriter('.'), RingConfig(), AlertBoard())
+        self.counts: dict[str, int] = {}
+
+    def _drain(self, intake: _Intake) -> int:
+        take: Any = intake.subscription.handle.take_message
+        message_type = intake.plan.message_type
+        taken = 0
+        while taken < TAKE_LIMIT and take(message_type, True) is not None:
+            taken += 1
+        topic = intake.plan.name
+        self.counts[topic] = self.counts.get(topic, 0) + taken
+        return taken
+
+
+def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:
+    """Take and count until standard input ends."""
+    ingest = _CountingIngest(node)
+    for topic in topics:
+        plan = plan_topic(node, topic, _DEPTH)
+        assert plan is not None
+        ingest.add(plan)
+    ingest.start()
+    sys.stdin.read()
+    ingest.catch_up()
+    ingest.stop()
+    return ingest.counts
+
+
+def record_plainly(node: Node, directory: Path, topics: Sequence[str]) -> dict[str, int]:
+    """Record with what rclpy and the `mcap` library offer until standard input ends."""
+    counts = dict.fromkeys(topics, 0)
+    schema = message_schema(TYPE)
+    with (directory / 'plain.mcap').open('wb') as file:
+        writer = Writer(file, compression=CompressionType.NONE)
+        writer.start('ros2', 'bench')
+        schema_id = writer.register_schema(schema.name, 'ros2msg', schema.definition.encode())
+
+        def callback(topic: str) -> Callable[[bytes], None]:
+            channel_id = writer.register_channel(topic, 'cdr', schema_id)
+
+            def write(data: bytes) -> None:
+                now = time.time_ns()
+                writer.add_message(channel_id, now, data, now, counts[topic])
+                counts[topic] += 1
+
+            return write
+
+        for topic in topics:
+            node.create_subscription(
+                UInt8MultiArray, topic, callback(topic), QoSProfile(depth=_DEPTH), raw=True
+            )
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        ended = threading.Event()
+
+        def await_end() -> None:
+            sys.stdin.read()
+            ended.set()
+
+        threading.Thread(target=await_end, daemon=True).start()
+        while not ended.is_set():
+            executor.spin_once(timeout_sec=0.1)
+        writer.finish()  # type: ignore[no-untyped-call]
+    return counts
+
+
+def main() -> None:
+    """Run one of them."""
+    program, directory, *topics = sys.argv[1:]
+    rclpy.init()
+    node = rclpy.create_node(
+        f'bench_{program}', start_parameter_services=False, enable_rosout=False
+    )
+    deadline = time.monotonic() + _PATIENCE_S
+    while not all(node.count_publishers(topic) for topic in topics):
+        if time.monotonic() > deadline:
+            raise SystemExit('nobody publishes')
+        time.sleep(0.02)
+    run = {'counting': count, 'plain': record_plainly}[program]
+    print(json.dumps({'received': run(node, Path(directory), topics)}), flush=True)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    main()
