@@ -360,10 +360,12 @@ class FileFdrWriter:
         batch_size = self.config.batch_size
         is_busy = False
         for client in self._clients:
+            if not len(client.ring):
+                continue
+            account = self._account(recording, client)  # before anything is taken
             batch = client.ring.take(batch_size)
-            if batch:
-                recording.write(self._account(recording, client), batch)
-                is_busy = is_busy or len(batch) == batch_size
+            recording.write(account, batch)
+            is_busy = is_busy or len(batch) == batch_size
         if self._retiring:
             self._drain_retiring(recording)
         now = time.monotonic()
