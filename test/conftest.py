@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from producers import make_client, open_flight, send
 from waiting import wait_until
 
 from fdr_recorder import AlertBoard, FdrWriterConfig, FileFdrWriter
@@ -90,3 +91,25 @@ def make_writer(root: Path) -> Iterator[MakeWriter]:
     yield make
     for writer in made:
         writer.stop()
+
+
+SMALL = {'segment_size_bytes': 16 * 1024, 'chunk_size_bytes': 2048, 'flush_interval_s': 60.0}
+"""Options of the writer that make a flight of many segments and chunks out of few records."""
+
+Record = Callable[..., Path]
+
+
+@pytest.fixture
+def record_flight(make_writer: MakeWriter, root: Path) -> Record:
+    """Return a function that records a flight of some segments, and closes it or not."""
+
+    def make(flight_id: str = 'x', *, close: bool, count: int = 60, **options: object) -> Path:
+        writer, client = make_writer(**{**SMALL, **options}), make_client('/blob', '0a')
+        open_flight(writer, flight_id, client)
+        send(client, range(count), 500)
+        if close:
+            writer.close_flight(flight_id)
+        writer.stop()
+        return root / flight_id
+
+    return make

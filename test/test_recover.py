@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from campaigns._recovered import check_recovered, last_footer, snapshot
-from conftest import MakeWriter
+from conftest import SMALL, MakeWriter, Record
 from faults import SystemCall
 from flights import read_whole_chunks
 from mcap.writer import Writer
@@ -33,27 +34,11 @@ from fdr_recorder.flights.recover import (
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 
-SMALL = {'segment_size_bytes': 16 * 1024, 'chunk_size_bytes': 2048, 'flush_interval_s': 60.0}
-
-Record = Callable[..., Path]
-
 
 @pytest.fixture
-def record(make_writer: MakeWriter, root: Path) -> Record:
-    """Return a function that records a flight of some segments."""
-
-    def make(
-        flight_id: str = 'x', *, count: int = 60, close: bool = False, **options: object
-    ) -> Path:
-        writer, client = make_writer(**{**SMALL, **options}), make_client('/blob', '0a')
-        open_flight(writer, flight_id, client)
-        send(client, range(count), 500)
-        if close:
-            writer.close_flight(flight_id)
-        writer.stop()
-        return root / flight_id
-
-    return make
+def record(record_flight: Record) -> Record:
+    """Return a function that records a flight of some segments, and does not close it."""
+    return partial(record_flight, close=False)
 
 
 def cut(path: Path, by: int) -> None:

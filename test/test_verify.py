@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from campaigns._recovered import snapshot
-from conftest import MakeWriter
+from conftest import SMALL, MakeWriter, Record
 from faults import SystemCall, is_segment_fd
 from producers import make_client, numbered, open_flight, send
 from waiting import wait_until
@@ -26,27 +26,11 @@ from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.counters import ProducerAccount
 
-SMALL = {'segment_size_bytes': 16 * 1024, 'chunk_size_bytes': 2048, 'flush_interval_s': 60.0}
-
-Record = Callable[..., Path]
-
 
 @pytest.fixture
-def record(make_writer: MakeWriter, root: Path) -> Record:
+def record(record_flight: Record) -> Record:
     """Return a function that records a flight of some segments."""
-
-    def make(
-        flight_id: str = 'x', *, count: int = 60, close: bool = True, **options: object
-    ) -> Path:
-        writer, client = make_writer(**{**SMALL, **options}), make_client('/blob', '0a')
-        open_flight(writer, flight_id, client)
-        send(client, range(count), 500)
-        if close:
-            writer.close_flight(flight_id)
-        writer.stop()
-        return root / flight_id
-
-    return make
+    return partial(record_flight, close=True)
 
 
 def causes(verification: Verification) -> set[str]:

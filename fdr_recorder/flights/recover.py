@@ -14,9 +14,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +25,7 @@ from fdr_recorder.flights.contents import SegmentContents, read_contents
 from fdr_recorder.flights.reader import SegmentFile, segment_files
 from fdr_recorder.flights.segment_reader import SegmentReader
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.identity import iso_time
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -206,11 +206,6 @@ def recover_flight(
     )
 
 
-def _has_footer(contents: SegmentContents) -> bool:
-    counts = contents.found.counts.items()
-    return any(channel.topic == _FOOTER_TOPIC and count for channel, count in counts)
-
-
 @dataclass(frozen=True)
 class _Drops:
     """What policies had dropped from a flight when it ended."""
@@ -234,7 +229,7 @@ def read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
     return set(_SEGMENT_NAME.findall(text)), counters
 
 
-def _drops(flight: Path, segments: Sequence[SegmentContents]) -> _Drops:
+def _drops(counters: Mapping[str, int], segments: Sequence[SegmentContents]) -> _Drops:
     """Find out what was dropped.
 
     `metadata.yaml` counts a drop when the record of it is on the disk already and the file is
@@ -248,7 +243,6 @@ def _drops(flight: Path, segments: Sequence[SegmentContents]) -> _Drops:
         for record in contents.own_records
         if isinstance(record, SegmentRollover)
     }
-    _, counters = read_metadata(flight)
     if 'segments_dropped' not in counters:
         gone = [record for index, record in rollovers.items() if index not in present]
         return _Drops(
@@ -339,7 +333,7 @@ class _Work:
 
     def finish(self) -> FlightFooter:
         """Write the footer if there is none, and renew `metadata.yaml`."""
-        self.drops = _drops(self.flight, self.segments)
+        self.drops = _drops(self.counters, self.segments)
         last = self.segments[-1]
         footer = self._last_footer(last) or self._write_footer(last)
         sync_directory(self.flight)
@@ -421,12 +415,9 @@ class _Accounts:
         write_errors = [record for record in self._records if isinstance(record, WriteError)]
         started = self._header
         elapsed = max(self._ended_at_ns - started.flight_started_at_ns, 0)
-        ended_at = datetime.fromtimestamp(self._ended_at_ns / 1e9, timezone.utc)
         footer = FlightFooter(
             flight_id=started.flight_id,
-            flight_ended_at_iso=ended_at.isoformat(timespec='microseconds').replace(
-                '+00:00', 'Z'
-            ),
+            flight_ended_at_iso=iso_time(self._ended_at_ns),
             flight_ended_at_monotonic_ns=started.flight_started_at_monotonic_ns + elapsed,
             records_written=sum(contents.records for contents in self._segments)
             + self._drops.records

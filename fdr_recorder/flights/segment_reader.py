@@ -196,10 +196,8 @@ class SegmentReader:
             if record.opcode == mcap.DATA_END:
                 self._check_ending()
                 return
-            if not record.opcode:  # a page that never reached the disk reads as zeros
-                raise SegmentError(self.path, record.offset, 'there are zeros instead of a record')
             if record.opcode not in _DATA_OPCODES and record.opcode < _FIRST_PRIVATE_OPCODE:
-                # zeros, for example: what a power cut leaves of a page that was not written
+                # zeros, for example: so reads a page that a power cut kept from the disk
                 what = f'no record begins with the byte {record.opcode}'
                 raise SegmentError(self.path, record.offset, what)
             yield record

@@ -12,7 +12,6 @@ import fcntl
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,7 @@ from fdr_recorder.flights.contents import SegmentContents, read_contents
 from fdr_recorder.flights.reader import SegmentFile, own_record, segment_files
 from fdr_recorder.flights.recover import read_metadata
 from fdr_recorder.flights.segment_reader import Message, SegmentReader
+from fdr_recorder.record.identity import iso_time
 from fdr_recorder.record.kinds import (
     OWN_TOPIC_PREFIX,
     FlightFooter,
@@ -87,7 +87,7 @@ class Loss:
             else 'the flight was not closed: what came last may be missing',
         }[self.cause]
         if self.first_ns:
-            text += f', between {_clock(self.first_ns)} and {_clock(self.last_ns)}'
+            text += f', between {iso_time(self.first_ns)} and {iso_time(self.last_ns)}'
         return text
 
 
@@ -457,7 +457,3 @@ def _is_locked(root: Path) -> bool:
         return False
     finally:
         os.close(fd)
-
-
-def _clock(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, timezone.utc).strftime('%Y-%m-%dT%H:%M:%S.%fZ')

@@ -77,7 +77,6 @@ class _Intake:
     plan: TopicPlan
     subscription: Subscription[Any]
     sources: dict[bytes, _Source] = field(default_factory=dict)
-    last_message_at: float = 0.0
 
 
 class Ingest:
@@ -288,8 +287,6 @@ class Ingest:
             source.client.enqueue(
                 data, info['received_timestamp'] or None, info['source_timestamp'], sequence
             )
-        if taken:
-            intake.last_message_at = time.monotonic()
         return taken
 
     def _meet(self, intake: _Intake, gid: bytes) -> _Source:

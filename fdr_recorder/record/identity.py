@@ -35,10 +35,9 @@ def new_flight_header(
 
     """
     now_ns = time.time_ns()
-    now = datetime.fromtimestamp(now_ns / 1e9, timezone.utc)
     return FlightHeader(
         flight_id=flight_id,
-        flight_started_at_iso=now.isoformat(timespec='microseconds').replace('+00:00', 'Z'),
+        flight_started_at_iso=iso_time(now_ns),
         flight_started_at_monotonic_ns=time.monotonic_ns(),
         config_snapshot=yaml.safe_dump(config.to_options(), sort_keys=False),
         manifest_content_hashes=hash_manifest(config.manifest_files),
@@ -52,6 +51,12 @@ def new_flight_header(
         host_platform=platform.platform(),
         process_id=os.getpid(),
     )
+
+
+def iso_time(time_ns: int) -> str:
+    """Return a time of the system clock (nanoseconds) as ISO 8601: UTC, microseconds, `Z`."""
+    time_utc = datetime.fromtimestamp(time_ns / 1e9, timezone.utc)
+    return time_utc.isoformat(timespec='microseconds').replace('+00:00', 'Z')
 
 
 def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:

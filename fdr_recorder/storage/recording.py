@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError, RecordError
+from fdr_recorder.record.identity import iso_time
 from fdr_recorder.record.kinds import (
     AlertRecord,
     FlightFooter,
@@ -347,13 +347,18 @@ class FlightRecording:
         self.emit(rollover)
         return rollover
 
+    @property
+    def _enough_bytes(self) -> int:
+        """Free space with which recording can go on, and not just to the next chunk."""
+        config = self._config
+        return config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
+
     def _restore_reserve(self) -> None:
         """Have the reserve again that renewing `metadata.yaml` took, as soon as there is room."""
         config = self._config
         if self._root.has_reserve or not config.reserve_bytes:
             return
-        needed = config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
-        if self._root.free_bytes() >= needed:
+        if self._root.free_bytes() >= self._enough_bytes:
             self._root.allocate_reserve(config.reserve_bytes)
 
     def _watch_space(self) -> None:
@@ -412,10 +417,9 @@ class FlightRecording:
 
         """
         config = self._config
-        needed = config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
-        free = self._root.free_bytes()
-        if free < needed and not is_last:  # else the next chunk would fill the disk again
-            self._free_space(needed - free)
+        missing = self._enough_bytes - self._root.free_bytes()
+        if missing > 0 and not is_last:  # else the next chunk would fill the disk again
+            self._free_space(missing)
         self._log.seal_given_up()
         self._log.open_next()
         if not is_last:
@@ -546,10 +550,9 @@ class FlightRecording:
         self, counters: FlightCounters, *, clean_shutdown: bool, **changed: int
     ) -> FlightFooter:
         values: dict[str, Any] = {**counters.as_dict(), **changed}
-        now = datetime.now(timezone.utc).isoformat(timespec='microseconds')
         return FlightFooter(
             flight_id=self.header.flight_id,
-            flight_ended_at_iso=now.replace('+00:00', 'Z'),
+            flight_ended_at_iso=iso_time(time.time_ns()),
             flight_ended_at_monotonic_ns=time.monotonic_ns(),
             clean_shutdown=clean_shutdown,
             producers=tuple(account.snapshot() for account in self.accounts),

@@ -343,6 +343,12 @@ class Segment:
         if fd >= 0:
             descriptor.close(fd)
 
+    def remove(self) -> None:
+        """Close the file and remove it: the segment came to nothing."""
+        self.close()
+        with suppress(OSError):
+            self.path.unlink()
+
     def _write(self, pieces: Sequence[bytes]) -> None:
         """Append all pieces, or none.
 

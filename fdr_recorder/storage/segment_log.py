@@ -133,9 +133,7 @@ class SegmentLog:
             segment.flush()
         except BaseException:
             account.take_back_own()
-            segment.close()
-            with suppress(OSError):
-                segment.path.unlink()
+            segment.remove()
             raise
         for account in repeated:
             account.repeated += 1
@@ -305,7 +303,5 @@ class SegmentLog:
         """Leave nothing of a flight that could not begin."""
         segment, self.segment = self.segment, None
         if segment is not None:
-            segment.close()
-            with suppress(OSError):
-                segment.path.unlink()
+            segment.remove()
         self.directory.remove_if_empty()
