@@ -17,7 +17,7 @@ from rosbags.rosbag2 import Reader
 from waiting import wait_until
 
 from fdr_recorder import AlertBoard, CapacityCapPolicy, Channel, FdrClient, FlightHeader
-from fdr_recorder.storage.bag_metadata import FILE_NAME, SegmentEntry, Topic, render
+from fdr_recorder.storage.bag_metadata import FILE_NAME, SegmentList, Topic, render
 from fdr_recorder.storage.flight import replace_file
 from fdr_recorder.storage.segment import ClosedSegment
 
@@ -92,23 +92,31 @@ TEXTS = st.text(st.characters(codec='utf-8'), max_size=20)
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 2**62), st.integers(0, 2**40), st.integers(1, 9)), max_size=4
+        st.tuples(st.integers(0, 2**62), st.integers(0, 2**40), st.integers(1, 9)), max_size=9
     ),
+    st.integers(0, 9),
     st.dictionaries(st.from_regex(r'[a-z_]{1,9}', fullmatch=True), TEXTS, max_size=4),
     TEXTS,
 )
 def test_the_text_is_yaml_and_says_what_was_given(
-    segments: list[tuple[int, int, int]], custom_data: dict[str, str], distro: str
+    segments: list[tuple[int, int, int]],
+    dropped: int,
+    custom_data: dict[str, str],
+    distro: str,
 ) -> None:
-    entries = [
-        SegmentEntry(
-            ClosedSegment(index, f'segment_{index:06d}.mcap', 1000, count, start, start + long, {})
-        )
-        for index, (start, long, count) in enumerate(segments)
-    ]
+    listed = SegmentList()
+    listed.block_segments = 3
+    for index, (start, long, count) in enumerate(segments):
+        name = f'segment_{index:06d}.mcap'
+        listed.append(ClosedSegment(index, name, 1000, count, start, start + long, {}))
+        render(listed, {}, custom_data, distro)  # what it keeps must not grow old
+    for _ in range(min(dropped, len(segments))):
+        listed.popleft()
+        render(listed, {}, custom_data, distro)
+    segments = segments[dropped:]
     total = sum(count for _, _, count in segments)
     counts = {Topic.of(Channel('/a', TEXT)): total} if total else {}
-    bag = yaml.safe_load(render(entries, counts, custom_data, distro))
+    bag = yaml.safe_load(b''.join(render(listed, counts, custom_data, distro)))
     info = bag['rosbag2_bagfile_information']
     assert info['message_count'] == total
     assert (info['custom_data'] or {}) == custom_data

@@ -177,6 +177,8 @@ def test_closing_while_the_disk_is_full_says_so_and_harms_nothing(
         fill_disk(disk)
         client.enqueue(numbered(20, 60_000))
         wait_until(alerts.present, 'the alert')
+        metadata = disk / 'x' / 'metadata.yaml'
+        wait_until(lambda: 'segment_000000' in metadata.read_text(), 'the segment to be closed')
         fill_disk(disk)  # what the reserve gave is gone, too
         send(client, range(21, 40), 1000)
         summary = writer.close_flight('x')

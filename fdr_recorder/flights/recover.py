@@ -350,7 +350,7 @@ class _Work:
             records_in_dropped=self.drops.records,
             clean_shutdown=footer.clean_shutdown,
         )
-        directory.commit(data, unlink=False)
+        directory.commit(data)
         return footer
 
     def _header(self) -> FlightHeader:

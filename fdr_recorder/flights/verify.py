@@ -64,6 +64,7 @@ class Loss:
         publisher: Of which publisher.
         first_ns: From when (system clock); 0 if unknown.
         last_ns: Until when.
+        segments: Of which segments, where nothing else is known of what is missing.
 
     """
 
@@ -73,9 +74,12 @@ class Loss:
     publisher: str = ''
     first_ns: int = 0
     last_ns: int = 0
+    segments: str = ''
 
     def __str__(self) -> str:
         """Say it in words."""
+        if self.segments:
+            return f'{self.segments}: not on the disk when the recorder was ended'
         text = {
             'transport': f'{self.records} messages of {self.topic} never reached the recorder',
             'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
@@ -351,10 +355,14 @@ class _Check:
         present = [segment.index for segment in segments]
         first = present[0]
         for before, after in pairwise(present):
-            if after - before == 2:
-                self._damaged(f'segment {before + 1} is missing')
-            elif after - before > 2:
-                self._damaged(f'segments {before + 1} to {after - 1} are missing')
+            if after - before == 1:
+                continue
+            one = after - before == 2
+            names = f'segment {before + 1}' if one else f'segments {before + 1} to {after - 1}'
+            if footer is not None and footer.clean_shutdown:
+                self._damaged(f'{names} {"is" if one else "are"} missing')
+            else:  # file systems without a journal keep names in any order
+                self._result.losses.append(Loss('unclean', segments=names))
         dropped = footer.segments_dropped if footer is not None else len(self._rollovers)
         if footer is not None and first != dropped:
             self._damaged(f'{first} segments are missing at the beginning, {dropped} were dropped')

@@ -1,16 +1,21 @@
 """`metadata.yaml`: what makes a flight directory a rosbag2 bag (metadata version 9).
 
 Written by hand and not by a YAML library because it is renewed at every rotation: the part that
-grows with the number of segments is put together from pieces that are made once for each.
+grows with the number of segments is put together from the texts of blocks of them, of which only
+the first and the last change.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Mapping
+import stat
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import yaml
 
@@ -22,6 +27,9 @@ from fdr_recorder.version import __version__
 
 FILE_NAME = 'metadata.yaml'
 BAG_VERSION = 9
+
+_MAX_BYTES = 64 << 20
+"""That of a flight of 64 GiB, in the smallest segments that there are, is not larger by far."""
 
 RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
 
@@ -51,22 +59,76 @@ class Topic:
         )
 
 
-class SegmentEntry:
-    """The two pieces of `metadata.yaml` that speak of one closed segment."""
+class _Block:
+    """Segments that are neighbours in a list, and what they add to `metadata.yaml`.
 
-    __slots__ = ('file', 'path', 'segment')
+    Attributes:
+        segments: Oldest first.
+        paths: Their lines of `relative_file_paths`.
+        files: Their lines of `files`.
+        start: Earliest log time; None if they hold no record.
+        end: Latest log time.
 
-    def __init__(self, segment: ClosedSegment) -> None:
-        """Prepare the text."""
-        name = _quoted(segment.file_name)
-        duration = segment.last_log_time_ns - segment.first_log_time_ns
-        self.segment = segment
-        self.path = f'    - {name}\n'
-        self.file = (
-            f'    - {{path: {name}, '
-            f'starting_time: {{nanoseconds_since_epoch: {segment.first_log_time_ns}}}, '
-            f'duration: {{nanoseconds: {duration}}}, message_count: {segment.records}}}\n'
-        )
+    """
+
+    __slots__ = ('end', 'files', 'paths', 'segments', 'start')
+
+    def __init__(self) -> None:
+        self.segments: deque[ClosedSegment] = deque()
+        self.paths = self.files = b''
+        self.start: int | None = None
+        self.end = 0
+
+    def renew(self) -> None:
+        """Work out the texts and times again."""
+        names = [_quoted(segment.file_name) for segment in self.segments]
+        self.paths = ''.join(f'    - {name}\n' for name in names).encode()
+        self.files = ''.join(map(_file, names, self.segments)).encode()
+        holding = [segment for segment in self.segments if segment.records]
+        self.start = min((segment.first_log_time_ns for segment in holding), default=None)
+        self.end = max((segment.last_log_time_ns for segment in holding), default=0)
+
+
+class SegmentList:
+    """The closed segments that are there, oldest first, ready to be listed at little cost."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.block_segments = 128
+        self._blocks: deque[_Block] = deque()
+        self._stale: set[_Block] = set()
+        self._length = 0
+
+    def __len__(self) -> int:
+        """Return how many segments."""
+        return self._length
+
+    def append(self, segment: ClosedSegment) -> None:
+        """Take in the newest segment."""
+        if not self._blocks or len(self._blocks[-1].segments) >= self.block_segments:
+            self._blocks.append(_Block())
+        self._blocks[-1].segments.append(segment)
+        self._stale.add(self._blocks[-1])
+        self._length += 1
+
+    def popleft(self) -> ClosedSegment:
+        """Take out the oldest segment."""
+        oldest = self._blocks[0]
+        segment = oldest.segments.popleft()
+        if oldest.segments:
+            self._stale.add(oldest)
+        else:
+            self._blocks.popleft()
+            self._stale.discard(oldest)
+        self._length -= 1
+        return segment
+
+    def blocks(self) -> Sequence[_Block]:
+        """Return blocks of the segments, oldest first."""
+        for block in self._stale:
+            block.renew()
+        self._stale.clear()
+        return self._blocks
 
 
 def custom_data(
@@ -89,44 +151,77 @@ def custom_data(
 
 
 def render(
-    entries: Iterable[SegmentEntry],
+    segments: SegmentList,
     topic_counts: Mapping[Topic, int],
     custom_data: Mapping[str, str],
     ros_distro: str,
-) -> str:
-    """Return the text of `metadata.yaml`.
+) -> list[bytes]:
+    """Return the text of `metadata.yaml`, in pieces.
 
     Args:
-        entries: The closed segments that are there, oldest first.
+        segments: The closed segments that are there.
         topic_counts: Messages of each topic in them.
         custom_data: What rosbag2 keeps under `custom_data`.
         ros_distro: For example `kilted`; empty if unknown.
 
     """
-    entries = list(entries)
-    segments = [entry.segment for entry in entries if entry.segment.records]
-    start = min((segment.first_log_time_ns for segment in segments), default=0)
-    end = max((segment.last_log_time_ns for segment in segments), default=0)
-    parts = [
+    blocks = segments.blocks()
+    start = min((block.start for block in blocks if block.start is not None), default=0)
+    end = max((block.end for block in blocks), default=0)
+    beginning = (
         'rosbag2_bagfile_information:\n',
         f'  version: {BAG_VERSION}\n',
         '  storage_identifier: mcap\n',
-        f'  duration: {{nanoseconds: {end - start}}}\n',
+        f'  duration: {{nanoseconds: {max(end - start, 0)}}}\n',
         f'  starting_time: {{nanoseconds_since_epoch: {start}}}\n',
         f'  message_count: {sum(topic_counts.values())}\n',
         '  topics_with_message_count:' + ('\n' if topic_counts else ' []\n'),
         *(_topic(topic, count) for topic, count in topic_counts.items()),
         '  compression_format: ""\n',
         '  compression_mode: ""\n',
-        '  relative_file_paths:' + ('\n' if entries else ' []\n'),
-        *(entry.path for entry in entries),
-        '  files:' + ('\n' if entries else ' []\n'),
-        *(entry.file for entry in entries),
+        '  relative_file_paths:' + ('\n' if segments else ' []\n'),
+    )
+    ending = (
         '  custom_data:' + ('\n' if custom_data else ' {}\n'),
         *(f'    {key}: {_quoted(value)}\n' for key, value in custom_data.items()),
         f'  ros_distro: {_quoted(ros_distro)}\n',
+    )
+    return [
+        ''.join(beginning).encode(),
+        *(block.paths for block in blocks),
+        b'  files:\n' if segments else b'  files: []\n',
+        *(block.files for block in blocks),
+        ''.join(ending).encode(),
     ]
-    return ''.join(parts)
+
+
+def _file(name: str, segment: ClosedSegment) -> str:
+    start, end = segment.first_log_time_ns, segment.last_log_time_ns
+    return (
+        f'    - {{path: {name}, starting_time: {{nanoseconds_since_epoch: {start}}}, '
+        f'duration: {{nanoseconds: {end - start}}}, message_count: {segment.records}}}\n'
+    )
+
+
+_SEGMENT_NAME = re.compile(r'"(segment_\d+\.mcap)"')
+_COUNTER = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
+
+
+def read(flight: Path) -> tuple[set[str], dict[str, int]]:
+    """Return the segments that a flight's `metadata.yaml` names, and its counters.
+
+    Nothing, if it cannot be read or is something else: a link that leads elsewhere, a FIFO that
+    waits for ever.
+    """
+    try:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(flight / FILE_NAME, flags), 'rb') as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            text = file.read(_MAX_BYTES).decode() if is_regular else ''
+    except (OSError, UnicodeDecodeError):
+        return set(), {}
+    counters = {name: int(value) for name, value in _COUNTER.findall(text)}
+    return set(_SEGMENT_NAME.findall(text)), counters
 
 
 _NOT_PLAIN = re.compile(r'["\\]|[^ -~]')

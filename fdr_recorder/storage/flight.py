@@ -14,7 +14,7 @@ from typing import Final
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
 from fdr_recorder.storage import bag_metadata, descriptor
-from fdr_recorder.storage.bag_metadata import SegmentEntry, Topic
+from fdr_recorder.storage.bag_metadata import SegmentList, Topic
 from fdr_recorder.storage.segment import FILE_MODE, ClosedSegment
 
 DIRECTORY_MODE: Final = 0o750
@@ -41,14 +41,14 @@ class FlightDirectory:
     """A flight's directory. Used by the writer's thread alone.
 
     It knows the closed segments that are there. `metadata.yaml` never names a file that is not
-    there: it is renewed after a segment was closed, and before a dropped one is unlinked.
+    there: it is to be renewed after a segment was closed, and before a dropped one is unlinked.
     """
 
     def __init__(self, path: Path, ros_distro: str = '') -> None:
         """Take a directory that exists; `create` makes that of a new flight."""
         self.path = path
         self._ros_distro = ros_distro
-        self._entries: deque[SegmentEntry] = deque()
+        self._segments = SegmentList()
         self._doomed: deque[ClosedSegment] = deque()
         self._topic_counts: dict[Topic, int] = {}
         self._bytes = 0
@@ -87,7 +87,7 @@ class FlightDirectory:
     @property
     def closed_segments(self) -> int:
         """How many closed segments are there."""
-        return len(self._entries)
+        return len(self._segments)
 
     @property
     def closed_bytes(self) -> int:
@@ -104,25 +104,25 @@ class FlightDirectory:
         """Size of the files of dropped segments that are there still."""
         return sum(segment.bytes for segment in self._doomed)
 
-    def add(self, segment: ClosedSegment) -> None:
-        """Take in a segment that was sealed, and make its name in the directory durable.
-
-        Raises:
-            OSError: The name may not be durable; the segment is taken in all the same.
-
-        """
-        self.note(segment)
-        sync_directory(self.path)
+    @property
+    def dropped_names(self) -> tuple[str, ...]:
+        """The files of dropped segments that are to be removed, in this order."""
+        return tuple(segment.file_name for segment in self._doomed)
 
     def note(self, segment: ClosedSegment) -> None:
-        """Take in a segment whose name in the directory is durable already."""
-        self._entries.append(SegmentEntry(segment))
+        """Take in a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
+        self._segments.append(segment)
         self._bytes += segment.bytes
         self._count(segment, 1)
 
+    def forget_dropped(self, number: int) -> None:
+        """Note that so many files of dropped segments were removed."""
+        for _ in range(number):
+            self._doomed.popleft()
+
     def drop_oldest(self) -> ClosedSegment:
-        """Take the oldest closed segment out; a `commit` that unlinks removes its file."""
-        segment = self._entries.popleft().segment
+        """Take the oldest closed segment out; its file is among the `dropped_names` then."""
+        segment = self._segments.popleft()
         self._bytes -= segment.bytes
         self._count(segment, -1)
         self._doomed.append(segment)
@@ -136,21 +136,20 @@ class FlightDirectory:
             if count:
                 counts[topic] = count
 
-    def commit(self, custom_data: Mapping[str, str], *, unlink: bool) -> None:
-        """Renew `metadata.yaml`, and if asked remove the files of dropped segments.
+    def render(self, custom_data: Mapping[str, str]) -> list[bytes]:
+        """Return the `metadata.yaml` of what is there, in pieces."""
+        return bag_metadata.render(
+            self._segments, self._topic_counts, custom_data, self._ros_distro
+        )
+
+    def commit(self, custom_data: Mapping[str, str]) -> None:
+        """Renew `metadata.yaml`.
 
         Raises:
             OSError: The file system refuses; the former `metadata.yaml` is still there then.
 
         """
-        text = bag_metadata.render(
-            self._entries, self._topic_counts, custom_data, self._ros_distro
-        )
-        replace_file(self.path / bag_metadata.FILE_NAME, text.encode())
-        while unlink and self._doomed:
-            (self.path / self._doomed[0].file_name).unlink(missing_ok=True)
-            self._doomed.popleft()
-            sync_directory(self.path)  # after each: a power cut must not leave a hole
+        replace_file(self.path / bag_metadata.FILE_NAME, b''.join(self.render(custom_data)))
 
 
 def sync_directory(path: Path) -> None:

@@ -139,6 +139,9 @@ class FlightRecording:
         self._alerts = alerts
         self._outbox: deque[tuple[int, Payload]] = deque()
         self._is_writing_outbox = False
+        self._unwritten_rollovers: deque[tuple[int, Payload]] = deque()
+        """In the open chunk, as far as is known. They come back to the outbox if that is lost:
+        segments are dropped for good only when the recording says so."""
         self._on_rotation = on_rotation
         self._ledger = Ledger()
         self._losses = LossReports(self._ledger, alerts, self.emit)
@@ -149,13 +152,12 @@ class FlightRecording:
             if root.free_bytes() < config.min_free_bytes:
                 raise OSError(errno.ENOSPC, 'less than writer.min_free_bytes is free')
             self._log.open_next()
-            self._log.sync()
+            self._log.settle()
         except BaseException as error:
             self._log.undo()
             if isinstance(error, OSError):
                 raise FlightStorageError(self.path, error) from error
             raise
-        self._log.commit()
         root.allocate_reserve(config.reserve_bytes)
         alerts.listen(self._record_alert)
         for alert in alerts.present():
@@ -187,6 +189,10 @@ class FlightRecording:
     def total_bytes(self) -> int:
         """Size of all segments that are there, the open one included."""
         return self._log.total_bytes
+
+    def apply(self, config: FdrWriterConfig) -> None:
+        """Go by other limits from now on; any thread. What it has begun with stays as it is."""
+        self._config = config
 
     def counters(self) -> FlightCounters:
         """Return the counters as they are now."""
@@ -229,24 +235,39 @@ class FlightRecording:
                 self._degrade(error)
             position = after
 
-    def _rotate(self) -> None:
-        """Begin the next segment, and let the policies act on what there is now."""
-        closed = self._log.rotate()
-        if self._on_rotation is not None:
+    def keep_pace(self) -> None:
+        """Wait for a disk that is segments behind; before records are taken, not after."""
+        if self._log.is_behind:
             try:
-                self._on_rotation(closed)
-            except Exception:
-                logger.exception('the rotation hook failed; recording goes on')
-        self._commit()
+                self._log.flush()
+                self._log.catch_up()
+            except OSError as error:
+                self._degrade(error)
+            self._call_hook()
 
-    def _commit(self) -> None:
-        """Renew `metadata.yaml`; dropped segments go when the records of it are on the disk."""
-        if self._log.directory.has_dropped and self._write_outbox():
-            self._log.flush()
-            self._log.sync()
-            self._log.commit(unlink=True)
-        else:
-            self._log.commit()
+    def split(self) -> None:
+        """Begin the next segment now, if the open one holds data. Never raises."""
+        try:
+            if self._log.has_data and self._log.segment is not None:
+                self._rotate()
+        except OSError as error:
+            self._degrade(error)
+
+    def _rotate(self) -> None:
+        """Begin the next segment, and let the policies act on former ones."""
+        self._log.rotate()
+        self._log.take_outcome()
+        self._call_hook()
+
+    def _call_hook(self) -> None:
+        """Let the policies act on segments that have come to be closed."""
+        while self._log.rotated:
+            closed = self._log.rotated.popleft()
+            if self._on_rotation is not None:
+                try:
+                    self._on_rotation(closed)
+                except Exception:
+                    logger.exception('the rotation hook failed; recording goes on')
 
     def _discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that the disk has no place for."""
@@ -294,10 +315,19 @@ class FlightRecording:
                     logger.exception("one of the recorder's own records is left out")
                     continue
                 account = self._ledger.own_account(type(payload))
+                if isinstance(payload, SegmentRollover):
+                    self._forget_written_rollovers()
+                    self._unwritten_rollovers.append((time_ns, payload))
                 self.write(account, [(time_ns, time_ns, account.count_own(), data, 0)])
         finally:
             self._is_writing_outbox = False
         return not self._outbox
+
+    def _forget_written_rollovers(self) -> None:
+        account = self._ledger.own_account(SegmentRollover)
+        unwritten = account.offered - account.written - account.dropped_write_error
+        while len(self._unwritten_rollovers) > unwritten:
+            self._unwritten_rollovers.popleft()
 
     def _empty_outbox(self) -> None:
         """Write all that waits, and what writing it adds, unless the disk refuses."""
@@ -316,23 +346,23 @@ class FlightRecording:
         if self.spell is None:  # else they add up until the disk takes records again
             self._losses.report(now)
         try:
-            if self.spell is not None and now >= self.spell.next_try:
-                self._resume(self.spell)
-            if self._write_outbox() and self._log.directory.has_dropped:
-                self._commit()
+            self._log.take_outcome()
+            self._call_hook()
+            if self.spell is not None:
+                self._try_again(self.spell, now)
+            self._write_outbox()
             segment = self._log.segment
             if segment is None:
                 return
             if segment.pending_for(now) >= self._config.flush_interval_s * FLUSH_SHARE:
                 self._log.flush()
             if self._log.is_sync_due(now):
-                self._log.flush()  # a sync may take long: nothing taken should wait for it
-                self._log.sync()
                 self._restore_reserve()
                 self._watch_space()
             duration = self._config.segment_duration_s
             if duration and self._log.has_data and now - segment.opened_at >= duration:
                 self._rotate()
+            self._log.submit(now, may_unlink=not self._outbox)
         except OSError as error:
             self._degrade(error)
 
@@ -375,7 +405,6 @@ class FlightRecording:
         if free >= limit:
             return
         self._free_space(limit - free)
-        self._commit()
 
     def _free_space(self, size: int) -> None:
         """Drop the oldest segments of this flight until so much is free, if that is wanted.
@@ -396,6 +425,7 @@ class FlightRecording:
         """Go on without an open segment: count, seal what is there, tell, and try again later."""
         now_ns = time.time_ns()
         number = error.errno or errno.EIO
+        is_new = self.spell is None
         if self.spell is None:
             self.spell = DegradedSpell(number, now_ns, now_ns)
             code = 'disk_full' if number in _FULL_ERRNOS else 'write_error'
@@ -406,7 +436,20 @@ class FlightRecording:
             )
         self.spell.last_ns = now_ns
         self.spell.next_try = time.monotonic() + RETRY_INTERVAL_S
+        self._forget_written_rollovers()
         self.spell.records += self._log.give_up()
+        self._outbox.extendleft(reversed(self._unwritten_rollovers))
+        self._unwritten_rollovers.clear()
+        if is_new:  # later, when it is time to try again
+            self._log.submit(time.monotonic(), may_unlink=False)
+
+    def _try_again(self, spell: DegradedSpell, now: float) -> None:
+        """Have what was given up forced to the disk; when that works, go on recording."""
+        if now < spell.next_try or self._log.is_syncing:
+            return
+        self._log.end_given_up()
+        if not self._log.submit(now, may_unlink=False):
+            self._resume(spell)
 
     def _resume(self, spell: DegradedSpell, *, is_last: bool = False) -> None:
         """Try to record again after the disk refused; raises `OSError` if it still does.
@@ -420,8 +463,9 @@ class FlightRecording:
         missing = self._enough_bytes - self._root.free_bytes()
         if missing > 0 and not is_last:  # else the next chunk would fill the disk again
             self._free_space(missing)
-        self._log.seal_given_up()
+        self._log.end_given_up()
         self._log.open_next()
+        self._log.settle()  # or it would be on trial, and its end another alert
         if not is_last:
             self._root.allocate_reserve(config.reserve_bytes)
         self.spell = None
@@ -438,7 +482,6 @@ class FlightRecording:
         message = f'recording goes on; {spell.records} records were discarded'
         logger.warning('%s: %s', self.path, message)
         self._clear_alerts(_DISK_ALERTS, message)
-        self._commit()
 
     # --- the end -------------------------------------------------------------------------
 
@@ -453,9 +496,7 @@ class FlightRecording:
             try:
                 if self.spell is not None:
                     self._resume(self.spell, is_last=True)
-                self._empty_outbox()
-                if self._log.directory.has_dropped:  # before a footer counts them
-                    self._commit()
+                self._settle()  # before a footer counts what is there
                 if self.spell is None:
                     footer = self._write_footer()
                     break
@@ -467,8 +508,9 @@ class FlightRecording:
                 account.count_own()
                 account.dropped_write_error += 1
             logger.error('%s: closed without a footer: the disk refuses it', self.path)
-        self._log.commit(clean_shutdown=footer is not None, unlink=footer is not None)
-        self._log.let_go()
+        else:
+            self._log.shut_down()
+        self._finish_log()
         self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'the flight is closed')
         return FlightSummary(
             self.header.flight_id,
@@ -481,19 +523,36 @@ class FlightRecording:
         """Stop without closing the flight: no footer, but every segment complete."""
         self._finish_reports()
         try:
-            self._empty_outbox()
+            self._settle()
             if self._log.segment is not None:
-                self._log.close_segment()
+                self._log.end_segment()
         except OSError as error:
             self._degrade(error)
-        self._log.commit(unlink=not self._outbox)
-        self._log.let_go()
+        self._finish_log()
         self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'the writer has stopped')
 
     def let_go(self) -> None:
         """Hold on to nothing after an error of the recorder itself; files stay as they are."""
         self._alerts.unlisten(self._record_alert)
         self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'recording has ended')
+        self._log.let_go()
+
+    def _settle(self) -> None:
+        """Write all that waits, and force it to the disk; drop what is then to be dropped."""
+        while True:
+            self._empty_outbox()
+            self._log.settle(may_unlink=not self._outbox)
+            self._call_hook()
+            if not self._outbox or self._log.segment is None:
+                return
+
+    def _finish_log(self) -> None:
+        for _ in range(2):  # the second time with the space of the reserve
+            try:
+                self._log.settle(may_unlink=not self._outbox)
+                break
+            except OSError as error:
+                self._degrade(error)
         self._log.let_go()
 
     def _finish_reports(self) -> None:
@@ -517,8 +576,7 @@ class FlightRecording:
         sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
         if sealed_size > self._config.segment_size_bytes and self._log.has_data:
             self._rotate()
-            self._empty_outbox()
-            self._log.flush()
+            self._settle()
             segment = self._open_segment()
             sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
 
@@ -535,7 +593,7 @@ class FlightRecording:
         segment.append(channel, [(now_ns, now_ns, sequence, encode(footer), 0)], force=True)
         segment.flush(compress=False)  # compressed, its size would depend on its values
         try:
-            self._log.close_segment()
+            self._log.end_segment()
         except OSError as error:  # the footer is in the file: there must be no second one
             self._degrade(error)
         return footer

@@ -315,18 +315,30 @@ class Segment:
         }
 
     def sync(self) -> None:
-        """Force what was written to the disk."""
-        os.fdatasync(self._fd)
+        """Force what was written to the disk; another thread than the writer's may call it."""
+        if self._is_ended:
+            os.fsync(self._fd)
+        else:
+            os.fdatasync(self._fd)
+
+    def end(self) -> None:
+        """Write the open chunk and the summary. What is left to do is to `sync` and to `close`."""
+        if self._is_ended:
+            return
+        self.flush()
+        ending = self._contents.ending(self._size + self._announcements_size)
+        self._write([*self._announcements, *ending])
+        self._is_ended = True
 
     def seal(self) -> ClosedSegment:
         """Write the open chunk and the summary, force all to the disk and close the file."""
-        if not self._is_ended:
-            self.flush()
-            ending = self._contents.ending(self._size + self._announcements_size)
-            self._write([*self._announcements, *ending])
-            self._is_ended = True
-        os.fsync(self._fd)
+        self.end()
+        self.sync()
         self.close()
+        return self.closed()
+
+    def closed(self) -> ClosedSegment:
+        """Return what is known of the segment, which is complete."""
         return ClosedSegment(
             index=self.index,
             file_name=self.path.name,

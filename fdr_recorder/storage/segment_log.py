@@ -1,7 +1,9 @@
-"""The segments of a flight, one after the other: which is open, when it is synced, what is kept.
+"""The segments of a flight, one after the other: which is open, what is synced, what is kept.
 
-`SegmentLog` owns the open segment and the flight's directory. Its methods raise `OSError` where
-the disk refuses; `give_up` then leaves everything as good as it can be.
+`SegmentLog` owns the open segment, the flight's directory and the thread that syncs both. A
+segment is first *ended* (its summary is written), then *closed* when all of it is on the disk.
+Methods raise `OSError` where the disk refuses; `give_up` then leaves everything as good as it can
+be.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
@@ -19,12 +23,21 @@ from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION, FlightHeader, Segme
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
-from fdr_recorder.storage.flight import FlightDirectory, segment_name, sync_directory
+from fdr_recorder.storage.flight import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.syncer import Syncer, SyncJob
 from fdr_recorder.version import __version__
 
 logger = logging.getLogger(__name__)
+
+SYNC_SHARE: Final = 0.8
+"""A sync begins at this share of `sync_interval_s`. The rest is for the disk."""
+METADATA_RETRY_S: Final = 1.0
+MAX_ENDED: Final = 2
+"""So many segments may wait for the disk before the writer takes more records..."""
+MAX_DESCRIPTORS: Final = 64
+"""...and so many while it writes those that it has taken."""
 
 
 class SegmentLog:
@@ -34,6 +47,7 @@ class SegmentLog:
         directory: The flight's directory, with the closed segments.
         segment: The open segment; None before the first and while the disk refuses.
         has_data: Whether the open segment holds more than every segment begins with.
+        rotated: Segments that were closed because they were full, for policies to look at.
 
     """
 
@@ -63,13 +77,20 @@ class SegmentLog:
         self._ledger = ledger
         self._latched: dict[ProducerAccount, QueuedRecord] = {}
         self._next_index = 0
-        self._unsealed: Segment | None = None
-        """Given up, and even its end was refused; sealed as soon as the disk allows."""
+        self._unended: Segment | None = None
+        """Given up, and even its end was refused; ended as soon as the disk allows."""
+        self._ended: deque[tuple[Segment, ClosedSegment | None]] = deque()
+        """To be forced to the disk; with what `rotated` gets then."""
+        self.rotated: deque[ClosedSegment] = deque()
+        self._syncer = Syncer()
         self._synced_at = time.monotonic()
         self._is_dirty = False
-        self._is_metadata_stale = False
-        self._is_name_durable = False
-        """Whether a power cut cannot take the open segment's name from the directory."""
+        self._are_names_new = False
+        """Whether a power cut can take a segment's name from the directory."""
+        self._is_metadata_stale = True
+        self._metadata_failures = 0
+        self._metadata_retry_at = 0.0
+        self._is_shut_down = False
 
     @property
     def newest_index(self) -> int:
@@ -79,9 +100,9 @@ class SegmentLog:
     @property
     def total_bytes(self) -> int:
         """Size of all segments that are there, the open one included."""
-        not_closed = (self.segment, self._unsealed)
+        unlisted = (self._unended, self.segment)
         return self.directory.closed_bytes + sum(
-            segment.size for segment in not_closed if segment is not None
+            segment.size for segment in unlisted if segment is not None
         )
 
     # --- records -------------------------------------------------------------------------
@@ -141,7 +162,7 @@ class SegmentLog:
         self.has_data = False
         self._next_index += 1
         self._is_dirty = True
-        self._is_name_durable = False
+        self._are_names_new = True
 
     def _repeat_latched(self, segment: Segment, now_ns: int) -> list[ProducerAccount]:
         """Take the latched messages again, as many as half of a segment has room for.
@@ -165,44 +186,47 @@ class SegmentLog:
             self.segment.flush()
             self._is_dirty = self._is_dirty or self.segment.size > size
 
-    def sync(self) -> None:
-        """Force what was written to the disk."""
-        self._synced_at = time.monotonic()
-        if self._is_dirty and self.segment is not None:
-            self.segment.sync()
-            self._is_dirty = False
-        if self._is_metadata_stale:
-            self.commit()
-        if self.segment is not None and not self._is_name_durable:
-            sync_directory(self.directory.path)
-            self._is_name_durable = True
+    @property
+    def is_behind(self) -> bool:
+        """Whether too many segments are still to be forced to the disk."""
+        return len(self._ended) > MAX_ENDED
 
-    def is_sync_due(self, now: float) -> bool:
-        """Tell whether the last sync is `sync_interval_s` ago."""
-        return now - self._synced_at >= self._config.sync_interval_s
+    def catch_up(self) -> None:
+        """Wait until the disk is not behind any more.
 
-    def rotate(self) -> ClosedSegment:
-        """Close the open segment because it is full, and open the next."""
-        closed = self.close_segment()
+        Raises:
+            OSError: The disk refuses data.
+
+        """
+        while self.is_behind:
+            self.submit(time.monotonic(), may_unlink=False)
+            self.take_outcome(wait=True)
+
+    def rotate(self) -> None:
+        """End the open segment because it is full, and open the next."""
+        self.end_segment(is_full=True)
         self._ledger.rollover_count += 1
-        try:
-            self.open_next()
-        except OSError:
-            self.commit()
-            raise
-        return closed
+        if len(self._ended) >= MAX_DESCRIPTORS:
+            self.catch_up()
+        self.open_next()
+        self.submit(time.monotonic(), may_unlink=False)  # both names at once
 
-    def close_segment(self) -> ClosedSegment:
-        """Seal the open segment."""
+    def end_segment(self, *, is_full: bool = False) -> None:
+        """Complete the open segment; it is closed when it is on the disk."""
         assert self.segment is not None
-        closed = self.segment.seal()
+        self.segment.end()
+        self._take_in(self.segment, is_full=is_full)
         self.segment = None
         self._is_dirty = False
-        self.directory.add(closed)
-        return closed
+
+    def _take_in(self, segment: Segment, *, is_full: bool) -> None:
+        closed = segment.closed()
+        self.directory.note(closed)
+        self._ended.append((segment, closed if is_full else None))
+        self._is_metadata_stale = True
 
     def drop_oldest(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment; its file goes with a `commit` that unlinks.
+        """Drop the oldest closed segment; its file goes with a job that may unlink.
 
         Args:
             cap_bytes: The limit that asked for it, for the record.
@@ -213,6 +237,7 @@ class SegmentLog:
         """
         before = self.total_bytes
         segment = self.directory.drop_oldest()
+        self._is_metadata_stale = True
         self._ledger.segments_dropped += 1
         self._ledger.bytes_dropped += segment.bytes
         self._ledger.records_in_dropped += segment.records
@@ -229,35 +254,124 @@ class SegmentLog:
             cap_bytes=cap_bytes,
         )
 
-    def commit(self, *, clean_shutdown: bool = False, unlink: bool = False) -> None:
-        """Renew `metadata.yaml`. Never raises.
+    # --- on the disk ---------------------------------------------------------------------
 
-        On a full disk with the space of the reserve; if that does not help, with a later `sync`.
+    @property
+    def is_syncing(self) -> bool:
+        """Whether something is being forced to the disk."""
+        return self._syncer.is_busy
+
+    def is_sync_due(self, now: float) -> bool:
+        """Tell whether the last sync began long enough ago for the next."""
+        return now - self._synced_at >= self._config.sync_interval_s * SYNC_SHARE
+
+    def submit(self, now: float, *, may_unlink: bool, hurry: bool = False) -> bool:
+        """Begin to force to the disk what is due, unless that is being done already.
 
         Args:
-            clean_shutdown: Whether the flight was closed, with its footer.
-            unlink: Remove the files of dropped segments, too.
+            now: Monotonic seconds.
+            may_unlink: Whether dropped segments are recorded as dropped, and their files may go.
+            hurry: Whether everything is due.
+
+        Returns:
+            True if something is being done now.
 
         """
-        counters = self._ledger.totals(self.total_bytes)
-        data = custom_data(
-            self._header,
-            counters,
-            records_in_dropped=self._ledger.records_in_dropped,
-            clean_shutdown=clean_shutdown,
+        if self._syncer.is_busy:
+            return True
+        unlink = self.directory.dropped_names if may_unlink else ()
+        if now < self._metadata_retry_at:
+            unlink = ()
+        opened = None
+        if hurry or unlink or self.is_sync_due(now):
+            self.flush()
+            self._synced_at = now
+            if self._is_dirty:
+                opened, self._is_dirty = self.segment, False
+        metadata: list[bytes] = []
+        if self._is_metadata_stale and now >= self._metadata_retry_at:
+            metadata, self._is_metadata_stale = self._metadata(), False
+        if not (self._ended or opened or metadata or unlink):
+            return False
+        job = SyncJob(
+            directory=self.directory.path,
+            ended=tuple(segment for segment, _ in self._ended),
+            open=opened,
+            names=self._are_names_new,
+            metadata=metadata,
+            unlink=unlink,
         )
+        self._are_names_new = False
+        self._syncer.submit(job)
+        return True
+
+    def take_outcome(self, *, wait: bool = False) -> None:
+        """Note what has come to be on the disk since.
+
+        A `metadata.yaml` that cannot be renewed is no error: it is tried again at once, with the
+        space of the reserve, and then once a second.
+
+        Args:
+            wait: Wait until what is being done is done.
+
+        Raises:
+            OSError: The disk refuses data; they are part of the next job again.
+
+        """
+        outcome = self._syncer.take_outcome(wait=wait)
+        if outcome is None:
+            return
+        job, error = outcome.job, outcome.error
+        for _ in range(outcome.ended):
+            _, closed = self._ended.popleft()
+            if closed is not None:
+                self.rotated.append(closed)
+        self.directory.forget_dropped(outcome.unlinked)
+        if job.metadata and not outcome.is_metadata_durable:
+            self._is_metadata_stale = True
+        if error is None:
+            self._metadata_failures = 0
+            return
+        if not outcome.is_data_durable:
+            self._are_names_new = True
+            self._is_dirty = self._is_dirty or job.open is self.segment is not None
+            raise error
+        if not isinstance(error, OSError):
+            raise error
+        self._metadata_failures += 1
+        self._root.give_up_reserve()
+        if self._metadata_failures > 1:
+            self._metadata_retry_at = time.monotonic() + METADATA_RETRY_S
+            reason = error.strerror or os.strerror(error.errno or 0)
+            logger.warning('%s: metadata.yaml is not renewed: %s', self.directory.path, reason)
+
+    def settle(self, *, may_unlink: bool = False) -> None:
+        """Force everything to the disk, and wait until it is there.
+
+        Raises:
+            OSError: The disk refuses data.
+
+        """
+        self.take_outcome(wait=True)
+        self._metadata_failures = 0
+        self._metadata_retry_at = 0.0
+        while self.submit(time.monotonic(), may_unlink=may_unlink, hurry=True):
+            self.take_outcome(wait=True)
+
+    def shut_down(self) -> None:
+        """Note that the flight was closed, with its footer; `settle` makes it known."""
+        self._is_shut_down = True
         self._is_metadata_stale = True
-        for _ in range(2):
-            try:
-                self.directory.commit(data, unlink=unlink)
-            except OSError as error:
-                self._root.give_up_reserve()
-                reason = error.strerror or os.strerror(error.errno or 0)
-            else:
-                self._is_metadata_stale = False
-                self._is_name_durable = True
-                return
-        logger.warning('%s: metadata.yaml is not renewed: %s', self.directory.path, reason)
+
+    def _metadata(self) -> list[bytes]:
+        return self.directory.render(
+            custom_data(
+                self._header,
+                self._ledger.totals(self.total_bytes),
+                records_in_dropped=self._ledger.records_in_dropped,
+                clean_shutdown=self._is_shut_down,
+            )
+        )
 
     # --- when the disk refuses -----------------------------------------------------------
 
@@ -275,33 +389,36 @@ class SegmentLog:
         for channel, records in lost.items():
             self._ledger.count_write_error(channel, records)
         self._root.give_up_reserve()
-        self._unsealed = segment
+        self._unended = segment
         with suppress(OSError):
-            self.seal_given_up()
-        self.commit()
+            self.end_given_up()
+        self._is_metadata_stale = True
         return sum(lost.values())
 
-    def seal_given_up(self) -> None:
-        """Seal the segment that was given up, if that has not been possible yet.
+    def end_given_up(self) -> None:
+        """Complete the segment that was given up, if that has not been possible yet.
 
         Raises:
             OSError: It still is not.
 
         """
-        if self._unsealed is not None:
-            closed = self._unsealed.seal()
-            self._unsealed = None
-            self.directory.add(closed)
+        if self._unended is not None:
+            self._unended.end()
+            self._take_in(self._unended, is_full=False)
+            self._unended = None
 
     def let_go(self) -> None:
-        """Close all files as they are."""
-        for segment in (self.segment, self._unsealed):
+        """End the thread that syncs, and close all files as they are."""
+        self._syncer.stop()
+        ended = (segment for segment, _ in self._ended)
+        for segment in (*ended, self._unended, self.segment):
             if segment is not None:
                 segment.close()
 
     def undo(self) -> None:
         """Leave nothing of a flight that could not begin."""
         segment, self.segment = self.segment, None
+        self.let_go()
         if segment is not None:
             segment.remove()
         self.directory.remove_if_empty()

@@ -229,6 +229,34 @@ class FileFdrWriter:
         assert summary is not None
         return summary
 
+    def apply(self, config: FdrWriterConfig) -> None:
+        """Go by other limits from now on, in the open flight too; any thread.
+
+        Args:
+            config: May differ in `min_free_bytes`, `on_low_space` and `debug_log_per_record`.
+
+        """
+        self.config = config
+        recording = self._recording
+        if recording is not None:
+            recording.apply(config)
+
+    def split(self) -> None:
+        """Have the open segment closed and the next one begun, if it holds data. Does not wait.
+
+        Raises:
+            FlightNotOpenError: No flight is open.
+
+        """
+        if self._recording is None:
+            raise FlightNotOpenError('')
+
+        def split() -> None:
+            if self._recording is not None:
+                self._recording.split()
+
+        self._commands.put(_Command(split, Future()))
+
     def _do(self, call: Callable[[], FlightSummary | None]) -> FlightSummary | None:
         """Have the writer's thread make a call, and wait for it."""
         result: Future[FlightSummary | None] = Future()
@@ -363,6 +391,7 @@ class FileFdrWriter:
             if not len(client.ring):
                 continue
             account = self._account(recording, client)  # before anything is taken
+            recording.keep_pace()
             batch = client.ring.take(batch_size)
             recording.write(account, batch)
             is_busy = is_busy or len(batch) == batch_size
@@ -463,8 +492,9 @@ class FileFdrWriter:
             client.ring.acknowledge_drops()
             return
         account = self._account(recording, client)
-        while batch := client.ring.take(self.config.batch_size):
-            recording.write(account, batch)
+        while len(client.ring):
+            recording.keep_pace()
+            recording.write(account, client.ring.take(self.config.batch_size))
 
     def _publish_status(self) -> None:
         recording = self._recording

@@ -1,0 +1,133 @@
+"""Forcing data to the disk, in a thread of its own: `fsync` may take seconds on a worn card.
+
+The writer hands over one job at a time and goes on writing; when it looks again, the job has an
+outcome. What comes to be due meanwhile makes up the next job, so that a slow disk is asked less
+often instead of later and later.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fdr_recorder.storage.bag_metadata import FILE_NAME
+from fdr_recorder.storage.flight import replace_file, sync_directory
+from fdr_recorder.storage.segment import Segment
+
+
+@dataclass(frozen=True)
+class SyncJob:
+    """What shall be on the disk, in this order; nothing after a step that fails.
+
+    Attributes:
+        directory: The flight's.
+        ended: Segments whose summary is written, oldest first: forced to the disk with their
+            names, and closed.
+        open: The segment that is being written: forced to the disk as far as it is.
+        names: Whether names in the directory are new.
+        metadata: The text of a new `metadata.yaml`, in pieces; none if it stays.
+        unlink: Files to remove, which that does not name any more.
+
+    """
+
+    directory: Path
+    ended: tuple[Segment, ...] = ()
+    open: Segment | None = None
+    names: bool = False
+    metadata: Sequence[bytes] = ()
+    unlink: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SyncOutcome:
+    """How far a job came.
+
+    Attributes:
+        job: Which.
+        ended: How many of its ended segments are closed.
+        is_data_durable: Whether all of its segments are, and their names.
+        is_metadata_durable: Whether `metadata.yaml` is renewed, if that was asked for.
+        unlinked: How many files were removed.
+        error: What ended the job early.
+
+    """
+
+    job: SyncJob
+    ended: int = 0
+    is_data_durable: bool = False
+    is_metadata_durable: bool = False
+    unlinked: int = 0
+    error: BaseException | None = None
+
+
+def perform(job: SyncJob) -> SyncOutcome:
+    """Do a job, as far as the disk allows."""
+    outcome = SyncOutcome(job)
+    try:
+        for segment in job.ended:
+            segment.sync()
+            sync_directory(job.directory)
+            segment.close()
+            outcome = replace(outcome, ended=outcome.ended + 1)
+        if job.open is not None:
+            job.open.sync()
+        if job.names and not job.ended:
+            sync_directory(job.directory)
+        outcome = replace(outcome, is_data_durable=True)
+        if job.metadata:
+            replace_file(job.directory / FILE_NAME, b''.join(job.metadata))
+            outcome = replace(outcome, is_metadata_durable=True)
+        for name in job.unlink:
+            (job.directory / name).unlink(missing_ok=True)
+            outcome = replace(outcome, unlinked=outcome.unlinked + 1)
+            sync_directory(job.directory)  # after each: a power cut must not leave a hole
+    except BaseException as error:  # judged by the writer
+        outcome = replace(outcome, error=error)
+    return outcome
+
+
+class Syncer:
+    """A thread that does one `SyncJob` after the other. Called by the writer's thread alone."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self.is_busy = False
+        """Whether there is a job whose outcome was not taken."""
+        self._jobs: queue.SimpleQueue[SyncJob | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[SyncOutcome] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name='fdr_syncer', daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._outcomes.put(perform(job))
+
+    def submit(self, job: SyncJob) -> None:
+        """Begin a job; the one before must be done, and its outcome taken."""
+        assert not self.is_busy
+        self.is_busy = True
+        self._jobs.put(job)
+
+    def take_outcome(self, *, wait: bool) -> SyncOutcome | None:
+        """Return the outcome of the job, or None if there is no job, or it is not done yet.
+
+        Args:
+            wait: Wait until it is done.
+
+        """
+        if not self.is_busy:
+            return None
+        try:
+            outcome = self._outcomes.get(block=wait)
+        except queue.Empty:
+            return None
+        self.is_busy = False
+        return outcome
+
+    def stop(self) -> None:
+        """Finish the job, and end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
