@@ -14,9 +14,8 @@ except ImportError:
     from zlib import crc32 as _crc32
 
 
-def crc32(pieces: Iterable[bytes | memoryview]) -> int:
-    """Return the CRC-32 of the pieces one after the other."""
-    crc = 0
+def crc32(pieces: Iterable[bytes | memoryview], crc: int = 0) -> int:
+    """Return the CRC-32 of the pieces one after the other, behind those that `crc` is of."""
     for piece in pieces:
         crc = _crc32(piece, crc)
     return crc

@@ -219,6 +219,7 @@ class FlightRecording:
             _log_records(account, batch)
         if account.channel.latched:
             self._log.latch(account, batch[-1])
+        self._log.announce(batch)
         position = 0
         while position < len(batch):
             segment = self._log.segment
@@ -394,8 +395,6 @@ class FlightRecording:
     def _watch_space(self) -> None:
         """Act before the disk is full: `min_free_bytes` and `on_low_space`."""
         limit = self._config.min_free_bytes
-        if not limit:
-            return
         free = self._root.free_bytes()
         text = f'{free >> 20} MiB left in {self._root.path}'
         if free >= 2 * limit:

@@ -85,6 +85,7 @@ class Segment:
         compression: str,
         metadata: Mapping[str, str],
         on_written: Callable[[Channel, int], None] = _ignore,
+        crc: Callable[[list[bytes]], int] = crc32,
     ) -> None:
         """Create the file.
 
@@ -96,6 +97,7 @@ class Segment:
             compression: `none`, `lz4` or `zstd`.
             metadata: Content of the metadata record that explains the file.
             on_written: Told how many records of a channel have been written to the file.
+            crc: Computes the CRC-32 of a chunk's records.
 
         Raises:
             OSError: The file exists or cannot be created.
@@ -113,6 +115,7 @@ class Segment:
         self._compression = compression
         self._compress = compressor(compression)
         self._on_written = on_written
+        self._crc = crc
         self._begin(contents, 0, [beginning + metadata_record])
         self._fd = os.open(path, _CREATE_FLAGS, FILE_MODE)
 
@@ -152,6 +155,7 @@ class Segment:
         segment._chunk_size_bytes = 1
         segment._compression, segment._compress = 'none', None
         segment._on_written = _ignore
+        segment._crc = crc32
         segment._begin(contents, size, missing)
         segment._fd = os.open(path, _APPEND_FLAGS)
         try:
@@ -263,7 +267,7 @@ class Segment:
         if not chunk.records:
             return
         pieces = chunk.buffers()
-        crc = crc32(pieces)
+        crc = self._crc(pieces)
         compression = ''
         stored_size = chunk.size
         if self._compress is not None and compress:

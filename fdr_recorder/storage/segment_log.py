@@ -23,6 +23,7 @@ from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION, FlightHeader, Segme
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
+from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.flight import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.segment import ClosedSegment, Segment
@@ -83,6 +84,7 @@ class SegmentLog:
         """To be forced to the disk; with what `rotated` gets then."""
         self.rotated: deque[ClosedSegment] = deque()
         self._syncer = Syncer()
+        self._crc_ahead = CrcAhead()
         self._synced_at = time.monotonic()
         self._is_dirty = False
         self._are_names_new = False
@@ -115,6 +117,10 @@ class SegmentLog:
         self.has_data = self.has_data or after > position
         return after
 
+    def announce(self, batch: Sequence[QueuedRecord]) -> None:
+        """Say which records are about to be appended."""
+        self._crc_ahead.announce(batch)
+
     def latch(self, account: ProducerAccount, record: QueuedRecord) -> None:
         """Remember a transient-local message, to repeat it at the start of each segment."""
         self._latched[account] = record
@@ -144,6 +150,7 @@ class SegmentLog:
                 'software_version': __version__,
             },
             on_written=self._ledger.count_written,
+            crc=self._crc_ahead.crc32,
         )
         account = self._ledger.own_account(FlightHeader)
         now_ns = time.time_ns()
@@ -410,6 +417,7 @@ class SegmentLog:
     def let_go(self) -> None:
         """End the thread that syncs, and close all files as they are."""
         self._syncer.stop()
+        self._crc_ahead.stop()
         ended = (segment for segment, _ in self._ended)
         for segment in (*ended, self._unended, self.segment):
             if segment is not None:

@@ -1,0 +1,135 @@
+"""CRCs of large messages, computed ahead in a thread of their own.
+
+A chunk begins with the CRC of what follows, so that the CRC of a large message stands in series
+with writing it. While one is being written, those behind it in the same batch are computed here;
+both release the interpreter.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.storage.checksum import crc32
+
+LARGE_BYTES: Final = 256 * 1024
+"""From here on it takes longer to compute a CRC than to hand it to another thread."""
+
+_POLYNOMIAL: Final = 0xEDB88320
+"""Of the CRC-32, reflected: the highest power of x is the lowest bit."""
+_ONE: Final = 1 << 31
+
+
+class _Task:
+    """The CRC of one message, computed by whoever comes first."""
+
+    __slots__ = ('_claim', '_done', 'crc', 'data')
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.crc = 0
+        self._claim = threading.Lock()
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def run(self) -> None:
+        """Compute it, unless somebody does or did."""
+        if self._claim.acquire(blocking=False):
+            self.crc = crc32((self.data,))
+            self._done.release()
+
+    def result(self) -> int:
+        """Return it; called once."""
+        self.run()
+        self._done.acquire()
+        return self.crc
+
+
+class CrcAhead:
+    """Computes CRCs of large messages before they are asked for. Used by the writer's thread."""
+
+    def __init__(self) -> None:
+        """Do without a thread until there is something to do."""
+        self._tasks: deque[_Task] = deque()
+        """In the order in which they will be asked for."""
+        self._queue: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def announce(self, batch: Sequence[QueuedRecord]) -> None:
+        """Begin with the CRCs of records that are about to be written, in this order.
+
+        One by itself is not worth it: nothing is written meanwhile.
+        """
+        if batch[-1][4] - batch[0][4] < LARGE_BYTES:  # bytes that its ring has taken in
+            return
+        tasks = [_Task(record[3]) for record in batch if len(record[3]) >= LARGE_BYTES]
+        if len(tasks) < 2:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name='fdr_crc', daemon=True)
+            self._thread.start()
+        self._tasks.clear()  # of a batch before, whose end was not written
+        self._tasks.extend(tasks)
+        for task in tasks[1:]:
+            self._queue.put(task)
+
+    def _run(self) -> None:
+        while (task := self._queue.get()) is not None:
+            task.run()
+
+    def crc32(self, pieces: Iterable[bytes]) -> int:
+        """Return the CRC-32 of the pieces one after the other."""
+        crc = 0
+        for piece in pieces:
+            if self._tasks and self._tasks[0].data is piece:
+                crc = combine(crc, self._tasks.popleft().result(), len(piece))
+            else:
+                crc = crc32((piece,), crc)
+        return crc
+
+    def stop(self) -> None:
+        """End the thread. Idempotent."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
+
+
+def combine(first: int, second: int, second_length: int) -> int:
+    """Return the CRC-32 of two pieces together.
+
+    Args:
+        first: CRC-32 of the first piece.
+        second: CRC-32 of the second.
+        second_length: Bytes in the second.
+
+    """
+    return _multiply(_power(second_length), first) ^ second
+
+
+@lru_cache(maxsize=256)
+def _power(length: int) -> int:
+    """Return x to the power of 8 * length, modulo the polynomial."""
+    result, square = _ONE, _ONE >> 8
+    while length:
+        if length & 1:
+            result = _multiply(square, result)
+        square = _multiply(square, square)
+        length >>= 1
+    return result
+
+
+def _multiply(a: int, b: int) -> int:
+    """Multiply two polynomials over GF(2), modulo the CRC's."""
+    product = 0
+    while a:
+        if a & _ONE:
+            product ^= b
+        a = (a << 1) & 0xFFFFFFFF
+        b = (b >> 1) ^ (_POLYNOMIAL if b & 1 else 0)
+    return product
