@@ -214,13 +214,32 @@ class RingAgainstAList(RuleBasedStateMachine):
             self.refused[which] += 1
             self.refused_bytes[which] += size
 
-    @rule(which=st.integers(0, 1), limit=st.integers(1, 6))
-    def take(self, which: int, limit: int) -> None:
+    @rule(
+        which=st.integers(0, 1),
+        limit=st.integers(1, 6),
+        max_bytes=st.none() | st.integers(1, 2500),
+    )
+    def take(self, which: int, limit: int, max_bytes: int | None) -> None:
         model = self.models[which]
-        expected, model[:] = model[:limit], model[limit:]
-        batch = self.rings[which].take(limit)
+        expected: list[tuple[int, int]] = []
+        used = 0
+        while model and len(expected) < limit and (max_bytes is None or used < max_bytes):
+            expected.append(model.pop(0))
+            used += expected[-1][1] + RECORD_OVERHEAD_BYTES
+        batch = self.rings[which].take(limit, max_bytes)
         assert [(record[2], len(record[3])) for record in batch] == expected
         self.taken[which] += len(batch)
+
+    @rule(which=st.integers(0, 1), before=st.integers(0, 60), most_fill=st.floats(0, 1))
+    def forget(self, which: int, before: int, most_fill: float) -> None:
+        ring, model = self.rings[which], self.models[which]
+        while model and (
+            model[0][0] < before
+            or max(len(model) / self.RECORDS, self.used(which) / self.BYTES) > most_fill
+        ):
+            model.pop(0)
+            self.taken[which] += 1
+        ring.forget(before, most_fill)
 
     @rule(which=st.integers(0, 1))
     def acknowledge(self, which: int) -> None:

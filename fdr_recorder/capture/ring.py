@@ -54,6 +54,11 @@ class RingBudget:
         self.returned = 0
         """Bytes ever given back; written by the consumer alone."""
 
+    @property
+    def fill(self) -> float:
+        """How much of it is used: 0 to 1."""
+        return (self.granted - self.returned) / self.max_bytes
+
 
 class Ring:
     """A queue that refuses the newest record when it is full, and counts what it refused.
@@ -62,6 +67,7 @@ class Ring:
     the consumer's; `len` and the counters may be read by anybody.
 
     Attributes:
+        budget: The bound that it shares with others.
         is_open: Whether records are taken; set by the consumer.
         offered: Records ever offered while open, refused ones included; written by the producer.
         drops: What was refused; replaced as a whole by the producer.
@@ -71,12 +77,12 @@ class Ring:
 
     __slots__ = (
         '_acknowledged',
-        '_budget',
         '_bytes_in',
         '_bytes_out',
         '_max_bytes',
         '_max_records',
         '_records',
+        'budget',
         'drops',
         'is_open',
         'offered',
@@ -96,7 +102,7 @@ class Ring:
         """
         self._max_records = max_records
         self._max_bytes = max_bytes
-        self._budget = budget
+        self.budget = budget
         self._records: deque[QueuedRecord] = deque()
         self.is_open = False
         # producer's
@@ -117,7 +123,7 @@ class Ring:
         """How full the ring is by records or by bytes, whichever is more: 0 to 1."""
         return max(
             len(self._records) / self._max_records,
-            (self._bytes_in - self._bytes_out) / self._max_bytes,
+            self.bytes / self._max_bytes,
         )
 
     def offer(self, log_time_ns: int, publish_time_ns: int, sequence: int, data: bytes) -> bool:
@@ -138,7 +144,7 @@ class Ring:
             or len(self._records) >= self._max_records
         ):
             return self._refuse(len(data))
-        budget = self._budget
+        budget = self.budget
         if budget is not None:
             granted = budget.granted + size
             if granted - budget.returned > budget.max_bytes:
@@ -156,19 +162,49 @@ class Ring:
         self.drops = Drops(records + 1, total + size, first_ns, now)
         return False
 
-    def take(self, limit: int) -> list[QueuedRecord]:
-        """Remove and return up to `limit` records, oldest first; consumer's thread."""
-        waiting = len(self._records)
+    @property
+    def bytes(self) -> int:
+        """Memory that the waiting records take, `RECORD_OVERHEAD_BYTES` each included."""
+        return self._bytes_in - self._bytes_out
+
+    def take(self, limit: int, max_bytes: int | None = None) -> list[QueuedRecord]:
+        """Remove and return records, oldest first; consumer's thread.
+
+        Args:
+            limit: Most records.
+            max_bytes: Take no more once so much was taken (as `bytes` counts).
+
+        """
+        records = self._records
+        waiting = len(records)
         if not waiting:
             return []
-        popleft = self._records.popleft
-        batch = [popleft() for _ in range(min(limit, waiting))]
+        popleft = records.popleft
+        if max_bytes is None or self.bytes <= max_bytes:
+            batch = [popleft() for _ in range(min(limit, waiting))]
+        else:
+            batch = [popleft()]
+            enough = self._bytes_out + max_bytes
+            while len(batch) < min(limit, waiting) and batch[-1][4] < enough:
+                batch.append(popleft())
         bytes_out = batch[-1][4]
-        if self._budget is not None:
-            self._budget.returned += bytes_out - self._bytes_out
+        if self.budget is not None:
+            self.budget.returned += bytes_out - self._bytes_out
         self._bytes_out = bytes_out
         self.taken += len(batch)
         return batch
+
+    def forget(self, before_ns: int, most_fill: float) -> None:
+        """Let the oldest records go; consumer's thread.
+
+        Args:
+            before_ns: All that were received before (log time).
+            most_fill: And as many as it takes for the ring to be no fuller.
+
+        """
+        records = self._records
+        while records and (records[0][0] < before_ns or self.fill > most_fill):
+            self.take(1)
 
     def acknowledge_drops(self) -> Drops:
         """Return what was refused since the last call; consumer's thread."""

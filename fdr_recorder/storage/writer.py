@@ -28,6 +28,7 @@ from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.counters import FlightCounters, ProducerAccount
 from fdr_recorder.storage.flight import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import FlightRecording, FlightSummary, RotationHook
 from fdr_recorder.storage.segment import ClosedSegment
 
@@ -38,6 +39,9 @@ _T = TypeVar('_T')
 POLL_INTERVAL_S: Final = 0.04
 """How long the thread rests when the rings are empty. Producers do not wake it: that would cost
 each of them a lock."""
+BATCH_BYTES: Final = 8 * 1024 * 1024
+"""No more is taken from a ring at a time: what is taken must be in the file within
+`flush_interval_s`, and the next ring has its turn."""
 STATUS_INTERVAL_S: Final = 0.2
 SETTLE_DEADLINE_S: Final = 1.0
 """A producer needs microseconds to return from `enqueue`; one that never does was killed."""
@@ -106,6 +110,7 @@ class FileFdrWriter:
         *,
         alerts: AlertBoard | None = None,
         on_rotation: RotationHook | None = None,
+        preroll_s: float = 0.0,
     ) -> None:
         """Make a writer that is not started.
 
@@ -116,6 +121,9 @@ class FileFdrWriter:
             alerts: Where faults are raised; a board of the writer's own, if not given.
             on_rotation: Called in the writer's thread with every segment that was closed because
                 it was full. May be set later, before a flight is opened.
+            preroll_s: While the writer is started and no flight is open, rings keep what came in
+                the last so many seconds, as far as they have room: a flight begins with it. Those
+                of latched channels do not: flights begin with the last message of each anyway.
 
         """
         self.config = config or FdrWriterConfig()
@@ -134,12 +142,16 @@ class FileFdrWriter:
         self._last_summary: FlightSummary | None = None
 
         self._clients_lock = threading.Lock()
-        """Guards the three below and the opening and shutting of rings; never held for long."""
+        """Guards the four below and the opening and shutting of rings; never held for long."""
         self._clients: tuple[FdrClient, ...] = ()
         self._retiring: list[FdrClient] = []
         self._is_recording = False
+        self._is_listening = False
+        """Whether rings keep a pre-roll while no flight is open."""
+        self._preroll = Preroll(preroll_s) if preroll_s > 0 else None
 
         self._accounts: dict[FdrClient, ProducerAccount] = {}
+        self._batch_bytes = min(BATCH_BYTES, self.config.segment_size_bytes)
         self._poll_interval_s = min(POLL_INTERVAL_S, self.config.flush_interval_s / 6)
         self._status_at = 0.0
 
@@ -171,6 +183,7 @@ class FileFdrWriter:
         self.alerts.clear('writer_failed', 'the writer is started again')
         self._must_stop = False
         self._failure = None
+        self._listen()
         self._thread = threading.Thread(target=self._run, name='fdr_writer', daemon=True)
         self._thread.start()
 
@@ -281,7 +294,7 @@ class FileFdrWriter:
                 msg = f'a client of this channel of {client.channel.topic} is already registered'
                 raise ClientError(msg)
             self._clients += (client,)
-            client.ring.is_open = self._is_recording
+            client.ring.is_open = self._is_ready_for(client)
 
     def retire(self, client: FdrClient) -> None:
         """Take no more from a client; what its ring holds is still written. Does not wait.
@@ -296,8 +309,20 @@ class FileFdrWriter:
                 raise ClientError(msg)
             client.ring.is_open = False
             self._clients = tuple(other for other in self._clients if other is not client)
-            if self._is_recording:
+            if self._is_recording or self._is_listening:
                 self._retiring.append(client)
+
+    def _is_ready_for(self, client: FdrClient) -> bool:
+        """Tell whether a client's ring should be open."""
+        return self._is_recording or (self._is_listening and not client.channel.latched)
+
+    def _listen(self) -> None:
+        """Have no flight, but the rings keep a pre-roll if that is wanted."""
+        with self._clients_lock:
+            self._is_recording = False
+            self._is_listening = self._preroll is not None
+            for client in self._clients:
+                client.ring.is_open = self._is_ready_for(client)
 
     def emit(self, payload: Payload) -> None:
         """Have one of the recorder's own records written; ignored while no flight is open."""
@@ -334,8 +359,8 @@ class FileFdrWriter:
         try:
             while not self._must_stop:
                 self._obey(self._drain())
+            self._shut_rings()
             if self._recording is not None:
-                self._shut_rings()
                 self._recording.abandon()
                 self._recording = None
         except BaseException as error:
@@ -352,7 +377,8 @@ class FileFdrWriter:
 
     def _obey(self, is_busy: bool) -> None:
         """Make the calls that others asked for; rest a little if there is nothing to do."""
-        timeout = None if self._recording is None else self._poll_interval_s
+        is_idle = self._recording is None and not self._is_listening
+        timeout = None if is_idle else self._poll_interval_s
         try:
             command = (
                 self._commands.get_nowait() if is_busy else self._commands.get(timeout=timeout)
@@ -384,17 +410,19 @@ class FileFdrWriter:
         """
         recording = self._recording
         if recording is None:
+            if self._preroll is not None:
+                self._trim(self._preroll)
             return False
-        batch_size = self.config.batch_size
+        batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
         is_busy = False
         for client in self._clients:
             if not len(client.ring):
                 continue
             account = self._account(recording, client)  # before anything is taken
             recording.keep_pace()
-            batch = client.ring.take(batch_size)
+            batch = client.ring.take(batch_size, batch_bytes)
             recording.write(account, batch)
-            is_busy = is_busy or len(batch) == batch_size
+            is_busy = is_busy or len(batch) == batch_size or client.ring.bytes > batch_bytes
         if self._retiring:
             self._drain_retiring(recording)
         now = time.monotonic()
@@ -403,6 +431,14 @@ class FileFdrWriter:
             self._status_at = now
             self._publish_status()
         return is_busy
+
+    def _trim(self, preroll: Preroll) -> None:
+        """Keep the last seconds in the rings, also in those of clients that have left since."""
+        with self._clients_lock:
+            clients = (*self._clients, *self._retiring)
+        preroll.trim(clients, time.time_ns())
+        with self._clients_lock:
+            self._retiring = [client for client in self._retiring if len(client.ring)]
 
     def _account(self, recording: FlightRecording, client: FdrClient) -> ProducerAccount:
         """Return the client's account; it gets one when its first records are taken."""
@@ -427,16 +463,20 @@ class FileFdrWriter:
         assert self._root is not None
         with self._clients_lock:  # first of all, so that from now on nothing is missed
             self._is_recording = True
-            clients = self._clients
+            clients = (*self._clients, *self._retiring)
             for client in clients:
-                client.acknowledge_losses()
-                client.ring.is_open = True
+                if not client.ring.is_open and client not in self._retiring:
+                    client.acknowledge_losses()
+                    client.ring.is_open = True
         try:
             self._recording = FlightRecording(
                 self._root, header, self.config, self.alerts, clients, on_rotation=self._rotated
             )
         except BaseException:
-            self._shut_rings()
+            if self._is_listening:
+                self._listen()
+            else:
+                self._shut_rings()
             raise
         self._accounts = {
             account.client: account
@@ -460,6 +500,7 @@ class FileFdrWriter:
         self._publish_status()
         self._recording = None
         self._publish_status()
+        self._listen()
         return self._last_summary
 
     def _closed_before(self, flight_id: str) -> FlightSummary:
@@ -471,7 +512,7 @@ class FileFdrWriter:
     def _shut_rings(self) -> None:
         """Let no more records in, and take all that are."""
         with self._clients_lock:
-            self._is_recording = False
+            self._is_recording = self._is_listening = False
             clients = (*self._clients, *self._retiring)
             self._retiring.clear()
             for client in clients:
@@ -494,7 +535,8 @@ class FileFdrWriter:
         account = self._account(recording, client)
         while len(client.ring):
             recording.keep_pace()
-            recording.write(account, client.ring.take(self.config.batch_size))
+            batch = client.ring.take(self.config.batch_size, self._batch_bytes)
+            recording.write(account, batch)
 
     def _publish_status(self) -> None:
         recording = self._recording

@@ -1,0 +1,48 @@
+"""Pre-roll: while no flight is open, rings keep the last seconds, for the flight to begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from fdr_recorder.capture.client import FdrClient
+
+_MOST_FILL: Final = 0.5
+"""A ring that is fuller lets go of its oldest records: it must never refuse the newest."""
+_SHRINK, _GROW = 0.8, 1.1
+
+
+class Preroll:
+    """Lets rings forget what is too old. Used by the writer's thread alone.
+
+    Rings keep less than is wanted where their own bounds, or that of all together, do not allow
+    for it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Keep so many seconds."""
+        self._wanted_ns = self._window_ns = int(seconds * 1e9)
+
+    def trim(self, clients: Iterable[FdrClient], now_ns: int) -> None:
+        """Let go of what was received too long ago, and of losses noticed before that.
+
+        Args:
+            clients: Of all rings.
+            now_ns: System clock.
+
+        """
+        oldest_ns = now_ns - self._window_ns
+        budget_fill = 0.0
+        for client in clients:
+            ring = client.ring
+            if ring.budget is not None:
+                budget_fill = max(budget_fill, ring.budget.fill)
+            ring.forget(oldest_ns, _MOST_FILL)
+            if ring.drops.last_ns < oldest_ns:
+                ring.acknowledge_drops()
+            if client.losses.last_ns < oldest_ns:
+                client.acknowledge_losses()
+        if budget_fill > _MOST_FILL:
+            self._window_ns = int(self._window_ns * _SHRINK)
+        else:
+            self._window_ns = min(int(self._window_ns * _GROW) + 1, self._wanted_ns)
