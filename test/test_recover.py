@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from campaigns._recovered import check_recovered, last_footer, snapshot
 from conftest import SMALL, MakeWriter, Record
-from faults import SystemCall
+from faults import SystemCall, fill_disk, mounted_tmpfs
 from flights import read_whole_chunks
 from mcap.writer import Writer
 from producers import make_client, number_of, numbered, open_flight, send
@@ -328,7 +328,7 @@ def test_a_disk_that_refuses_ends_it_with_an_error_and_costs_nothing(
     assert numbers_in(flight) == before
 
 
-def test_a_flight_on_a_full_disk_does_not_keep_the_others_from_recovery(
+def test_a_flight_that_cannot_be_recovered_does_not_keep_the_others_from_it(
     record: Record, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = record('first'), record('second')
@@ -337,10 +337,74 @@ def test_a_flight_on_a_full_disk_does_not_keep_the_others_from_recovery(
         def is_of_first(fd: int, *_: object) -> bool:
             return Path(f'/proc/self/fd/{fd}').readlink().parent == first
 
-        SystemCall(patched, 'writev', only=is_of_first).fail(errno.ENOSPC)
-        assert [recovered.path for recovered in recover(root)] == [second]
+        SystemCall(patched, 'writev', only=is_of_first).fail(errno.EIO)
+        with pytest.raises(OSError, match='Input/output'):
+            recover(root)
+        with pytest.raises(OSError, match='Input/output'):
+            recover(first)
     assert is_unclean(first)
+    assert not is_unclean(second)
     assert [recovered.path for recovered in recover(root)] == [first]
+
+
+def test_what_fails_can_be_told_apart_from_what_is_done(
+    record: Record, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flight = record()
+    failures: list[tuple[Path, int | None]] = []
+    SystemCall(monkeypatch, 'writev').fail(errno.EIO)
+    with FlightRoot.acquire(root) as owned:
+        done = recover_root(
+            owned, on_failure=lambda path, error: failures.append((path, error.errno))
+        )
+        assert list(done) == []
+    assert failures == [(flight, errno.EIO)]
+
+
+@pytest.fixture
+def full_disk(make_writer: MakeWriter, tmp_path: Path) -> Iterator[Path]:
+    """Return a small file system without space but for the reserve, and an unclean flight."""
+    with mounted_tmpfs(tmp_path / 'disk', 2 << 20) as disk:
+        writer = make_writer(disk, **SMALL, reserve_bytes=65536)
+        client = make_client('/blob', '0a')
+        open_flight(writer, 'x', client)
+        send(client, range(60), 500)
+        writer.stop()
+        cut(last_segment(disk / 'x'), 200)
+        fill_disk(disk)
+        yield disk
+
+
+def test_on_a_full_disk_the_reserve_of_a_former_recorder_is_used(full_disk: Path) -> None:
+    before = numbers_in(full_disk / 'x')
+    [recovered] = recover(full_disk)
+    assert recovered.path == full_disk / 'x'
+    assert not (full_disk / '.fdr.reserve').exists()
+    check_recovered(full_disk / 'x')
+    assert numbers_in(full_disk / 'x') == before
+
+
+def test_on_a_full_disk_the_reserve_of_a_flight_is_left_to_it(full_disk: Path) -> None:
+    (full_disk / 'ballast').unlink()
+    with FlightRoot.acquire(full_disk) as root:
+        assert root.allocate_reserve(65536)
+        fill_disk(full_disk)
+        assert list(recover_root(root)) == []
+        assert root.has_reserve
+    assert (full_disk / '.fdr.reserve').stat().st_blocks * 512 == 65536
+    assert is_unclean(full_disk / 'x')
+
+
+def test_without_a_reserve_a_full_disk_costs_nothing(full_disk: Path) -> None:
+    (full_disk / '.fdr.reserve').unlink()
+    before = numbers_in(full_disk / 'x')
+    fill_disk(full_disk)
+    with pytest.raises(OSError, match='No space'):
+        recover(full_disk)
+    assert numbers_in(full_disk / 'x') == before
+    (full_disk / 'ballast').unlink()
+    recover(full_disk)
+    check_recovered(full_disk / 'x')
 
 
 # --- what does not mean well -------------------------------------------------------------------
@@ -451,7 +515,7 @@ print(peak() - before)
 def test_memory_does_not_grow_with_the_flight(
     make_writer: MakeWriter, root: Path
 ) -> None:
-    """Of 300 MB in torn segments and whole ones; less than 100 MiB above the interpreter."""
+    """Of 300 MB in torn segments with holes; less than 100 MiB above the interpreter."""
     writer, client = make_writer(segment_size_bytes=150 << 20), make_client('/blob', '0a')
     open_flight(writer, 'x', client)
     assert send(client, range(300), 1_000_000) == 300
@@ -459,6 +523,10 @@ def test_memory_does_not_grow_with_the_flight(
     flight = root / 'x'
     for segment in segment_files(flight):
         cut(segment.path, 1000)
+        with segment.path.open('r+b') as file:
+            for offset in range(1 << 20, segment.path.stat().st_size - (1 << 22), 10 << 20):
+                file.seek(offset)
+                file.write(bytes(4096))
     for what in ('recover', 'verify'):
         done = subprocess.run(
             [sys.executable, '-c', MEASURE, str(root), what],

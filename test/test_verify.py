@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.flight_root import LOCK_NAME
 
 
 @pytest.fixture
@@ -406,6 +409,26 @@ def test_the_lock_of_another_process_is_seen(record: Record, root: Path) -> None
     assert verification.damage == []
 
 
+def test_an_older_flight_is_not_taken_for_the_one_that_is_being_written(
+    make_writer: MakeWriter, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = time.time_ns
+    with monkeypatch.context() as patched:
+        patched.setattr(time, 'time_ns', lambda: now_ns() - 3_600_000_000_000)
+        writer, client = make_writer(**SMALL), make_client('/blob', '0a')
+        open_flight(writer, 'old', client)
+        send(client, range(60), 500)
+        writer.stop()
+    os.truncate(segment_files(root / 'old')[-1].path, 4000)
+    writer, client = make_writer(), make_client('/blob', '0a')
+    open_flight(writer, 'new', client)
+    assert verify(root / 'new').is_being_written
+    old = verify(root / 'old')
+    assert not old.is_being_written
+    assert old.verdict is Verdict.DAMAGED
+    assert 'unclean' in causes(old)
+
+
 def test_a_torn_flight_that_nobody_writes_is_damaged(record: Record) -> None:
     flight = record(close=False)
     os.truncate(segment_files(flight)[-1].path, 4000)
@@ -416,6 +439,25 @@ def test_verifying_does_not_take_the_lock_from_a_recorder(record: Record, root: 
     flight = record()
     verify(flight)
     FlightRoot.acquire(root).release()
+
+
+def test_a_recorder_that_starts_meanwhile_is_not_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks from within a container for a holder outside has the lock for a moment."""
+    FlightRoot.acquire(root).release()
+    flock = fcntl.flock
+    with (root / LOCK_NAME).open() as looking:
+        flock(looking, fcntl.LOCK_SH)
+
+        def refused_once(fd: int, operation: int) -> None:
+            try:
+                flock(fd, operation)
+            finally:
+                flock(looking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(fcntl, 'flock', refused_once)
+        FlightRoot.acquire(root).release()
 
 
 def test_a_fifo_in_place_of_the_lock_does_not_stop_it(record: Record, root: Path) -> None:

@@ -22,6 +22,9 @@ from fdr_recorder.record.schema import decode
 SEGMENT_PATTERN: Final = re.compile(r'segment_([0-9]{6}|[1-9][0-9]{6,8})\.mcap')
 """One name for each number, and no number that cannot be."""
 
+DAMAGED_SUFFIX: Final = '.damaged'
+"""Behind the name of a segment that recovery could not read and has set aside."""
+
 
 @dataclass(frozen=True)
 class SegmentFile:
@@ -38,16 +41,30 @@ def segment_files(flight: Path | str) -> list[SegmentFile]:
         OSError: The directory cannot be read.
 
     """
+    return _files(Path(flight), '')
+
+
+def damaged_files(flight: Path | str) -> list[SegmentFile]:
+    """List what recovery has set aside because nothing in it could be read; as `segment_files`."""
+    return _files(Path(flight), DAMAGED_SUFFIX)
+
+
+def _files(flight: Path, suffix: str) -> list[SegmentFile]:
     found = []
-    for path in Path(flight).iterdir():
-        match = SEGMENT_PATTERN.fullmatch(path.name)
-        if match and path.is_file() and not path.is_symlink():
+    for path in flight.iterdir():
+        name = path.name.removesuffix(suffix)
+        match = SEGMENT_PATTERN.fullmatch(name)
+        if match and path.name == name + suffix and path.is_file() and not path.is_symlink():
             found.append(SegmentFile(int(match[1]), path))
     return sorted(found, key=lambda segment: segment.index)
 
 
 def own_record(message: Message) -> Payload | None:
-    """Decode a record of the recorder itself; None for a topic's message, or an unknown kind.
+    """Decode a record of the recorder itself.
+
+    Returns:
+        The record; None for a topic's message, for a kind that is not known, or if the definition
+        is lost.
 
     Raises:
         RecordError: It cannot be decoded.
@@ -55,6 +72,8 @@ def own_record(message: Message) -> Payload | None:
     """
     kind = message.channel.topic.removeprefix(OWN_TOPIC_PREFIX)
     if kind == message.channel.topic or kind not in PAYLOADS:
+        return None
+    if not message.channel.schema.definition:
         return None
     return decode(kind, message.data, message.channel.schema)
 
@@ -65,7 +84,8 @@ class FlightReader:
 
     Attributes:
         path: The flight's directory.
-        damage: What was wrong with segments, once `messages` has come to an end.
+        damage: What was wrong with segments, once `messages` has come to an end. Whole chunks
+            behind damage are read all the same.
         header: The flight's header, once it was read.
         footer: The flight's footer, once it was read; a flight without one is unclean.
 
@@ -83,14 +103,17 @@ class FlightReader:
             OSError: A file cannot be read.
 
         """
+        started_ns = 0
         for segment in segment_files(self.path):
-            with SegmentReader(segment.path) as reader:
+            with SegmentReader(segment.path, started_ns=started_ns) as reader:
                 for message in reader.messages():
                     if message.channel.topic.startswith(OWN_TOPIC_PREFIX):
                         self._note(message)
+                        started_ns = started_ns or message.log_time_ns
                     yield message
-                if reader.damage is not None:
-                    self.damage.append(reader.damage)
+                self.damage += [gap.error for gap in reader.gaps if gap.error is not None]
+                if reader.tear is not None:
+                    self.damage.append(reader.tear)
 
     def own_records(self) -> Iterator[Payload]:
         """Yield the records of the recorder itself, decoded."""

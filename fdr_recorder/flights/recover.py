@@ -3,56 +3,41 @@
 An unclean flight has no footer, or a segment without its summary, or a `metadata.yaml` that does
 not name all segments. Recovering it cuts each torn segment behind its last whole record, appends
 what belongs there, ends the flight with a footer that says `clean_shutdown: false`, and renews
-`metadata.yaml`. Every step can be interrupted: the next recovery finds a flight that is unclean
-still, and goes on. A flight that is clean is not touched.
+`metadata.yaml`. Bytes that cannot be read but have whole records behind them stay where they are;
+they are made a record that readers pass over. Every step can be interrupted: the next recovery
+finds a flight that is unclean still, and goes on. A flight that is clean is not touched.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-import re
-import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.accounts import Accounts, Drops, find_drops
 from fdr_recorder.flights.contents import SegmentContents, read_contents
-from fdr_recorder.flights.reader import SegmentFile, segment_files
+from fdr_recorder.flights.reader import DAMAGED_SUFFIX, SegmentFile, segment_files
 from fdr_recorder.flights.segment_reader import SegmentReader
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.identity import iso_time
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
-    Overrun,
     Payload,
-    ProducerCounters,
-    SegmentRollover,
-    TransportLoss,
-    WriteError,
 )
 from fdr_recorder.record.schema import encode
-from fdr_recorder.storage import bag_metadata, mcap
+from fdr_recorder.storage import bag_metadata, descriptor, mcap
 from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.flight import FlightDirectory, sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.segment import Segment
 
 logger = logging.getLogger(__name__)
-
-DAMAGED_SUFFIX: Final = '.damaged'
-_SEGMENT_NAME = re.compile(r'"(segment_\d+\.mcap)"')
-_MAX_METADATA_BYTES: Final = 64 << 20
-"""That of a flight of 64 GiB, in the smallest segments that there are, is not larger by far."""
-_COUNTER = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
-_MAX_COUNT: Final = (1 << 63) - 1
-_PayloadT = TypeVar('_PayloadT', bound=Payload)
-_FOOTER_TOPIC: Final = FlightFooter.channel_topic()
 
 
 @dataclass(frozen=True)
@@ -63,9 +48,11 @@ class RecoveredFlight:
         path: Its directory.
         footer: The footer it ends with now.
         sealed: Names of the segments that were torn.
-        cut_bytes: How many bytes of them were not whole.
+        cut_bytes: How many bytes were not whole at their ends.
         set_aside: Names of files that are no segments; they have `.damaged` behind their names.
         seconds: How long it took.
+        unreadable_bytes: How many bytes cannot be read and had whole records behind them; they
+            are in the segments still.
 
     """
 
@@ -75,6 +62,7 @@ class RecoveredFlight:
     cut_bytes: int
     set_aside: tuple[str, ...]
     seconds: float
+    unreadable_bytes: int = 0
 
 
 class RecoveryStoppedError(Exception):
@@ -103,7 +91,7 @@ def is_unclean(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    named, counters = read_metadata(flight)
+    named, counters = bag_metadata.read(flight)
     if named != {segment.path.name for segment in segments}:
         return True
     try:
@@ -125,29 +113,35 @@ def _has_end(segment: SegmentFile) -> bool:
         return reader.size > len(end) and reader.read(reader.size - len(end), len(end)) == end
 
 
+def _log_failure(flight: Path, error: OSError) -> None:
+    logger.error('%s: not recovered: %s', flight, error)
+
+
 def recover_root(
     root: FlightRoot,
     *,
     flights: Iterable[Path] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_failure: Callable[[Path, OSError], None] = _log_failure,
 ) -> Iterator[RecoveredFlight]:
     """Recover the unclean flights of a flight root that this process owns, one after the other.
 
-    A flight that cannot be recovered is logged and passed over.
+    A flight that cannot be recovered is passed over.
 
     Args:
         root: The owned root: no other writer is at work below it.
         flights: Which flights to look at; all that are there, if not given.
         should_stop: Asked between segments; True ends the recovery where it is.
+        on_failure: Told which flight cannot be recovered, and why; logs it, if not given.
 
     """
     for flight in flight_directories(root.path) if flights is None else flights:
         try:
-            recovered = recover_flight(flight, should_stop=should_stop)
+            recovered = recover_flight(flight, should_stop=should_stop, root=root)
         except RecoveryStoppedError:
             return
         except OSError as error:
-            logger.error('%s: not recovered: %s', flight, error)
+            on_failure(flight, error)
             continue
         if recovered is not None:
             yield recovered
@@ -161,19 +155,38 @@ def recover(path: Path | str) -> list[RecoveredFlight]:
 
     Raises:
         FlightRootError: The root is missing, read-only, or in use by a writer.
-        OSError: A file cannot be read or written.
+        OSError: A file cannot be read or written. All other flights have been recovered.
 
     """
     path = Path(path).expanduser().absolute()
     is_flight = bool(path.is_dir() and segment_files(path))
+    failures: list[OSError] = []
     with FlightRoot.acquire(path.parent if is_flight else path, owner='fdr recover') as root:
-        return list(recover_root(root, flights=[path] if is_flight else None))
+        recovered = list(
+            recover_root(
+                root,
+                flights=[path] if is_flight else None,
+                on_failure=lambda _, error: failures.append(error),
+            )
+        )
+    if failures:
+        raise failures[0]
+    return recovered
 
 
 def recover_flight(
-    flight: Path, *, should_stop: Callable[[], bool] = lambda: False
+    flight: Path,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    root: FlightRoot | None = None,
 ) -> RecoveredFlight | None:
     """Recover one flight, whose root must be owned by the caller.
+
+    Args:
+        flight: Its directory.
+        should_stop: Asked between segments; True ends the recovery where it is.
+        root: Its root. On a full disk the reserve that a former recorder has left there is given
+            up; not that of a flight which is being recorded.
 
     Returns:
         What was done; None if the flight is clean, or nothing of it can be read as a segment.
@@ -183,6 +196,16 @@ def recover_flight(
         RecoveryStoppedError: `should_stop` said so.
 
     """
+    try:
+        return _recover_flight(flight, should_stop)
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not is_full or root is None or root.has_reserve or not root.give_up_reserve():
+            raise
+    return _recover_flight(flight, should_stop)
+
+
+def _recover_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredFlight | None:
     if should_stop():
         raise RecoveryStoppedError
     if not is_unclean(flight):
@@ -203,61 +226,7 @@ def recover_flight(
         work.cut_bytes,
         tuple(work.set_aside),
         time.monotonic() - started_at,
-    )
-
-
-@dataclass(frozen=True)
-class _Drops:
-    """What policies had dropped from a flight when it ended."""
-
-    segments: int
-    bytes: int
-    records: int
-
-
-def read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
-    """Return the segments that `metadata.yaml` names, and its counters; nothing if unreadable."""
-    try:
-        # not a link that leads elsewhere, not a FIFO that waits for ever
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with open(os.open(flight / bag_metadata.FILE_NAME, flags), 'rb') as file:
-            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            text = file.read(_MAX_METADATA_BYTES).decode() if is_regular else ''
-    except (OSError, UnicodeDecodeError):
-        return set(), {}
-    counters = {name: int(value) for name, value in _COUNTER.findall(text)}
-    return set(_SEGMENT_NAME.findall(text)), counters
-
-
-def _drops(counters: Mapping[str, int], segments: Sequence[SegmentContents]) -> _Drops:
-    """Find out what was dropped.
-
-    `metadata.yaml` counts a drop when the record of it is on the disk already and the file is
-    there still. Without it, the records that have survived must do. A segment that is there was
-    not dropped, whatever a record says.
-    """
-    present = {contents.index: contents for contents in segments}
-    rollovers = {
-        record.segment_index: record
-        for contents in segments
-        for record in contents.own_records
-        if isinstance(record, SegmentRollover)
-    }
-    if 'segments_dropped' not in counters:
-        gone = [record for index, record in rollovers.items() if index not in present]
-        return _Drops(
-            len(gone), sum(record.bytes for record in gone), sum(r.records for r in gone)
-        )
-    kept = [
-        contents
-        for index, contents in present.items()
-        if index < counters['segments_dropped']  # the oldest go first
-    ]
-    return _Drops(
-        counters['segments_dropped'] - len(kept),
-        counters.get('bytes_dropped', 0) - sum(contents.size for contents in kept),
-        counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
-        - sum(contents.records for contents in kept),
+        work.unreadable_bytes,
     )
 
 
@@ -272,17 +241,21 @@ class _Work:
     sealed: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     cut_bytes: int = 0
-    drops: _Drops = field(default_factory=lambda: _Drops(0, 0, 0))
+    unreadable_bytes: int = 0
+    drops: Drops = field(default_factory=lambda: Drops(0, 0, 0))
 
     def __post_init__(self) -> None:
         """Look up which segments were certainly forced to the disk: those that are listed."""
-        self.named, self.counters = read_metadata(self.flight)
+        self.named, self.counters = bag_metadata.read(self.flight)
 
     def take(self, segment: SegmentFile) -> None:
         """Read the next segment; seal the one before if it is torn."""
         try:
             was_synced = not self.counters or segment.path.name in self.named
-            contents = read_contents(segment.path, segment.index, was_synced=was_synced)
+            started_ns = next((item.started_ns for item in self.segments if item.header), 0)
+            contents = read_contents(
+                segment.path, segment.index, was_synced=was_synced, started_ns=started_ns
+            )
         except SegmentError as error:
             logger.warning('%s; set aside as %s%s', error, segment.path.name, DAMAGED_SUFFIX)
             segment.path.rename(segment.path.with_name(segment.path.name + DAMAGED_SUFFIX))
@@ -296,6 +269,9 @@ class _Work:
         if not contents.is_sealed:
             self.sealed.append(contents.path.name)
             self.cut_bytes += contents.size - contents.data_end
+            self.unreadable_bytes += contents.unreadable_bytes
+            if contents.patches:
+                _patch(contents.path, contents.patches)
         segment = Segment.restore(
             contents.path,
             index=contents.index,
@@ -333,7 +309,7 @@ class _Work:
 
     def finish(self) -> FlightFooter:
         """Write the footer if there is none, and renew `metadata.yaml`."""
-        self.drops = _drops(self.counters, self.segments)
+        self.drops = find_drops(self.counters, self.segments)
         last = self.segments[-1]
         footer = self._last_footer(last) or self._write_footer(last)
         sync_directory(self.flight)
@@ -361,7 +337,7 @@ class _Work:
         """Return the footer if it is there and true; only the end of its file may be missing.
 
         It is not true if the recorder was killed before it had removed segments that the footer
-        counts as dropped.
+        counts as dropped, or if a power cut has kept something before it from the disk.
         """
         footer = last.own_records[-1] if last.own_records else None
         if not isinstance(footer, FlightFooter):
@@ -369,7 +345,12 @@ class _Work:
         if not last.is_sealed:
             self._seal(last)
         size = sum(contents.size for contents in self.segments)
-        return footer if footer.bytes_written == size + footer.bytes_dropped else None
+        records = sum(contents.records for contents in self.segments) + self.drops.records
+        is_short = (
+            footer.segments_dropped == self.drops.segments and footer.records_written > records
+        )
+        is_true = footer.bytes_written == size + footer.bytes_dropped and not is_short
+        return footer if is_true else None
 
     def _write_footer(self, last: SegmentContents) -> FlightFooter:
         """End the flight with what can be said of it; as the writer does, in one pass."""
@@ -378,7 +359,7 @@ class _Work:
         try:
             channel = _own_channel(last, FlightFooter)
             time_ns = max(last.found.last_log_time_ns, 1)
-            accounts = _Accounts(self.segments, self._header(), self.drops, time_ns)
+            accounts = Accounts(self.segments, self._header(), self.drops, time_ns)
             size = len(encode(accounts.footer(bytes_present=0)))
             sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
             footer = accounts.footer(bytes_present=others + sealed_size)
@@ -391,77 +372,20 @@ class _Work:
         return footer
 
 
-class _Accounts:
-    """The counters of a flight, recomputed from what is in its segments."""
+def _patch(path: Path, patches: Iterable[tuple[int, bytes]]) -> None:
+    """Write over bytes of a file that cannot be read, and force that to the disk.
 
-    def __init__(
-        self,
-        segments: Sequence[SegmentContents],
-        header: FlightHeader,
-        drops: _Drops,
-        ended_at_ns: int,
-    ) -> None:
-        self._header = header
-        self._ended_at_ns = ended_at_ns
-        self._segments = segments
-        self._records: list[Payload] = [
-            record for contents in segments for record in contents.own_records
-        ]
-        self._drops = drops
-
-    def footer(self, bytes_present: int) -> FlightFooter:
-        """Return the footer; it counts itself."""
-        producers = self._producers()
-        write_errors = [record for record in self._records if isinstance(record, WriteError)]
-        started = self._header
-        elapsed = max(self._ended_at_ns - started.flight_started_at_ns, 0)
-        footer = FlightFooter(
-            flight_id=started.flight_id,
-            flight_ended_at_iso=iso_time(self._ended_at_ns),
-            flight_ended_at_monotonic_ns=started.flight_started_at_monotonic_ns + elapsed,
-            records_written=sum(contents.records for contents in self._segments)
-            + self._drops.records
-            + 1,
-            records_dropped_overrun=sum(producer.dropped_overrun for producer in producers),
-            bytes_written=bytes_present + self._drops.bytes,
-            rollover_count=max(self._segments[-1].index - len(write_errors), 0),
-            clean_shutdown=False,
-            segments_dropped=self._drops.segments,
-            bytes_dropped=self._drops.bytes,
-            records_dropped_write_error=sum(record.records for record in write_errors),
-            records_lost_transport=sum(producer.lost_transport for producer in producers),
-            records_repeated=sum(producer.repeated for producer in producers),
-            producers=tuple(map(_bounded, producers)),
-        )
-        return _bounded(footer)
-
-    def _producers(self) -> list[ProducerCounters]:
-        sums: dict[tuple[str, str], dict[str, Any]] = {}
-        for contents in self._segments:
-            for channel, count in contents.found.counts.items():
-                values = sums.setdefault(_key(channel), {'type': channel.schema.name})
-                _add(values, 'written', count)
-                _add(values, 'repeated', contents.repeated.get(channel, 0))
-        for record in self._records:
-            if isinstance(record, Overrun):
-                values = sums.setdefault((record.topic, record.publisher), {})
-                _add(values, 'dropped_overrun', record.records)
-            elif isinstance(record, TransportLoss):
-                values = sums.setdefault((record.topic, record.publisher), {})
-                _add(values, 'lost_transport', record.records)
-        footer = sums.setdefault((_FOOTER_TOPIC, ''), {'type': FlightFooter.type_name()})
-        _add(footer, 'written', 1)
-        return [
-            ProducerCounters(
-                topic=topic,
-                publisher=publisher,
-                offered=values.get('written', 0)
-                - values.get('repeated', 0)
-                + values.get('dropped_overrun', 0),
-                **values,
-            )
-            for (topic, publisher), values in sums.items()
-        ]
+    That must come before anything that relies on it; done half, it is done again the next time.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        for offset, data in patches:
+            left = memoryview(data)
+            while left:
+                left = left[os.pwrite(fd, left, offset + len(data) - len(left)) :]
+        os.fsync(fd)
+    finally:
+        descriptor.close(fd)
 
 
 def _own_channel(contents: SegmentContents, payload_type: type[Payload]) -> Channel:
@@ -471,21 +395,3 @@ def _own_channel(contents: SegmentContents, payload_type: type[Payload]) -> Chan
         if known.topic == channel.topic and known.schema == channel.schema:
             return known
     return channel
-
-
-def _key(channel: Channel) -> tuple[str, str]:
-    return channel.topic, channel.publisher
-
-
-def _add(values: dict[str, Any], name: str, count: int) -> None:
-    values[name] = values.get(name, 0) + count
-
-
-def _bounded(payload: _PayloadT) -> _PayloadT:
-    """Return a payload whose numbers can be written, whatever a broken file has led to."""
-    numbers: dict[str, Any] = {}
-    for name in payload.known_keys():
-        value = getattr(payload, name)
-        if type(value) is int:
-            numbers[name] = min(max(value, 0), _MAX_COUNT)
-    return replace(payload, **numbers)

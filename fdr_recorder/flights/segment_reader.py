@@ -2,113 +2,83 @@
 
 The file is taken as it comes: nothing in it is believed before it is checked against the size of
 the file, and against limits that bound the memory of the reader. What a power cut or a bad disk
-left of a segment is read up to the last whole chunk; `damage` then says what is wrong, and where.
+left of a segment is read chunk by whole chunk. Between them there may be gaps: bytes that cannot
+be read, which the reader steps over.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import struct
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.fields import Fields
+from fdr_recorder.flights.decoder import (
+    LOST_TOPIC_PREFIX,
+    Decoder,
+    FileChannel,
+    Message,
+    WholeChunk,
+)
+from fdr_recorder.flights.gaps import Gap, possible_records
+from fdr_recorder.flights.record_reader import (
+    DATA_OPCODES,
+    MAX_RECORD_BYTES,
+    RawRecord,
+    RecordReader,
+)
 from fdr_recorder.record.schema import Schema
-from fdr_recorder.storage import descriptor, mcap
-from fdr_recorder.storage.checksum import crc32
+from fdr_recorder.storage import mcap
 
-MAX_RECORD_BYTES: Final = 1 << 30
-"""A record, compressed or not, that claims to be larger is not believed."""
+__all__ = [
+    'LOST_TOPIC_PREFIX',
+    'FileChannel',
+    'Gap',
+    'Message',
+    'RawRecord',
+    'SegmentReader',
+    'WholeChunk',
+]
 
-_DATA_OPCODES: Final = frozenset(range(mcap.HEADER, mcap.DATA_END)) - {mcap.FOOTER}
-_FIRST_PRIVATE_OPCODE: Final = 0x80
-"""From here on an application may add records of its own; readers pass over them."""
+_UNUSED_OPCODES: Final = DATA_OPCODES - {
+    mcap.HEADER,
+    mcap.SCHEMA,
+    mcap.CHANNEL,
+    mcap.CHUNK,
+    mcap.MESSAGE_INDEX,
+    mcap.METADATA,
+    mcap.DATA_END,
+}
+_READABLE_OPCODES: Final = frozenset((mcap.SCHEMA, mcap.CHANNEL, mcap.CHUNK, mcap.DATA_END))
 
-_CHUNK_FIXED = struct.Struct('<QQQI')
-_MESSAGE_FIXED = struct.Struct('<HIQQ')
-
-
-@dataclass(frozen=True, eq=False)
-class FileChannel:
-    """A channel as a segment describes it.
-
-    Attributes:
-        id: Its number in this segment.
-        topic: Name of the topic.
-        schema_id: Number of the schema in this segment.
-        schema: Name and definition of the type; empty if the segment has none for it.
-        message_encoding: For example `cdr`.
-        metadata: Whatever the channel record says besides.
-
-    """
-
-    id: int
-    topic: str
-    schema_id: int
-    schema: Schema
-    message_encoding: str
-    metadata: Mapping[str, str]
+_LONGEST_WAIT_NS: Final = 60_000_000_000
+"""For so long a record may have waited when its segment was begun. What is older, and was found by
+searching, may be none of this segment: a file system may show what was there before."""
+_PATIENCE_FACTOR: Final = 4
+_PATIENCE_BYTES: Final = 1 << 20
+"""So many times the file's size, and so much more, may be read to find whole records again."""
+_TRIAL_BYTES: Final = 1024
+_STEP_BYTES: Final = 64
+"""What trying one place, or going on by one record, costs besides."""
 
 
-class Message(NamedTuple):
-    """A message as it lies in a segment.
-
-    Attributes:
-        channel: Where it belongs.
-        sequence: The publisher's sequence number, low 32 bits.
-        log_time_ns: When it was received.
-        publish_time_ns: When it was published.
-        data: The serialised message.
-
-    """
-
-    channel: FileChannel
-    sequence: int
-    log_time_ns: int
-    publish_time_ns: int
-    data: bytes
+def without_frames(error: SegmentError) -> SegmentError:
+    """Return an error that can be kept: it does not hold on to the chunk in which it came up."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
-class RawRecord(NamedTuple):
-    """A record as it lies in a file.
-
-    Attributes:
-        opcode: Its type.
-        offset: Where it begins in the file.
-        content: What follows opcode and length.
-
-    """
-
-    opcode: int
-    offset: int
-    content: memoryview
-
-    @property
-    def end(self) -> int:
-        """Where the next record begins."""
-        return self.offset + mcap.RECORD_PREFIX.size + len(self.content)
-
-
-class SegmentReader:
+class SegmentReader(RecordReader):
     """The messages of one segment, in file order.
 
     Memory is bounded by the largest chunk; the file is read once, front to back.
 
     Attributes:
-        path: The file.
-        size: Size of the file when it was opened.
-        metadata: The metadata records by name, as far as they have been read.
-        schemas: The schemas by number, as far as they have been read.
-        channels: The channels by number, as far as they have been read.
-        damage: What is wrong with the file, once `messages` has come to an end; None if nothing.
-        whole_bytes: Where the last whole record that was read ends.
-        is_sealed: Whether summary, footer and the last magic were reached.
+        gaps: What could not be read so far, and had whole records behind it.
+        damage: What is wrong with the file first of all, once `messages` has come to an end; None
+            if nothing.
+        tear: Why nothing is whole from `whole_bytes` on, likewise; None for a sealed segment.
 
     Example:
         >>> with SegmentReader(path) as reader:
@@ -118,33 +88,26 @@ class SegmentReader:
 
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, started_ns: int = 0) -> None:
         """Open the file.
+
+        Args:
+            path: Where it is.
+            started_ns: When the flight began (system clock), if that is known.
 
         Raises:
             OSError: It cannot be opened.
             SegmentError: It is no regular file (a link is not followed).
 
         """
-        self.path = Path(path)
-        self.metadata: dict[str, Mapping[str, str]] = {}
+        super().__init__(path)
+        self.gaps: list[Gap] = []
         self.damage: SegmentError | None = None
-        self.whole_bytes = 0
-        self.is_sealed = False
-        self.schemas: dict[int, Schema] = {}
-        self.channels: dict[int, FileChannel] = {}
-        self._fd = os.open(
-            self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
-        try:
-            status = os.fstat(self._fd)
-        except OSError:
-            self.close()
-            raise
-        self.size = status.st_size
-        if not stat.S_ISREG(status.st_mode):
-            self.close()
-            raise SegmentError(self.path, 0, 'not a regular file')
+        self.tear: SegmentError | None = None
+        self._decoder = Decoder(self.path, self.gaps)
+        self._begun_ns = started_ns
+        self._last_ns = 0
+        self._patience = _PATIENCE_FACTOR * self.size + _PATIENCE_BYTES
 
     def __enter__(self) -> SegmentReader:
         """Return itself: the file is open."""
@@ -159,190 +122,173 @@ class SegmentReader:
         """Close the file."""
         self.close()
 
-    def close(self) -> None:
-        """Close the file. Idempotent."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            descriptor.close(fd)
-
     def messages(self) -> Iterator[Message]:
-        """Yield every message that lies in a whole chunk, then set `damage`.
+        """Yield every message that lies in a whole chunk, then set `damage` and `tear`.
 
         Nothing that is in the file makes it raise.
         """
         try:
-            for record in self.records():
-                if record.opcode == mcap.CHUNK:
-                    yield from self.chunk_messages(record)
-                else:
-                    self.describe(record)
+            for part in self.parts():
+                if isinstance(part, WholeChunk):
+                    for message, _ in part.messages:
+                        yield message
         except SegmentError as error:
-            self.damage = error
+            self.tear = without_frames(error)
+        errors = [gap.error for gap in self.gaps if gap.error is not None]
+        self.damage = errors[0] if errors else self.tear
 
-    # --- records -------------------------------------------------------------------------
+    # --- the data section ----------------------------------------------------------------
 
-    def records(self) -> Iterator[RawRecord]:
-        """Yield the records of the data section; `whole_bytes` is the end of the last one.
+    def parts(self) -> Iterator[RawRecord | WholeChunk | Gap]:
+        """Yield the data section piece by piece; `whole_bytes` is the end of the last one.
+
+        Schemas, channels and metadata have been taken in when they are yielded, and gaps are in
+        `gaps`.
 
         Raises:
-            SegmentError: The file is torn or broken there.
+            SegmentError: Nothing is whole from there on.
 
         """
-        if self.read(0, len(mcap.MAGIC)) != mcap.MAGIC:
-            raise SegmentError(self.path, 0, 'this is no MCAP file')
-        self.whole_bytes = len(mcap.MAGIC)
+        self.whole_bytes, self.is_sealed = 0, False
         while True:
-            record = self.record_at(self.whole_bytes)
-            if record.opcode == mcap.DATA_END:
-                self._check_ending()
+            part: RawRecord | WholeChunk | Gap
+            try:
+                if not self.whole_bytes:
+                    self.check_magic()
+                part = self._part_at(self.whole_bytes)
+            except SegmentError as error:
+                part = self._find_gap(self.whole_bytes, without_frames(error))
+            if isinstance(part, Gap):
+                part.first_ns = self._last_ns
+                self.gaps.append(part)
+            elif isinstance(part, WholeChunk):
+                self._note_time(part)
+            elif part.opcode == mcap.DATA_END:
+                self.is_sealed = True
                 return
-            if record.opcode not in _DATA_OPCODES and record.opcode < _FIRST_PRIVATE_OPCODE:
-                # zeros, for example: so reads a page that a power cut kept from the disk
-                what = f'no record begins with the byte {record.opcode}'
-                raise SegmentError(self.path, record.offset, what)
-            yield record
-            self.whole_bytes = record.end
+            yield part
+            self.whole_bytes = part.end
 
-    def record_at(self, offset: int) -> RawRecord:
-        """Read the record that begins at an offset.
+    def _note_time(self, chunk: WholeChunk) -> None:
+        times = [message.log_time_ns for message, _ in chunk.messages]
+        if not self._last_ns:
+            self._begun_ns = max(self._begun_ns, times[0])
+        self._last_ns = max(times)
+        for gap in reversed(self.gaps):
+            if gap.last_ns:
+                break
+            gap.last_ns = min(times)
 
-        Raises:
-            SegmentError: It is not whole, or claims to be larger than is believed.
-
-        """
-        prefix = self.read(offset, mcap.RECORD_PREFIX.size)
-        opcode, length = mcap.RECORD_PREFIX.unpack(prefix)
-        if offset + len(prefix) + length > self.size:
-            raise SegmentError(self.path, offset, 'the file ends within a record')
-        if length > MAX_RECORD_BYTES:
-            what = f'a record of {length} bytes is not believed'
+    def _part_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
+        """Read what begins at an offset; raise `SegmentError` if it is not whole."""
+        record = self.data_record_at(offset)
+        if record.opcode == mcap.CHUNK:
+            return self._decoder.whole_chunk(record)
+        if record.opcode == mcap.UNREADABLE:
+            return Gap(offset, record.end, None)
+        if record.opcode in _UNUSED_OPCODES:
+            what = f'the recorder writes no record {record.opcode}'
             raise SegmentError(self.path, offset, what)
-        content = memoryview(self.read(offset + len(prefix), length))
-        return RawRecord(opcode, offset, content)
+        self.describe(record)
+        return record
 
-    def _check_ending(self) -> None:
-        ending = self.read(self.size - len(mcap.MAGIC), len(mcap.MAGIC))
-        if ending != mcap.MAGIC:
-            raise SegmentError(self.path, self.size, 'the summary is not complete')
-        self.is_sealed = True
+    # --- gaps ----------------------------------------------------------------------------
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Read so many bytes from an offset; raise `SegmentError` if the file is shorter."""
-        if not 0 <= offset <= self.size - length:
-            raise SegmentError(self.path, offset, 'the file ends within a record')
-        data = os.pread(self._fd, length, offset)
-        while len(data) < length:
-            more = os.pread(self._fd, length - len(data), offset + len(data))
-            if not more:
-                raise SegmentError(self.path, offset, 'the file ends within a record')
-            data += more
-        return data
+    def _find_gap(self, offset: int, error: SegmentError) -> Gap:
+        """Find where whole records begin again; raise the error if they do not."""
+        stop = min(offset + MAX_RECORD_BYTES, self.size)
+        for end in self._next_records(offset, stop):  # its length may be right
+            gap = Gap(offset, end, error)
+            if gap.take() and self._is_sound_behind(gap):
+                return gap
+        start = offset + mcap.RECORD_PREFIX.size
+        is_old = False
+        for end in possible_records(self.read, start, stop):
+            gap = Gap(offset, end, error)
+            if self._is_sound_behind(gap):
+                if not gap.last_ns or gap.last_ns >= self._begun_ns - _LONGEST_WAIT_NS:
+                    return gap
+                is_old = True
+            if self._patience < 0:
+                break
+        if is_old and stop == self.size:  # not to be read, and not to be cut off either
+            return Gap(offset, stop, error)
+        raise error
+
+    def _next_records(self, offset: int, stop: int) -> Iterator[int]:
+        """Yield where records that data can be read from begin, going by the lengths of all."""
+        start = offset
+        while self._patience >= 0 and offset < stop:
+            try:
+                opcode, length = self._prefix(offset)
+            except SegmentError:
+                return
+            if opcode not in DATA_OPCODES:
+                return
+            if offset > start and opcode in _READABLE_OPCODES:
+                yield offset
+            offset += mcap.RECORD_PREFIX.size + length
+            self._patience -= _STEP_BYTES
+
+    def _prefix(self, offset: int) -> tuple[int, int]:
+        opcode, length = mcap.RECORD_PREFIX.unpack(self.read(offset, mcap.RECORD_PREFIX.size))
+        return opcode, length
+
+    def _is_sound_behind(self, gap: Gap) -> bool:
+        """Tell whether descriptions, if any, and then a whole chunk or the data end follow.
+
+        The gap then knows the chunk's earliest log time.
+        """
+        offset = gap.end
+        self.gaps.append(gap)  # what is lost may have been in it
+        with self._decoder.on_trial():
+            try:
+                while True:
+                    self._patience -= _TRIAL_BYTES + self._prefix(offset)[1]
+                    part = self._part_at(offset)
+                    if isinstance(part, WholeChunk):
+                        gap.last_ns = min(message.log_time_ns for message, _ in part.messages)
+                        return True
+                    if isinstance(part, Gap) or part.opcode not in _READABLE_OPCODES:
+                        return False
+                    if part.opcode == mcap.DATA_END:
+                        return True
+                    offset = part.end
+            except SegmentError:
+                return False
+            finally:
+                self.gaps.pop()
+
+    # --- what records say ----------------------------------------------------------------
+
+    @property
+    def metadata(self) -> dict[str, Mapping[str, str]]:
+        """The metadata records by name, as far as they have been read."""
+        return self._decoder.metadata
+
+    @property
+    def schemas(self) -> dict[int, Schema]:
+        """The schemas by number, as far as they have been read."""
+        return self._decoder.schemas
+
+    @property
+    def channels(self) -> dict[int, FileChannel]:
+        """The channels by number, as far as they have been read."""
+        return self._decoder.channels
 
     def describe(self, record: RawRecord) -> None:
-        """Take in a schema, a channel or metadata; leave other records alone."""
-        opcode = record.opcode
-        fields = Fields(record.content, self.path, record.offset)
-        if opcode == mcap.SCHEMA:
-            schema_id, name, _encoding = fields.u16(), fields.string(), fields.string()
-            self.schemas[schema_id] = Schema(name, fields.string())
-        elif opcode == mcap.CHANNEL:
-            channel_id, schema_id = fields.u16(), fields.u16()
-            self.channels[channel_id] = FileChannel(
-                channel_id,
-                fields.string(),
-                schema_id,
-                self.schemas.get(schema_id, Schema('', '')),
-                fields.string(),
-                fields.string_map(),
-            )
-        elif opcode == mcap.METADATA:
-            name = fields.string()
-            self.metadata[name] = fields.string_map()
+        """Take in a schema, a channel or metadata; raise `SegmentError` if it makes no sense."""
+        self._decoder.describe(record)
 
-    # --- chunks --------------------------------------------------------------------------
-
-    def chunk_messages(self, chunk: RawRecord) -> Iterator[Message]:
-        """Yield the messages of a chunk.
+    def whole_chunk(self, chunk: RawRecord) -> WholeChunk:
+        """Read the messages of a chunk.
 
         Raises:
             SegmentError: Its CRC is wrong, or what is in it makes no sense.
 
         """
-        for message, _ in self.placed_messages(chunk):
-            yield message
+        return self._decoder.whole_chunk(chunk)
 
-    def placed_messages(self, chunk: RawRecord) -> Iterator[tuple[Message, int]]:
-        """Yield the messages of a chunk with their offsets in it; as `chunk_messages`."""
-        offset = chunk.offset
-        records = self._uncompressed(chunk.content, offset)
-        position = 0
-        while position < len(records):
-            if position + mcap.RECORD_PREFIX.size > len(records):
-                raise SegmentError(self.path, offset, 'the chunk ends within a record')
-            opcode, length = mcap.RECORD_PREFIX.unpack_from(records, position)
-            place = position
-            position += mcap.RECORD_PREFIX.size
-            if length > len(records) - position:
-                raise SegmentError(self.path, offset, 'the chunk ends within a record')
-            body = records[position : position + length]
-            position += length
-            if opcode == mcap.MESSAGE:
-                yield self._message(body, offset), place
-            else:
-                self.describe(RawRecord(opcode, offset, body))
-
-    def _uncompressed(self, content: memoryview, offset: int) -> memoryview:
-        fields = Fields(content, self.path, offset)
-        _, _, size, crc = fields.unpack(_CHUNK_FIXED)
-        compression = fields.string()
-        stored = fields.bytes(fields.u64())
-        if not fields.is_at_end:
-            raise SegmentError(self.path, offset, 'the chunk is larger than its content')
-        if size > MAX_RECORD_BYTES:
-            raise SegmentError(self.path, offset, f'a chunk of {size} bytes is not believed')
-        if compression:
-            decompress = _DECOMPRESSORS.get(compression)
-            if decompress is None:
-                raise SegmentError(self.path, offset, f'unknown compression {compression!r}')
-            try:
-                stored = memoryview(decompress(stored, size))
-            except Exception as error:  # each library has errors of its own
-                raise SegmentError(self.path, offset, f'cannot decompress: {error}') from error
-        if len(stored) != size:
-            raise SegmentError(self.path, offset, 'the chunk is not of the size it claims')
-        if crc32([stored]) != crc:  # the recorder never leaves it out, but a torn page might
-            raise SegmentError(self.path, offset, 'the CRC of the chunk is wrong')
-        return stored
-
-    def _message(self, body: memoryview, offset: int) -> Message:
-        if len(body) < _MESSAGE_FIXED.size:
-            raise SegmentError(self.path, offset, 'a message is too short')
-        channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE_FIXED.unpack_from(body)
-        channel = self.channels.get(channel_id)
-        if channel is None:
-            raise SegmentError(self.path, offset, f'a message of unknown channel {channel_id}')
-        data = bytes(body[_MESSAGE_FIXED.size :])
-        return Message(channel, sequence, log_time_ns, publish_time_ns, data)
-
-
-def _decompress_lz4(data: memoryview, size: int) -> bytes:
-    from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415 - only where it is needed
-
-    result: bytes = LZ4FrameDecompressor().decompress(data, max_length=size + 1)
-    return result
-
-
-def _decompress_zstd(data: memoryview, size: int) -> bytes:
-    if sys.version_info >= (3, 14):
-        from compression.zstd import ZstdDecompressor  # noqa: PLC0415
-    else:
-        from backports.zstd import ZstdDecompressor  # noqa: PLC0415
-    result: bytes = ZstdDecompressor().decompress(data, max_length=size + 1)
-    return result
-
-
-_DECOMPRESSORS: Final[Mapping[str, Callable[[memoryview, int], bytes]]] = {
-    'lz4': _decompress_lz4,
-    'zstd': _decompress_zstd,
-}
-"""Each returns at most one byte more than it is asked for."""
+    def chunk_records(self, chunk: RawRecord) -> memoryview:
+        """Return the records in a chunk, uncompressed; as `whole_chunk`."""
+        return self._decoder.chunk_records(chunk)

@@ -7,22 +7,23 @@ a flight with losses can be perfectly sound.
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from enum import Enum
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.contents import SegmentContents, read_contents
-from fdr_recorder.flights.reader import SegmentFile, own_record, segment_files
-from fdr_recorder.flights.recover import read_metadata
-from fdr_recorder.flights.segment_reader import Message, SegmentReader
-from fdr_recorder.record.identity import iso_time
+from fdr_recorder.flights.reader import SegmentFile, damaged_files, own_record, segment_files
+from fdr_recorder.flights.segment_reader import (
+    LOST_TOPIC_PREFIX,
+    Gap,
+    Message,
+    SegmentReader,
+)
+from fdr_recorder.flights.verification import Loss, Verdict, Verification, when
 from fdr_recorder.record.kinds import (
     OWN_TOPIC_PREFIX,
     FlightFooter,
@@ -35,123 +36,18 @@ from fdr_recorder.record.kinds import (
     WriteError,
 )
 from fdr_recorder.storage import bag_metadata
-from fdr_recorder.storage.flight_root import LOCK_NAME
+from fdr_recorder.storage.flight_root import root_holder
+
+__all__ = ['Loss', 'Progress', 'Verdict', 'Verification', 'verify']
 
 _SEQUENCE_RANGE: Final = 1 << 32
 _MAX_DAMAGE: Final = 100
 """A broken flight is broken after so many findings; a list without end helps nobody."""
 
+_MAY_BE_HEADER: Final = (FlightHeader.channel_topic(), LOST_TOPIC_PREFIX)
+
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been read."""
-
-
-class Verdict(Enum):
-    """What came out; the value is the exit code of `fdr verify`."""
-
-    CLEAN = 0
-    LOSSES = 1
-    DAMAGED = 2
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Something that the recording does not contain, and says so.
-
-    Attributes:
-        cause: `transport`, `overrun`, `write_error`, `capacity`, or `unclean`.
-        records: How many records; 0 if nobody knows.
-        topic: Of which topic; empty if of any.
-        publisher: Of which publisher.
-        first_ns: From when (system clock); 0 if unknown.
-        last_ns: Until when.
-        segments: Of which segments, where nothing else is known of what is missing.
-
-    """
-
-    cause: str
-    records: int = 0
-    topic: str = ''
-    publisher: str = ''
-    first_ns: int = 0
-    last_ns: int = 0
-    segments: str = ''
-
-    def __str__(self) -> str:
-        """Say it in words."""
-        if self.segments:
-            return f'{self.segments}: not on the disk when the recorder was ended'
-        text = {
-            'transport': f'{self.records} messages of {self.topic} never reached the recorder',
-            'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
-            'write_error': f'{self.records} records were discarded: the disk refused them',
-            'capacity': f'{self.records} records went with the oldest segments, to free space',
-            'unclean': f'{self.records} messages of {self.topic} are missing, and the recorder '
-            'was ended before it could say why'
-            if self.records
-            else 'the flight was not closed: what came last may be missing',
-        }[self.cause]
-        if self.first_ns:
-            text += f', between {iso_time(self.first_ns)} and {iso_time(self.last_ns)}'
-        return text
-
-
-@dataclass
-class Verification:
-    """What is known of a flight after all of it was read.
-
-    Attributes:
-        path: The flight's directory.
-        is_being_written: A recorder is at work in its root, and has not closed this flight.
-        damage: What is wrong with the files, in words.
-        losses: What the recording says is missing.
-        segments: How many segments are there.
-        records: How many records lie in them.
-        bytes: Their size.
-        footer: The footer; None for a flight that was not closed.
-
-    """
-
-    path: Path
-    is_being_written: bool = False
-    damage: list[str] = field(default_factory=list)
-    losses: list[Loss] = field(default_factory=list)
-    segments: int = 0
-    records: int = 0
-    bytes: int = 0
-    footer: FlightFooter | None = None
-
-    @property
-    def verdict(self) -> Verdict:
-        """What came out."""
-        if self.damage:
-            return Verdict.DAMAGED
-        return Verdict.LOSSES if self.losses else Verdict.CLEAN
-
-    def __str__(self) -> str:
-        """Say it in words, a line each."""
-        lines = [f'{self.path}: {self.segments} segments, {self.records} records']
-        if self.is_being_written:
-            lines.append('  is being written right now')
-        lines += [f'  damaged: {text}' for text in self.damage]
-        lines += [f'  missing: {loss}' for loss in self.losses]
-        if self.verdict is Verdict.CLEAN:
-            lines.append('  clean: every byte is as written, every record accounted for')
-        return '\n'.join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it for `json.dumps`."""
-        return {
-            'path': str(self.path),
-            'verdict': self.verdict.name.lower(),
-            'is_being_written': self.is_being_written,
-            'segments': self.segments,
-            'records': self.records,
-            'bytes': self.bytes,
-            'is_closed': self.footer is not None,
-            'clean_shutdown': self.footer is not None and self.footer.clean_shutdown,
-            'damage': list(self.damage),
-            'losses': [asdict(loss) for loss in self.losses],
-        }
 
 
 def verify(flight: Path | str, *, progress: Progress | None = None) -> Verification:
@@ -196,6 +92,9 @@ class _Check:
         self._last: Message | None = None
         self._rollovers: list[SegmentRollover] = []
         self._write_errors = 0
+        self._started_ns = 0
+        self._tear: SegmentError | None = None
+        """Of the last segment, which may be growing."""
 
     def run(self) -> Verification:
         """Read all, then compare."""
@@ -211,8 +110,16 @@ class _Check:
             self._read(segment, is_last=segment is segments[-1])
             done += size
             self._progress(done, result.bytes)
-        result.is_being_written = result.footer is None and _is_locked(self._flight.parent)
-        self._check_continuity(segments)
+        set_aside = damaged_files(self._flight)
+        for path in (file.path for file in set_aside):
+            size = path.stat().st_size
+            result.losses.append(Loss('unreadable', file_name=path.name, bytes=size))
+        holder = root_holder(self._flight.parent) if result.footer is None else None
+        result.is_being_written = holder is not None and holder.may_record(self._started_ns)
+        if self._tear is not None and not result.is_being_written:
+            self._damaged(str(self._tear))
+        known = {file.index for file in (*segments, *set_aside)}
+        self._check_continuity([index for index in sorted(known) if index <= segments[-1].index])
         if result.footer is not None:
             self._check_footer(result.footer)
         elif not result.is_being_written:
@@ -232,23 +139,35 @@ class _Check:
 
     def _read(self, segment: SegmentFile, *, is_last: bool) -> None:
         """Read one segment whole."""
-        is_first = True
         header_time_ns = -1
         count = 0
-        with SegmentReader(segment.path) as reader:
+        with SegmentReader(segment.path, started_ns=self._started_ns) as reader:
             for message in reader.messages():
+                if not count:
+                    if message.channel.topic.startswith(_MAY_BE_HEADER):
+                        header_time_ns = message.log_time_ns
+                    if not reader.gaps:  # else it may be lost
+                        self._check_header(segment, message)
                 count += 1
-                if is_first:
-                    is_first = False
-                    header_time_ns = message.log_time_ns
-                    self._check_header(segment, message)
                 self._take(message, header_time_ns)
         self._result.records += count
-        may_be_torn = is_last and self._result.footer is None
-        if reader.damage is not None and not (may_be_torn and _is_locked(self._flight.parent)):
-            self._damaged(str(reader.damage))
+        for gap in reader.gaps:
+            self._note_gap(gap, segment.path.name)
+        if is_last and self._result.footer is None:
+            self._tear = reader.tear
+        elif reader.tear is not None:
+            self._damaged(str(reader.tear))
         if reader.is_sealed:
             self._check_summary(segment, count)
+
+    def _note_gap(self, gap: Gap, name: str) -> None:
+        """Report bytes that cannot be read; a loss, if a recovery has seen to them."""
+        if gap.error is None:
+            loss = Loss('unreadable', first_ns=gap.first_ns, last_ns=gap.last_ns)
+            self._result.losses.append(replace(loss, file_name=name, bytes=gap.size))
+        else:
+            between = when(gap.first_ns, gap.last_ns)
+            self._damaged(f'{gap.error}; {gap.size} bytes cannot be read{between}')
 
     def _check_header(self, segment: SegmentFile, message: Message) -> None:
         payload = self._decode(message)
@@ -256,6 +175,8 @@ class _Check:
             self._damaged(f'{segment.path}: does not begin with a flight header')
         elif payload.flight_id != self._flight.name:
             self._damaged(f'{segment.path}: belongs to flight {payload.flight_id[:80]!r}')
+        elif not self._started_ns:
+            self._started_ns = payload.flight_started_at_ns or message.log_time_ns
 
     def _check_summary(self, segment: SegmentFile, count: int) -> None:
         contents: SegmentContents | None = None
@@ -349,10 +270,9 @@ class _Check:
 
     # --- comparing -----------------------------------------------------------------------
 
-    def _check_continuity(self, segments: list[SegmentFile]) -> None:
+    def _check_continuity(self, present: list[int]) -> None:
         """Find missing segments: only the oldest may be missing, and only if dropped."""
         footer = self._result.footer
-        present = [segment.index for segment in segments]
         first = present[0]
         for before, after in pairwise(present):
             if after - before == 1:
@@ -369,7 +289,7 @@ class _Check:
         gone = [rollover for rollover in self._rollovers if rollover.segment_index < first]
         if gone or dropped:
             records = sum(rollover.records for rollover in gone)
-            _, counters = read_metadata(self._flight)
+            _, counters = bag_metadata.read(self._flight)
             records = max(records, counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0))
             first_ns = min((rollover.first_log_time_ns for rollover in gone), default=0)
             last_ns = max((rollover.last_log_time_ns for rollover in gone), default=0)
@@ -392,8 +312,16 @@ class _Check:
                 f'the footer counts {footer.records_written} records; there are '
                 f'{self._result.records}'
             )
+        written: Counter[tuple[str, str]] = Counter()
         for counters in footer.producers:
-            self._check_producer(counters, is_whole=not footer.segments_dropped)
+            self._check_producer(counters)
+            written[counters.topic, counters.publisher] += counters.written
+        for key, count in written.items():  # who has left and come back has two accounts
+            found = self._producers.get(key, _Producer())
+            if not footer.segments_dropped and found.written != count:
+                self._damaged(
+                    f'{key[0]}: the footer counts {count} records, there are {found.written}'
+                )
         totals = {
             'records_dropped_overrun': 'dropped_overrun',
             'records_lost_transport': 'lost_transport',
@@ -403,7 +331,7 @@ class _Check:
             if getattr(footer, total) != sum(getattr(item, part) for item in footer.producers):
                 self._damaged(f'{total} is not the sum over the producers')
 
-    def _check_producer(self, counters: ProducerCounters, *, is_whole: bool) -> None:
+    def _check_producer(self, counters: ProducerCounters) -> None:
         accounted = (
             counters.written
             - counters.repeated
@@ -414,12 +342,6 @@ class _Check:
             self._damaged(
                 f'{counters.topic}: {counters.offered} records were offered, {accounted} are '
                 'accounted for'
-            )
-        found = self._producers.get((counters.topic, counters.publisher), _Producer())
-        if is_whole and found.written != counters.written:
-            self._damaged(
-                f'{counters.topic}: the footer counts {counters.written} records, there are '
-                f'{found.written}'
             )
 
     def _check_gaps(self) -> None:
@@ -444,24 +366,6 @@ class _Check:
                 self._damaged(f'{key[0]}: {unexplained} messages are missing without a trace')
 
     def _check_metadata(self, segments: list[SegmentFile]) -> None:
-        named, _ = read_metadata(self._flight)
+        named, _ = bag_metadata.read(self._flight)
         if named != {segment.path.name for segment in segments}:
             self._damaged('metadata.yaml does not name the segments that are there; run recover')
-
-
-def _is_locked(root: Path) -> bool:
-    """Tell whether a writer owns a flight root, without taking it."""
-    try:
-        fd = os.open(
-            root / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EWOULDBLOCK, errno.EAGAIN)
-    else:
-        return False
-    finally:
-        os.close(fd)

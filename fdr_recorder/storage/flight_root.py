@@ -7,7 +7,10 @@ import fcntl
 import json
 import os
 import socket
+import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +27,32 @@ from fdr_recorder.storage import descriptor
 LOCK_NAME: Final = '.fdr.lock'
 RESERVE_NAME: Final = '.fdr.reserve'
 _FILE_MODE: Final = 0o640
+_LOCK_TRIES: Final = 5
+_LOCK_PAUSE_S: Final = 0.01
+_LOCKS: Final = Path('/proc/locks')
+_INITIAL_PID_NAMESPACE: Final = 'pid:[4026531836]'
+"""What /proc/self/ns/pid is a link to, outside of all containers (Linux: PROC_PID_INIT_INO)."""
+
+
+@dataclass(frozen=True)
+class RootHolder:
+    """Who owns a flight root.
+
+    Attributes:
+        text: For people: `pid 812 (/fdr_recorder on drone-7, since 2026-05-04T09:14:02Z)`.
+        since_ns: Since when (system clock); 0 if it has not said anything.
+
+    """
+
+    text: str
+    since_ns: int
+
+    def may_record(self, started_ns: int) -> bool:
+        """Tell whether it may be recording a flight that began then (system clock).
+
+        One that began earlier was left by a former holder.
+        """
+        return started_ns >= self.since_ns
 
 
 class FlightRoot:
@@ -70,9 +99,9 @@ class FlightRoot:
         except OSError as error:
             raise FlightRootReadOnlyError(path, error.strerror or str(error)) from error
         try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock_fd)
         except BlockingIOError:
-            holder = _describe_holder(lock_fd)
+            holder = _describe_holder(_read_holder(lock_fd))
             descriptor.close(lock_fd)
             raise FlightRootLockedError(path, holder) from None
         except OSError as error:
@@ -144,11 +173,25 @@ class FlightRoot:
         self.has_reserve = True
         return True
 
-    def give_up_reserve(self) -> None:
-        """Free the emergency space, if there is any."""
+    def give_up_reserve(self) -> bool:
+        """Free the emergency space; return whether there was any."""
         self.has_reserve = False
         with suppress(OSError):
             (self.path / RESERVE_NAME).unlink()
+            return True
+        return False
+
+
+def _lock(lock_fd: int) -> None:
+    """Take the lock; raise `BlockingIOError` if another writer has it.
+
+    Whoever looks who has it (`root_holder`) may have to hold it for a moment: that is waited for.
+    """
+    for _ in range(_LOCK_TRIES):
+        with suppress(BlockingIOError):
+            return fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_LOCK_PAUSE_S)
+    return fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _write_holder(lock_fd: int, owner: str) -> None:
@@ -162,12 +205,74 @@ def _write_holder(lock_fd: int, owner: str) -> None:
     os.pwrite(lock_fd, json.dumps(holder).encode() + b'\n', 0)
 
 
-def _describe_holder(lock_fd: int) -> str:
+def root_holder(path: Path) -> RootHolder | None:
+    """Tell who owns a flight root; None if nobody does.
+
+    It is not tried to lock it: that would refuse a recorder which starts at the moment. The
+    kernel's list of locks (proc(5)) says it, of all processes that this one can see. What is in
+    another container or on another host is not in that list; so the lock is tried after all if
+    the file names a holder that may be such a one.
+    """
+    try:
+        fd = os.open(
+            path / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
+    except OSError:
+        return None
+    try:
+        said = _read_holder(fd)
+        if _is_listed(fd, str(said.get('pid'))) or (said and _is_locked_elsewhere(fd, said)):
+            since_ns = os.fstat(fd).st_mtime_ns if said else 0  # when it wrote that
+            return RootHolder(_describe_holder(said), since_ns)
+        return None
+    finally:
+        os.close(fd)
+
+
+def _is_listed(fd: int, pid: str) -> bool:
+    """Tell whether /proc/locks has a `flock` of a file that somebody may write to."""
+    status = os.fstat(fd)
+    device = f'{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}'
+    try:
+        lines = _LOCKS.read_text(encoding='ascii').splitlines()
+    except OSError:
+        return False
+    for line in lines:  # 1: FLOCK  ADVISORY  WRITE 812 08:01:1234 0 EOF
+        fields = line.split()
+        if len(fields) < 6 or fields[1] != 'FLOCK' or fields[3] != 'WRITE':
+            continue
+        lock_device, _, inode = fields[5].rpartition(':')
+        # on btrfs and overlayfs the device is another than stat(2) says
+        if inode == str(status.st_ino) and (lock_device == device or fields[4] == pid):
+            return True
+    return False
+
+
+def _is_locked_elsewhere(fd: int, said: Mapping[str, object]) -> bool:
+    """Try the lock, if the holder that the file names may be out of sight."""
+    with suppress(OSError):
+        is_all_seen = os.readlink('/proc/self/ns/pid') == _INITIAL_PID_NAMESPACE
+        if is_all_seen and said.get('host') == socket.gethostname():
+            return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EAGAIN)
+    return False
+
+
+def _read_holder(lock_fd: int) -> Mapping[str, object]:
+    """Return what the holder said of itself; nothing if that cannot be read."""
+    try:
+        said = json.loads(os.pread(lock_fd, 4096, 0))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _describe_holder(said: Mapping[str, object]) -> str:
     """Say who holds the lock, as far as the file tells."""
     try:
-        holder = json.loads(os.pread(lock_fd, 4096, 0))
-        return (
-            f'pid {holder["pid"]} ({holder["node"]} on {holder["host"]}, since {holder["since"]})'
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return f'pid {said["pid"]} ({said["node"]} on {said["host"]}, since {said["since"]})'
+    except KeyError:
         return 'another writer'

@@ -28,6 +28,8 @@ METADATA: Final = 0x0C
 METADATA_INDEX: Final = 0x0D
 SUMMARY_OFFSET: Final = 0x0E
 DATA_END: Final = 0x0F
+UNREADABLE: Final = 0xFD
+"""A private record, which readers pass over: bytes that recovery could not read and left there."""
 
 RECORD_PREFIX: Final = struct.Struct('<BQ')
 """Opcode and content length: what every record begins with."""

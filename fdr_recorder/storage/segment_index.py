@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.schema import SCHEMA_ENCODING, Schema
+from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage import mcap
 
 _SUMMARY_GROUPS: Final = 5
@@ -185,7 +185,8 @@ class SegmentIndex:
 
 
 def _schema_record(schema: Schema, schema_id: int) -> bytes:
-    return mcap.schema(schema_id, schema.name, SCHEMA_ENCODING, schema.definition.encode())
+    encoding = schema.encoding if schema.definition else ''
+    return mcap.schema(schema_id, schema.name, encoding, schema.definition.encode())
 
 
 def _channel_record(channel: Channel, channel_id: int, schema_id: int) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flights import FlightFiles, check_identities, open_flight_files
 
+from fdr_recorder.flights.reader import DAMAGED_SUFFIX
 from fdr_recorder.flights.recover import is_unclean, recover
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
@@ -26,14 +27,13 @@ def snapshot(directory: Path) -> Snapshot:
 
 
 def check_recovered(
-    path: Path, *, dropped_records: list[int] | None = None, lacks_segment: bool = False
+    path: Path, *, dropped_records: list[int] | None = None
 ) -> tuple[FlightFiles, Verification]:
     """Check a flight that `recover` has gone over: whole, and not touched a second time.
 
     Args:
         path: The flight.
         dropped_records: Records in each segment that was dropped.
-        lacks_segment: One had to be set aside, and it was not the last.
 
     Returns:
         The flight as independent readers see it, and what `verify` says.
@@ -43,14 +43,18 @@ def check_recovered(
     flight = open_flight_files(path)
     in_directory = {file.name for file in path.iterdir() if file.name.endswith('.mcap')}
     assert {segment.path.name for segment in flight.segments} == in_directory
+    verification = verify(path)
+    holed = {loss.file_name for loss in verification.losses if loss.cause == 'unreadable'}
     for segment in flight.segments:
         assert segment.messages, f'{segment.path.name} is empty'
-        assert segment.messages[0].topic == FlightHeader.channel_topic(), segment.path.name
+        is_headed = segment.messages[0].topic == FlightHeader.channel_topic()
+        assert is_headed or segment.path.name in holed, segment.path.name
     assert flight.messages[-1].topic == FlightFooter.channel_topic()
     _check_counters(flight, dropped_records or [])
-    verification = verify(path)
     assert verification.verdict is not Verdict.DAMAGED, str(verification)
-    assert any(loss.segments for loss in verification.losses) == lacks_segment, str(verification)
+    assert not any(loss.segments for loss in verification.losses), str(verification)
+    set_aside = {file.name for file in path.iterdir() if file.name.endswith(DAMAGED_SUFFIX)}
+    assert {name for name in holed if name.endswith(DAMAGED_SUFFIX)} == set_aside
     assert verification.records == len(flight.messages)
     json.dumps(verification.to_dict())
     before = snapshot(path)

@@ -131,7 +131,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     result = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 5])):
         place = rng.randrange(len(result)) if result else 0
-        kind = rng.randrange(8)
+        kind = rng.randrange(11)
         if kind == 0:
             result[place : place + 1] = bytes([rng.randrange(256)])
         elif kind == 1:
@@ -141,6 +141,16 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
             result[place:place] = data[other : other + rng.choice([1, 9, 200, 3000])]
         elif kind == 3:
             del result[place:]
+        elif kind == 4:  # a hole, where pages were lost
+            start = place // 512 * 512
+            result[start : start + 512] = bytes(len(result[start : start + 512]))
+        elif kind == 5:
+            for turned in result[place : place + 1]:
+                result[place] = turned ^ 1 << rng.randrange(8)
+        elif kind == 6:  # behind damage, many places where a record may begin
+            _, start, end = rng.choice(records_of(data))
+            piece = data[start : min(end, start + 60)]
+            result[place:place] = bytes(9) + piece * rng.choice([3, 500])
         else:
             mutate_number(result, rng)
     if rng.random() < 0.6:

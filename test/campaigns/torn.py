@@ -164,8 +164,7 @@ def check_cut(
     if outcome in outcomes:
         assert outcomes[outcome] == len(kept)
         return
-    lacks_segment = bool(recovered.set_aside) and victim != names[-1]
-    flight, verification = check_recovered(path, lacks_segment=lacks_segment)
+    flight, verification = check_recovered(path)
     by_name = {segment.path.name: list(segment.messages) for segment in flight.segments}
     if recovered.set_aside:
         assert recovered.set_aside == (victim,)

@@ -1,0 +1,176 @@
+"""What is gathered about a segment, however it is read; see `contents`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.fields import Fields
+from fdr_recorder.flights.reader import own_record
+from fdr_recorder.flights.segment_reader import FileChannel, Message, RawRecord, SegmentReader
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, FlightHeader, Payload
+from fdr_recorder.storage import mcap
+from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE, ClosedSegment
+from fdr_recorder.storage.segment_index import SegmentIndex
+
+_HEADER_TOPIC: Final = FlightHeader.channel_topic()
+_PUBLISHER_KEY: Final = 'publisher_gid'
+_QOS_KEY: Final = 'offered_qos_profiles'
+_MAX_QOS_BYTES: Final = 64 * 1024
+_MAX_ID: Final = 0xFF00
+"""Of a channel or schema; there must be numbers left for what recovery adds."""
+
+
+@dataclass
+class SegmentContents:
+    """What is in a segment.
+
+    Attributes:
+        path: The file.
+        index: Number of the segment in the flight.
+        is_sealed: Whether summary and footer are there, and right.
+        size: Size of the file.
+        data_end: Where the last whole record of the data section ends.
+        found: Schemas, channels and chunks.
+        missing: Records that must follow at `data_end` before anything else.
+        patches: Offsets, and what must be written there over bytes that cannot be read.
+        unreadable_bytes: How many bytes cannot be read, and stay in the file.
+        own_records: The recorder's own records, headers apart.
+        header: The flight header; None if there is none.
+        repeated: Repeated transient-local messages by channel.
+        damage: What is wrong: why a torn segment ends, or a bad chunk in a sealed one.
+
+    """
+
+    path: Path
+    index: int
+    is_sealed: bool
+    size: int
+    data_end: int
+    found: SegmentIndex
+    missing: list[bytes] = field(default_factory=list)
+    patches: list[tuple[int, bytes]] = field(default_factory=list)
+    unreadable_bytes: int = 0
+    own_records: list[Payload] = field(default_factory=list)
+    header: FlightHeader | None = None
+    repeated: dict[Channel, int] = field(default_factory=dict)
+    damage: SegmentError | None = None
+
+    @property
+    def records(self) -> int:
+        """Records in it."""
+        return self.found.records
+
+    @property
+    def started_ns(self) -> int:
+        """When the flight began (system clock), as far as this segment tells; else 0."""
+        if self.header is None:
+            return 0
+        return self.header.flight_started_at_ns or self.found.first_log_time_ns
+
+    def closed(self) -> ClosedSegment:
+        """Describe it as a closed segment."""
+        return ClosedSegment(
+            index=self.index,
+            file_name=self.path.name,
+            bytes=self.size,
+            records=self.found.records,
+            first_log_time_ns=self.found.first_log_time_ns,
+            last_log_time_ns=self.found.last_log_time_ns,
+            counts={
+                _with_sound_qos(channel): count for channel, count in self.found.counts.items()
+            },
+        )
+
+
+def _with_sound_qos(channel: Channel) -> Channel:
+    """Return a channel whose QoS profiles can be copied into `metadata.yaml`."""
+    text = channel.metadata.get(_QOS_KEY, '')
+    if not text:
+        return channel
+    with suppress(yaml.YAMLError, TypeError, ValueError, RecursionError):
+        if len(text) <= _MAX_QOS_BYTES and not any(sign in text for sign in '&*'):  # no aliases
+            json.dumps(yaml.safe_load(text))
+            return channel
+    return replace(channel, metadata={**channel.metadata, _QOS_KEY: ''})
+
+
+def program_of(reader: SegmentReader, header: RawRecord) -> tuple[str, str]:
+    """Return profile and program that a header names; nothing for what is none, or is broken."""
+    fields = Fields(header.content, reader.path, header.offset)
+    with suppress(SegmentError):
+        if header.opcode == mcap.HEADER:
+            return fields.string(), fields.string().partition(' ')[0]
+    return '', ''
+
+
+class Collector:
+    """Gathers what both ways of reading have in common."""
+
+    def __init__(self, reader: SegmentReader, index: int) -> None:
+        self.reader = reader
+        self.index = index
+        self.channels: dict[int, Channel] = {}
+        self.own_records: list[Payload] = []
+        self.header: FlightHeader | None = None
+        self.header_time_ns = -1
+        self.repeated: dict[Channel, int] = {}
+        self.damage: SegmentError | None = None
+
+    def begin(self) -> SegmentIndex:
+        """Read what every segment begins with; raise `SegmentError` if that is not there."""
+        reader = self.reader
+        reader.check_magic()
+        header = reader.record_at(len(mcap.MAGIC))
+        if program_of(reader, header) != (PROFILE, LIBRARY.split()[0]):
+            raise SegmentError(reader.path, header.offset, 'not a segment of this recorder')
+        record = reader.record_at(header.end)
+        reader.describe(record)
+        if record.opcode != mcap.METADATA or METADATA_NAME not in reader.metadata:
+            raise SegmentError(reader.path, record.offset, 'not a segment of this recorder')
+        length = record.end - record.offset
+        return SegmentIndex(mcap.metadata_index(record.offset, length, METADATA_NAME))
+
+    def add_channel(self, found: SegmentIndex, described: FileChannel) -> Channel:
+        """Take in a channel, and its schema, as the file numbers them."""
+        if max(described.id, described.schema_id) > _MAX_ID:
+            raise SegmentError(self.reader.path, 0, 'channels are not numbered as by the recorder')
+        metadata = dict(described.metadata)
+        channel = Channel(
+            described.topic,
+            described.schema,
+            publisher=metadata.pop(_PUBLISHER_KEY, ''),
+            metadata=metadata,
+            message_encoding=described.message_encoding,
+        )
+        self.channels[described.id] = channel
+        found.add_schema(described.schema, described.schema_id)
+        found.add_channel(channel, described.id, described.schema_id)
+        return channel
+
+    def note(self, message: Message) -> None:
+        """Look at a message for what the flight's accounts need."""
+        topic = message.channel.topic
+        if topic == _HEADER_TOPIC and self.header_time_ns < 0:
+            self.header_time_ns = message.log_time_ns
+        if topic.startswith(OWN_TOPIC_PREFIX):
+            try:
+                payload = own_record(message)
+            except RecordError:
+                return
+            if isinstance(payload, FlightHeader):
+                self.header = payload
+            elif payload is not None:
+                self.own_records.append(payload)
+        elif message.log_time_ns == self.header_time_ns:  # only repeats have the header's time
+            channel = self.channels.get(message.channel.id)
+            if channel is None:
+                return
+            self.repeated[channel] = self.repeated.get(channel, 0) + 1

@@ -1,0 +1,262 @@
+"""What the records of a segment say: schemas, channels, messages.
+
+A description can be lost in a gap (`Gap`), while messages that need it are whole. Something stands
+for it then: what the recorder would have written, where that is known, or a name that says that it
+is not.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.decompression import decompress
+from fdr_recorder.flights.fields import Fields
+from fdr_recorder.flights.gaps import Gap
+from fdr_recorder.flights.record_reader import MAX_RECORD_BYTES, RawRecord
+from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, PAYLOADS, RECORD_SCHEMA_VERSION
+from fdr_recorder.record.schema import Schema, own_schema
+from fdr_recorder.storage import mcap
+from fdr_recorder.storage.checksum import crc32
+
+LOST_TOPIC_PREFIX: Final = '/unknown_'
+"""Of channels whose description is lost; their number in the segment follows."""
+
+_LOST_ID: Final = 0xFE00
+"""The schema of channels whose description is lost; the recorder counts from 1, and not so far."""
+_CHUNK_FIXED = struct.Struct('<QQQI')
+_MESSAGE_FIXED = struct.Struct('<HIQQ')
+
+
+@dataclass(frozen=True, eq=False)
+class FileChannel:
+    """A channel as a segment describes it.
+
+    Attributes:
+        id: Its number in this segment.
+        topic: Name of the topic.
+        schema_id: Number of the schema in this segment.
+        schema: Name and definition of the type; empty if the segment has none for it.
+        message_encoding: For example `cdr`.
+        metadata: Whatever the channel record says besides.
+
+    """
+
+    id: int
+    topic: str
+    schema_id: int
+    schema: Schema
+    message_encoding: str
+    metadata: Mapping[str, str]
+
+
+class Message(NamedTuple):
+    """A message as it lies in a segment.
+
+    Attributes:
+        channel: Where it belongs.
+        sequence: The publisher's sequence number, low 32 bits.
+        log_time_ns: When it was received.
+        publish_time_ns: When it was published.
+        data: The serialised message.
+
+    """
+
+    channel: FileChannel
+    sequence: int
+    log_time_ns: int
+    publish_time_ns: int
+    data: bytes
+
+
+class WholeChunk(NamedTuple):
+    """A chunk whose CRC is right.
+
+    Attributes:
+        record: The chunk as it lies in the file.
+        messages: What is in it, each with its offset in the uncompressed records.
+
+    """
+
+    record: RawRecord
+    messages: list[tuple[Message, int]]
+
+    @property
+    def offset(self) -> int:
+        """Where it begins in the file."""
+        return self.record.offset
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.record.end
+
+
+class Decoder:
+    """Takes in what a segment describes, record by record, and reads its chunks with that.
+
+    Attributes:
+        metadata: The metadata records by name.
+        schemas: The schemas by number.
+        channels: The channels by number.
+
+    """
+
+    def __init__(self, path: Path, gaps: Sequence[Gap]) -> None:
+        """Begin with nothing.
+
+        Args:
+            path: The file, for messages.
+            gaps: What could not be read of it so far; the list may grow.
+
+        """
+        self.metadata: dict[str, Mapping[str, str]] = {}
+        self.schemas: dict[int, Schema] = {}
+        self.channels: dict[int, FileChannel] = {}
+        self._path = path
+        self._gaps = gaps
+
+    @contextmanager
+    def on_trial(self) -> Iterator[None]:
+        """Forget afterwards what was taken in meanwhile."""
+        schemas, channels = dict(self.schemas), dict(self.channels)
+        fills = [(gap, len(gap.fill)) for gap in self._gaps]
+        try:
+            yield
+        finally:
+            self.schemas, self.channels = schemas, channels
+            for gap, length in fills:
+                del gap.fill[length:]
+
+    # --- descriptions --------------------------------------------------------------------
+
+    def describe(self, record: RawRecord) -> None:
+        """Take in a schema, a channel or metadata; of a message index check the length."""
+        opcode = record.opcode
+        fields = Fields(record.content, self._path, record.offset)
+        if opcode == mcap.SCHEMA:
+            schema_id, name, encoding = fields.u16(), fields.string(), fields.string()
+            schema = Schema(name, fields.string(), encoding)
+            if self.schemas.setdefault(schema_id, schema) != schema:
+                raise SegmentError(self._path, record.offset, f'a second schema {schema_id}')
+        elif opcode == mcap.CHANNEL:
+            channel_id, schema_id, topic = fields.u16(), fields.u16(), fields.string()
+            encoding, metadata = fields.string(), fields.string_map()
+            schema = self._schema(schema_id, record.offset, topic)
+            channel = FileChannel(channel_id, topic, schema_id, schema, encoding, metadata)
+            known = self.channels.setdefault(channel_id, channel)
+            if (known.topic, known.schema_id) != (topic, schema_id):
+                raise SegmentError(self._path, record.offset, f'a second channel {channel_id}')
+        elif opcode == mcap.METADATA:
+            name = fields.string()
+            self.metadata[name] = fields.string_map()
+        elif opcode == mcap.MESSAGE_INDEX:
+            fields.u16()
+            fields.bytes(fields.u32())
+            if not fields.is_at_end:
+                what = 'the message index is larger than its content'
+                raise SegmentError(self._path, record.offset, what)
+
+    def _schema(self, schema_id: int, offset: int, topic: str = '') -> Schema:
+        """Return a schema, or one that stands for it if it is lost."""
+        if schema_id not in self.schemas:
+            schema = self._own_schema(topic) or Schema(f'unknown/msg/Type{schema_id}', '', '')
+            definition = schema.definition.encode()
+            lost = mcap.schema(schema_id, schema.name, schema.encoding, definition)
+            self._make_good(lost, offset, f'a channel of unknown schema {schema_id}')
+            self.schemas[schema_id] = schema
+        return self.schemas[schema_id]
+
+    def _own_schema(self, topic: str) -> Schema | None:
+        """Return the schema of one of the recorder's own channels, if it is of this version."""
+        payload_type = PAYLOADS.get(topic.removeprefix(OWN_TOPIC_PREFIX))
+        about = self.metadata.get('fdr_recorder', {})
+        version = about.get('record_schema_version', RECORD_SCHEMA_VERSION)
+        if payload_type is None or version != RECORD_SCHEMA_VERSION:
+            return None
+        return own_schema(payload_type)
+
+    def _lost_channel(self, channel_id: int, offset: int) -> FileChannel:
+        """Return a channel that stands for one whose description is lost."""
+        what = f'a message of unknown channel {channel_id}'
+        if channel_id >= _LOST_ID:
+            raise SegmentError(self._path, offset, what)
+        schema = self._schema(_LOST_ID, offset)
+        topic = f'{LOST_TOPIC_PREFIX}{channel_id}'
+        self._make_good(mcap.channel(channel_id, _LOST_ID, topic, 'cdr', {}), offset, what)
+        channel = FileChannel(channel_id, topic, _LOST_ID, schema, 'cdr', {})
+        self.channels[channel_id] = channel
+        return channel
+
+    def _make_good(self, lost: bytes, offset: int, what: str) -> None:
+        """Have a description that is lost stand where it may have been lost: in a gap.
+
+        Raises:
+            SegmentError: There is no gap with room for it, so it was never there.
+
+        """
+        if not any(gap.take(lost) for gap in self._gaps):
+            raise SegmentError(self._path, offset, what)
+
+    # --- chunks --------------------------------------------------------------------------
+
+    def whole_chunk(self, chunk: RawRecord) -> WholeChunk:
+        """Read the messages of a chunk.
+
+        Raises:
+            SegmentError: Its CRC is wrong, or what is in it makes no sense.
+
+        """
+        offset = chunk.offset
+        records = self.chunk_records(chunk)
+        messages = []
+        position = 0
+        while position < len(records):
+            if position + mcap.RECORD_PREFIX.size > len(records):
+                raise SegmentError(self._path, offset, 'the chunk ends within a record')
+            opcode, length = mcap.RECORD_PREFIX.unpack_from(records, position)
+            place = position
+            position += mcap.RECORD_PREFIX.size
+            if length > len(records) - position:
+                raise SegmentError(self._path, offset, 'the chunk ends within a record')
+            if opcode != mcap.MESSAGE:
+                raise SegmentError(self._path, offset, 'something is in the chunk beside messages')
+            messages.append((self._message(records[position : position + length], offset), place))
+            position += length
+        if not messages:
+            raise SegmentError(self._path, offset, 'the chunk has no message')
+        return WholeChunk(chunk, messages)
+
+    def chunk_records(self, chunk: RawRecord) -> memoryview:
+        """Return the records in a chunk, uncompressed; as `whole_chunk`."""
+        offset = chunk.offset
+        fields = Fields(chunk.content, self._path, offset)
+        _, _, size, crc = fields.unpack(_CHUNK_FIXED)
+        compression = fields.string()
+        stored = fields.bytes(fields.u64())
+        if not fields.is_at_end:
+            raise SegmentError(self._path, offset, 'the chunk is larger than its content')
+        if size > MAX_RECORD_BYTES:
+            raise SegmentError(self._path, offset, f'a chunk of {size} bytes is not believed')
+        try:
+            records = decompress(compression, stored, size)
+        except ValueError as error:
+            raise SegmentError(self._path, offset, str(error)) from error
+        if len(records) != size:
+            raise SegmentError(self._path, offset, 'the chunk is not of the size it claims')
+        if crc32([records]) != crc:  # the recorder never leaves it out, but a torn page might
+            raise SegmentError(self._path, offset, 'the CRC of the chunk is wrong')
+        return records
+
+    def _message(self, body: memoryview, offset: int) -> Message:
+        if len(body) < _MESSAGE_FIXED.size:
+            raise SegmentError(self._path, offset, 'a message is too short')
+        channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE_FIXED.unpack_from(body)
+        channel = self.channels.get(channel_id) or self._lost_channel(channel_id, offset)
+        data = bytes(body[_MESSAGE_FIXED.size :])
+        return Message(channel, sequence, log_time_ns, publish_time_ns, data)

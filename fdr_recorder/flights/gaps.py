@@ -1,0 +1,97 @@
+"""Bytes of a segment that cannot be read, and where a record may begin again behind them."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.storage import mcap
+
+_BEGINNING: Final = re.compile(
+    rb'\x03.{3}\0{5}..(?:.{2}\0\0)[!-~]'  # schema: length, id, name
+    rb'|\x04.{3}\0{5}.{4}(?:.{2}\0\0)[!-~]'  # channel: length, two ids, topic
+    rb'|\x06(.{4}\0{4}).{16}.{4}\0{4}.{4}(\0{4}|\x03\0{3}lz4|\x04\0{3}zstd)(.{4}\0{4})'
+    rb'|\x0F\x04\0{11}',  # data end
+    re.DOTALL,
+)
+"""Records that data can be read from again, as the recorder writes them."""
+
+_LONGEST_BEGINNING: Final = 64
+_WINDOW_BYTES: Final = 1 << 20
+_ZEROS: Final = bytes(_WINDOW_BYTES + _LONGEST_BEGINNING)
+_CHUNK_FIXED_BYTES: Final = 40
+_U64: Final = struct.Struct('<Q')
+
+
+@dataclass(eq=False)
+class Gap:
+    """Bytes of a segment that cannot be read.
+
+    Attributes:
+        offset: Where they begin in the file.
+        end: Where whole records begin again.
+        error: What is wrong; None if an earlier recovery has found them, and has made them a
+            record that readers pass over.
+        first_ns: The latest log time in the chunk before; 0 if there is none.
+        last_ns: The earliest log time in the next chunk; 0 if there is none.
+        fill: Records that were lost and are known all the same; recovery writes them to where the
+            gap begins.
+
+    """
+
+    offset: int
+    end: int
+    error: SegmentError | None
+    first_ns: int = 0
+    last_ns: int = 0
+    fill: bytearray = field(default_factory=bytearray)
+
+    @property
+    def size(self) -> int:
+        """How many bytes stay unread when `fill` is written."""
+        return self.end - self.offset - len(self.fill)
+
+    @property
+    def patch(self) -> bytes:
+        """What is to be written at `offset`, for readers to pass over the rest."""
+        if not self.size:
+            return bytes(self.fill)
+        length = self.size - mcap.RECORD_PREFIX.size
+        return bytes(self.fill) + mcap.RECORD_PREFIX.pack(mcap.UNREADABLE, length)
+
+    def take(self, lost: bytes = b'') -> bool:
+        """Take in records that were lost, if they leave nothing, or a record, of the gap."""
+        left = self.size - len(lost)
+        if left and left < mcap.RECORD_PREFIX.size:
+            return False
+        self.fill += lost
+        return True
+
+
+def possible_records(
+    read: Callable[[int, int], bytes], start: int, end: int
+) -> Iterator[int]:
+    """Yield where in a file a schema, a channel, a chunk or the end of the data may begin.
+
+    Args:
+        read: Returns so many bytes from an offset of the file.
+        start: Look from here...
+        end: ...to here.
+
+    """
+    for base in range(start, end, _WINDOW_BYTES):
+        block = read(base, min(_WINDOW_BYTES + _LONGEST_BEGINNING, end - base))
+        if block == _ZEROS[: len(block)]:  # a hole; this is a hundred times faster
+            continue
+        position = 0
+        while (match := _BEGINNING.search(block, position)) and match.start() < _WINDOW_BYTES:
+            position = match.start() + 1
+            length, compression, stored = match.groups()
+            if length is None or _U64.unpack(length)[0] == (
+                _CHUNK_FIXED_BYTES + len(compression) - 4 + _U64.unpack(stored)[0]
+            ):
+                yield base + match.start()

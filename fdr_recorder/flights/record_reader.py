@@ -1,0 +1,151 @@
+"""Reads the records of a file, wherever they are; believes nothing before it is checked."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.storage import descriptor, mcap
+
+MAX_RECORD_BYTES: Final = 1 << 30
+"""A record, compressed or not, that claims to be larger is not believed."""
+
+DATA_OPCODES: Final = frozenset(range(mcap.HEADER, mcap.DATA_END + 1)) - {mcap.FOOTER}
+_FIRST_PRIVATE_OPCODE: Final = 0x80
+"""From here on an application may add records of its own; readers pass over them."""
+_ENDING_BYTES: Final = mcap.FOOTER_LENGTH + len(mcap.MAGIC)
+
+
+class RawRecord(NamedTuple):
+    """A record as it lies in a file.
+
+    Attributes:
+        opcode: Its type.
+        offset: Where it begins in the file.
+        content: What follows opcode and length.
+
+    """
+
+    opcode: int
+    offset: int
+    content: memoryview
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.offset + mcap.RECORD_PREFIX.size + len(self.content)
+
+
+class RecordReader:
+    """The records of one file.
+
+    Attributes:
+        path: The file.
+        size: Size of the file when it was opened.
+        whole_bytes: Where the last whole record that was read ends.
+        is_sealed: Whether summary, footer and the last magic were reached.
+
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: It cannot be opened.
+            SegmentError: It is no regular file (a link is not followed).
+
+        """
+        self.path = Path(path)
+        self.whole_bytes = 0
+        self.is_sealed = False
+        self._fd = os.open(
+            self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
+        try:
+            status = os.fstat(self._fd)
+        except OSError:
+            self.close()
+            raise
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise SegmentError(self.path, 0, 'not a regular file')
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            descriptor.close(fd)
+
+    def records(self) -> Iterator[RawRecord]:
+        """Yield the records of the data section; `whole_bytes` is the end of the last one.
+
+        Raises:
+            SegmentError: The file is torn or broken there.
+
+        """
+        self.check_magic()
+        while True:
+            record = self.data_record_at(self.whole_bytes)
+            if record.opcode == mcap.DATA_END:
+                self.is_sealed = True
+                return
+            yield record
+            self.whole_bytes = record.end
+
+    def check_magic(self) -> None:
+        """Go behind the magic that a segment begins with; raise `SegmentError` if it does not."""
+        if self.read(0, len(mcap.MAGIC)) != mcap.MAGIC:
+            raise SegmentError(self.path, 0, 'this is no MCAP file')
+        self.whole_bytes = len(mcap.MAGIC)
+
+    def data_record_at(self, offset: int) -> RawRecord:
+        """Read a record that may be in a data section; as `record_at`."""
+        record = self.record_at(offset)
+        if record.opcode not in DATA_OPCODES and record.opcode < _FIRST_PRIVATE_OPCODE:
+            # zeros, for example: so reads a page that a power cut kept from the disk
+            what = f'no record begins with the byte {record.opcode}'
+            raise SegmentError(self.path, offset, what)
+        if record.opcode == mcap.DATA_END:
+            self._check_ending(record)
+        return record
+
+    def record_at(self, offset: int) -> RawRecord:
+        """Read the record that begins at an offset.
+
+        Raises:
+            SegmentError: It is not whole, or claims to be larger than is believed.
+
+        """
+        prefix = self.read(offset, mcap.RECORD_PREFIX.size)
+        opcode, length = mcap.RECORD_PREFIX.unpack(prefix)
+        if offset + len(prefix) + length > self.size:
+            raise SegmentError(self.path, offset, 'the file ends within a record')
+        if length > MAX_RECORD_BYTES:
+            what = f'a record of {length} bytes is not believed'
+            raise SegmentError(self.path, offset, what)
+        content = memoryview(self.read(offset + len(prefix), length))
+        return RawRecord(opcode, offset, content)
+
+    def _check_ending(self, data_end: RawRecord) -> None:
+        """Raise `SegmentError` unless summary, footer and magic follow."""
+        ending = self.read(max(self.size - _ENDING_BYTES, 0), min(self.size, _ENDING_BYTES))
+        summary_start = int.from_bytes(ending[mcap.RECORD_PREFIX.size :][:8], 'little')
+        if not ending.endswith(mcap.MAGIC) or summary_start != data_end.end:
+            raise SegmentError(self.path, self.size, 'the summary is not complete')
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read so many bytes from an offset; raise `SegmentError` if the file is shorter."""
+        if not 0 <= offset <= self.size - length:
+            raise SegmentError(self.path, offset, 'the file ends within a record')
+        data = os.pread(self._fd, length, offset)
+        while len(data) < length:
+            more = os.pread(self._fd, length - len(data), offset + len(data))
+            if not more:
+                raise SegmentError(self.path, offset, 'the file ends within a record')
+            data += more
+        return data

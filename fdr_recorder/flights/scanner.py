@@ -1,0 +1,209 @@
+"""Reads a segment that was not sealed: what is in it, and what must be done to seal it."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from dataclasses import dataclass, field
+from typing import Final
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.collector import Collector, SegmentContents, program_of
+from fdr_recorder.flights.fields import Fields
+from fdr_recorder.flights.segment_reader import (
+    Gap,
+    RawRecord,
+    SegmentReader,
+    WholeChunk,
+    without_frames,
+)
+from fdr_recorder.storage import mcap
+from fdr_recorder.storage.chunk import Chunk
+from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE
+from fdr_recorder.storage.segment_index import SegmentIndex
+
+_TIME_RANGE: Final = struct.Struct('<QQ')
+
+
+@dataclass
+class _Pending:
+    """A chunk, until it is known what follows it.
+
+    Attributes:
+        chunk: Which.
+        index: What its messages add to the index.
+        wanted: The message index records that belong behind it.
+        found: Those that are there.
+
+    """
+
+    chunk: WholeChunk
+    index: Chunk = field(init=False)
+    wanted: list[bytes] = field(init=False)
+    found: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.index = Chunk()
+        for message, place in self.chunk.messages:
+            entries = self.index.indexes.setdefault(message.channel.id, array('Q'))
+            entries.extend((message.log_time_ns, place))
+        pieces, _ = self.index.message_indexes()
+        self.wanted = [b''.join(pair) for pair in zip(pieces[::2], pieces[1::2], strict=True)]
+
+
+class Scanner(Collector):
+    """Reads a segment that was not sealed, chunk by whole chunk."""
+
+    def __init__(self, reader: SegmentReader, index: int) -> None:
+        super().__init__(reader, index)
+        self.patches: list[tuple[int, bytes]] = []
+        self.lost_beginning = b''
+
+    def scan(self) -> SegmentContents:
+        """Read all of it.
+
+        Raises:
+            SegmentError: It is no segment: nothing in it is whole.
+
+        """
+        reader = self.reader
+        reader.schemas.clear()
+        reader.channels.clear()
+        found = self._begin()
+        began_well = not self.lost_beginning
+        pending: _Pending | None = None
+        missing: list[bytes] = []
+        try:
+            for part in reader.parts():
+                if isinstance(part, RawRecord) and part.opcode == mcap.MESSAGE_INDEX:
+                    if pending is not None:
+                        pending.found.append(mcap.record(part.opcode, bytes(part.content)))
+                    continue
+                if pending is not None:
+                    self._settle(found, pending, part)
+                pending = _Pending(part) if isinstance(part, WholeChunk) else None
+                if self.lost_beginning:
+                    self._begin_anew(part)
+                elif isinstance(part, RawRecord):
+                    self._describe(found, part)
+        except SegmentError as error:
+            self.damage = without_frames(error)
+        if self.lost_beginning or not (began_well or pending or found.records):
+            raise self.damage or SegmentError(reader.path, 0, 'no chunk in it is whole')
+        data_end = reader.whole_bytes
+        if pending is not None:
+            self._add_chunk(found, pending)
+            if pending.found != pending.wanted:
+                data_end, missing = pending.chunk.end, pending.wanted
+        gaps = [gap for gap in reader.gaps if gap.error is not None or gap.fill]
+        return SegmentContents(
+            reader.path,
+            self.index,
+            is_sealed=False,
+            size=reader.size,
+            data_end=data_end,
+            found=found,
+            missing=missing,
+            patches=self.patches + [(gap.offset, gap.patch) for gap in gaps],
+            unreadable_bytes=sum(gap.size for gap in reader.gaps),
+            own_records=self.own_records,
+            header=self.header,
+            repeated=self.repeated,
+            damage=self.damage,
+        )
+
+    def _begin(self) -> SegmentIndex:
+        try:
+            return self.begin()
+        except SegmentError:  # what every segment begins with is known all the same
+            path = self.reader.path
+            about = {'flight_id': path.parent.name, 'segment_index': str(self.index)}
+            beginning = mcap.MAGIC + mcap.header(PROFILE, LIBRARY)
+            metadata = mcap.metadata(METADATA_NAME, about)
+            self.lost_beginning = beginning + metadata
+            return SegmentIndex(
+                mcap.metadata_index(len(beginning), len(metadata), METADATA_NAME)
+            )
+
+    def _begin_anew(self, part: RawRecord | WholeChunk | Gap) -> None:
+        """Write the beginning once more, over what was there, as soon as that has an end.
+
+        Raises:
+            SegmentError: The file is another program's.
+
+        """
+        reader = self.reader
+        error = SegmentError(reader.path, 0, 'not a segment of this recorder')
+        if isinstance(part, RawRecord) and part.opcode == mcap.HEADER:
+            if program_of(reader, part)[1] not in ('', LIBRARY.split()[0]):
+                raise error
+        elif not isinstance(part, RawRecord) or part.opcode != mcap.METADATA:
+            gap = part
+            if not isinstance(gap, Gap):
+                gap = Gap(0, part.offset, error)
+                reader.gaps.append(gap)
+            gap.offset = 0
+            if not gap.take(self.lost_beginning):
+                raise error
+            self.lost_beginning = b''
+
+    def _describe(self, found: SegmentIndex, record: RawRecord) -> None:
+        """Take in a schema or a channel, also one that nothing is in: its number is taken."""
+        if record.opcode not in (mcap.SCHEMA, mcap.CHANNEL):
+            return
+        number = Fields(record.content, self.reader.path, record.offset).u16()
+        if record.opcode == mcap.SCHEMA:
+            found.add_schema(self.reader.schemas[number], number)
+        elif number not in self.channels:
+            self.add_channel(found, self.reader.channels[number])
+
+    def _settle(
+        self, found: SegmentIndex, pending: _Pending, part: RawRecord | WholeChunk | Gap
+    ) -> None:
+        """Take in a chunk that something follows; its message indexes can be made good."""
+        chunk = pending.chunk
+        if pending.found != pending.wanted:
+            if isinstance(part, Gap):
+                gap = part
+            else:
+                error = SegmentError(self.reader.path, chunk.end, 'a message index is wrong')
+                gap = Gap(chunk.end, part.offset, error)
+                self.reader.gaps.append(gap)
+            gap.offset = chunk.end
+            if not gap.take(b''.join(pending.wanted)):  # not laid out by the recorder
+                gap.offset = chunk.offset
+                return
+        self._add_chunk(found, pending)
+
+    def _add_chunk(self, found: SegmentIndex, pending: _Pending) -> None:
+        """Take in a chunk, with the message indexes that are, or will be, behind it."""
+        chunk, index = pending.chunk, pending.index
+        for message, _ in chunk.messages:
+            if message.channel.id not in self.channels:  # it stands for one that is lost
+                self.add_channel(found, message.channel)
+            self.note(message)
+        fields = Fields(chunk.record.content, self.reader.path, chunk.offset)
+        times = fields.unpack(_TIME_RANGE)
+        start, end = index.time_range()
+        if times != (start, end):  # these have no CRC
+            place = chunk.offset + mcap.RECORD_PREFIX.size
+            self.patches.append((place, _TIME_RANGE.pack(start, end)))
+        uncompressed_size, _ = fields.u64(), fields.u32()
+        compression, compressed_size = fields.string(), fields.u64()
+        _, places = index.message_indexes()
+        record = mcap.chunk_index(
+            start_time=start,
+            end_time=end,
+            chunk_offset=chunk.offset,
+            chunk_length=chunk.end - chunk.offset,
+            message_index_offsets={
+                channel_id: chunk.end + place for channel_id, place in places.items()
+            },
+            message_index_length=sum(map(len, pending.wanted)),
+            compression=compression,
+            compressed_size=compressed_size,
+            uncompressed_size=uncompressed_size,
+        )
+        found.add_chunk(record, start, end)
+        for channel_id, entries in index.indexes.items():
+            found.by_id(channel_id).written += len(entries) // 2

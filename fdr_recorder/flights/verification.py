@@ -1,0 +1,133 @@
+"""What is known of a flight after all of it was read: what is wrong, what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from fdr_recorder.record.identity import iso_time
+from fdr_recorder.record.kinds import FlightFooter
+
+
+class Verdict(Enum):
+    """What came out; the value is the exit code of `fdr verify`."""
+
+    CLEAN = 0
+    LOSSES = 1
+    DAMAGED = 2
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something that the recording does not contain, and says so.
+
+    Attributes:
+        cause: `transport`, `overrun`, `write_error`, `capacity`, `unreadable`, or `unclean`.
+        records: How many records; 0 if nobody knows.
+        topic: Of which topic; empty if of any.
+        publisher: Of which publisher.
+        first_ns: From when (system clock); 0 if unknown.
+        last_ns: Until when.
+        segments: Of which segments, where nothing else is known of what is missing.
+        file_name: Of which file, where bytes cannot be read; they are there still.
+        bytes: How many.
+
+    """
+
+    cause: str
+    records: int = 0
+    topic: str = ''
+    publisher: str = ''
+    first_ns: int = 0
+    last_ns: int = 0
+    segments: str = ''
+    file_name: str = ''
+    bytes: int = 0
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        if self.segments:
+            return f'{self.segments}: not on the disk when the recorder was ended'
+        text = {
+            'transport': f'{self.records} messages of {self.topic} never reached the recorder',
+            'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
+            'write_error': f'{self.records} records were discarded: the disk refused them',
+            'capacity': f'{self.records} records went with the oldest segments, to free space',
+            'unreadable': f'{self.bytes} bytes of {self.file_name} cannot be read',
+            'unclean': f'{self.records} messages of {self.topic} are missing, and the recorder '
+            'was ended before it could say why'
+            if self.records
+            else 'the flight was not closed: what came last may be missing',
+        }[self.cause]
+        return text + when(self.first_ns, self.last_ns)
+
+
+def when(first_ns: int, last_ns: int) -> str:
+    """Say between which times, as far as they are known."""
+    if first_ns and last_ns:  # the clock may have been set back meanwhile
+        first_ns, last_ns = sorted((first_ns, last_ns))
+        return f', between {iso_time(first_ns)} and {iso_time(last_ns)}'
+    if first_ns:
+        return f', after {iso_time(first_ns)}'
+    return f', before {iso_time(last_ns)}' if last_ns else ''
+
+
+@dataclass
+class Verification:
+    """What is known of a flight after all of it was read.
+
+    Attributes:
+        path: The flight's directory.
+        is_being_written: A recorder is at work in its root, and has not closed this flight.
+        damage: What is wrong with the files, in words.
+        losses: What the recording says is missing.
+        segments: How many segments are there.
+        records: How many records lie in them.
+        bytes: Their size.
+        footer: The footer; None for a flight that was not closed.
+
+    """
+
+    path: Path
+    is_being_written: bool = False
+    damage: list[str] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    segments: int = 0
+    records: int = 0
+    bytes: int = 0
+    footer: FlightFooter | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What came out."""
+        if self.damage:
+            return Verdict.DAMAGED
+        return Verdict.LOSSES if self.losses else Verdict.CLEAN
+
+    def __str__(self) -> str:
+        """Say it in words, a line each."""
+        lines = [f'{self.path}: {self.segments} segments, {self.records} records']
+        if self.is_being_written:
+            lines.append('  is being written right now')
+        lines += [f'  damaged: {text}' for text in self.damage]
+        lines += [f'  missing: {loss}' for loss in self.losses]
+        if self.verdict is Verdict.CLEAN:
+            lines.append('  clean: every byte is as written, every record accounted for')
+        return '\n'.join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for `json.dumps`."""
+        return {
+            'path': str(self.path),
+            'verdict': self.verdict.name.lower(),
+            'is_being_written': self.is_being_written,
+            'segments': self.segments,
+            'records': self.records,
+            'bytes': self.bytes,
+            'is_closed': self.footer is not None,
+            'clean_shutdown': self.footer is not None and self.footer.clean_shutdown,
+            'damage': list(self.damage),
+            'losses': [asdict(loss) for loss in self.losses],
+        }

@@ -1,0 +1,266 @@
+"""A flight of the recorder's process on a disk that fails and works again, over real DDS.
+
+Importing this module skips the tests of a module where ROS 2 is not installed.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from faults import fill_disk, mounted_tmpfs
+from flights import Message, open_flight_files, read_whole_chunks
+from node_helpers import (
+    DiagnosticStatus,
+    PublisherProcess,
+    RecorderProcess,
+    has_alert,
+    own_ground,
+    read_flight,
+)
+
+from fdr_recorder.flights.reader import segment_files
+from fdr_recorder.flights.recover import recover
+from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.record.kinds import AlertRecord, FlightFooter, WriteError
+
+DISK_BYTES = 16 << 20
+TOPIC = '/load'
+FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+_CODES = ('disk_full', 'write_error')
+_BURST = 20
+
+_SHIM = """
+import os
+
+
+def refusable(name):
+    real = getattr(os, name)
+
+    def call(*args, **kwargs):
+        try:
+            with open(os.environ['REFUSAL']) as file:
+                number, *names = file.read().split()
+        except OSError:
+            names = ()
+        if name in names:
+            raise OSError(int(number), os.strerror(int(number)))
+        return real(*args, **kwargs)
+
+    return call
+
+
+for name in ('writev', 'fdatasync', 'fsync'):
+    setattr(os, name, refusable(name))
+"""
+"""A sitecustomize.py: while there is a file `$REFUSAL`, the calls that it names are refused."""
+
+
+class FullDisk:
+    """Another file takes all space of the disk."""
+
+    error_number = errno.ENOSPC
+
+    def begin(self, flight: FailingDiskFlight) -> None:
+        fill_disk(flight.recorder.root)
+
+    def end(self, flight: FailingDiskFlight) -> None:
+        (flight.recorder.root / 'ballast').unlink()
+
+
+class Refusal:
+    """System calls of the recorder are refused."""
+
+    def __init__(self, error_number: int, *names: str) -> None:
+        self.error_number = error_number
+        self._names = names
+
+    def begin(self, flight: FailingDiskFlight) -> None:
+        new = flight.refusal.with_suffix('.new')
+        new.write_text(f'{self.error_number} {" ".join(self._names)}')
+        new.rename(flight.refusal)
+
+    def end(self, flight: FailingDiskFlight) -> None:
+        flight.refusal.unlink()
+
+
+class FailingDiskFlight:
+    """One flight of a recorder, with spells in which the disk refuses data.
+
+    Attributes:
+        recorder: Its process, active.
+        refusal: The file that makes system calls of the recorder fail.
+        sent: How many messages were published.
+        codes: The alert that belongs to each spell.
+
+    """
+
+    def __init__(
+        self, recorder: RecorderProcess, publisher: PublisherProcess, refusal: Path
+    ) -> None:
+        self.recorder = recorder
+        self.refusal = refusal
+        self.sent = 0
+        self.codes: list[str] = []
+        self._ground = recorder.ground
+        self._publisher = publisher
+        self._stored: dict[Path, bytes] = {}
+        """What was on the disk before the last spell."""
+
+    @property
+    def _segments(self) -> list[Path]:
+        return [segment.path for segment in segment_files(self.recorder.flights()[-1])]
+
+    # --- flying ----------------------------------------------------------------------------
+
+    @contextmanager
+    def spell(self, fault: FullDisk | Refusal) -> Iterator[None]:
+        """Let the disk refuse data, from when the ground is told to when it is over.
+
+        What lay on the disk before must be there afterwards.
+        """
+        self.load_until(self._is_stored, 'messages on the disk')
+        self._stored = {path: path.read_bytes() for path in self._segments}
+        self.codes.append(_CODES[fault.error_number not in FULL_ERRNOS])
+        fault.begin(self)
+        told = 2 * len(self.codes) - 1
+        self.load_until(lambda: len(self.told()) >= told, f'the alert {self.codes[-1]}')
+        assert self.recorder.state() == 'active'
+        yield
+        fault.end(self)
+        if self.recorder.process.poll() is None and self.recorder.state() == 'active':
+            self.load_until(lambda: len(self.told()) > told, 'the end of the alert')
+            self.load_until(lambda: set(self._segments) - self._stored.keys(), 'a new segment')
+            self.load_until(self._is_stored, 'messages behind the spell')
+        self.check_stored()
+
+    def load_until(self, condition: Callable[[], object], what: str) -> None:
+        """Publish until a condition is true."""
+
+        def loaded() -> bool:
+            self._publisher.ask('publish', self.sent, _BURST)
+            self.sent += _BURST
+            return bool(condition())
+
+        self._ground.wait_until(loaded, what)
+
+    def load(self, bursts: int) -> None:
+        """Publish so many bursts."""
+        done = count(1)
+        self.load_until(lambda: next(done) >= bursts, 'the load')
+
+    def _is_stored(self) -> bool:
+        return bool(numbers_in(read_whole_chunks(self._segments[-1])))
+
+    def close(self) -> None:
+        """End the flight, with every message in it if the disk works."""
+        if not self.told() or not self.told()[-1][1]:
+            self._ground.wait_until(
+                lambda: self.sent - 1 in numbers_in(read_whole_chunks(self._segments[-1])),
+                'the last message on the disk',
+            )
+        self.recorder.make('deactivate')
+        assert self.recorder.state() == 'inactive'
+        self.recorder.wait_for_ok('disk')
+
+    # --- what must hold --------------------------------------------------------------------
+
+    def check_stored(self) -> None:
+        """Check that all that lay on the disk before the last spell is there."""
+        for path, content in self._stored.items():
+            assert path.read_bytes().startswith(content), f'{path.name} has lost bytes'
+
+    def told(self) -> list[tuple[str, bool]]:
+        """Return what the ground was told at once of the disk: code, raised or cleared.
+
+        Meanwhile every summary is an ERROR.
+        """
+        told: list[tuple[str, bool]] = []
+        for array in self._ground.arrays:
+            first, *others = array.status
+            is_failing = bool(told) and told[-1][1]
+            if first.name == f'{self.recorder.name}: disk' and not others:
+                code = next((code for code in _CODES if has_alert(first, code)), None)
+                if code is None and is_failing:
+                    told.append((told[-1][0], False))
+                elif code is not None and not (is_failing and has_alert(first, 'disk_low')):
+                    told.append((code, True))
+            elif first.name == f'{self.recorder.name}: summary' and is_failing:
+                assert first.level == DiagnosticStatus.ERROR, first
+        return told
+
+    def check(self, *, is_complete: bool) -> int:
+        """Check what was told, and the flight, once the recorder has ended.
+
+        Args:
+            is_complete: Whether it was closed while the disk worked; else it was recovered.
+
+        Returns:
+            How many messages are not in it.
+
+        """
+        assert self.told() == [(code, is_on) for code in self.codes for is_on in (True, False)]
+        assert {goal for start, goal in self.recorder.events if start == 'active'} == {
+            'deactivating'
+        }
+        log = self.recorder.log
+        assert log.count('recording is suspended') == len(self.codes), log
+        assert 'Traceback' not in log, log
+        path = self.recorder.flights()[-1]
+        self.check_stored()
+        assert recover(path) == []
+        result = verify(path)
+        assert result.verdict is not Verdict.DAMAGED, str(result)
+        files = read_flight(path) if is_complete else open_flight_files(path)
+        footer = files.payloads(FlightFooter)[-1]
+        assert footer.clean_shutdown == is_complete
+        assert footer.bytes_written == files.size + footer.bytes_dropped
+        spells = self.codes if is_complete else self.codes[:-1]
+        alerts = [item for item in files.payloads(AlertRecord) if item.code in _CODES]
+        assert [(item.code, item.raised) for item in alerts] == [
+            (code, is_on) for code in spells for is_on in (True, False)
+        ]
+        errors = files.payloads(WriteError)
+        assert len(errors) == len(spells)
+        assert sum(item.records for item in errors) == footer.records_dropped_write_error
+        numbers = numbers_in(files.messages)
+        assert numbers == sorted(set(numbers)), 'out of order, or twice'
+        (account,) = (item for item in footer.producers if item.topic == TOPIC)
+        assert account.written == len(numbers)
+        assert account.dropped_overrun == 0
+        if is_complete:
+            assert account.offered + account.lost_transport == self.sent
+        return self.sent - len(numbers)
+
+
+def numbers_in(messages: Iterable[Message]) -> list[int]:
+    """Return the numbers of the load's messages: CDR header, length, number, blank, filler."""
+    return [int(item.data[8:].split(b' ')[0]) for item in messages if item.topic == TOPIC]
+
+
+@contextmanager
+def failing_disk_flight(directory: Path, **options: object) -> Iterator[FailingDiskFlight]:
+    """Begin a flight on a small file system.
+
+    Args:
+        directory: Empty.
+        options: ROS parameters of the recorder, a dot written as two underscores.
+
+    """
+    shim, refusal = directory / 'shim', directory / 'refusal'
+    shim.mkdir()
+    (shim / 'sitecustomize.py').write_text(_SHIM)
+    environment = {'PYTHONPATH': str(shim), 'REFUSAL': str(refusal)}
+    options = {'topics': [TOPIC], 'writer__chunk_size_bytes': 16 << 10, **options}
+    with (
+        mounted_tmpfs(directory / 'disk', DISK_BYTES) as disk,
+        own_ground() as ground,
+        RecorderProcess(ground, directory, disk, environment=environment, **options) as recorder,
+        PublisherProcess(ground, directory, TOPIC, depth=5000, size=500) as publisher,
+    ):
+        recorder.make('configure', 'activate')
+        publisher.hear()  # it has met the recorder
+        yield FailingDiskFlight(recorder, publisher, refusal)

@@ -1,0 +1,261 @@
+"""Bytes go bad in the middle of a segment: what is whole on both sides stays readable.
+
+The campaign `holes` does this at random; here is one of each kind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from campaigns._recovered import check_recovered, last_footer
+from campaigns.torn import records_of
+from conftest import SMALL, MakeWriter, Record
+from faults import SystemCall
+from producers import BLOB, make_client, number_of, open_flight, send
+
+from fdr_recorder.flights.reader import DAMAGED_SUFFIX, FlightReader, segment_files
+from fdr_recorder.flights.recover import recover, recover_flight
+from fdr_recorder.flights.segment_reader import SegmentReader
+from fdr_recorder.flights.verification import Verification
+from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from fdr_recorder.storage import mcap
+
+COUNT = 60
+
+
+@pytest.fixture
+def flight(record_flight: Record) -> Path:
+    """Return a flight of four segments, each of some chunks, that was not closed."""
+    return record_flight(close=False, count=COUNT)
+
+
+@pytest.fixture
+def torn(flight: Path) -> Path:
+    """Return the third of its segments; it has lost its summary, and is not the last."""
+    path = segment_files(flight)[2].path
+    os.truncate(path, find(path, mcap.DATA_END)[0])
+    return path
+
+
+def find(path: Path, opcode: int, number: int = 0) -> tuple[int, int]:
+    """Return where a record of a whole segment begins and ends."""
+    data = path.read_bytes() + bytes(8)  # as if the last magic were there
+    return [(start, end) for kind, start, end in records_of(data) if kind == opcode][number]
+
+
+def overwrite(path: Path, offset: int, data: bytes) -> None:
+    with path.open('r+b') as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def turn_bit(path: Path, offset: int) -> None:
+    overwrite(path, offset, bytes([path.read_bytes()[offset] ^ 1]))
+
+
+def numbers_in(flight: Path) -> list[int]:
+    messages = FlightReader(flight).messages()
+    return [number_of(item.data) for item in messages if item.channel.schema.name == BLOB.name]
+
+
+def numbers_in_chunk(path: Path, number: int) -> set[int]:
+    with SegmentReader(path) as reader:
+        chunk = reader.record_at(find(path, mcap.CHUNK, number)[0])
+        for _ in reader.messages():  # it must know the channels
+            pass
+        messages = [message for message, _ in reader.whole_chunk(chunk).messages]
+        return {number_of(item.data) for item in messages if item.channel.topic == '/blob'}
+
+
+def check(flight: Path, lost: set[int]) -> Verification:
+    """Recover a flight and check that it lacks just this; return what `verify` says of it."""
+    there = [number for number in range(COUNT) if number not in lost]
+    assert numbers_in(flight) == there, 'before it was recovered'
+    recover(flight)
+    _, verification = check_recovered(flight)
+    assert numbers_in(flight) == there
+    assert sum(item.records for item in verification.losses if item.topic == '/blob') == len(lost)
+    return verification
+
+
+# --- a chunk -------------------------------------------------------------------------------------
+
+
+def test_a_chunk_that_went_bad_does_not_cost_those_behind_it(flight: Path, torn: Path) -> None:
+    lost = numbers_in_chunk(torn, 1)
+    start, end = find(torn, mcap.CHUNK, 1)
+    turn_bit(torn, (start + end) // 2)
+    verification = verify(flight)
+    assert any('CRC of the chunk' in text and 'between 20' in text for text in verification.damage)
+    content = torn.read_bytes()
+    verification = check(flight, lost)
+    (loss,) = [item for item in verification.losses if item.cause == 'unreadable']
+    assert loss.file_name == torn.name
+    assert loss.bytes == find(torn, mcap.UNREADABLE)[1] - start >= end - start
+    assert loss.first_ns
+    assert f'{loss.bytes} bytes of {torn.name} cannot be read, between 20' in str(loss)
+    assert torn.read_bytes()[start + 9 : end] == content[start + 9 : end], 'it is gone'
+
+
+def test_a_page_of_zeros_costs_what_was_in_it(flight: Path, torn: Path) -> None:
+    first, second = find(torn, mcap.CHUNK, 1), find(torn, mcap.CHUNK, 2)
+    lost = numbers_in_chunk(torn, 1) | numbers_in_chunk(torn, 2)
+    overwrite(torn, first[1] - 100, bytes(second[0] - first[1] + 200))
+    check(flight, lost)
+
+
+def test_a_chunk_that_says_it_is_longer_is_given_up_alone(flight: Path, torn: Path) -> None:
+    lost = numbers_in_chunk(torn, 1)
+    overwrite(torn, find(torn, mcap.CHUNK, 1)[0] + 1, b'\xff\x10')
+    check(flight, lost)
+
+
+def test_bad_times_in_the_head_of_a_chunk_are_made_right(flight: Path, torn: Path) -> None:
+    content = torn.read_bytes()
+    overwrite(torn, find(torn, mcap.CHUNK, 1)[0] + 9, bytes(16))
+    check(flight, set())
+    assert torn.read_bytes().startswith(content)
+
+
+@pytest.mark.parametrize('number', [0, 1], ids=['its length', 'its entries'])
+def test_a_message_index_is_written_anew(flight: Path, torn: Path, number: int) -> None:
+    content = torn.read_bytes()
+    turn_bit(torn, find(torn, mcap.MESSAGE_INDEX, 2)[0] + (3, 20)[number])
+    verification = check(flight, set())
+    assert torn.read_bytes().startswith(content)
+    assert not [item for item in verification.losses if item.cause == 'unreadable']
+
+
+def test_a_sealed_segment_is_read_around_what_went_bad(record_flight: Record) -> None:
+    flight = record_flight(close=True)
+    path = segment_files(flight)[1].path
+    lost = numbers_in_chunk(path, 1)
+    turn_bit(path, find(path, mcap.CHUNK, 1)[1] - 10)
+    reader = FlightReader(flight)
+    found = [number_of(item.data) for item in reader.messages() if item.channel.topic == '/blob']
+    assert found == [number for number in range(COUNT) if number not in lost]
+    assert len(reader.damage) == 1
+    assert reader.footer is not None
+    assert recover(flight) == [], 'it was closed: nothing is changed'
+    assert verify(flight).verdict is Verdict.DAMAGED
+
+
+def test_a_footer_that_counts_what_is_lost_is_not_believed(record_flight: Record) -> None:
+    flight = record_flight(close=True, count=COUNT + 20)
+    path = segment_files(flight)[-1].path
+    assert numbers_in_chunk(path, 1)
+    turn_bit(path, find(path, mcap.CHUNK, 1)[1] - 10)
+    os.truncate(path, find(path, mcap.DATA_END)[0])
+    recover(flight)
+    files, _ = check_recovered(flight)
+    assert len(files.payloads(FlightFooter)) == 2
+    assert not last_footer(files).clean_shutdown
+
+
+# --- descriptions ------------------------------------------------------------------------------
+
+
+def test_messages_whose_channel_is_lost_are_kept_without_it(flight: Path, torn: Path) -> None:
+    start, end = find(torn, mcap.SCHEMA, 1)[0], find(torn, mcap.CHANNEL, 1)[1]
+    overwrite(torn, start, bytes(end - start))
+    recover(flight)
+    files, _ = check_recovered(flight)
+    (segment,) = [item for item in files.segments if item.path == torn]
+    unknown = [item for item in segment.messages if item.topic == '/unknown_2']
+    assert unknown
+    assert not [item for item in segment.messages if item.topic == '/blob']
+    both = [item for item in files.messages if item.topic in ('/blob', '/unknown_2')]
+    assert [number_of(item.data) for item in both] == list(range(COUNT))
+
+
+def test_a_lost_definition_of_the_recorder_itself_is_known_all_the_same(
+    flight: Path, torn: Path
+) -> None:
+    content = torn.read_bytes()
+    start, end = find(torn, mcap.SCHEMA, 0)
+    overwrite(torn, start, bytes(end - start))
+    check(flight, set())
+    assert torn.read_bytes().startswith(content)
+
+
+@pytest.mark.parametrize('place', [0, 20, 60], ids=['magic', 'header', 'metadata'])
+def test_what_every_segment_begins_with_is_written_anew(
+    flight: Path, torn: Path, place: int
+) -> None:
+    turn_bit(torn, place)
+    check(flight, set())
+    with SegmentReader(torn) as reader:
+        assert next(iter(reader.messages())).channel.topic == FlightHeader.channel_topic()
+        assert reader.metadata['fdr_recorder'] == {'flight_id': 'x', 'segment_index': '2'}
+
+
+def test_a_segment_without_its_beginning_is_still_one(flight: Path, torn: Path) -> None:
+    overwrite(torn, 0, bytes(find(torn, mcap.CHUNK, 0)[1]))
+    check(flight, set())
+
+
+# --- what is not to be taken for data ------------------------------------------------------------
+
+
+def test_old_data_that_show_in_a_hole_are_not_read(
+    flight: Path, torn: Path, make_writer: MakeWriter, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('time.time_ns', lambda: 1_000_000_000_000_000_000)
+    writer, client = make_writer(**SMALL), make_client('/blob', '0a')
+    open_flight(writer, 'old', client)
+    send(client, range(1000, 1030), 500)
+    writer.stop()
+    old = (root / 'old' / 'segment_000000.mcap').read_bytes()
+    first, last = find(torn, mcap.CHUNK, 1), find(torn, mcap.CHUNK, 3)
+    lost = set().union(*(numbers_in_chunk(torn, number) for number in (1, 2, 3)))
+    overwrite(torn, first[0], old[1800 : 1800 + last[1] - first[0]])
+    found = numbers_in(flight)
+    assert max(found) < COUNT
+    assert set(range(COUNT)) - set(found) == lost
+
+
+def test_a_private_record_of_another_program_is_passed_over(flight: Path, torn: Path) -> None:
+    lost = numbers_in_chunk(torn, 1)
+    start, end = find(torn, mcap.CHUNK, 1)
+    overwrite(torn, start, mcap.RECORD_PREFIX.pack(0x90, end - start - 9))
+    with SegmentReader(torn) as reader:
+        assert not lost & {number_of(item.data) for item in reader.messages()}
+        assert reader.gaps == []
+
+
+def test_nothing_is_left_of_a_segment_of_zeros(flight: Path, torn: Path) -> None:
+    torn.write_bytes(bytes(torn.stat().st_size))
+    [recovered] = recover(flight)
+    assert recovered.set_aside == (torn.name,)
+    _, verification = check_recovered(flight)
+    (loss,) = [item for item in verification.losses if item.cause == 'unreadable']
+    assert loss.file_name == torn.name + DAMAGED_SUFFIX
+
+
+# --- when it is interrupted ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', ['pwrite', 'fsync', 'writev', 'rename'])
+def test_a_disk_that_refuses_costs_nothing_and_it_goes_on_later(
+    flight: Path, torn: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    lost = numbers_in_chunk(torn, 1)
+    turn_bit(torn, find(torn, mcap.CHUNK, 1)[1] - 10)
+    turn_bit(torn, find(torn, mcap.MESSAGE_INDEX, 0)[0] + 20)
+    there = numbers_in(flight)
+    for on_call in range(1, 100):
+        with monkeypatch.context() as patched:
+            call = SystemCall(patched, name)
+            call.fail(errno.EIO, on_call=on_call)
+            with suppress(OSError):
+                recover_flight(flight)
+        assert numbers_in(flight) == there
+        if call.calls < on_call:
+            break
+    assert on_call > 1, f'{name} was never called'
+    check(flight, lost)

@@ -1,0 +1,71 @@
+"""The disk fails under a recorder that flies. The campaign `disk_full` does more of it."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from pathlib import Path
+
+import pytest
+from failing_disk import FullDisk, Refusal, failing_disk_flight
+from faults import fill_disk
+from flights import open_flight_files
+from node_helpers import DiagnosticStatus
+
+from fdr_recorder.flights.recover import is_unclean, recover
+from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.record.kinds import WriteError
+
+
+def test_one_alert_for_each_spell_whatever_the_disk_says(tmp_path: Path) -> None:
+    faults = [
+        Refusal(errno.EIO, 'writev'),
+        Refusal(errno.EROFS, 'writev', 'fdatasync', 'fsync'),
+        Refusal(errno.EDQUOT, 'writev'),
+        Refusal(errno.EIO, 'fdatasync'),
+        FullDisk(),
+    ]
+    with failing_disk_flight(tmp_path) as flight:
+        for fault in faults:
+            with flight.spell(fault):
+                flight.load(2)
+        flight.close()
+        assert flight.recorder.stop() == 0
+        flight.check(is_complete=True)
+        assert flight.codes == [
+            'write_error', 'write_error', 'disk_full', 'write_error', 'disk_full',
+        ]  # fmt: skip
+        files = open_flight_files(flight.recorder.flights()[-1])
+        assert [error.error_name for error in files.payloads(WriteError)] == [
+            errno.errorcode[fault.error_number] for fault in faults
+        ]
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda item: item.name)
+def test_a_signal_on_a_full_disk_ends_it_and_nothing_that_was_stored_is_lost(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with failing_disk_flight(tmp_path) as flight:
+        root = flight.recorder.root
+        with flight.spell(FullDisk()):
+            assert flight.recorder.stop(number) == 0
+        (path,) = flight.recorder.flights()
+        assert is_unclean(path)
+        recover(root)
+        flight.check_stored()
+        assert verify(path).verdict is Verdict.LOSSES
+
+
+def test_a_flight_does_not_begin_on_a_full_disk(tmp_path: Path) -> None:
+    with failing_disk_flight(tmp_path, writer__min_free_bytes=1 << 20) as flight:
+        recorder = flight.recorder
+        recorder.make('deactivate')
+        ballast = fill_disk(recorder.root)
+        assert not recorder.change_state('activate')
+        assert recorder.state() == 'inactive'
+        status = recorder.wait_for_alert('disk', 'disk_full')
+        assert status.level == DiagnosticStatus.ERROR
+        assert len(recorder.flights()) == 1, 'something is left of a flight that did not begin'
+        ballast.unlink()
+        recorder.make('activate')
+        recorder.wait_for_ok('disk')
