@@ -28,8 +28,11 @@ from std_msgs.msg import UInt8MultiArray
 from bench.workloads import TYPE
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig, RingConfig
-from fdr_recorder.node.ingest import TAKE_LIMIT, Ingest, _Intake
-from fdr_recorder.node.topics import message_schema, plan_topic
+from fdr_recorder.node.definitions import Definitions, installed_definitions
+from fdr_recorder.node.ingest import Ingest
+from fdr_recorder.node.intake import TAKE_LIMIT, TopicIntake
+from fdr_recorder.node.topics import plan_topic
+from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage.writer import FileFdrWriter
 
 _PATIENCE_S = 30.0
@@ -43,7 +46,7 @@ class _CountingIngest(Ingest):
         super().__init__(node, FileFdrWriter('.'), RingConfig(), AlertBoard())
         self.counts: dict[str, int] = {}
 
-    def _drain(self, intake: _Intake) -> int:
+    def _drain(self, intake: TopicIntake) -> int:
         take: Any = intake.subscription.handle.take_message
         message_type = intake.plan.message_type
         taken = 0
@@ -58,7 +61,7 @@ def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]
     """Take and count until standard input ends."""
     ingest = _CountingIngest(node)
     for topic in topics:
-        plan = plan_topic(node, topic, _DEPTH)
+        plan = plan_topic(node, topic, Definitions(node), _DEPTH)
         assert plan is not None
         ingest.add(plan)
     ingest.start()
@@ -71,7 +74,7 @@ def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]
 def record_plainly(node: Node, directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Record with what rclpy and the `mcap` library offer until standard input ends."""
     counts = dict.fromkeys(topics, 0)
-    schema = message_schema(TYPE)
+    schema = Schema.of(installed_definitions(TYPE)[0])
     with (directory / 'plain.mcap').open('wb') as file:
         writer = Writer(file, compression=CompressionType.NONE)
         writer.start('ros2', 'bench')

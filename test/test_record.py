@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
 from fdr_recorder import KNOWN_PAYLOAD_KEYS, FlightFooter, FlightHeader, RecordError, Schema
@@ -25,13 +24,7 @@ from fdr_recorder.record.kinds import (
     ProducerCounters,
     WriteError,
 )
-from fdr_recorder.record.schema import (
-    compose_definition,
-    decode,
-    encode,
-    own_schema,
-    type_description_hash,
-)
+from fdr_recorder.record.schema import decode, encode, own_schema, type_description_hash
 
 MSG = Path(__file__).resolve().parents[1] / 'msg'
 
@@ -306,91 +299,3 @@ def test_a_garbled_definition_works_or_is_a_record_error(definition: str) -> Non
         decode('overrun', bytes(64), Schema('fdr_recorder/msg/Overrun', definition))
     except RecordError:
         pass
-
-
-# --- putting definitions together --------------------------------------------------------------
-
-TEXTS = {
-    'a/Top': (
-        '# The top. Middle not_a_field\n'
-        'Middle one          # Missing\n'
-        'Middle[] many\n'
-        'b/Leaf[3] fixed\n'
-        'b/Leaf[<=5] bounded\n'
-        'string<=10 short\n'
-        'string<=10[<=3] shorts\n'
-        'uint8 LIMIT=7\n'
-        "string NAME='Middle x'\n"
-        'int32 with_default 5\n'
-        'string text "Leaf leaf"\n'
-        '  float64[9] indented\n'
-        '\n'
-        'wstring wide\n'
-    ),
-    'a/Middle': 'b/Leaf leaf\nTwin twin\n',
-    'a/Twin': 'bool is_left',
-    'b/Leaf': 'uint8 A=1\nuint8 value\n\n\n',
-}
-
-
-def test_a_definition_holds_each_used_type_once() -> None:
-    definition = compose_definition('a/msg/Top', TEXTS.__getitem__)
-    separator = '\n' + '=' * 80 + '\nMSG: '
-    top, *others = definition.split(separator)
-    assert top == TEXTS['a/Top'].rstrip('\n')
-    assert [other.partition('\n')[0] for other in others] == ['a/Middle', 'b/Leaf', 'a/Twin']
-    assert [other.partition('\n')[2].rstrip('\n') for other in others] == [
-        TEXTS[name].rstrip('\n') for name in ('a/Middle', 'b/Leaf', 'a/Twin')
-    ]
-    assert definition.endswith('bool is_left\n')
-
-
-def test_a_definition_is_what_another_parser_makes_of_its_parts() -> None:
-    together = get_types_from_msg(
-        compose_definition('a/msg/Top', TEXTS.__getitem__), 'a/msg/Top'
-    )
-    apart: dict[str, Any] = {}
-    for name, text in TEXTS.items():
-        apart |= get_types_from_msg(text, name.replace('/', '/msg/'))
-    assert together == apart
-
-
-def test_a_type_without_fields_of_others_stands_alone() -> None:
-    assert compose_definition('x/Plain', lambda _name: 'int8 a\n\n') == 'int8 a\n'
-
-
-def test_a_type_that_uses_itself_comes_to_an_end() -> None:
-    assert compose_definition('x/Loop', lambda _name: 'Loop[] next\n') == 'Loop[] next\n'
-
-
-def test_a_type_that_nobody_knows_is_the_readers_error() -> None:
-    def read_msg(name: str) -> str:
-        raise RecordError(name)
-
-    with pytest.raises(RecordError, match='a/Top'):
-        compose_definition('a/msg/Top', read_msg)
-
-
-INSTALLED = sorted(Path(sys.prefix, 'share').glob('*_msgs/msg/*.msg'))
-
-
-@pytest.mark.skipif(not INSTALLED, reason='no ROS message packages under sys.prefix/share')
-def test_installed_ros_types_are_composed_as_another_parser_reads_them() -> None:
-    def read_msg(name: str) -> str:
-        package, _, message = name.partition('/')
-        return Path(sys.prefix, 'share', package, 'msg', f'{message}.msg').read_text()
-
-    reference = get_typestore(Stores.LATEST)
-    compared = 0
-    for path in INSTALLED:
-        name = f'{path.parts[-3]}/msg/{path.stem}'
-        composed = compose_definition(name, read_msg)
-        parsed = get_types_from_msg(composed, name)
-        used = set(re.findall(r'^MSG: (\S+)$', composed, re.MULTILINE))
-        assert set(parsed) == {name} | {item.replace('/', '/msg/') for item in used}
-        store = Typestore()
-        store.register(parsed)
-        store.get_msgdef(name)
-        if name in reference.fielddefs:
-            compared += store.hash_rihs01(name) == reference.hash_rihs01(name)
-    assert compared > len(INSTALLED) / 2

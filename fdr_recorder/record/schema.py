@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import IntEnum
 from functools import cache, lru_cache
@@ -21,11 +21,11 @@ from rosbags.typesys import TypesysError, get_types_from_msg
 from rosbags.typesys.store import Typestore
 
 from fdr_recorder.errors import RecordError
+from fdr_recorder.record.definition import ROS2MSG, Definition
 from fdr_recorder.record.kinds import MESSAGE_PACKAGE, PAYLOADS, Payload
 
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
-SCHEMA_ENCODING = 'ros2msg'
 MESSAGE_ENCODING = 'cdr'
 
 _MAX_DEFINITION_CHARACTERS: Final = 64 * 1024
@@ -34,13 +34,7 @@ _MAX_DEFINITION_TYPES: Final = 8
 _MAX_UNROLLED: Final = 1000
 """Bounds on the definition of one of the recorder's own records in a file; see `decode`."""
 
-_SEPARATOR = '=' * 80
 _FIXED_ARRAY = re.compile(r'\[\s*([0-9]+)\s*\]')
-_BUILT_IN_TYPES = frozenset(
-    'bool byte char float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 '
-    'string wstring'.split()
-)
-_FIELD = re.compile(r'^\s*(?P<type>[A-Za-z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]')
 
 
 @dataclass(frozen=True)
@@ -49,57 +43,20 @@ class Schema:
 
     Attributes:
         name: ROS type, for example `sensor_msgs/msg/Imu`.
-        definition: Its `.msg` text, followed by those of all types it uses, in the form that
-            rosbag2 writes (schema encoding `ros2msg`); empty if nobody knows it.
+        definition: What it is made of, in full; empty if nobody knows it.
+        encoding: How the definition is written, as the MCAP registry calls it: `ros2msg` or
+            `ros2idl`. A file says nothing here for a type that nobody knows.
 
     """
 
     name: str
     definition: str
+    encoding: str = ROS2MSG
 
-
-def compose_definition(type_name: str, read_msg: Callable[[str], str]) -> str:
-    """Join the `.msg` text of a type and of every type that it uses.
-
-    The form is that of the MCAP registry's `ros2msg` encoding: the text of the type itself, then
-    for each dependency a line of 80 `=`, a line `MSG: package/Type`, and its text.
-
-    Args:
-        type_name: `package/msg/Type` or `package/Type`.
-        read_msg: Returns the text for a name `package/Type`.
-
-    Raises:
-        RecordError: From `read_msg`, for a type that it does not know.
-
-    """
-    root = _short_name(type_name)
-    texts = {root: read_msg(root)}
-    pending = [root]
-    while pending:
-        current = pending.pop(0)
-        for used in _used_types(texts[current], current.partition('/')[0]):
-            if used not in texts:
-                texts[used] = read_msg(used)
-                pending.append(used)
-    parts = [texts.pop(root)]
-    parts += [f'{_SEPARATOR}\nMSG: {name}\n{text}' for name, text in texts.items()]
-    return '\n'.join(part.rstrip('\n') for part in parts) + '\n'
-
-
-def _used_types(msg_text: str, package: str) -> list[str]:
-    """Return the types, as `package/Type`, of the fields that are no built-in type."""
-    names = []
-    for line in msg_text.splitlines():
-        match = _FIELD.match(line.partition('#')[0])
-        if match and match['type'] not in _BUILT_IN_TYPES:
-            name = _short_name(match['type'])
-            names.append(name if '/' in name else f'{package}/{name}')
-    return names
-
-
-def _short_name(type_name: str) -> str:
-    """Turn `package/msg/Type` into `package/Type`."""
-    return type_name.replace('/msg/', '/')
+    @classmethod
+    def of(cls, definition: Definition) -> Schema:
+        """Return the schema of a type whose definition is known."""
+        return cls(definition.name, definition.text, definition.encoding)
 
 
 def _own_msg_directory() -> Path:
@@ -110,7 +67,7 @@ def _own_msg_directory() -> Path:
 
 
 def _read_own_msg(name: str) -> str:
-    package, _, message = name.partition('/')
+    package, _, message = name.split('/')
     path = _own_msg_directory() / f'{message}.msg'
     if package != MESSAGE_PACKAGE or not path.is_file():
         msg = f'{name} is not a message of {MESSAGE_PACKAGE}'
@@ -125,7 +82,7 @@ def own_schema(payload_type: type[Payload]) -> Schema:
 
 @cache
 def _own_schema(type_name: str) -> Schema:
-    return Schema(type_name, compose_definition(type_name, _read_own_msg))
+    return Schema.of(Definition.collect(type_name, _read_own_msg))
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,141 @@
+"""The Python classes of message types: found by name, and turned back into definitions.
+
+`rclpy` cannot subscribe without the class, raw or not: it is the way to the type support library.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Final
+
+from rclpy.type_support import check_for_type_support
+from rosidl_parser import definition as idl
+
+from fdr_recorder.errors import RecordError
+from fdr_recorder.record.definition import Field
+
+_BASIC_TYPES: Final = {'boolean': 'bool', 'octet': 'byte', 'float': 'float32', 'double': 'float64'}
+"""IDL's name of a type, where `.msg` files have another."""
+_NOT_IN_MSG: Final = ('char', 'wchar', 'long double')
+
+
+def import_message_class(type_name: str) -> type[Any]:
+    """Return the class of a message type, ready to be subscribed to.
+
+    Args:
+        type_name: In full, for example `sensor_msgs/msg/Imu`.
+
+    Raises:
+        RecordError: It is not installed here; the text says what to do.
+
+    """
+    package, _, rest = type_name.partition('/')
+    kind, _, name = rest.partition('/')
+    try:
+        module = import_module(f'{package}.{kind}')
+    except ImportError as error:
+        if package in sys.modules:
+            msg = f'{package} is installed here, but cannot be used: {error}'
+        else:
+            msg = f'{package} is not installed here; {_how_to_install(package)}'
+        raise RecordError(msg) from error
+    found: type[Any] | None = getattr(module, name, None) or _hidden_class(module, name)
+    if found is None:
+        msg = f'the {package} that is installed here has no {name}; install the newer one'
+        raise RecordError(msg)
+    try:
+        check_for_type_support(found)
+    except Exception as error:  # whatever loading a library that does not fit leads to
+        msg = f'the library of {type_name} cannot be loaded: {error}; install {package} anew'
+        raise RecordError(msg) from error
+    return found
+
+
+def _how_to_install(package: str) -> str:
+    distro = os.environ.get('ROS_DISTRO', '<distro>')
+    return (
+        f'install it (ros-{distro}-{package.replace("_", "-")}), or source the workspace that has '
+        'it and start the recorder again'
+    )
+
+
+def _hidden_class(module: ModuleType, name: str) -> type[Any] | None:
+    """Find a class that stands beside that of its action, such as `Fibonacci_FeedbackMessage`."""
+    action = getattr(module, name.partition('_')[0], None)
+    return getattr(sys.modules[action.__module__], name, None) if action else None
+
+
+def text_of_class(message_class: type[Any]) -> str:
+    """Return the text of a type in the syntax of `.msg` files: constants, fields and defaults.
+
+    Raises:
+        RecordError: It has a field that this syntax has no words for.
+
+    """
+    meta = type(message_class)
+    constants = getattr(meta, f'_{meta.__name__.lstrip("_")}__constants', {})
+    lines = [_constant(name, value) for name, value in constants.items()]
+    names = message_class.get_fields_and_field_types()
+    for name, slot_type in zip(names, message_class.SLOT_TYPES, strict=True):
+        default = getattr(message_class, f'{name.upper()}__DEFAULT', None)
+        text = '' if default is None else f' {_value(default)}'
+        lines.append((_field(name, slot_type).msg() + text).rstrip())
+    return ''.join(f'{line}\n' for line in lines if line)
+
+
+def _field(name: str, slot_type: idl.AbstractType) -> Field:
+    """Return a field of a class by its type in `SLOT_TYPES`."""
+    if isinstance(slot_type, idl.Array):
+        return _field(name, slot_type.value_type)._replace(is_array=True, size=slot_type.size)
+    if isinstance(slot_type, idl.AbstractSequence):
+        return _field(name, slot_type.value_type)._replace(
+            is_sequence=True, size=_bound(slot_type)
+        )
+    if isinstance(slot_type, idl.AbstractGenericString):
+        type_name = 'wstring' if isinstance(slot_type, idl.AbstractWString) else 'string'
+        return Field(name, type_name, _bound(slot_type))
+    if isinstance(slot_type, idl.NamespacedType):
+        return Field(name, '/'.join(slot_type.namespaced_name()))
+    assert isinstance(slot_type, idl.BasicType)
+    if slot_type.typename in _NOT_IN_MSG:
+        msg = f'{name}: a .msg file cannot have a field of type {slot_type.typename}'
+        raise RecordError(msg)
+    return Field(name, _BASIC_TYPES.get(slot_type.typename, slot_type.typename))
+
+
+def _bound(slot_type: idl.AbstractSequence | idl.AbstractGenericString) -> int:
+    return int(getattr(slot_type, 'maximum_size', 0)) if slot_type.has_maximum_size() else 0
+
+
+def _constant(name: str, value: object) -> str:
+    """Return a constant; the class does not tell which integer type it has."""
+    if isinstance(value, bool):
+        type_name = 'bool'
+    elif isinstance(value, int):
+        type_name = 'int64' if value < 2**63 else 'uint64'
+    elif isinstance(value, float):
+        type_name = 'float64'
+    else:
+        type_name = 'byte' if isinstance(value, bytes) else 'string'
+    text = _value(value)
+    return f'{type_name} {name}={text}' if text else ''
+
+
+def _value(value: object) -> str:
+    """Return a default or a constant; nothing for what the syntax cannot say."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    if isinstance(value, bytes):
+        return str(value[0])
+    if isinstance(value, str):
+        quote = "'" if '"' in value else '"'
+        return f'{quote}{value}{quote}' if value.isprintable() and quote not in value else ''
+    if isinstance(value, (int, float)):
+        return repr(value)
+    items: Sequence[object] = value.tolist() if hasattr(value, 'tolist') else value  # type: ignore[assignment]
+    texts = [_value(item) for item in items]
+    return f'[{", ".join(texts)}]' if all(texts) else ''

@@ -1,0 +1,254 @@
+"""Definitions of message types: their text, what it uses, its hash, and how a file holds it.
+
+Names are spelled in full here: `package/msg/Type`, `package/srv/Type_Event`,
+`package/action/Type_FeedbackMessage`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from fdr_recorder.errors import RecordError
+
+ROS2MSG: Final = 'ros2msg'
+ROS2IDL: Final = 'ros2idl'
+
+SEPARATOR: Final = '=' * 80
+_LINE = re.compile(
+    r'^\s*(?P<type>[A-Za-z][\w/]*)(?:<=(?P<string_bound>\d+))?'
+    r'(?P<shape>\[(?P<is_bound><=)?(?P<size>\d+)?\])?\s+(?P<name>[A-Za-z]\w*)\s*(?P<is_constant>=)?'
+)
+_CHAR = re.compile(r'^[ \t]*char(?=\s|\[)', re.MULTILINE)
+_NAMES: Final = {
+    1: '', 2: 'int8', 3: 'uint8', 4: 'int16', 5: 'uint16', 6: 'int32', 7: 'uint32', 8: 'int64',
+    9: 'uint64', 10: 'float32', 11: 'float64', 15: 'bool', 16: 'byte', 17: 'string', 18: 'wstring',
+    21: 'string', 22: 'wstring',
+}  # fmt: skip
+"""Built-in types by `type_description_interfaces/msg/FieldType`. Its others, such as `wchar`,
+have no name in `.msg` files."""
+_TYPE_IDS: Final = {
+    'char': 3,  # in ROS 2
+    **{name: type_id for type_id, name in _NAMES.items() if name and type_id <= 18},
+}
+_NESTED_ID: Final = 1
+_BOUNDED: Final = 4
+"""From the id of a string to that of a bounded one."""
+_ARRAY, _BOUNDED_SEQUENCE, _SEQUENCE = 48, 96, 144
+"""From the id of a type to that of many of it."""
+_IDL_TYPES: Final = {
+    'float32': 'float', 'float64': 'double', 'char': 'uint8', 'bool': 'boolean', 'byte': 'octet'
+}  # fmt: skip
+_PLACEHOLDER: Final = 'uint8 structure_needs_at_least_one_member'
+"""What a type without fields consists of, on the wire and in its hash."""
+
+TextReader = Callable[[str], str]
+"""Returns the text of one type by its name; raises `RecordError` for one that it does not know."""
+
+
+class Field(NamedTuple):
+    """A field of a message.
+
+    Attributes:
+        name: Its name.
+        type: A built-in type, or a type's full name.
+        string_bound: Most characters of a bounded string; 0 if it is none.
+        is_array: Whether there are exactly `size` of it.
+        is_sequence: Whether there are any number of it, or at most `size` if that is not 0.
+        size: Of array or bounded sequence.
+
+    """
+
+    name: str
+    type: str
+    string_bound: int = 0
+    is_array: bool = False
+    is_sequence: bool = False
+    size: int = 0
+
+    @classmethod
+    def described(
+        cls, name: str, type_id: int, capacity: int, string_capacity: int, nested: str
+    ) -> Field:
+        """Return the field of a description; the arguments are those of `description`.
+
+        Raises:
+            RecordError: A `.msg` file cannot have such a field.
+
+        """
+        base = type_id % _ARRAY
+        if base not in _NAMES:
+            msg = f'{name}: a .msg file cannot have a field of type id {type_id}'
+            raise RecordError(msg)
+        is_array = type_id // _ARRAY == 1
+        is_sequence = type_id > _BOUNDED_SEQUENCE
+        return cls(name, _NAMES[base] or nested, string_capacity, is_array, is_sequence, capacity)
+
+    def msg(self) -> str:
+        """Return it as a line of a `.msg` file."""
+        bound = f'<={self.string_bound}' if self.string_bound else ''
+        limit = '<=' if self.is_sequence and self.size else ''
+        shape = f'[{limit}{self.size or ""}]' if self.is_array or self.is_sequence else ''
+        return f'{short_name(self.type)}{bound}{shape} {self.name}'
+
+    def description(self) -> dict[str, Any]:
+        """Return it as REP-2016 describes it, without its default value."""
+        type_id = _TYPE_IDS.get(self.type, _NESTED_ID)
+        if self.string_bound:
+            type_id += _BOUNDED
+        if self.is_array:
+            type_id += _ARRAY
+        elif self.is_sequence:
+            type_id += _BOUNDED_SEQUENCE if self.size else _SEQUENCE
+        return {
+            'name': self.name,
+            'type': {
+                'type_id': type_id,
+                'capacity': self.size,
+                'string_capacity': self.string_bound,
+                'nested_type_name': '' if self.type in _TYPE_IDS else self.type,
+            },
+        }
+
+    def idl(self) -> str:
+        """Return it as a member of an IDL struct."""
+        name = _IDL_TYPES.get(self.type, self.type).replace('/', '::')
+        if self.string_bound:
+            name += f'<{self.string_bound}>'
+        if self.is_sequence:
+            name = f'sequence<{name}, {self.size}>' if self.size else f'sequence<{name}>'
+        return f'{name} {self.name}' + (f'[{self.size}]' if self.is_array else '')
+
+
+def full_name(name: str, package: str = '') -> str:
+    """Return a type's full name; `Type` and `package/Type` are messages."""
+    parts = name.split('/')
+    if len(parts) == 1:
+        return f'{package}/msg/{name}'
+    return name if len(parts) > 2 else f'{parts[0]}/msg/{parts[1]}'
+
+
+def short_name(name: str) -> str:
+    """Return `package/Type` for a message: as `.msg` files spell it."""
+    return name.replace('/msg/', '/')
+
+
+def fields_of(name: str, text: str) -> list[Field]:
+    """Return the fields in the text of a type."""
+    package = name.partition('/')[0]
+    found = []
+    for line in text.splitlines():
+        match = _LINE.match(line.partition('#')[0])
+        if match and not match['is_constant']:
+            used, size = match['type'], int(match['size'] or 0)
+            is_array = bool(size and not match['is_bound'])
+            found.append(
+                Field(
+                    match['name'],
+                    used if used in _TYPE_IDS else full_name(used, package),
+                    int(match['string_bound'] or 0),
+                    is_array,
+                    bool(match['shape']) and not is_array,
+                    size,
+                )
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A type and all types that it uses, directly or not.
+
+    Attributes:
+        name: Of the type.
+        texts: Each type's text in the syntax of `.msg` files, the type itself first.
+
+    """
+
+    name: str
+    texts: Mapping[str, str]
+
+    @classmethod
+    def collect(cls, name: str, read: TextReader) -> Definition:
+        """Read a type, and whatever it uses.
+
+        Raises:
+            RecordError: From `read`.
+
+        """
+        name = full_name(name)
+        texts: dict[str, str] = {}
+        pending = [name]
+        while pending:
+            current = pending.pop(0)
+            if current not in texts:
+                texts[current] = read(current)
+                used = (field.type for field in fields_of(current, texts[current]))
+                pending += [name for name in used if name not in _TYPE_IDS]
+        return cls(name, texts)
+
+    @cached_property
+    def type_hash(self) -> str:
+        """The type's version hash, `RIHS01_...` (REP-2016)."""
+        described = {
+            name: {
+                'type_name': name,
+                'fields': [
+                    field.description()
+                    for field in fields_of(name, text) or fields_of(name, _PLACEHOLDER)
+                ],
+            }
+            for name, text in self.texts.items()
+        }
+        root = described.pop(self.name)
+        whole = {
+            'type_description': root,
+            'referenced_type_descriptions': [described[name] for name in sorted(described)],
+        }
+        return f'RIHS01_{hashlib.sha256(json.dumps(whole).encode()).hexdigest()}'
+
+    @property
+    def encoding(self) -> str:
+        """How `text` is written: the MCAP registry's `ros2msg`, or `ros2idl` for services.
+
+        The syntax of `.msg` files has no name for a type that is not a message, and readers
+        make different things of it: `rosbags` does not even open a bag with a service's events
+        in `ros2msg`. In `ros2idl` everybody finds them.
+        """
+        return ROS2IDL if '/srv/' in self.name else ROS2MSG
+
+    @cached_property
+    def text(self) -> str:
+        """The whole definition, as rosbag2 writes it.
+
+        In `ros2msg` the text of the type itself, then for each dependency a line of 80 `=`, a
+        line `MSG: package/Type`, and its text; in `ros2idl` each has such lines. ROS 2's other
+        name for a `uint8`, `char`, is something else to other readers: it is not used.
+        """
+        if self.encoding == ROS2IDL:
+            return ''.join(
+                f'{SEPARATOR}\nIDL: {name}\n{_idl(name, text)}'
+                for name, text in self.texts.items()
+            )
+        parts = [
+            ('' if name == self.name else f'{SEPARATOR}\nMSG: {short_name(name)}\n')
+            + _CHAR.sub('uint8', text)
+            for name, text in self.texts.items()
+        ]
+        return '\n'.join(part.rstrip('\n') for part in parts) + '\n'
+
+
+def _idl(name: str, text: str) -> str:
+    """Return one type as IDL; comments, constants and defaults are left out."""
+    package, kind, struct = name.split('/')
+    members = fields_of(name, text) or fields_of(name, _PLACEHOLDER)
+    lines = ''.join(f'      {field.idl()};\n' for field in members)
+    return (
+        f'module {package} {{\n  module {kind} {{\n    struct {struct} {{\n{lines}'
+        '    };\n  };\n};\n'
+    )

@@ -1,0 +1,62 @@
+"""The texts of message types, out of `.msg`, `.srv` and `.action` files.
+
+A service and an action are several message types each: requests and responses, feedback, and the
+events of introspected services. Some stand in the file, between lines of `---`; the others follow
+from its name (rosidl's `rosidl_parser` has the same derivations).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from fdr_recorder.errors import RecordError
+
+_SECTION_END = re.compile(r'^---[ \t]*$\n?', re.MULTILINE)
+_UNQUALIFIED = re.compile(r'^(\s*)(?=[A-Z]\w*(?:\[[^\]]*\])?\s+[A-Za-z])', re.MULTILINE)
+_SECTIONS: Final = {
+    'srv': ('Request', 'Response'),
+    'action': ('Goal', 'Result', 'Feedback'),
+}
+_DERIVED: Final = {
+    'FeedbackMessage': 'unique_identifier_msgs/UUID goal_id\n{base}_Feedback feedback\n',
+    'SendGoal_Request': 'unique_identifier_msgs/UUID goal_id\n{base}_Goal goal\n',
+    'SendGoal_Response': 'bool accepted\nbuiltin_interfaces/Time stamp\n',
+    'GetResult_Request': 'unique_identifier_msgs/UUID goal_id\n',
+    'GetResult_Response': 'int8 status\n{base}_Result result\n',
+}
+_EVENT: Final = (
+    'service_msgs/ServiceEventInfo info\n'
+    '{service}_Request[<=1] request\n'
+    '{service}_Response[<=1] response\n'
+)
+
+
+def read_interface(name: str, read_file: Callable[[str, str], str]) -> str:
+    """Return the text of a type.
+
+    Args:
+        name: `package/msg/Type`, `package/srv/Type_Request`, `package/action/Type_Feedback`, ...
+        read_file: Returns the text of a package's file, for example `srv/Trigger.srv`; raises
+            `RecordError` if there is none.
+
+    Raises:
+        RecordError: There is no such file, or no such type in it.
+
+    """
+    package, kind, message = name.split('/')
+    if kind == 'msg':
+        return read_file(package, f'msg/{message}.msg')
+    base, _, part = message.partition('_')
+    if part.endswith('Event'):
+        return _EVENT.format(service=name.removesuffix('_Event'))
+    if kind == 'action' and part in _DERIVED:
+        return _DERIVED[part].format(base=f'{package}/action/{base}')
+    sections = _SECTION_END.split(read_file(package, f'{kind}/{base}.{kind}'))
+    names = _SECTIONS.get(kind, ())
+    if part not in names or len(sections) != len(names):
+        msg = f'there is no {name} in {kind}/{base}.{kind} of {package}'
+        raise RecordError(msg)
+    # An unqualified name is a message of the package; readers would take it for one of the kind.
+    return _UNQUALIFIED.sub(rf'\g<1>{package}/', sections[names.index(part)])

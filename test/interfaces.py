@@ -1,0 +1,46 @@
+"""The message types that are installed here, and what rosidl says of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from fdr_recorder.errors import RecordError
+
+SHARES = [
+    Path(prefix, 'share')
+    for prefix in (*os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep), sys.prefix)
+    if prefix
+]
+
+
+def type_hashes() -> dict[str, str]:
+    """Return the hash of every installed type that can be published, by its full name."""
+    found = {}
+    for share in reversed(SHARES):
+        for path in share.glob('*/*/*.json'):
+            if path.parent.name not in ('msg', 'srv', 'action'):
+                continue
+            for entry in json.loads(path.read_text())['type_hashes']:
+                name = entry['type_name']
+                kind, _, message = name.partition('/')[2].partition('/')
+                of_this_file = name.startswith(f'{path.parts[-3]}/{path.parts[-2]}/{path.stem}')
+                is_service = kind != 'msg' and message.rpartition('_')[2] in (
+                    path.stem,
+                    'SendGoal',
+                    'GetResult',
+                )
+                if of_this_file and not is_service:
+                    found[name] = entry['hash_string']
+    return found
+
+
+def read_file(package: str, name: str) -> str:
+    """Read a file of a package's share directory."""
+    for share in SHARES:
+        path = share / package / name
+        if path.is_file():
+            return path.read_text(encoding='utf-8')
+    raise RecordError(f'{package}/{name}')

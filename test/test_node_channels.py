@@ -1,0 +1,57 @@
+"""What the channels of a flight say of the publishers whose messages they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from mcap.reader import make_reader
+from node_helpers import PublisherProcess, RecorderProcess, own_ground
+
+
+def node_names(flight: Path, topic: str) -> dict[str, str]:
+    """Return the node of each publisher of a topic by gid, as the closed segments name it."""
+    found: dict[str, str] = {}
+    bag = yaml.safe_load((flight / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+    for name in bag['relative_file_paths']:
+        with (flight / name).open('rb') as file:
+            summary = make_reader(file).get_summary()
+        assert summary is not None
+        for channel in summary.channels.values():
+            if channel.topic == topic:
+                if 'publisher_gid' not in channel.metadata:
+                    pytest.skip('rclpy does not say here who published a message (Jazzy)')
+                found[channel.metadata['publisher_gid']] = channel.metadata.get(
+                    'publisher_node', ''
+                )
+    return found
+
+
+def test_publishers_are_known_by_name_however_late_they_come(tmp_path: Path, root: Path) -> None:
+    options = {'topics': ['/chatter'], 'writer.segment_size_bytes': 64 * 1024}
+    names = ['early', 'late', 'later']
+    with own_ground() as ground, RecorderProcess(ground, tmp_path, root, **options) as recorder:
+        publishers: list[PublisherProcess] = []
+        expected: dict[str, str] = {}
+
+        def join(name: str) -> None:
+            publisher = PublisherProcess(ground, tmp_path, '/chatter', node=name, size=1000)
+            publishers.append(publisher)
+            expected[publisher.hear()['gid']] = f'/{name}'
+
+        def are_named() -> bool:
+            for publisher in publishers:
+                publisher.ask('publish', 0, 20)
+            return node_names(recorder.flights()[0], '/chatter') == expected
+
+        try:
+            recorder.make('configure', 'activate')
+            for name in names:
+                join(name)
+                ground.wait_until(are_named, 'the name of every publisher in a segment')
+        finally:
+            for publisher in publishers:
+                publisher.__exit__()
+        recorder.make('deactivate')
+        assert node_names(recorder.flights()[0], '/chatter') == expected
