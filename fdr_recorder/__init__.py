@@ -1,49 +1,56 @@
 """A flight data recorder for ROS 2 drones.
 
 The core (records, rings, writer, reading) works without ROS; only `fdr_recorder.node` needs it.
+
+A public name is imported when it is first asked for: the command line uses few of them, and should
+start at once.
 """
 
 from __future__ import annotations
 
-from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
-from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.config import FdrConfig, FdrWriterConfig, RingConfig
-from fdr_recorder.errors import (
-    ClientError,
-    ConfigInvalidError,
-    FdrError,
-    FlightAlreadyOpenError,
-    FlightExistsError,
-    FlightIdInvalidError,
-    FlightIdMismatchError,
-    FlightNotOpenError,
-    FlightRootError,
-    FlightRootLockedError,
-    FlightRootMissingError,
-    FlightRootNotADirectoryError,
-    FlightRootReadOnlyError,
-    FlightStorageError,
-    RecordError,
-    SegmentError,
-    WriterAlreadyStartedError,
-    WriterFailedError,
-    WriterNotStartedError,
-)
-from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.identity import new_flight_header
-from fdr_recorder.record.kinds import (
-    KNOWN_PAYLOAD_KEYS,
-    RECORD_SCHEMA_VERSION,
-    FlightFooter,
-    FlightHeader,
-)
-from fdr_recorder.record.schema import Schema
-from fdr_recorder.storage.cap_policy import CapacityCapPolicy
-from fdr_recorder.storage.flight import new_flight_id
-from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.recording import FlightSummary
-from fdr_recorder.storage.writer import FileFdrWriter, WriterStatus
-from fdr_recorder.version import __version__
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
+    from fdr_recorder.capture.client import FdrClient
+    from fdr_recorder.config import FdrConfig, FdrWriterConfig, RingConfig
+    from fdr_recorder.errors import (
+        ClientError,
+        ConfigInvalidError,
+        FdrError,
+        FlightAlreadyOpenError,
+        FlightExistsError,
+        FlightIdInvalidError,
+        FlightIdMismatchError,
+        FlightNotOpenError,
+        FlightRootError,
+        FlightRootLockedError,
+        FlightRootMissingError,
+        FlightRootNotADirectoryError,
+        FlightRootReadOnlyError,
+        FlightStorageError,
+        RecordError,
+        SegmentError,
+        WriterAlreadyStartedError,
+        WriterFailedError,
+        WriterNotStartedError,
+    )
+    from fdr_recorder.record.channel import Channel
+    from fdr_recorder.record.identity import new_flight_header
+    from fdr_recorder.record.kinds import (
+        KNOWN_PAYLOAD_KEYS,
+        RECORD_SCHEMA_VERSION,
+        FlightFooter,
+        FlightHeader,
+    )
+    from fdr_recorder.record.schema import Schema
+    from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+    from fdr_recorder.storage.flight import new_flight_id
+    from fdr_recorder.storage.flight_root import FlightRoot
+    from fdr_recorder.storage.recording import FlightSummary
+    from fdr_recorder.storage.writer import FileFdrWriter, WriterStatus
+    from fdr_recorder.version import __version__
 
 __all__ = [
     'KNOWN_PAYLOAD_KEYS',
@@ -87,3 +94,43 @@ __all__ = [
     'new_flight_header',
     'new_flight_id',
 ]
+
+_HOMES = {
+    'Alert': 'alerts',
+    'AlertBoard': 'alerts',
+    'AlertLevel': 'alerts',
+    'FdrClient': 'capture.client',
+    'FdrConfig': 'config',
+    'FdrWriterConfig': 'config',
+    'RingConfig': 'config',
+    'Channel': 'record.channel',
+    'new_flight_header': 'record.identity',
+    'KNOWN_PAYLOAD_KEYS': 'record.kinds',
+    'RECORD_SCHEMA_VERSION': 'record.kinds',
+    'FlightFooter': 'record.kinds',
+    'FlightHeader': 'record.kinds',
+    'Schema': 'record.schema',
+    'CapacityCapPolicy': 'storage.cap_policy',
+    'new_flight_id': 'storage.flight',
+    'FlightRoot': 'storage.flight_root',
+    'FlightSummary': 'storage.recording',
+    'FileFdrWriter': 'storage.writer',
+    'WriterStatus': 'storage.writer',
+    '__version__': 'version',
+}
+"""The module of each public name that is no error."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name (PEP 562)."""
+    if name not in __all__:
+        msg = f'module {__name__!r} has no attribute {name!r}'
+        raise AttributeError(msg)
+    value = getattr(import_module(f'{__name__}.{_HOMES.get(name, "errors")}'), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what is there, or will be when it is asked for."""
+    return sorted({*globals(), *__all__})

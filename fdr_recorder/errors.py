@@ -106,6 +106,10 @@ class FlightRootLockedError(FlightRootError):
         super().__init__(path, f'is in use by {holder}; stop it or choose another flight_root')
 
 
+class UsageError(FdrError):
+    """What was asked for on a command line makes no sense."""
+
+
 # --- flights ---------------------------------------------------------------------------------
 
 
@@ -185,6 +189,24 @@ class FlightStorageError(FlightError):
             f'cannot begin a flight in {path}: {error.strerror}; {advice}, or choose another '
             'flight_root'
         )
+
+
+class NoFlightError(FlightError):
+    """There is no flight where one was looked for, or nothing of it that was asked for."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Name the path, what is there instead, and what to do."""
+        self.path = path
+        super().__init__(f'{path}: {what}')
+
+
+class ExportError(FdrError):
+    """A flight, or a part of it, cannot be copied to where it was to go."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Name the path, what is wrong there, and what to do."""
+        self.path = path
+        super().__init__(f'{path} {what}')
 
 
 # --- the writer ------------------------------------------------------------------------------

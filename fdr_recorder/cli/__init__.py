@@ -1,0 +1,1 @@
+"""The command line `fdr`, and the same verbs as `ros2 fdr`. One module for each verb."""

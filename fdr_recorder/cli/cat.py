@@ -1,0 +1,129 @@
+"""`fdr cat`: the messages of a flight as JSON lines."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from fdr_recorder.cli.console import warn
+from fdr_recorder.cli.cut import add_cut, make_selection
+from fdr_recorder.cli.paths import add_flight, find_flight
+from fdr_recorder.cli.units import parse_count
+from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
+from fdr_recorder.errors import NoFlightError, RecordError
+
+if TYPE_CHECKING:
+    from fdr_recorder.flights.message_json import MessageDecoder
+    from fdr_recorder.flights.segment_reader import FileChannel, Message
+
+SUMMARY: Final = 'Print messages of a flight as JSON lines'
+EXAMPLES: Final = """\
+  fdr cat FLIGHT -t /gps/fix | jq -c '[.log_time, .message.latitude, .message.longitude]'
+  fdr cat FLIGHT -t /camera/image_raw --short -n 3
+  fdr cat FLIGHT -t '/fdr/*'                       the records of the recorder itself
+  fdr cat FLIGHT -t /battery --start -10           the last ten seconds
+
+Each line is an object: topic, type, log_time (UTC), log_time_ns, publish_time_ns, sequence, and
+the message. Nothing is left out, unless --short is given: lists of bytes are base64, NaN is null,
+infinity "Infinity". Where the type's definition is missing there is `data_base64` in place of
+`message`. With --json the lines are the elements of one list.
+
+exit codes:
+  0  printed
+  1  printed what can be read; some of it cannot
+"""
+_SHORT: Final = 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add flight, topics and times, and how much of it."""
+    add_flight(parser)
+    add_cut(parser)
+    parser.add_argument(
+        '-n', '--limit', type=parse_count, metavar='N', help='stop after so many messages'
+    )
+    parser.add_argument(
+        '--short',
+        action='store_true',
+        help=f'of lists with more than {_SHORT} elements, say only how many',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them, one at a time."""
+    from itertools import islice
+
+    from fdr_recorder.flights.overview import overview
+    from fdr_recorder.storage.flight_root import root_holder
+
+    path = find_flight(args.flight)
+    flight = overview(path, root_holder(path.absolute().parent))
+    selection = make_selection(args, flight)
+    decoders = _Decoders(_SHORT if args.short else None)
+    count = 0
+    for message in islice(selection.messages(), args.limit):
+        before = ('[\n' if not count else ',\n') if args.json else ''
+        after = '' if args.json else '\n'
+        print(f'{before}{json.dumps(decoders.describe(message))}', end=after)
+        count += 1
+    topics = selection.all_topics
+    if not count and topics and not any(map(selection.wants_topic, topics)):
+        raise NoFlightError(path, selection.why_nothing())
+    if args.json:
+        print('\n]' if count else '[]')
+    for text in (*decoders.problems, *selection.damage):
+        warn(text)
+    return EXIT_FINDINGS if decoders.problems or selection.damage else EXIT_OK
+
+
+class _Decoders:
+    """A decoder for each channel.
+
+    Attributes:
+        problems: Why messages could not be decoded, once for each channel.
+
+    """
+
+    def __init__(self, longest: int | None) -> None:
+        self.problems: list[str] = []
+        self._longest = longest
+        self._known: dict[FileChannel, MessageDecoder | None] = {}
+
+    def describe(self, message: Message) -> dict[str, Any]:
+        """Return the object to be printed for a message."""
+        from fdr_recorder.record.identity import iso_time
+
+        channel = message.channel
+        said = {
+            'topic': channel.topic,
+            'type': channel.schema.name,
+            'log_time': iso_time(message.log_time_ns),
+            'log_time_ns': message.log_time_ns,
+            'publish_time_ns': message.publish_time_ns,
+            'sequence': message.sequence,
+        }
+        decoder = self._find(channel)
+        if decoder is not None:
+            try:
+                return {**said, 'message': decoder.decode(message.data)}
+            except RecordError as error:
+                self._give_up(channel, error)
+        return {**said, 'data_base64': base64.b64encode(message.data).decode()}
+
+    def _find(self, channel: FileChannel) -> MessageDecoder | None:
+        from fdr_recorder.flights.message_json import MessageDecoder
+
+        if channel not in self._known:
+            try:
+                self._known[channel] = MessageDecoder(channel.schema, longest=self._longest)
+            except RecordError as error:
+                self._give_up(channel, error)
+        return self._known[channel]
+
+    def _give_up(self, channel: FileChannel, error: RecordError) -> None:
+        self._known[channel] = None
+        problem = f'{channel.topic}: {error}'
+        if problem not in self.problems:
+            self.problems.append(problem)

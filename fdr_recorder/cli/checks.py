@@ -1,0 +1,267 @@
+"""The checks of `fdr check`, one after the other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.cli.console import progress
+from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter_file
+from fdr_recorder.cli.units import format_duration, format_time
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import (
+    ConfigInvalidError,
+    FlightRootMissingError,
+    FlightRootNotADirectoryError,
+    FlightRootReadOnlyError,
+)
+from fdr_recorder.flights.details import FlightDetails, TopicDetails, details
+from fdr_recorder.flights.overview import flight_paths
+from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.record.identity import hash_manifest
+from fdr_recorder.record.kinds import AlertRecord
+from fdr_recorder.storage.chunk import RECORD_COST
+from fdr_recorder.storage.flight_root import root_holder
+from fdr_recorder.topics.names import absolute
+from fdr_recorder.topics.selection import TopicSelection
+
+WORK_NAME: Final = '.fdr.check'
+"""Below the flight root: where it is tried to write, and to record."""
+_FLIGHT_ID: Final = 'rehearsal'
+_DIAGNOSTICS_TOPIC: Final = '/fdr_check/diagnostics'
+_TOPIC_ALERTS: Final = ('topic_missing', 'topic_stale', 'type_unknown')
+_NS_PER_S: Final = 1_000_000_000
+
+
+class Verdict(Enum):
+    """What came of a check."""
+
+    OK = 'ok'
+    FAILED = 'FAILED'
+    SKIPPED = 'skipped'
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: What was looked at.
+        verdict: What came of it.
+        text: In words; for what failed, what to do.
+
+    """
+
+    name: str
+    verdict: Verdict
+    text: str
+
+
+class Preflight:
+    """All checks of a configuration, here and now.
+
+    Attributes:
+        topics: What was recorded in the rehearsal, by topic.
+
+    """
+
+    def __init__(
+        self, config_file: Path | None, *, minutes: float, measure_s: float, quiet: bool = False
+    ) -> None:
+        """Take what is to be checked.
+
+        Args:
+            config_file: The parameter file; None for the defaults.
+            minutes: How long the flight is to be.
+            measure_s: How long to rehearse; 0 for not at all.
+            quiet: Show no progress.
+
+        """
+        self.topics: list[TopicDetails] = []
+        self._config_file = config_file
+        self._minutes = minutes
+        self._measure_s = measure_s
+        self._quiet = quiet
+
+    def checks(self) -> Iterator[Check]:
+        """Make one check after the other.
+
+        Raises:
+            OSError: The parameter file, or the flight root, cannot be read.
+
+        """
+        try:
+            config = self._read_config()
+        except ConfigInvalidError as error:
+            yield from (Check('configuration', Verdict.FAILED, text) for text in error.mistakes)
+            return
+        yield Check('configuration', Verdict.OK, str(self._config_file or 'all defaults'))
+        root = Path(config.flight_root).expanduser()
+        writable = self._check_root(root)
+        yield writable
+        if writable.verdict is not Verdict.OK:
+            return
+        yield _check_clock(root)
+        rate: float | None = None
+        found = self._rehearse(config, root)
+        if isinstance(found, Check):
+            yield found
+        else:
+            self.topics = [topic for topic in found.topics.values() if not topic.is_own]
+            rate = self._rate(found)
+            yield from self._check_topics(config, found)
+        yield self._check_space(config, root, rate)
+
+    def _read_config(self) -> FdrConfig:
+        options = read_parameter_file(self._config_file) if self._config_file else {}
+        config = FdrConfig.from_options(options)
+        hash_manifest(config.manifest_files)
+        selection = _selection(config)
+        if not selection.names and not selection.is_open:
+            raise ConfigInvalidError(['topics: none is chosen; name some, or set all_topics'])
+        return config
+
+    def _check_root(self, root: Path) -> Check:
+        name = 'flight root'
+        if not root.exists():
+            return Check(name, Verdict.FAILED, str(FlightRootMissingError(root)))
+        if not root.is_dir():
+            return Check(name, Verdict.FAILED, str(FlightRootNotADirectoryError(root)))
+        work = root / WORK_NAME
+        if root_holder(work) is not None:
+            return Check(name, Verdict.FAILED, f'{root}: another `fdr check` is at work there')
+        try:
+            shutil.rmtree(work, ignore_errors=True)  # left by one that was killed
+            work.mkdir()
+            work.rmdir()
+        except OSError as error:
+            text = str(FlightRootReadOnlyError(root, error.strerror or str(error)))
+            return Check(name, Verdict.FAILED, text)
+        holder = root_holder(root)
+        is_used = f'; a recorder owns it: {holder.text}' if holder else ''
+        text = f'{root} is writable, {plural(len(flight_paths(root)), "flight")}{is_used}'
+        return Check(name, Verdict.OK, text)
+
+    # --- the rehearsal -------------------------------------------------------------------
+
+    def _rehearse(self, config: FdrConfig, root: Path) -> FlightDetails | Check:
+        """Record for a while; return what was, or why not."""
+        name = 'rehearsal'
+        if not self._measure_s:
+            return Check(name, Verdict.SKIPPED, 'not wanted (--measure 0)')
+        try:
+            from fdr_recorder.node.preflight import duration_ms, rehearse
+        except ImportError as error:
+            text = f'it needs ROS 2, and that is not here ({error}); source its setup.bash'
+            return Check(name, Verdict.SKIPPED, text)
+        work = root / WORK_NAME
+        work.mkdir()
+        try:
+            parameters = work / 'parameters.yaml'
+            _write_rehearsal(parameters, config, work)
+            total = duration_ms(self._measure_s)
+            with progress('rehearsing', total, quiet=self._quiet) as advance:
+                if not rehearse(parameters, self._measure_s, advance):
+                    text = 'the recorder has refused; stderr says why'
+                    return Check(name, Verdict.FAILED, text)
+            return details(work / _FLIGHT_ID)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _check_topics(self, config: FdrConfig, found: FlightDetails) -> Iterator[Check]:
+        alerts: dict[tuple[str, str], AlertRecord] = {}
+        for event in found.events:
+            if isinstance(event.payload, AlertRecord):
+                alerts[event.payload.code, event.payload.subject] = event.payload
+        wrong = [
+            alert for alert in alerts.values() if alert.raised and alert.code in _TOPIC_ALERTS
+        ]
+        yield from (Check('topics', Verdict.FAILED, alert.message) for alert in wrong)
+        received = sum(topic.messages for topic in self.topics)
+        heard = {topic.name for topic in self.topics if topic.messages}
+        silent = [name for name in _selection(config).names if name not in heard]
+        seconds = format_duration(found.overview.duration_s)
+        text = f'{plural(received, "message")} of {plural(len(heard), "topic")} in {seconds}'
+        if not received:
+            yield Check('topics', Verdict.FAILED, f'{text}; start what publishes')
+        elif not wrong:
+            note = f'; nothing of {", ".join(silent)}' if silent else ''
+            yield Check('topics', Verdict.OK, text + note)
+        lost = found.overview.losses
+        if lost.total:
+            yield Check('losses', Verdict.FAILED, f'missing in the rehearsal: {lost}')
+        else:
+            yield Check('losses', Verdict.OK, 'none in the rehearsal')
+
+    def _rate(self, found: FlightDetails) -> float | None:
+        """Return bytes a second; without latched messages, which come once a segment."""
+        total = sum(
+            topic.bytes + topic.messages * RECORD_COST
+            for topic in self.topics
+            if topic.messages > 1
+        )
+        return total / found.overview.duration_s if total else None
+
+    # --- space ---------------------------------------------------------------------------
+
+    def _check_space(self, config: FdrConfig, root: Path, rate: float | None) -> Check:
+        status = os.statvfs(root)
+        free = status.f_bavail * status.f_frsize
+        usable = free - config.writer.min_free_bytes - config.writer.reserve_bytes
+        text = f'{format_size(free)} free'
+        if config.writer.min_free_bytes:
+            text += f', {format_size(config.writer.min_free_bytes)} of it not to be used'
+        if usable <= 0:
+            return Check('space', Verdict.FAILED, f'{text}; free some')
+        if rate is None:
+            return Check('space', Verdict.SKIPPED, f'{text}; how long that lasts was not measured')
+        text += f'; {format_size(rate)}/s, so it lasts {format_duration(usable / rate)}'
+        wanted = rate * self._minutes * 60
+        cap = config.writer.flight_cap_bytes
+        if usable < min(wanted, cap):
+            text += f' and not {self._minutes:g} min; free some'
+            return Check('space', Verdict.FAILED, text)
+        if cap < wanted:
+            kept = format_duration(cap / rate)
+            text += f'; writer.flight_cap_bytes keeps the last {kept} of a flight'
+        return Check('space', Verdict.OK, text)
+
+
+def _write_rehearsal(path: Path, config: FdrConfig, root: Path) -> None:
+    """Write the parameters of a recorder that rehearses, in a flight root of its own."""
+    options: dict[str, object] = {
+        **config.to_options(),
+        'flight_root': str(root.absolute()),
+        'flight_id': _FLIGHT_ID,
+        'autostart': False,
+        'diagnostics_topic': _DIAGNOSTICS_TOPIC,
+    }
+    write_parameter_file(path, options)
+
+
+def _selection(config: FdrConfig) -> TopicSelection:
+    return TopicSelection(config, lambda name: absolute(name, '/', '/fdr_recorder'))
+
+
+def _check_clock(root: Path) -> Check:
+    """Tell a clock that was not set, for want of GPS, network or battery."""
+    import fdr_recorder.version
+
+    now_ns = time.time_ns()
+    text = format_time(now_ns)
+    written = {path: path.stat().st_mtime_ns for path in flight_paths(root)}
+    newest = max(written, key=lambda path: written[path], default=None)
+    if newest is not None and written[newest] > now_ns:
+        text += f' is before the flight {newest.name} was written, {format_time(written[newest])}'
+        return Check('clock', Verdict.FAILED, f'{text}; set the clock')
+    installed_ns = Path(fdr_recorder.version.__file__).stat().st_mtime_ns
+    if now_ns < installed_ns:
+        text += f' is before this software was installed, {format_time(installed_ns)}'
+        return Check('clock', Verdict.FAILED, f'{text}; set the clock')
+    return Check('clock', Verdict.OK, text)

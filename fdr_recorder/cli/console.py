@@ -1,0 +1,107 @@
+"""What the verbs show: tables and JSON on stdout; progress, warnings and errors on stderr.
+
+`rich` is imported where it is needed, because that takes longer than many a verb.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+PATIENCE_S: Final = 0.5
+"""A bar that would be gone before it was read is not shown."""
+_WIDE: Final = 100_000
+"""Columns of a table: nothing is folded, so that names can be copied, and lines be searched."""
+
+
+@contextmanager
+def progress(
+    description: str, total: int, *, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on stderr, where that is a terminal.
+
+    Args:
+        description: What is being done, for example `verifying flight_x`.
+        total: When it is done; in bytes, messages, whatever.
+        quiet: Show nothing; for `--json`.
+
+    Yields:
+        A function `advance(n)`: so much more is done.
+
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda _n: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        TextColumn('{task.percentage:>3.0f} %'),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task(description, total=total)
+    show_at = time.monotonic() + PATIENCE_S
+
+    def advance(n: int) -> None:
+        if not bar.live.is_started and time.monotonic() >= show_at:
+            bar.start()
+        bar.advance(task, n)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table.
+
+    Args:
+        columns: The headings; one that begins with `>` is aligned to the right.
+        rows: The cells.
+
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style='bold')
+    for column in columns:
+        is_right = column.startswith('>')
+        shown.add_column(column.removeprefix('>'), justify='right' if is_right else 'left')
+    for row in rows:
+        shown.add_row(*(Text(_printable(cell)) for cell in row))
+    console = Console(highlight=False, width=_WIDE)
+    with console.capture() as capture:
+        console.print(shown)
+    print('\n'.join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def say(text: str) -> None:
+    """Print lines of text on stdout, at once."""
+    print(_printable(text), flush=True)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+    """Print a JSON document."""
+    print(json.dumps(document, indent=2))
+
+
+def warn(text: str) -> None:
+    """Say something beside the result, on stderr."""
+    print(f'fdr: {_printable(text)}', file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """Return a text without what would steer the terminal; names come from files."""
+    if text.isascii() and text.isprintable():
+        return text
+    return ''.join(sign if sign.isprintable() or sign == '\n' else '\ufffd' for sign in text)

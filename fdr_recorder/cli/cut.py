@@ -1,0 +1,68 @@
+"""Which part of a flight: the arguments that `export` and `cat` share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fdr_recorder.cli.console import warn
+from fdr_recorder.cli.paths import complete_topic, offer
+from fdr_recorder.cli.units import NS_PER_S, parse_moment, parse_seconds
+from fdr_recorder.errors import UsageError
+
+if TYPE_CHECKING:
+    from fdr_recorder.flights.overview import FlightOverview
+    from fdr_recorder.flights.selection import Selection
+
+
+def add_cut(parser: argparse.ArgumentParser) -> None:
+    """Add topics and times."""
+    action = parser.add_argument(
+        '-t',
+        '--topic',
+        action='append',
+        default=[],
+        metavar='TOPIC',
+        help='only this topic, or those that match a pattern: * stands for part of a name, ** for '
+        'several parts; may be given several times (default: all topics)',
+    )
+    offer(action, complete_topic)
+    times = 'seconds into the flight, seconds before its end (-10), or a date and time (UTC)'
+    parser.add_argument(
+        '--start', type=parse_moment, metavar='TIME', help=f'from then on: {times}'
+    )
+    parser.add_argument('--end', type=parse_moment, metavar='TIME', help='until before then')
+    parser.add_argument(
+        '--duration', type=parse_seconds, metavar='SECONDS', help='in place of one of the two'
+    )
+
+
+def make_selection(
+    args: argparse.Namespace, flight: FlightOverview, *, with_latched: bool = False
+) -> Selection:
+    """Return what the arguments select; warn of a flight that may lack its end.
+
+    Raises:
+        UsageError: They contradict each other.
+
+    """
+    from fdr_recorder.flights.overview import FlightState
+    from fdr_recorder.flights.selection import Selection
+
+    if flight.state is FlightState.UNCLEAN:
+        warn(f'{flight.path} was never closed: what came last may be missing; see `fdr recover`')
+    if args.duration is not None and args.start is not None and args.end is not None:
+        raise UsageError('--duration goes with --start or with --end, not with both')
+    started_ns, ended_ns = flight.started_ns, flight.ended_ns
+    start = args.start.in_flight(started_ns, ended_ns) if args.start is not None else None
+    end = args.end.in_flight(started_ns, ended_ns) if args.end is not None else None
+    if args.duration is not None:
+        duration = round(args.duration * NS_PER_S)
+        if end is not None:
+            start = end - duration
+        else:
+            start = started_ns if start is None else start
+            end = start + duration
+    if start is not None and end is not None and start >= end:
+        raise UsageError('--end is not behind --start; nothing lies between them')
+    return Selection(flight.path, tuple(args.topic), start, end, with_latched=with_latched)

@@ -1,0 +1,186 @@
+"""`fdr info`: everything a flight says of itself."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from fdr_recorder.cli.console import print_json, progress, say, table
+from fdr_recorder.cli.paths import add_flight, find_flight
+from fdr_recorder.cli.units import format_duration, format_time
+from fdr_recorder.cli.verb import EXIT_OK
+from fdr_recorder.flights.units import format_size, plural
+
+if TYPE_CHECKING:
+    from fdr_recorder.flights.details import Event, FlightDetails, SegmentDetails, TopicDetails
+    from fdr_recorder.flights.overview import FlightOverview
+
+SUMMARY: Final = 'Show what is in a flight: topics, segments, losses, alerts'
+EXAMPLES: Final = """\
+  fdr info flight_20261122T110505Z_1aef
+  fdr info flight_20261122T110505Z_1aef --json | jq '.topics[] | {name, messages, rate_hz}'
+
+A gap is the longest time between two messages of a topic that follow each other. `fdr info` reads
+indexes, not messages: it is `fdr verify` that says whether a flight is sound.
+"""
+_TOPIC_COLUMNS: Final = (
+    'topic', 'type', '>publishers', '>messages', '>rate', '>size', '>longest gap', '>lost'
+)
+_SEGMENT_COLUMNS: Final = ('segment', '>size', '>records', '>from', '>to', 'state')
+_EVENT_COLUMNS: Final = ('>at', 'what', 'of', 'in words')
+_EVENT_FIELDS: Final = ('records', 'bytes', 'file_name', 'error_name')
+_MOST_LINES: Final = 40
+"""Of segments and of events, on a screen; JSON has all."""
+_ADVICE: Final = {'unclean': ': it was never closed; `fdr recover` makes it whole'}
+_NS_PER_S: Final = 1e9
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flight."""
+    add_flight(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it."""
+    from fdr_recorder.flights.details import details
+    from fdr_recorder.flights.reader import segment_files
+
+    flight = find_flight(args.flight)
+    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
+    with progress(f'reading {flight.name}', size, quiet=args.json) as advance:
+        found = details(flight, advance)
+    if args.json:
+        print_json(_to_dict(found))
+    else:
+        _show(found)
+    return EXIT_OK
+
+
+def _to_dict(found: FlightDetails) -> dict[str, Any]:
+    return {
+        **found.overview.to_dict(),
+        'header': asdict(found.header) if found.header else None,
+        'footer': asdict(found.footer) if found.footer else None,
+        'topics': [topic.to_dict() for topic in found.topics.values()],
+        'segment_files': [asdict(segment) for segment in found.segments],
+        'events': [
+            {'time_ns': event.time_ns, 'kind': event.payload.KIND, **asdict(event.payload)}
+            for event in found.events
+        ],
+        'damage': found.damage,
+    }
+
+
+def _show(found: FlightDetails) -> None:
+    for name, text in _facts(found):
+        say(f'{name:<10}{text}')
+    by_name = sorted(found.topics.values(), key=lambda topic: topic.name)
+    topics = [topic for topic in by_name if not topic.is_own]
+    if topics:
+        print()
+        table(_TOPIC_COLUMNS, (_topic_row(found.overview, topic) for topic in topics))
+    own = sum(topic.messages for topic in found.topics.values() if topic.is_own)
+    say(f'and {plural(own, "record")} of the recorder itself, on /fdr/...')
+    print()
+    table(_SEGMENT_COLUMNS, _some([_segment_row(found.overview, item) for item in found.segments]))
+    events = [_event_row(found.overview, event) for event in found.events]
+    if events:
+        print()
+        table(_EVENT_COLUMNS, _some(events))
+    for text in found.damage:
+        say(f'damaged: {text}')
+
+
+def _facts(found: FlightDetails) -> Iterator[tuple[str, str]]:
+    flight, header, footer = found.overview, found.header, found.footer
+    yield 'flight', flight.path.name
+    yield 'state', flight.state.value + _ADVICE.get(flight.state.value, '')
+    if flight.vehicle_id:
+        yield 'vehicle', flight.vehicle_id
+    yield 'start', f'{format_time(flight.started_ns)}'
+    yield 'duration', format_duration(flight.duration_s)
+    yield 'size', f'{format_size(flight.bytes)} in {plural(flight.segments, "segment")}'
+    yield 'records', f'{flight.records:,}'
+    yield 'missing', str(flight.losses)
+    if footer is not None:
+        counters = (
+            (footer.records_written, 'written'),
+            (footer.records_repeated, 'repeated'),
+            (footer.records_lost_transport, 'lost in transport'),
+            (footer.records_dropped_overrun, 'refused by full rings'),
+            (footer.records_dropped_write_error, 'refused by the disk'),
+            (footer.rollover_count, 'segments rolled over'),
+            (footer.segments_dropped, 'dropped'),
+        )
+        yield 'counters', ', '.join(f'{count:,} {what}' for count, what in counters)
+    if header is not None:
+        environment = (
+            f'fdr_recorder {header.software_version}'.rstrip(),
+            header.ros_distro,
+            header.rmw_implementation,
+            header.python_version and f'Python {header.python_version}',
+            header.host_name and f'on {header.host_name}',
+            header.host_platform,
+        )
+        yield 'recorder', ', '.join(filter(None, environment))
+        for name, digest in header.manifest_content_hashes.items():
+            yield 'manifest', f'{name} {digest}'
+
+
+def _topic_row(flight: FlightOverview, topic: TopicDetails) -> tuple[str, ...]:
+    rate = topic.rate_hz
+    gap = f'{topic.gap_ns / _NS_PER_S:.3f} s at {_offset(flight, topic.gap_at_ns)}'
+    return (
+        topic.name,
+        topic.type,
+        f'{len(topic.publishers) or ""}',
+        f'{topic.messages:,}',
+        f'{rate:.1f} Hz' if rate is not None else '',
+        format_size(topic.bytes),
+        gap if topic.gap_ns else '',
+        f'{topic.lost:,}',
+    )
+
+
+def _segment_row(flight: FlightOverview, segment: SegmentDetails) -> tuple[str, ...]:
+    is_open = flight.state.value == 'recording'
+    return (
+        segment.name,
+        format_size(segment.bytes),
+        f'{segment.records:,}',
+        _offset(flight, segment.first_ns),
+        _offset(flight, segment.last_ns),
+        'closed' if segment.is_closed else 'open' if is_open else 'torn',
+    )
+
+
+def _event_row(flight: FlightOverview, event: Event) -> tuple[str, ...]:
+    from fdr_recorder.record.kinds import AlertRecord
+
+    said = event.payload
+    if isinstance(said, AlertRecord):
+        level = {1: 'WARN', 2: 'ERROR'}.get(said.level, str(said.level))
+        begin = f'{level} {said.code}' if said.raised else f'over: {said.code}'
+        return _offset(flight, event.time_ns), begin, said.subject, said.message
+    topic = getattr(said, 'topic', '')
+    words = ', '.join(
+        f'{name} {getattr(said, name)}' for name in _EVENT_FIELDS if hasattr(said, name)
+    )
+    return _offset(flight, event.time_ns), said.KIND, topic, words
+
+
+def _offset(flight: FlightOverview, time_ns: int) -> str:
+    """Return a time as seconds into the flight."""
+    return f'{(time_ns - flight.started_ns) / _NS_PER_S:.3f} s'
+
+
+def _some(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows, the middle ones left out if there are too many for a screen."""
+    left_out = len(rows) - _MOST_LINES
+    if left_out <= 0:
+        return rows
+    half = _MOST_LINES // 2
+    note = (f'... {left_out:,} more (--json)', *('' for _ in rows[0][1:]))
+    return [*rows[:half], note, *rows[-half:]]

@@ -1,0 +1,77 @@
+"""`fdr ls`: the flights below a flight root."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from fdr_recorder.cli.console import print_json, progress, say, table
+from fdr_recorder.cli.paths import add_root, find_root
+from fdr_recorder.cli.units import format_duration, format_time
+from fdr_recorder.cli.verb import EXIT_OK
+from fdr_recorder.flights.units import format_size, plural
+
+if TYPE_CHECKING:
+    from fdr_recorder.flights.overview import FlightOverview
+
+SUMMARY: Final = 'List the flights of a flight root'
+EXAMPLES: Final = """\
+  fdr ls                          the flights below the default root
+  fdr ls /media/usb/flights       those of another root
+  fdr ls --json | jq '.flights[] | select(.losses.transport > 0) | .flight_id'
+
+states:
+  recording  being recorded right now       clean      closed by the recorder
+  unclean    never closed: `fdr recover`    recovered  never closed, and recovered since
+"""
+_COLUMNS: Final = ('flight', 'start (UTC)', '>duration', '>size', '>records', 'state', 'missing')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the root."""
+    add_root(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the flights."""
+    from fdr_recorder.flights.overview import flight_paths, overview
+    from fdr_recorder.storage.flight_root import root_holder
+
+    root = find_root(args.root)
+    holder = root_holder(root)
+    paths = flight_paths(root)
+    flights = []
+    with progress('looking at flights', len(paths), quiet=args.json) as advance:
+        for path in paths:
+            flights.append(overview(path, holder))
+            advance(1)
+    flights.sort(key=lambda flight: (flight.started_ns, flight.path.name))
+    if args.json:
+        print_json(
+            {
+                'root': str(root),
+                'in_use_by': holder.text if holder else None,
+                'flights': [flight.to_dict() for flight in flights],
+            }
+        )
+        return EXIT_OK
+    if flights:
+        table(_COLUMNS, map(_row, flights))
+        print()
+    size = format_size(sum(flight.bytes for flight in flights))
+    say(f'{plural(len(flights), "flight")}, {size}, in {root}')
+    if holder:
+        say(f'in use by {holder.text}')
+    return EXIT_OK
+
+
+def _row(flight: FlightOverview) -> tuple[str, ...]:
+    return (
+        flight.path.name,
+        format_time(flight.started_ns).removesuffix('Z'),
+        format_duration(flight.duration_s),
+        format_size(flight.bytes),
+        f'{flight.records:,}',
+        flight.state.value,
+        str(flight.losses),
+    )

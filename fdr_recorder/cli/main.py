@@ -1,0 +1,109 @@
+# PYTHON_ARGCOMPLETE_OK
+"""The program `fdr`: finds the verb, runs it, and says what went wrong in words."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, NoReturn, cast
+
+from fdr_recorder.cli.console import warn
+from fdr_recorder.cli.verb import (
+    EXIT_BROKEN_PIPE,
+    EXIT_INTERRUPTED,
+    EXIT_REFUSED,
+    Verb,
+)
+from fdr_recorder.errors import FdrError
+from fdr_recorder.version import __version__
+
+VERBS: Final = ('ls', 'info', 'verify', 'recover', 'export', 'cat', 'report', 'check', 'prune')
+"""In the order of the help: a module of this package each."""
+
+_DESCRIPTION: Final = 'Look after the flights that the FDR Recorder has recorded.'
+_EPILOG: Final = f"""\
+exit codes:
+  0  done, and all is well        1, 2  done, and something was found (see the verb's help)
+  {EXIT_REFUSED}  not done: stderr says why   {EXIT_INTERRUPTED}   interrupted
+
+shell completion:  eval "$(register-python-argcomplete fdr)"
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors do not end like a verb that has found something."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and end with `EXIT_REFUSED`."""
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_REFUSED, f'{self.prog}: {message}\n')
+
+
+def add_verbs(parser: argparse.ArgumentParser) -> None:
+    """Add all verbs to a parser, which may be that of another program."""
+    verbs = parser.add_subparsers(
+        title='verbs', metavar='VERB', dest='verb', parser_class=Parser
+    )
+    for name in VERBS:
+        verb = cast('Verb', import_module(f'fdr_recorder.cli.{name}'))
+        verb_parser = verbs.add_parser(
+            name,
+            help=verb.SUMMARY,
+            description=f'{verb.SUMMARY}.',
+            epilog=f'examples:\n{verb.EXAMPLES}',
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.add_arguments(verb_parser)
+        verb_parser.add_argument(
+            '--json', action='store_true', help='print the result as one JSON document'
+        )
+        verb_parser.set_defaults(run=verb.run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb that was asked for; return the exit code. What a user can cause ends here."""
+    try:
+        code = cast('int', args.run(args))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # whoever read has gone; what Python still wants to write at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except FdrError as error:
+        warn(str(error))
+        return EXIT_REFUSED
+    except OSError as error:
+        warn(f'{error.filename}: {error.strerror}' if error.filename else str(error))
+        return EXIT_REFUSED
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `fdr`; return the exit code.
+
+    Args:
+        arguments: Those of the command line, if not given.
+
+    """
+    parser = Parser(
+        prog='fdr',
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=f'fdr {__version__}')
+    add_verbs(parser)
+    if '_ARGCOMPLETE' in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    args = parser.parse_args(arguments)
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return EXIT_REFUSED
+    return run(args)

@@ -1,0 +1,73 @@
+"""Reads a ROS 2 parameter file for the recorder, without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from fdr_recorder.errors import ConfigInvalidError
+
+NODE: Final = 'fdr_recorder'
+_ANY_NODE: Final = ('/**', '/*')
+_OF_EVERY_NODE: Final = ('use_sim_time', 'start_type_description_service')
+_QOS_OVERRIDES: Final = 'qos_overrides.'
+"""Parameters of rclpy, which are no options of the recorder."""
+
+
+def read_parameter_file(path: Path) -> dict[str, object]:
+    """Return the recorder's parameters by dotted name.
+
+    Those for any node (`/**`), and over them those for a node whose name is `fdr_recorder`, in
+    any namespace.
+
+    Raises:
+        ConfigInvalidError: It is no parameter file, or has nothing for the recorder.
+        OSError: It cannot be read.
+
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        what = f'{path} is not YAML: {" ".join(str(error).split())}'
+        raise ConfigInvalidError([what]) from error
+    sections = tree if isinstance(tree, dict) else {}
+    found: dict[str, object] = {}
+    is_found = False
+    for name in sorted(sections, key=lambda name: name not in _ANY_NODE):
+        is_ours = name in _ANY_NODE or str(name).rpartition('/')[2] == NODE
+        parameters = _parameters(sections[name])
+        if is_ours and parameters is not None:
+            found.update(_flatten(parameters))
+            is_found = True
+    if not is_found:
+        what = f'has no ros__parameters for /** or {NODE}; see config/recorder.yaml'
+        raise ConfigInvalidError([f'{path} {what}'])
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None
+        and name not in _OF_EVERY_NODE
+        and not name.startswith(_QOS_OVERRIDES)
+    }
+
+
+def _parameters(section: object) -> Mapping[Any, Any] | None:
+    parameters = section.get('ros__parameters') if isinstance(section, dict) else None
+    return parameters if isinstance(parameters, dict) else None
+
+
+def _flatten(tree: Mapping[Any, Any], prefix: str = '') -> Iterator[tuple[str, object]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f'{prefix}{name}.')
+        else:
+            yield f'{prefix}{name}', value
+
+
+def write_parameter_file(path: Path, options: Mapping[str, object]) -> None:
+    """Write parameters for any node; an empty list is `['']`, as ROS 2 wants it."""
+    parameters = {name: [''] if value == [] else value for name, value in options.items()}
+    path.write_text(yaml.safe_dump({'/**': {'ros__parameters': parameters}}), encoding='utf-8')

@@ -1,0 +1,164 @@
+"""Which flight, and which flight root, a user means; and what the shell may offer."""
+
+from __future__ import annotations
+
+import os
+import re
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from fdr_recorder.errors import (
+    FlightRootMissingError,
+    FlightRootNotADirectoryError,
+    NoFlightError,
+)
+
+ROOT_VARIABLE: Final = 'FDR_FLIGHT_ROOT'
+ROOT_HELP: Final = (
+    f'default: ${ROOT_VARIABLE}, else the current directory if there are flights in it, else '
+    '~/fdr_flights, the default of the recorder'
+)
+FLIGHT_HELP: Final = (
+    f'directory of a flight, or its name below the flight root (${ROOT_VARIABLE}, else the '
+    'current directory if there are flights in it, else ~/fdr_flights)'
+)
+_TOPIC_NAME: Final = re.compile(r'^        name: "(/[\w/]+)"$', re.MULTILINE)
+
+
+def add_flight(parser: ArgumentParser, *, several: bool = False) -> None:
+    """Add the argument FLIGHT; with `several` it is a list, and flight roots will do, too."""
+    text = f'{FLIGHT_HELP}; a flight root means all its flights' if several else FLIGHT_HELP
+    count: dict[str, Any] = {'nargs': '+'} if several else {}
+    action = parser.add_argument('flight', metavar='FLIGHT', help=text, **count)
+    offer(action, complete_flight)
+
+
+def add_root(parser: ArgumentParser) -> None:
+    """Add the argument ROOT, which may be left out."""
+    parser.add_argument('root', metavar='ROOT', nargs='?', help=ROOT_HELP)
+
+
+def offer(action: Action, completer: Any) -> None:  # noqa: ANN401 - as argcomplete has it
+    """Have the shell offer what a completer returns for an argument."""
+    action.completer = completer  # type: ignore[attr-defined]
+
+
+def default_root() -> Path:
+    """Return the flight root of a user who names none."""
+    named = os.environ.get(ROOT_VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    here = Path()
+    try:
+        if any(_is_flight(path) for path in here.iterdir() if path.is_dir()):
+            return here
+    except OSError:  # a current directory that is gone, or not to be read
+        pass
+    from fdr_recorder.config import FdrConfig
+
+    return Path(FdrConfig.flight_root).expanduser()
+
+
+def find_root(name: str | None) -> Path:
+    """Return the flight root that a user names, or the default one.
+
+    Raises:
+        FlightRootError: It is missing, or no directory.
+        NoFlightError: It is itself a flight.
+
+    """
+    root = Path(name).expanduser() if name else default_root()
+    if not root.exists():
+        raise FlightRootMissingError(root)
+    if not root.is_dir():
+        raise FlightRootNotADirectoryError(root)
+    if _is_flight(root):
+        raise NoFlightError(root, 'is a flight and no flight root; see `fdr info`')
+    return root
+
+
+def find_flight(name: str) -> Path:
+    """Return the directory of the flight that a user names.
+
+    Raises:
+        NoFlightError: There is none; the message says what is there instead.
+        OSError: It cannot be read.
+
+    """
+    path = Path(name).expanduser()
+    if os.sep not in name and not path.exists():
+        below = default_root() / name
+        path = below if below.exists() else path
+    if not _is_flight(path):
+        raise NoFlightError(path, _what_is(path))
+    return path
+
+
+def find_flights(names: Sequence[str]) -> list[Path]:
+    """Return the directories of the flights that a user names; a root stands for all its flights.
+
+    Raises:
+        NoFlightError: One of them is neither.
+        OSError: It cannot be read.
+
+    """
+    found: list[Path] = []
+    for name in names:
+        below = _flights_below(Path(name).expanduser())
+        found += below or [find_flight(name)]
+    return found
+
+
+def _is_flight(path: Path) -> bool:
+    from fdr_recorder.flights.reader import segment_files
+
+    return path.is_dir() and bool(segment_files(path))
+
+
+def _flights_below(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    from fdr_recorder.flights.recover import flight_directories
+
+    return [path for path in flight_directories(root) if _is_flight(path)]
+
+
+def _what_is(path: Path) -> str:
+    """Say why this is no flight, and what to do."""
+    if not path.exists():
+        return 'there is no such flight; `fdr ls` lists those of a flight root'
+    if path.suffix == '.mcap':
+        return 'is one MCAP file; name the directory of a flight'
+    if not path.is_dir():
+        return 'is a file; name the directory of a flight'
+    if not any(path.iterdir()):
+        return 'is an empty directory, and no flight'
+    below = _flights_below(path)
+    if below:
+        return f'is a flight root; name one of its flights, for example {below[-1]}'
+    if (path / 'metadata.yaml').exists():
+        return 'is a bag, but not a flight of this recorder; see `ros2 bag info`'
+    return 'is a directory, but no flight: there is no segment_*.mcap in it'
+
+
+# --- for the shell -------------------------------------------------------------------------
+
+
+def complete_flight(prefix: str, **_: object) -> Iterable[str]:
+    """Offer the flights below the root, and directories."""
+    from argcomplete.completers import DirectoriesCompleter
+
+    root = default_root()
+    names = [path.name for path in root.iterdir() if _is_flight(path)] if root.is_dir() else []
+    return [*names, *DirectoriesCompleter()(prefix)]
+
+
+def complete_topic(parsed_args: Namespace, **_: object) -> Iterable[str]:
+    """Offer the topics of the flight that was named before."""
+    try:
+        text = (find_flight(parsed_args.flight) / 'metadata.yaml').read_text(encoding='utf-8')
+    except (NoFlightError, OSError, UnicodeDecodeError):
+        return []
+    return _TOPIC_NAME.findall(text)

@@ -1,0 +1,120 @@
+"""`fdr prune`: removes the oldest flights of a flight root."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from fdr_recorder.cli.console import print_json, progress, say, table
+from fdr_recorder.cli.paths import find_root
+from fdr_recorder.cli.units import format_time, parse_count, parse_size
+from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
+from fdr_recorder.errors import UsageError
+from fdr_recorder.flights.units import format_size, plural
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fdr_recorder.flights.overview import FlightOverview
+    from fdr_recorder.flights.prune import Pruning
+
+SUMMARY: Final = 'Remove the oldest flights of a flight root, to make room'
+EXAMPLES: Final = """\
+  fdr prune /data/flights --keep 10 --dry-run     which would go
+  fdr prune /data/flights --keep 10               the newest ten stay
+  fdr prune /data/flights --max-bytes 20GB        the oldest go until the rest has 20 GB
+  fdr prune /data/flights --keep 10 --max-bytes 20GB    both
+
+The flight that is being recorded never goes, nor with --max-bytes the newest one. Flights that
+were not closed, recovered ones included, go with --unclean only. A recorder may be at work in the
+root meanwhile.
+
+exit codes:
+  0  the limits hold (with --dry-run: would hold)
+  1  they do not, because of flights that must not go
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add root and limits."""
+    parser.add_argument('root', metavar='ROOT', help='the flight root; there is no default')
+    parser.add_argument(
+        '--keep',
+        type=parse_count,
+        metavar='N',
+        help='keep at most so many flights, the newest ones',
+    )
+    parser.add_argument(
+        '--max-bytes',
+        type=parse_size,
+        metavar='SIZE',
+        help='keep at most so much, for example 20GB or 512MiB',
+    )
+    parser.add_argument(
+        '--unclean', action='store_true', help='remove flights, too, that were not closed'
+    )
+    parser.add_argument(
+        '-n', '--dry-run', action='store_true', help='only say which flights would go'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Remove them."""
+    from fdr_recorder.flights.overview import flight_paths, overview
+    from fdr_recorder.flights.prune import plan_pruning, prune
+    from fdr_recorder.storage.flight_root import root_holder
+
+    if args.keep is None and args.max_bytes is None:
+        raise UsageError('say what is to stay: --keep N, --max-bytes SIZE, or both')
+    root = find_root(args.root)
+    holder = root_holder(root)
+    pruning = plan_pruning(
+        [overview(path, holder) for path in flight_paths(root)],
+        keep=args.keep,
+        max_bytes=args.max_bytes,
+        unclean=args.unclean,
+        in_use_by=holder.text if holder else '',
+    )
+    gone = pruning.doomed
+    if not args.dry_run:
+        removed: list[FlightOverview] = []
+        with progress('removing flights', len(pruning.doomed), quiet=args.json) as advance:
+            for flight in prune(root, pruning):
+                removed.append(flight)
+                advance(1)
+        gone = tuple(removed)
+    if args.json:
+        print_json(
+            {
+                'root': str(root),
+                'dry_run': args.dry_run,
+                'removed': [flight.to_dict() for flight in gone],
+                'spared': [
+                    {**flight.to_dict(), 'reason': reason} for flight, reason in pruning.spared
+                ],
+                'bytes_left': pruning.bytes_left,
+                'is_enough': pruning.is_enough,
+            }
+        )
+    else:
+        _show(root, pruning, is_dry=args.dry_run)
+    return EXIT_OK if pruning.is_enough else EXIT_FINDINGS
+
+
+def _show(root: Path, pruning: Pruning, *, is_dry: bool) -> None:
+    rows = [(*_row(flight), 'would go' if is_dry else 'removed') for flight in pruning.doomed]
+    rows += [(*_row(flight), f'stays: {reason}') for flight, reason in pruning.spared]
+    if rows:
+        table(('flight', 'start (UTC)', '>size', 'what'), rows)
+        print()
+    freed = format_size(sum(flight.bytes for flight in pruning.doomed))
+    would = 'would be removed' if is_dry else 'removed'
+    count = plural(len(pruning.doomed), 'flight')
+    say(f'{count}, {freed}, {would}; {format_size(pruning.bytes_left)} left in {root}')
+    if not pruning.is_enough:
+        say('that is not enough: what must not go is over the limit')
+
+
+def _row(flight: FlightOverview) -> tuple[str, str, str]:
+    started = format_time(flight.started_ns).removesuffix('Z')
+    return flight.path.name, started, format_size(flight.bytes)

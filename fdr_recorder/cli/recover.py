@@ -1,0 +1,120 @@
+"""`fdr recover`: makes flights whole that were not closed."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from fdr_recorder.cli.console import print_json, progress, say
+from fdr_recorder.cli.paths import add_flight, find_flights
+from fdr_recorder.cli.units import format_duration
+from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
+from fdr_recorder.flights.units import format_size, plural
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fdr_recorder.flights.overview import FlightState
+    from fdr_recorder.flights.recover import RecoveredFlight
+
+SUMMARY: Final = 'Make flights whole that were not closed; clean ones are left alone'
+EXAMPLES: Final = """\
+  fdr recover /data/flights --dry-run    which flights need it
+  fdr recover /data/flights              recover them
+  fdr recover flight_20261122T110505Z_1aef
+
+The recorder does the same at its next configure. While one owns the flight root, this is refused.
+
+exit codes:
+  0  all flights are whole now
+  1  --dry-run: there are flights to recover; else: of a flight nothing could be read
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flights."""
+    add_flight(parser, several=True)
+    parser.add_argument(
+        '-n', '--dry-run', action='store_true', help='only say which flights need it'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recover those that need it."""
+    results = []
+    for flight in find_flights(args.flight):
+        result = _recover(flight, dry_run=args.dry_run, quiet=args.json)
+        results.append(result)
+        if not args.json:
+            say(f'{flight}: {result.in_words()}')
+    if args.json:
+        print_json([result.to_dict() for result in results])
+    return EXIT_FINDINGS if any(result.is_left_unclean for result in results) else EXIT_OK
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What was done to one flight: nothing, if it was not unclean."""
+
+    path: Path
+    state: FlightState
+    is_dry: bool
+    recovered: RecoveredFlight | None = None
+
+    @property
+    def is_left_unclean(self) -> bool:
+        return self.state.value == 'unclean' and self.recovered is None
+
+    def in_words(self) -> str:
+        done = self.recovered
+        if done is not None:
+            footer = done.footer
+            text = (
+                f'recovered in {format_duration(done.seconds)}: '
+                f'{plural(footer.records_written, "record")}, {format_size(footer.bytes_written)}'
+            )
+            if done.cut_bytes:
+                text += f'; {format_size(done.cut_bytes)} at a torn end were cut off'
+            if done.unreadable_bytes:
+                text += f'; {format_size(done.unreadable_bytes)} inside cannot be read'
+            if done.set_aside:
+                text += f'; set aside as unreadable: {", ".join(done.set_aside)}'
+            return text
+        if self.is_left_unclean:
+            return 'would be recovered' if self.is_dry else 'nothing of it can be read'
+        if self.state.value == 'recording':
+            return 'is being recorded right now'
+        return 'needs no recovery'
+
+    def to_dict(self) -> dict[str, Any]:
+        done = self.recovered
+        return {
+            'path': str(self.path),
+            'state': self.state.value,
+            'recovered': {**asdict(done), 'path': str(done.path)} if done is not None else None,
+        }
+
+
+def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
+    from fdr_recorder.flights.overview import FlightState, overview
+    from fdr_recorder.flights.reader import segment_files
+    from fdr_recorder.flights.recover import recover_flight
+    from fdr_recorder.storage.flight_root import FlightRoot, root_holder
+
+    root = flight.absolute().parent
+    state = overview(flight, root_holder(root)).state
+    if state is not FlightState.UNCLEAN or dry_run:
+        return _Result(flight, state, dry_run)
+    steps = len(segment_files(flight)) + 1
+    with (
+        FlightRoot.acquire(root, owner='fdr recover') as owned,
+        progress(f'recovering {flight.name}', steps, quiet=quiet) as advance,
+    ):
+
+        def step() -> bool:
+            advance(1)
+            return False
+
+        done = recover_flight(flight, should_stop=step, root=owned)
+        return _Result(flight, state, dry_run, done)

@@ -1,0 +1,60 @@
+"""`fdr report`: a flight on one page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.cli.console import print_json, progress
+from fdr_recorder.cli.paths import add_flight, find_flight
+from fdr_recorder.cli.verb import EXIT_OK
+
+SUMMARY: Final = 'Write a page about a flight: what is in it, what is not, and what was flown'
+EXAMPLES: Final = """\
+  fdr report flight_20261122T110505Z_1aef               writes flight_20261122T110505Z_1aef.html
+  fdr report flight_20261122T110505Z_1aef -o page.html
+  fdr report flight_20261122T110505Z_1aef --json | jq -r .verdict.headline
+
+The page is one file that needs nothing else: it opens in any browser, offline, and prints. It
+takes the place of an earlier page, and of no other file. With --json it is written only if -o says
+where to.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flight, and where the page goes."""
+    add_flight(parser)
+    parser.add_argument(
+        '-o',
+        '--output',
+        metavar='PAGE',
+        type=Path,
+        help='file to write, or a directory to write to; default: FLIGHT.html, here',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Gather, write, and say what came out."""
+    from fdr_recorder.flights.reader import segment_files
+    from fdr_recorder.flights.report import LOOKS, check_target, gather, write_page
+    from fdr_recorder.flights.report.document import to_dict
+    from fdr_recorder.flights.report.verdict import verdict
+
+    flight = find_flight(args.flight)
+    page = args.output or (None if args.json else Path())
+    if page is not None:
+        page = page.expanduser()
+        if page.is_dir():
+            page /= f'{flight.resolve().name}.html'
+        check_target(page)
+    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
+    with progress(f'reading {flight.name}', LOOKS * size, quiet=args.json) as advance:
+        report = gather(flight, advance)
+    if page is not None:
+        write_page(report, page)
+    if args.json:
+        print_json({**to_dict(report), 'page': str(page) if page is not None else None})
+    else:
+        print(f'{page}: {verdict(report).headline}')
+    return EXIT_OK

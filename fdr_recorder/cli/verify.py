@@ -1,0 +1,60 @@
+"""`fdr verify`: whether every byte is as it was written, and every record accounted for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from fdr_recorder.cli.console import print_json, progress, say
+from fdr_recorder.cli.paths import add_flight, find_flights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fdr_recorder.flights.verify import Verification
+
+SUMMARY: Final = 'Check that flights are sound, and say what they do not contain'
+EXAMPLES: Final = """\
+  fdr verify flight_20261122T110505Z_1aef
+  fdr verify /data/flights && echo 'all clean'
+  fdr verify flight_* --json | jq -r '.[] | .verdict + " " + .path'
+
+exit codes, the worst of all flights:
+  0  clean: every byte is as it was written, every record accounted for
+  1  sound, but something is missing, and the recording says so
+  2  damaged: the files are not what was written
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flights."""
+    add_flight(parser, several=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check them all."""
+    results: list[Verification] = []
+    for flight in find_flights(args.flight):
+        result = _verify(flight, quiet=args.json)
+        results.append(result)
+        if not args.json:
+            say(str(result))
+    if args.json:
+        print_json([result.to_dict() for result in results])
+    return max(result.verdict.value for result in results)
+
+
+def _verify(flight: Path, *, quiet: bool) -> Verification:
+    from fdr_recorder.flights.reader import segment_files
+    from fdr_recorder.flights.verify import verify
+
+    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
+    done = 0
+    with progress(f'verifying {flight.name}', size, quiet=quiet) as advance:
+
+        def tell(now: int, _total: int) -> None:
+            nonlocal done
+            advance(now - done)
+            done = now
+
+        return verify(flight, progress=tell)

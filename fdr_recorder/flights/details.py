@@ -1,0 +1,325 @@
+"""All that a flight says of itself: topics, segments, losses and alerts, from header to footer.
+
+Sealed segments are walked through by their message indexes; only chunks that hold records of the
+recorder itself are read. A segment that was not sealed is read whole.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from operator import sub
+from pathlib import Path
+from typing import Any, Final
+
+from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.chunks import IndexedChunk, chunks, damage, index_entries, is_closed
+from fdr_recorder.flights.overview import FlightOverview, overview
+from fdr_recorder.flights.reader import SegmentFile, own_record, segment_files
+from fdr_recorder.flights.segment_reader import (
+    FileChannel,
+    Message,
+    SegmentReader,
+    WholeChunk,
+)
+from fdr_recorder.record.kinds import (
+    OWN_TOPIC_PREFIX,
+    FlightFooter,
+    FlightHeader,
+    Overrun,
+    Payload,
+    TransportLoss,
+)
+from fdr_recorder.storage import mcap
+from fdr_recorder.storage.flight_root import root_holder
+
+Advance = Callable[[int], None]
+"""Told that so many more bytes of the flight are done with."""
+
+_NS_PER_S: Final = 1_000_000_000
+
+
+@dataclass
+class TopicDetails:
+    """The messages of one topic.
+
+    Attributes:
+        name: Of the topic.
+        type: Of its messages.
+        publishers: The gids of its publishers, as far as they are known.
+        messages: How many there are.
+        bytes: Their data, uncompressed.
+        first_ns: Log time of the first (system clock).
+        last_ns: Log time of the last.
+        gap_ns: The longest time between two that follow each other.
+        gap_at_ns: When that began.
+        lost_transport: How many never reached the recorder.
+        dropped_overrun: How many a full ring refused.
+        dropped_write_error: How many the disk refused, as far as it is known whose they were.
+
+    """
+
+    name: str
+    type: str
+    publishers: set[str] = field(default_factory=set)
+    messages: int = 0
+    bytes: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    gap_ns: int = 0
+    gap_at_ns: int = 0
+    lost_transport: int = 0
+    dropped_overrun: int = 0
+    dropped_write_error: int = 0
+
+    @property
+    def is_own(self) -> bool:
+        """Whether these are records of the recorder itself."""
+        return self.name.startswith(OWN_TOPIC_PREFIX)
+
+    @property
+    def lost(self) -> int:
+        """How many are missing."""
+        return self.lost_transport + self.dropped_overrun + self.dropped_write_error
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Messages per second between the first and the last; None for less than two."""
+        elapsed = self.last_ns - self.first_ns
+        return (self.messages - 1) * _NS_PER_S / elapsed if elapsed > 0 else None
+
+    def add(self, times: Sequence[int], size: int) -> None:
+        """Take in messages that follow those before.
+
+        Args:
+            times: Log times, of at least one message.
+            size: Bytes of their data.
+
+        """
+        if self.messages:
+            times = array('Q', (self.last_ns, *times))
+        else:
+            self.first_ns = times[0]
+        longest = max(map(sub, times[1:], times), default=0)
+        if longest > self.gap_ns:
+            self.gap_ns = longest
+            gaps = list(map(sub, times[1:], times))
+            self.gap_at_ns = times[gaps.index(longest)]
+        self.messages += len(times) - bool(self.messages)
+        self.bytes += size
+        self.last_ns = times[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for `json.dumps`."""
+        return {**asdict(self), 'publishers': sorted(self.publishers), 'rate_hz': self.rate_hz}
+
+
+@dataclass(frozen=True)
+class SegmentDetails:
+    """One segment.
+
+    Attributes:
+        name: Its file name.
+        bytes: Its size.
+        records: Records in it.
+        first_ns: Earliest log time; 0 if it is empty.
+        last_ns: Latest log time.
+        is_closed: Whether it was sealed.
+
+    """
+
+    name: str
+    bytes: int
+    records: int
+    first_ns: int
+    last_ns: int
+    is_closed: bool
+
+
+@dataclass(frozen=True)
+class Event:
+    """A record of the recorder itself, other than header and footer.
+
+    Attributes:
+        time_ns: When it was made (system clock).
+        payload: What it says.
+
+    """
+
+    time_ns: int
+    payload: Payload
+
+
+@dataclass
+class FlightDetails:
+    """What is known of a flight.
+
+    Attributes:
+        overview: What a list of flights says of it.
+        header: Its header; None if it has none.
+        footer: Its footer; None if it was not closed.
+        topics: By name.
+        segments: Oldest first.
+        events: In the order of time.
+        damage: What could not be read, in words.
+
+    """
+
+    overview: FlightOverview
+    header: FlightHeader | None = None
+    footer: FlightFooter | None = None
+    topics: dict[str, TopicDetails] = field(default_factory=dict)
+    segments: list[SegmentDetails] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+
+def details(flight: Path, advance: Advance = lambda _bytes: None) -> FlightDetails:
+    """Find out all of it.
+
+    Args:
+        flight: The directory of a flight.
+        advance: Told of progress.
+
+    Raises:
+        NoFlightError: It has no segment.
+        OSError: It cannot be read.
+
+    """
+    result = FlightDetails(overview(flight, root_holder(flight.absolute().parent)))
+    segments = segment_files(flight)
+    for segment in segments:
+        try:
+            _Segment(segment, result, advance).read(is_last=segment is segments[-1])
+        except FileNotFoundError:  # dropped just now, to free space
+            continue
+    result.events.sort(key=lambda event: event.time_ns)
+    _account(result)
+    return result
+
+
+class _Segment:
+    """Adds what is in one segment."""
+
+    def __init__(self, segment: SegmentFile, result: FlightDetails, advance: Advance) -> None:
+        self._path = segment.path
+        self._result = result
+        self._advance = advance
+        self._topics: dict[FileChannel, TopicDetails] = {}
+        self._records = 0
+        self._first_ns = 0
+        self._last_ns = 0
+
+    def read(self, *, is_last: bool) -> None:
+        result = self._result
+        with SegmentReader(self._path) as reader:
+            done = 0
+            for chunk in chunks(reader):
+                if isinstance(chunk, IndexedChunk):
+                    self._add_indexed(chunk, reader)
+                else:
+                    self._add_read(chunk)
+                self._advance(chunk.end - done)
+                done = chunk.end
+            self._advance(reader.size - done)
+            result.damage += damage(reader, is_last=is_last)
+            result.segments.append(
+                SegmentDetails(
+                    self._path.name,
+                    reader.size,
+                    self._records,
+                    self._first_ns,
+                    self._last_ns,
+                    is_closed(reader),
+                )
+            )
+
+    def _add_indexed(self, chunk: IndexedChunk, reader: SegmentReader) -> None:
+        """Take the times and sizes of the messages from their indexes."""
+        try:
+            indexes = {
+                reader.channels[number]: index_entries(reader, offset)
+                for number, offset in chunk.indexes.items()
+            }
+            if any(channel.topic.startswith(OWN_TOPIC_PREFIX) for channel in indexes):
+                for message, _ in reader.whole_chunk(reader.record_at(chunk.offset)).messages:
+                    self._note(message)
+        except SegmentError as error:
+            self._result.damage.append(str(error))
+            return
+        self._span(chunk.start_ns, chunk.end_ns)
+        for (channel, index), size in zip(
+            indexes.items(), _sizes(indexes.values(), chunk.uncompressed_bytes), strict=True
+        ):
+            if index:
+                self._topic(channel).add(index[::2], size)
+                self._records += len(index) // 2
+
+    def _add_read(self, chunk: WholeChunk) -> None:
+        for message, _ in chunk.messages:
+            self._topic(message.channel).add((message.log_time_ns,), len(message.data))
+            self._records += 1
+            self._span(message.log_time_ns, message.log_time_ns)
+            self._note(message)
+
+    def _span(self, start_ns: int, end_ns: int) -> None:
+        self._first_ns = min(self._first_ns or start_ns, start_ns)
+        self._last_ns = max(self._last_ns, end_ns)
+
+    def _topic(self, channel: FileChannel) -> TopicDetails:
+        topic = self._topics.get(channel)
+        if topic is None:
+            topics = self._result.topics
+            topic = topics.setdefault(
+                channel.topic, TopicDetails(channel.topic, channel.schema.name)
+            )
+            topic.publishers |= {channel.metadata.get('publisher_gid', '')} - {''}
+            self._topics[channel] = topic
+        return topic
+
+    def _note(self, message: Message) -> None:
+        result = self._result
+        try:
+            payload = own_record(message)
+        except RecordError as error:
+            result.damage.append(str(error))
+            return
+        if isinstance(payload, FlightHeader):
+            result.header = result.header or payload
+        elif isinstance(payload, FlightFooter):
+            result.footer = payload
+        elif payload is not None:
+            result.events.append(Event(message.log_time_ns, payload))
+
+
+def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
+    """Yield how many bytes of data each channel has in a chunk: from one message to the next."""
+    offsets = sorted(chain.from_iterable(index[1::2] for index in indexes))
+    ends = chain(offsets[1:], (chunk_bytes,))
+    sizes = dict(zip(offsets, map(sub, ends, offsets), strict=True))
+    for index in indexes:
+        prefixes = len(index) // 2 * mcap.MESSAGE_PREFIX.size
+        yield sum(map(sizes.__getitem__, index[1::2])) - prefixes
+
+
+def _account(result: FlightDetails) -> None:
+    """Say of each topic what it lost: as the footer does, else as the records of losses do."""
+    producers: Iterable[Any] = result.footer.producers if result.footer is not None else ()
+    for producer in producers:
+        topic = TopicDetails(producer.topic, producer.type)
+        topic = result.topics.setdefault(producer.topic, topic)
+        topic.lost_transport += producer.lost_transport
+        topic.dropped_overrun += producer.dropped_overrun
+        topic.dropped_write_error += producer.dropped_write_error
+    if result.footer is not None:
+        return
+    for event in result.events:
+        loss = event.payload
+        if isinstance(loss, Overrun):
+            topic = result.topics.setdefault(loss.topic, TopicDetails(loss.topic, ''))
+            topic.dropped_overrun += loss.records
+        elif isinstance(loss, TransportLoss):
+            topic = result.topics.setdefault(loss.topic, TopicDetails(loss.topic, ''))
+            topic.lost_transport += loss.records

@@ -1,0 +1,195 @@
+"""Copies some of a flight's messages into one MCAP file, or into a bag with one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.errors import ExportError
+from fdr_recorder.flights.contents import read_contents
+from fdr_recorder.flights.segment_reader import FileChannel, Message
+from fdr_recorder.flights.selection import Advance, Selection
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.identity import iso_time
+from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
+from fdr_recorder.storage.flight import DIRECTORY_MODE, FlightDirectory, sync_directory
+from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.version import __version__
+
+FILE_SUFFIX: Final = '.mcap'
+_UNLIMITED: Final = 1 << 62
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of an export.
+
+    Attributes:
+        path: The file, or the bag's directory.
+        bytes: Size of the MCAP file.
+        messages: How many are in it.
+        topics: Of how many topics.
+        first_ns: Earliest log time (system clock).
+        last_ns: Latest log time.
+        damage: What of the flight could not be read, in words.
+
+    """
+
+    path: Path
+    bytes: int
+    messages: int
+    topics: int
+    first_ns: int
+    last_ns: int
+    damage: tuple[str, ...]
+
+
+def export(
+    selection: Selection,
+    out: Path,
+    *,
+    compression: str = 'none',
+    ros_distro: str = '',
+    advance: Advance = lambda _bytes: None,
+) -> Exported:
+    """Copy messages as they are: data, times, sequence numbers, channels and their metadata.
+
+    What is being written has another name until it is complete.
+
+    Args:
+        selection: Which messages.
+        out: `<name>.mcap` for a file, any other name for a bag's directory.
+        compression: Of the chunks: `none`, `lz4` or `zstd`.
+        ros_distro: For a bag, as rosbag2 stores it.
+        advance: Told of progress.
+
+    Raises:
+        ExportError: There is something at `out`, or no directory for it, or nothing to export.
+        OSError: A file cannot be read or written.
+
+    """
+    if os.path.lexists(out):
+        raise ExportError(out, 'is there already; choose another name, or remove it first')
+    parent = out.absolute().parent
+    if not parent.is_dir():
+        raise ExportError(out, f'there is no directory {parent}; create it first')
+    work = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', suffix='.part', dir=parent))
+    try:
+        is_file = out.suffix == FILE_SUFFIX
+        built = work / out.name
+        if not is_file:
+            built.mkdir(DIRECTORY_MODE)
+        path = built if is_file else built / f'{out.name}_0{FILE_SUFFIX}'
+        closed = _write(selection, path, compression, advance)
+        if not is_file:
+            directory = FlightDirectory(built, ros_distro)
+            directory.note(closed)
+            directory.commit(_about(selection))
+        if os.path.lexists(out):
+            raise ExportError(out, 'has come to be there meanwhile; choose another name')
+        built.rename(out)
+        sync_directory(parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or str(out)) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Exported(
+        out,
+        closed.bytes,
+        closed.records,
+        len({channel.topic for channel in closed.counts}),
+        closed.first_log_time_ns,
+        closed.last_log_time_ns,
+        tuple(selection.damage),
+    )
+
+
+def _write(selection: Selection, path: Path, compression: str, advance: Advance) -> ClosedSegment:
+    """Write the file.
+
+    Raises:
+        ExportError: There is no message to write.
+
+    """
+    segment = Segment(
+        path,
+        index=0,
+        max_bytes=_UNLIMITED,
+        chunk_size_bytes=FdrWriterConfig.chunk_size_bytes,
+        compression=compression,
+        metadata=_about(selection),
+    )
+    is_empty = True
+    channels = _Channels()
+    try:
+        for batch in selection.batches(advance):
+            for described, messages in groupby(batch, attrgetter('channel')):
+                _append(segment, channels.find(described), messages)
+            is_empty = False
+        if is_empty:
+            raise ExportError(selection.flight, selection.why_nothing())
+        segment.seal()
+    finally:
+        segment.close()
+    return read_contents(path, 0).closed()
+
+
+def _append(segment: Segment, channel: Channel, messages: Iterable[Message]) -> None:
+    batch = [
+        (message.log_time_ns, message.publish_time_ns, message.sequence, message.data, 0)
+        for message in messages
+    ]
+    position = 0
+    while position < len(batch):
+        position = segment.append(channel, batch, position)
+        if segment.is_chunk_full:
+            segment.flush()
+
+
+def _about(selection: Selection) -> dict[str, str]:
+    """Return the metadata record: where the messages come from."""
+    times = {'start': selection.start_ns, 'end': selection.end_ns}
+    return {
+        'exported_from_flight': selection.flight.absolute().name,
+        **{name: iso_time(time_ns) for name, time_ns in times.items() if time_ns is not None},
+        **({'topics': ' '.join(selection.topics)} if selection.topics else {}),
+        'record_schema_version': RECORD_SCHEMA_VERSION,
+        'software_version': __version__,
+    }
+
+
+class _Channels:
+    """The channels of the output; each segment describes those of the flight anew."""
+
+    def __init__(self) -> None:
+        self._found: dict[FileChannel, Channel] = {}
+        self._known: dict[object, Channel] = {}
+
+    def find(self, described: FileChannel) -> Channel:
+        channel = self._found.get(described)
+        if channel is None:
+            key = (
+                described.topic,
+                described.schema,
+                described.message_encoding,
+                tuple(described.metadata.items()),
+            )
+            channel = self._known.setdefault(
+                key,
+                Channel(
+                    described.topic,
+                    described.schema,
+                    metadata=described.metadata,
+                    message_encoding=described.message_encoding,
+                ),
+            )
+            self._found[described] = channel
+        return channel

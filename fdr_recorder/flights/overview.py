@@ -1,0 +1,240 @@
+"""A flight at a glance: what a list of flights says of each. Reads little of it.
+
+For a flight that was closed, its last segment says everything. For others the segments that
+`metadata.yaml` does not list are looked at, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from fdr_recorder.errors import NoFlightError, SegmentError
+from fdr_recorder.flights.contents import SegmentContents, read_contents
+from fdr_recorder.flights.reader import SegmentFile, segment_files
+from fdr_recorder.flights.recover import flight_directories, is_unclean
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage.counters import FlightCounters
+from fdr_recorder.storage.flight_root import RootHolder
+
+_MESSAGE_COUNT: Final = re.compile(r'^  message_count: (\d{1,18})$', re.MULTILINE)
+_HEAD_CHARACTERS: Final = 4096
+_NS_PER_S: Final = 1_000_000_000
+
+
+class FlightState(Enum):
+    """How a flight ended, if it did."""
+
+    RECORDING = 'recording'
+    CLEAN = 'clean'
+    RECOVERED = 'recovered'
+    UNCLEAN = 'unclean'
+
+
+@dataclass(frozen=True)
+class Losses:
+    """How many records are not in a flight, by cause.
+
+    Attributes:
+        transport: Never reached the recorder.
+        overrun: Refused by a full ring.
+        write_error: Refused by the disk.
+        capacity: Dropped with the oldest segments, to free space.
+
+    """
+
+    transport: int = 0
+    overrun: int = 0
+    write_error: int = 0
+    capacity: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.transport + self.overrun + self.write_error + self.capacity
+
+    def __str__(self) -> str:
+        """Say it in words, for example `36 lost in transport, 2 overrun`."""
+        said = (
+            (self.transport, 'lost in transport'),
+            (self.overrun, 'overrun'),
+            (self.write_error, 'refused by the disk'),
+            (self.capacity, 'dropped for space'),
+        )
+        return ', '.join(f'{count:,} {what}' for count, what in said if count) or 'none'
+
+
+@dataclass(frozen=True)
+class FlightOverview:
+    """What a list says of a flight.
+
+    Attributes:
+        path: Its directory.
+        state: How it ended.
+        vehicle_id: Which vehicle.
+        started_ns: When it was opened (system clock).
+        duration_s: How long it lasted, or has so far.
+        segments: Segments that are there.
+        bytes: Their size.
+        records: Records in them. While it is being recorded: in those that are closed, and in the
+            open one as far as it was written when it was looked at.
+        losses: What is missing, as far as it is known; while a flight is being recorded, as of
+            its last rotation.
+        segments_dropped: Segments that were removed to free space.
+        ros_distro: What it was recorded with; empty if unknown.
+
+    """
+
+    path: Path
+    state: FlightState
+    vehicle_id: str
+    started_ns: int
+    duration_s: float
+    segments: int
+    bytes: int
+    records: int
+    losses: Losses
+    segments_dropped: int
+    ros_distro: str
+
+    @property
+    def ended_ns(self) -> int:
+        """When it was closed, or when its last record was received (system clock)."""
+        return self.started_ns + round(self.duration_s * _NS_PER_S)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for `json.dumps`."""
+        values = asdict(self)
+        values.update(path=str(self.path), flight_id=self.path.name, state=self.state.value)
+        return values
+
+
+def overview(flight: Path, holder: RootHolder | None = None) -> FlightOverview:
+    """Look at a flight.
+
+    Args:
+        flight: Its directory.
+        holder: Who owns its root.
+
+    Raises:
+        NoFlightError: It has no segment.
+        OSError: It cannot be read.
+
+    """
+    segments = segment_files(flight)
+    if not segments:
+        raise NoFlightError(flight, 'there is no flight: it has no segment_*.mcap')
+    last = _read(segments[-1])
+    footer = last.own_records[-1] if last is not None and last.own_records else None
+    header = (last.header if last is not None else None) or _first_header(segments)
+    started_ns = header.flight_started_at_ns or _first_time_ns(segments)
+    last_ns = last.found.last_log_time_ns if last is not None else 0
+    named, counters = bag_metadata.read(flight)
+    in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
+    if isinstance(footer, FlightFooter):
+        state = _ended_state(flight, footer)
+        if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
+            last_ns = started_ns + (
+                footer.flight_ended_at_monotonic_ns - header.flight_started_at_monotonic_ns
+            )
+        counters = {name: getattr(footer, name) for name in FlightCounters().as_dict()}
+        records = footer.records_written - in_dropped
+    else:
+        state = _open_state(started_ns, holder)
+        records = _listed_records(flight) + sum(
+            contents.records
+            for segment in segments
+            if segment.path.name not in named
+            and (contents := last if segment is segments[-1] else _read(segment)) is not None
+        )
+    return FlightOverview(
+        path=flight,
+        state=state,
+        vehicle_id=header.vehicle_id,
+        started_ns=started_ns,
+        duration_s=max(last_ns - started_ns, 0) / _NS_PER_S,
+        segments=len(segments),
+        bytes=sum(map(_size, segments)),
+        records=max(records, 0),
+        losses=_losses(counters, in_dropped),
+        segments_dropped=counters.get('segments_dropped', 0),
+        ros_distro=header.ros_distro,
+    )
+
+
+def flight_paths(root: Path) -> list[Path]:
+    """List the flights below a flight root, by name; what has no segment is none.
+
+    Raises:
+        OSError: The root cannot be read.
+
+    """
+    return [path for path in flight_directories(root) if segment_files(path)]
+
+
+def _read(segment: SegmentFile) -> SegmentContents | None:
+    """Return what is in a segment; None if nothing can be read, or it was dropped just now."""
+    try:
+        return read_contents(segment.path, segment.index)
+    except (SegmentError, FileNotFoundError):
+        return None
+
+
+def _size(segment: SegmentFile) -> int:
+    try:
+        return segment.path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _first_header(segments: list[SegmentFile]) -> FlightHeader:
+    """Return the header from any segment; an empty one if none has it."""
+    for segment in segments:
+        contents = _read(segment)
+        if contents is not None and contents.header is not None:
+            return contents.header
+    return FlightHeader(flight_id=segments[0].path.parent.name)
+
+
+def _first_time_ns(segments: list[SegmentFile]) -> int:
+    contents = _read(segments[0])
+    return contents.found.first_log_time_ns if contents is not None else 0
+
+
+def _ended_state(flight: Path, footer: FlightFooter) -> FlightState:
+    if is_unclean(flight):  # killed just behind the footer, or changed by somebody
+        return FlightState.UNCLEAN
+    return FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
+
+
+def _open_state(started_ns: int, holder: RootHolder | None) -> FlightState:
+    """Tell a flight that is being recorded from one that an earlier recorder left."""
+    is_recording = holder is not None and holder.may_record(started_ns)
+    return FlightState.RECORDING if is_recording else FlightState.UNCLEAN
+
+
+def _listed_records(flight: Path) -> int:
+    """Return how many records lie in the segments that `metadata.yaml` lists."""
+    path = flight / bag_metadata.FILE_NAME
+    if path.is_symlink() or not path.is_file():
+        return 0
+    try:
+        with path.open(encoding='utf-8') as file:
+            match = _MESSAGE_COUNT.search(file.read(_HEAD_CHARACTERS))
+    except (OSError, UnicodeDecodeError):
+        return 0
+    return int(match[1]) if match else 0
+
+
+def _losses(counters: Mapping[str, int], in_dropped: int) -> Losses:
+    return Losses(
+        transport=counters.get('records_lost_transport', 0),
+        overrun=counters.get('records_dropped_overrun', 0),
+        write_error=counters.get('records_dropped_write_error', 0),
+        capacity=in_dropped,
+    )

@@ -1,0 +1,118 @@
+"""Makes room: removes the oldest flights of a flight root.
+
+A recorder may be at work in the root. It never comes back to a flight that it has closed or
+recovered, so such flights can go meanwhile. One that was never closed is another matter: a
+recorder that starts would recover it. It goes only while this process owns the root.
+
+A flight goes by being renamed to what is no flight, which happens at once or not at all, and is
+deleted under that name.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.flights.overview import FlightOverview, FlightState
+from fdr_recorder.storage.flight import sync_directory
+from fdr_recorder.storage.flight_root import FlightRoot
+
+_DOOMED_PREFIX: Final = '.fdr.pruned.'
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What is to go, and what stays although a limit would have it go.
+
+    Attributes:
+        doomed: Flights to remove, oldest first.
+        spared: Flights that are over a limit and stay, each with the reason.
+        bytes_left: Size of all flights that stay.
+        is_enough: Whether the limits hold afterwards.
+
+    """
+
+    doomed: tuple[FlightOverview, ...]
+    spared: tuple[tuple[FlightOverview, str], ...]
+    bytes_left: int
+    is_enough: bool
+
+
+def plan_pruning(
+    flights: Sequence[FlightOverview],
+    *,
+    keep: int | None = None,
+    max_bytes: int | None = None,
+    unclean: bool = False,
+    in_use_by: str = '',
+) -> Pruning:
+    """Choose the flights to remove, so that both limits hold afterwards.
+
+    Never the flight that is being recorded, nor for `max_bytes` the newest one.
+
+    Args:
+        flights: All flights of a root.
+        keep: Most flights that stay, counted from the newest one; None for any number.
+        max_bytes: Most bytes that the flights take together; None for any size.
+        unclean: Whether flights may go that were not closed, recovered ones included.
+        in_use_by: Who owns the root; then none may go that needs to be recovered.
+
+    """
+    by_age = sorted(flights, key=lambda flight: (flight.started_ns, flight.path.name))
+    surplus = len(by_age) - keep if keep is not None else 0
+    left = sum(flight.bytes for flight in by_age)
+    doomed: list[FlightOverview] = []
+    spared: list[tuple[FlightOverview, str]] = []
+    for position, flight in enumerate(by_age):
+        is_surplus = position < surplus
+        if not is_surplus and (max_bytes is None or left <= max_bytes):
+            continue
+        reason = _why_not(flight, unclean=unclean, in_use_by=in_use_by)
+        if not is_surplus and flight is by_age[-1]:
+            reason = reason or 'the newest flight'
+        if reason:
+            spared.append((flight, reason))
+        else:
+            doomed.append(flight)
+            left -= flight.bytes
+    is_enough = max_bytes is None or left <= max_bytes
+    surplus_spared = any(flight in by_age[: max(surplus, 0)] for flight, _ in spared)
+    return Pruning(tuple(doomed), tuple(spared), left, is_enough and not surplus_spared)
+
+
+def _why_not(flight: FlightOverview, *, unclean: bool, in_use_by: str) -> str:
+    """Say why a flight must not go; nothing if it may."""
+    if flight.state is FlightState.RECORDING:
+        return 'being recorded'
+    if flight.state is not FlightState.CLEAN and not unclean:
+        return f'{flight.state.value}; --unclean lets it go'
+    if flight.state is FlightState.UNCLEAN and in_use_by:
+        return f'to be recovered by {in_use_by}'
+    return ''
+
+
+def prune(root: Path, pruning: Pruning) -> Iterator[FlightOverview]:
+    """Remove the flights that were chosen, and what an interrupted call has left.
+
+    Yields:
+        Each flight that is gone.
+
+    Raises:
+        FlightRootError: An unclean flight is to go, and the root cannot be had for that.
+        OSError: A flight cannot be removed.
+
+    """
+    for path in root.glob(f'{_DOOMED_PREFIX}*'):
+        shutil.rmtree(path)
+    for flight in pruning.doomed:
+        doomed = root / f'{_DOOMED_PREFIX}{flight.path.name}'
+        must_own = flight.state is FlightState.UNCLEAN
+        with FlightRoot.acquire(root, owner='fdr prune') if must_own else nullcontext():
+            flight.path.rename(doomed)
+            sync_directory(root)
+        shutil.rmtree(doomed)
+        yield flight

@@ -1,0 +1,54 @@
+"""A flight on one page: HTML that opens offline, and needs nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.errors import ExportError
+from fdr_recorder.flights.report.gather import LOOKS, Advance, Report, gather
+from fdr_recorder.flights.report.page import GENERATOR, render
+
+__all__ = ['LOOKS', 'Advance', 'Report', 'check_target', 'gather', 'render', 'write_page']
+
+_HEAD_BYTES: Final = 4096
+
+
+def check_target(path: Path) -> None:
+    """See that a page may be written to a path: there is nothing, or an earlier page.
+
+    Raises:
+        ExportError: There is something else, which is not to be lost.
+        OSError: It cannot be looked at, or its directory is missing.
+
+    """
+    os.stat(path.parent)
+    try:
+        with path.open('rb') as file:
+            head = file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return
+    if f'content="{GENERATOR} '.encode() not in head:
+        raise ExportError(path, 'is no page of `fdr report`; choose another name, or remove it')
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        ExportError: As `check_target`.
+        OSError: It cannot be written.
+
+    """
+    check_target(path)
+    page = render(report).encode()
+    draft = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with draft.open('xb') as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""What became of every message of a flight that has a footer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fdr_recorder.flights.details import TopicDetails
+from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, FlightFooter
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the messages of a flight that has a footer.
+
+    Attributes:
+        offered: Reached the recorder.
+        lost_transport: Never did, as far as sequence numbers tell.
+        dropped_overrun: Refused by a full ring.
+        dropped_write_error: Refused by the disk.
+        written: Lie in segments, repeats and dropped segments included.
+        repeated: Latched messages written again.
+        own: Records of the recorder itself, written.
+        dropped: Of what was written, lay in segments that were dropped.
+        present: Lie in the segments that are here.
+
+    """
+
+    offered: int
+    lost_transport: int
+    dropped_overrun: int
+    dropped_write_error: int
+    written: int
+    repeated: int
+    own: int
+    dropped: int
+    present: int
+
+    @classmethod
+    def of(cls, topics: Iterable[TopicDetails], footer: FlightFooter) -> Account:
+        """Sum up."""
+        of_topics = [
+            item for item in footer.producers if not item.topic.startswith(OWN_TOPIC_PREFIX)
+        ]
+
+        def total(name: str) -> int:
+            return sum(getattr(item, name) for item in of_topics)
+
+        written = total('written')
+        present = sum(topic.messages for topic in topics)
+        return cls(
+            offered=total('offered'),
+            lost_transport=total('lost_transport'),
+            dropped_overrun=total('dropped_overrun'),
+            # a recovered flight does not know whose they were
+            dropped_write_error=total('dropped_write_error')
+            or footer.records_dropped_write_error,
+            written=written,
+            repeated=total('repeated'),
+            own=footer.records_written - written,
+            dropped=max(written - present, 0),
+            present=present,
+        )
+
+    @property
+    def published(self) -> int:
+        """How many messages are known of."""
+        return self.offered + self.lost_transport
+
+    @property
+    def missing(self) -> int:
+        """How many of them are not here."""
+        return (
+            self.lost_transport + self.dropped_overrun + self.dropped_write_error + self.dropped
+        )

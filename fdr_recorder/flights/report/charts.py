@@ -1,0 +1,190 @@
+"""Values over time: one chart for each, and small ones for the rates of topics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from fdr_recorder.flights.report.drawing import Drawing, plot, stretched
+from fdr_recorder.flights.report.html import Html, h
+from fdr_recorder.flights.report.words import number
+
+Run = Sequence[tuple[float, float]]
+
+_PAD: Final = 6
+_PEAK: Final = 3
+"""A rate is drawn up to so many times the usual one; what is above is cut, and marked."""
+_SPARK_HEIGHT: Final = 26
+_TICK_DISTANCE: Final = 60
+_STEPS: Final = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05)
+_ANGLE_STEPS: Final = (180.0, 90.0, 45.0, 30.0, 15.0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value over time.
+
+    Attributes:
+        name: What it is.
+        unit: Of the value.
+        runs: Points (seconds, value); a line is not drawn from one run to the next.
+        decimals: Of the value, as it is shown.
+        gap_s: Farther from a point than this there is no value.
+        is_area: Whether each value holds until the next, and what is below is filled; one run.
+        bottom: Lowest value of the scale, whatever there is; None to fit it.
+
+    """
+
+    name: str
+    unit: str
+    runs: Sequence[Run]
+    decimals: int = 1
+    gap_s: float = 1.0
+    is_area: bool = False
+    bottom: float | None = None
+
+
+def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -math.inf) -> Html:
+    """Draw a value over time.
+
+    Args:
+        drawing: The page's.
+        line: What to draw.
+        height: In pixels.
+        top: The scale goes up to this at least.
+
+    """
+    values = [value for run in line.runs for _, value in run]
+    low, high = min(values), max(values)
+    bottom = low if line.bottom is None else min(low, line.bottom)
+    scale = _Scale(bottom, max(high, top), height, line.unit)
+    key = drawing.new_id()
+    drawing.data[key] = {
+        'u': line.unit,
+        'd': line.decimals,
+        'g': round(line.gap_s, 3),
+        'h': line.is_area,
+        't': [round(seconds, 3) for run in line.runs for seconds, _ in run],
+        'v': [round(value, line.decimals + 1) for value in values],
+    }
+    where = ''.join(_path(drawing, line, scale, run) for run in line.runs)
+    shapes = [h('path', class_='line', d=where, vector_effect='non-scaling-stroke')]
+    if line.is_area:
+        first_x = drawing.x(line.runs[0][0][0])
+        shapes.insert(0, h('path', class_='area', d=f'{where}V{height}H{first_x:.2f}Z'))
+    bounds = f'from {number(low, line.decimals)} to {number(high, line.decimals)} {line.unit}'
+    picture = plot(
+        drawing,
+        key,
+        title=line.name,
+        described=f'{line.name} over time, {bounds}',
+        height=height,
+        behind=[_value_grid(scale), drawing.time_grid()],
+        shapes=shapes,
+    )
+    head = h('div', h('h3', line.name, h('small', f' {line.unit}')), h('output'), class_='head')
+    return h('div', head, h('div', _gutter(scale), picture, class_='row'), class_='chart')
+
+
+def _path(drawing: Drawing, line: Line, scale: _Scale, run: Run) -> str:
+    parts: list[str] = []
+    for place, (seconds, value) in enumerate(run):
+        x, y = drawing.x(seconds), scale.y(value)
+        if line.is_area and place:
+            parts.append(f'H{x:.2f}V{y:.1f}')
+        else:
+            parts.append(f'{"L" if place else "M"}{x:.2f} {y:.1f}')
+    if len(run) == 1:
+        parts.append('h.01')  # a point, drawn by its round ends
+    return ''.join(parts)
+
+
+class _Scale:
+    """The vertical axis: from where to where, and where it has marks."""
+
+    def __init__(self, low: float, high: float, height: int, unit: str) -> None:
+        if high - low < 1e-9 * max(abs(high), abs(low), 1.0):
+            room = max(abs(high) * 0.05, 0.5)
+            low, high = low - room, high + room
+        self.height = height
+        self._low, self._high = low, high
+        magnitude = 10.0 ** math.floor(math.log10(high - low))
+        steps = [magnitude * factor for factor in _STEPS]
+        if unit == '°' and high - low > _ANGLE_STEPS[-1]:
+            steps = [*_ANGLE_STEPS, *steps]
+        wanted = max(height // _TICK_DISTANCE, 2)
+        self._step = next((step for step in steps if self._marks(step) >= wanted), steps[-1])
+
+    def _marks(self, step: float) -> int:
+        return math.floor(self._high / step + 1e-9) - math.ceil(self._low / step - 1e-9) + 1
+
+    def y(self, value: float) -> float:
+        """Return where a value is, in pixels from the top."""
+        share = (value - self._low) / (self._high - self._low)
+        return _PAD + (1 - share) * (self.height - 2 * _PAD)
+
+    def ticks(self) -> Iterator[tuple[float, str]]:
+        """Yield where the axis has marks, and what they say."""
+        step = self._step
+        decimals = max(-math.floor(math.log10(step) + 1e-9), 0)
+        first = math.ceil(self._low / step - 1e-9)
+        for place in range(first, first + self._marks(step)):
+            yield self.y(place * step), number(place * step, decimals)
+
+
+def _gutter(scale: _Scale) -> Html:
+    texts = [h('text', label, x='100%', y=f'{y + 4:.1f}') for y, label in scale.ticks()]
+    return h(
+        'svg', texts, class_='gutter', width='100%', height=scale.height, aria_hidden='true'
+    )
+
+
+def _value_grid(scale: _Scale) -> list[Html]:
+    heights = (f'{y:.1f}' for y, _ in scale.ticks())
+    return [h('line', x1='0', x2='100%', y1=y, y2=y) for y in heights]
+
+
+def spark(
+    drawing: Drawing, rates: Sequence[float], step_s: float, marks_s: Iterable[float]
+) -> Html:
+    """Draw a rate over time, small.
+
+    Args:
+        drawing: The page's.
+        rates: The rate in each step of time.
+        step_s: How long a step is.
+        marks_s: When something was lost.
+
+    """
+    key, height = drawing.new_id(), _SPARK_HEIGHT
+    drawing.data[key] = {'w': step_s, 'r': [round(rate, 2) for rate in rates]}
+    usual = median([rate for rate in rates if rate] or [1.0])
+    top = min(max(rates, default=usual) or usual, _PEAK * usual)  # a burst hides nothing else
+    area, peaks, previous = [f'M0 {height}'], [], ''
+    for place, rate in enumerate(rates):
+        x = drawing.x(place * step_s)
+        y = f'{height - (height - 4) * min(rate / top, 1.0):.1f}'
+        if y != previous:
+            area.append(f'H{x:.1f}V{y}')
+            previous = y
+        if rate > top:
+            peaks.append(f'M{x:.1f} 2H{drawing.x((place + 1) * step_s):.1f}')
+    area.append(f'H{drawing.x(len(rates) * step_s):.1f}V{height}Z')
+    lines = {
+        'peak': ''.join(peaks),
+        'lost': ''.join(f'M{drawing.x(at):.1f} 0V{height}' for at in marks_s),
+    }
+    shapes = [
+        h('path', class_='area', d=''.join(area)),
+        [
+            h('path', class_=name, d=where, vector_effect='non-scaling-stroke')
+            for name, where in lines.items()
+            if where
+        ],
+    ]
+    picture = stretched(shapes, height, aria_hidden='true')
+    cursor, output = h('i', class_='cur'), h('output')
+    return h('span', picture, cursor, output, class_='plot spark', data_c=key)

@@ -1,0 +1,156 @@
+"""Messages of a chunk as columns: where they are and when they came, their data untouched.
+
+An array operation for all messages of a chunk costs little more than one Python statement for one
+of them. So what needs every message is done with columns.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.chunks import IndexedChunk, chunks
+from fdr_recorder.flights.fields import Fields
+from fdr_recorder.flights.segment_reader import Message, SegmentReader
+from fdr_recorder.storage import mcap
+
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_CHUNK_INDEX: Final = struct.Struct('<QQQQ')
+_FOOTER: Final = struct.Struct('<QQI')
+_MAX_TIME_NS: Final = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Messages of one channel. All columns have the same length.
+
+    Attributes:
+        buffer: Bytes in which their data lie.
+        start: Where in them those of each message begin.
+        length: How long they are.
+        log_time_ns: When it was received.
+
+    """
+
+    buffer: Bytes
+    start: Integers
+    length: Integers
+    log_time_ns: Integers
+
+    def data(self) -> Iterator[tuple[int, bytes]]:
+        """Yield log time and data of each message."""
+        for time_ns, start, length in zip(
+            self.log_time_ns.tolist(), self.start.tolist(), self.length.tolist(), strict=True
+        ):
+            yield time_ns, self.buffer[start : start + length].tobytes()
+
+
+def times_of(entries: array[int]) -> Integers:
+    """Return the log times in the entries of a message index."""
+    times: npt.NDArray[np.uint64] = np.frombuffer(entries, np.uint64)[::2]
+    return np.asarray(np.minimum(times, np.uint64(_MAX_TIME_NS)), np.int64)
+
+
+def numbers_at(buffer: Bytes, places: Integers, dtype: str) -> Any:  # noqa: ANN401 - of that dtype
+    """Return the number that lies at each place; all places must be inside."""
+    width = np.dtype(dtype).itemsize
+    return buffer[places[:, None] + np.arange(width)].view(dtype)[:, 0]
+
+
+def indexed_messages(buffer: Bytes, entries: array[int]) -> Messages:
+    """Return the messages that an index names; those that are not where it says are left out.
+
+    Args:
+        buffer: The uncompressed records of the chunk.
+        entries: Log times and offsets in them, in turn.
+
+    """
+    room = max(len(buffer) - mcap.MESSAGE_PREFIX.size + 1, 0)
+    offsets: npt.NDArray[np.uint64] = np.frombuffer(entries, np.uint64)[1::2]
+    is_inside = offsets < np.uint64(room)
+    place = offsets[is_inside].astype(np.int64)
+    times = times_of(entries)[is_inside]
+    start = place + mcap.MESSAGE_PREFIX.size
+    length = numbers_at(buffer, place + 1, '<u8')
+    longest = (len(buffer) - start + mcap.MESSAGE_FIXED_LENGTH).astype(np.uint64)
+    is_whole = (buffer[place] == mcap.MESSAGE) & (length <= longest)
+    is_whole &= length >= mcap.MESSAGE_FIXED_LENGTH
+    return Messages(
+        buffer,
+        start[is_whole],
+        length[is_whole].astype(np.int64) - mcap.MESSAGE_FIXED_LENGTH,
+        times[is_whole],
+    )
+
+
+def joined_messages(messages: Iterable[Message]) -> Messages:
+    """Return messages that were read one by one."""
+    messages = list(messages)
+    length = np.array([len(message.data) for message in messages], np.int64)
+    return Messages(
+        np.frombuffer(b''.join(message.data for message in messages), np.uint8),
+        np.cumsum(length) - length,
+        length,
+        np.array([min(message.log_time_ns, _MAX_TIME_NS) for message in messages], np.int64),
+    )
+
+
+class Span(NamedTuple):
+    """When a chunk was recorded.
+
+    Attributes:
+        start_ns: Earliest log time in it.
+        end_ns: Latest log time in it.
+        bytes: Size of the records in it.
+
+    """
+
+    start_ns: int
+    end_ns: int
+    bytes: int
+
+
+def chunk_spans(reader: SegmentReader) -> Iterator[Span]:
+    """Yield when each chunk was recorded; from the summary if there is one.
+
+    Nothing that is in the file makes it raise.
+    """
+    try:
+        yield from _summary_spans(reader)
+    except SegmentError:
+        for chunk in chunks(reader):
+            if isinstance(chunk, IndexedChunk):
+                yield _span(chunk.start_ns, chunk.end_ns, chunk.uncompressed_bytes)
+            else:
+                times = [message.log_time_ns for message, _ in chunk.messages]
+                yield _span(min(times), max(times), len(chunk.record.content))
+
+
+def _summary_spans(reader: SegmentReader) -> Iterator[Span]:
+    end = reader.size - len(mcap.MAGIC)
+    if reader.read(end, len(mcap.MAGIC)) != mcap.MAGIC:
+        raise SegmentError(reader.path, end, 'there is no summary')
+    footer = reader.record_at(end - mcap.FOOTER_LENGTH)
+    fields = Fields(footer.content, reader.path, footer.offset)
+    offset, _, _ = fields.unpack(_FOOTER)
+    while offset < footer.offset:
+        record = reader.record_at(offset)
+        if record.opcode == mcap.CHUNK_INDEX:
+            fields = Fields(record.content, reader.path, offset)
+            start_ns, end_ns, _, length = fields.unpack(_CHUNK_INDEX)
+            yield _span(start_ns, end_ns, length)
+        offset = record.end
+
+
+def _span(start_ns: int, end_ns: int, size: int) -> Span:
+    return Span(min(start_ns, _MAX_TIME_NS), min(end_ns, _MAX_TIME_NS), size)

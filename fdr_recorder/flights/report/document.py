@@ -1,0 +1,67 @@
+"""All that a report says, for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fdr_recorder.flights.report.gather import Report, Source
+from fdr_recorder.flights.report.plots import gap_of
+from fdr_recorder.flights.report.verdict import findings, verdict
+
+
+def to_dict(report: Report) -> dict[str, Any]:
+    """Return it for `json.dumps`. Times are nanoseconds of the system clock, or seconds."""
+    details, found, axis = report.details, verdict(report), report.rates.axis
+    return {
+        **details.overview.to_dict(),
+        'made_ns': report.made_ns,
+        'verdict': {
+            'level': found.level.value,
+            'headline': found.headline,
+            'sentences': list(found.sentences),
+            'findings': findings(report),
+        },
+        'verification': report.verification.to_dict(),
+        'header': asdict(details.header) if details.header else None,
+        'footer': asdict(details.footer) if details.footer else None,
+        'topics': [
+            {
+                **topic.to_dict(),
+                **asdict(report.sources.get(topic.name, Source())),
+                'counts': report.rates.counts(topic.name),
+            }
+            for topic in report.topics
+        ],
+        'segment_files': [asdict(segment) for segment in details.segments],
+        'events': [
+            {'time_ns': event.time_ns, 'kind': event.payload.KIND, **asdict(event.payload)}
+            for event in details.events
+        ],
+        'quiet_times_ns': report.rates.quiet_times(),
+        'time_axis': {
+            'start_ns': report.start_ns,
+            'end_ns': report.end_ns,
+            'count_width_ns': axis.width_ns,
+        },
+        'bytes_written': report.bytes_by_time,
+        'plots': [
+            {
+                'topic': signal.topic,
+                'type': signal.type,
+                'kind': signal.kind.name,
+                'samples': signal.extremes.samples,
+                'values': [
+                    {
+                        'name': name,
+                        'unit': unit,
+                        'runs': signal.extremes.line(place, gap_of(report, signal)),
+                    }
+                    for place, (name, unit) in enumerate(signal.kind.values())
+                ],
+            }
+            for signal in report.signals
+        ],
+        'ring_fill_percent': report.status.ring_fill(),
+        'disk_free_bytes': report.status.disk_free(),
+    }

@@ -1,0 +1,273 @@
+"""Finds out all that a report says of a flight.
+
+Three looks: `verify` reads every byte and decides whether the flight is sound, `details` takes its
+own account of itself, and this module adds what becomes a plot: rates from the message indexes,
+and out of the chunks with attitude, position or battery in them just those numbers. Memory is
+bounded by the largest chunk, whatever the length of the flight.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.chunks import IndexedChunk, chunks, index_entries
+from fdr_recorder.flights.details import FlightDetails, TopicDetails, details
+from fdr_recorder.flights.overview import FlightState
+from fdr_recorder.flights.reader import segment_files
+from fdr_recorder.flights.report.account import Account
+from fdr_recorder.flights.report.columns import (
+    Integers,
+    Messages,
+    Span,
+    chunk_spans,
+    indexed_messages,
+    joined_messages,
+    times_of,
+)
+from fdr_recorder.flights.report.rates import Rates
+from fdr_recorder.flights.report.recorder_status import STATUS_TYPE, RecorderStatus
+from fdr_recorder.flights.report.series import Axis, flight_time, plot_axis, rate_axis
+from fdr_recorder.flights.report.signals import Signal, SignalTable
+from fdr_recorder.flights.segment_reader import FileChannel, SegmentReader, WholeChunk
+from fdr_recorder.flights.verify import Verification, verify
+from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+
+Advance = Callable[[int], None]
+"""Told that so many more bytes are done with."""
+
+LOOKS: Final = 3
+"""How often each byte is counted as done."""
+_TRIES: Final = 5
+_EARLIEST_NS: Final = 7 * 86_400 * 1_000_000_000
+
+
+@dataclass
+class Source:
+    """Where a topic's messages came from.
+
+    Attributes:
+        types: Their types; more than one is a mistake of the vehicle.
+        qos: Offered QoS profiles, as the channels have them.
+        nodes: Names of the publishers' nodes by gid; empty where unknown.
+
+    """
+
+    types: list[str] = field(default_factory=list)
+    qos: list[str] = field(default_factory=list)
+    nodes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """What is known of a flight.
+
+    Attributes:
+        details: What it says of itself.
+        verification: Whether that is so.
+        made_ns: When it was looked at (system clock).
+        start_ns: Where its time begins on the page.
+        end_ns: Where that ends.
+        rates: Messages by topic and time.
+        signals: What is plotted, the best of each kind first.
+        has_all_signals: Whether nothing was left out of them.
+        bytes_by_time: Bytes that were written in each bucket of the rates' axis.
+        status: What the recorder published of itself, where that was recorded.
+        sources: Where messages came from, by topic.
+
+    """
+
+    details: FlightDetails
+    verification: Verification
+    made_ns: int
+    start_ns: int
+    end_ns: int
+    rates: Rates
+    signals: list[Signal]
+    has_all_signals: bool
+    bytes_by_time: list[int]
+    status: RecorderStatus
+    sources: dict[str, Source]
+
+    @property
+    def topics(self) -> list[TopicDetails]:
+        """The topics of the vehicle, by name."""
+        topics = (topic for topic in self.details.topics.values() if not topic.is_own)
+        return sorted(topics, key=lambda topic: topic.name)
+
+    @property
+    def account(self) -> Account | None:
+        """What became of their messages; None if the flight has no footer."""
+        footer = self.details.footer
+        return Account.of(self.topics, footer) if footer is not None else None
+
+
+def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
+    """Look at a flight.
+
+    Args:
+        flight: Its directory.
+        advance: Told of progress: each byte of the flight, `LOOKS` times.
+
+    Raises:
+        NoFlightError: It has no segment.
+        OSError: It cannot be read.
+
+    """
+    made_ns = time.time_ns()
+    found = details(flight, advance)
+    verification = _verify(flight, found, advance)
+    start_ns, end_ns = _time_of(flight, found)
+    look = _Look(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight.name)
+    for segment in segment_files(flight):
+        with suppress(FileNotFoundError), SegmentReader(segment.path) as reader:
+            look.read(reader, advance)
+    return Report(
+        details=found,
+        verification=verification,
+        made_ns=made_ns,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        rates=look.rates,
+        signals=look.signals.signals(),
+        has_all_signals=look.signals.is_complete,
+        bytes_by_time=look.bytes_by_time.tolist(),
+        status=look.status,
+        sources=look.sources,
+    )
+
+
+def _verify(flight: Path, found: FlightDetails, advance: Advance) -> Verification:
+    """Check the flight; anew if a segment was dropped meanwhile, to free space."""
+    done = 0
+
+    def tell(now: int, _total: int) -> None:
+        nonlocal done
+        advance(max(now - done, 0))
+        done = max(now, done)
+
+    is_recording = found.overview.state is FlightState.RECORDING
+    for _ in range(_TRIES if is_recording else 0):
+        with suppress(FileNotFoundError):
+            return verify(flight, progress=tell)
+    return verify(flight, progress=tell)
+
+
+def _time_of(flight: Path, found: FlightDetails) -> tuple[int, int]:
+    """Return from when to when the page's time goes."""
+    spans: list[Span] = []
+    for segment in segment_files(flight):
+        with suppress(FileNotFoundError), SegmentReader(segment.path) as reader:
+            spans += chunk_spans(reader)
+    start_ns, end_ns = flight_time(spans)
+    opened_ns = found.overview.started_ns  # segments from then on may have been dropped
+    if start_ns - _EARLIEST_NS < opened_ns < start_ns:
+        start_ns = opened_ns
+    return start_ns, end_ns
+
+
+class _Look:
+    """Goes through the segments, in order."""
+
+    def __init__(self, rate_axis: Axis, plot_axis: Axis, flight_id: str) -> None:
+        self.rates = Rates(rate_axis)
+        self.signals = SignalTable(plot_axis)
+        self.status = RecorderStatus(plot_axis, flight_id)
+        self.bytes_by_time = np.zeros(rate_axis.buckets, np.int64)
+        self.sources: dict[str, Source] = {}
+
+    def read(self, reader: SegmentReader, advance: Advance) -> None:
+        """Take in one segment."""
+        done = 0
+        for chunk in chunks(reader):
+            if isinstance(chunk, IndexedChunk):
+                end_ns = chunk.end_ns
+                self._add_indexed(reader, chunk)
+            else:
+                end_ns = max(message.log_time_ns for message, _ in chunk.messages)
+                self._add_read(chunk)
+            self._count_bytes(end_ns, chunk.end - done)
+            advance(chunk.end - done)
+            done = chunk.end
+            last_ns = end_ns
+        if done:
+            self._count_bytes(last_ns, reader.size - done)
+        advance(reader.size - done)
+        for channel in reader.channels.values():
+            if not channel.topic.startswith(OWN_TOPIC_PREFIX):
+                self._note_source(channel)
+
+    def _count_bytes(self, time_ns: int, size: int) -> None:
+        axis = self.rates.axis
+        bucket = (time_ns - axis.start_ns) // axis.width_ns
+        self.bytes_by_time[min(max(bucket, 0), axis.buckets - 1)] += size
+
+    def _note_source(self, channel: FileChannel) -> None:
+        source = self.sources.setdefault(channel.topic, Source())
+        if channel.schema.name not in source.types:
+            source.types.append(channel.schema.name)
+        qos = channel.metadata.get('offered_qos_profiles', '')
+        if qos and qos not in source.qos:
+            source.qos.append(qos)
+        gid = channel.metadata.get('publisher_gid', '')
+        source.nodes[gid] = source.nodes.get(gid) or channel.metadata.get('publisher_node', '')
+
+    # --- chunks --------------------------------------------------------------------------
+
+    def _add_indexed(self, reader: SegmentReader, chunk: IndexedChunk) -> None:
+        """Take the times from the indexes; read the chunk only for what is plotted."""
+        topics: list[Integers] = []
+        times: list[Integers] = []
+        plotted = []
+        for number, offset in chunk.indexes.items():
+            channel = reader.channels[number]
+            if channel.topic.startswith(OWN_TOPIC_PREFIX):
+                continue
+            try:
+                entries = index_entries(reader, offset)
+            except SegmentError:  # `verify` tells of it
+                continue
+            times.append(times_of(entries))
+            topics.append(np.full(len(times[-1]), self.rates.number(channel.topic)))
+            if self._is_plotted(channel):
+                plotted.append((channel, entries))
+        if times:
+            self.rates.add(np.concatenate(topics), np.concatenate(times))
+        if plotted:
+            try:
+                records = reader.chunk_records(reader.record_at(chunk.offset))
+            except SegmentError:
+                return
+            buffer = np.frombuffer(records, np.uint8)
+            for channel, entries in plotted:
+                self._plot(channel, indexed_messages(buffer, entries))
+
+    def _add_read(self, chunk: WholeChunk) -> None:
+        """Take in a chunk that was read message by message: its segment is not sealed."""
+        by_channel: dict[FileChannel, list[int]] = {}
+        for place, (message, _) in enumerate(chunk.messages):
+            if not message.channel.topic.startswith(OWN_TOPIC_PREFIX):
+                by_channel.setdefault(message.channel, []).append(place)
+        for channel, places in by_channel.items():
+            messages = joined_messages(chunk.messages[place][0] for place in places)
+            number = self.rates.number(channel.topic)
+            self.rates.add(np.full(len(places), number), messages.log_time_ns)
+            if self._is_plotted(channel):
+                self._plot(channel, messages)
+
+    def _is_plotted(self, channel: FileChannel) -> bool:
+        is_status = channel.schema.name == STATUS_TYPE
+        return is_status or bool(self.signals.find(channel.topic, channel.schema))
+
+    def _plot(self, channel: FileChannel, messages: Messages) -> None:
+        if channel.schema.name == STATUS_TYPE:
+            self.status.add(messages)
+        for signal, extractor in self.signals.find(channel.topic, channel.schema):
+            signal.add(messages.log_time_ns, extractor.extract(messages))

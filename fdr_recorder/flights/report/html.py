@@ -1,0 +1,67 @@
+"""Builds HTML. What is not markup already is escaped: nothing in a recording can become it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Final
+
+_CONTROLS: Final = dict.fromkeys(set(range(32)) - set(b'\t\n'), '\N{REPLACEMENT CHARACTER}')
+_VOID: Final = frozenset(('br', 'meta', 'input', 'link', 'hr'))
+
+
+class Html(str):
+    """Markup: text that is put into a page as it is. Made by `h`."""
+
+    __slots__ = ()
+
+
+Child = str | int | None | Iterable['Child']
+Attribute = str | int | float | bool | None
+
+
+def text(value: object) -> Html:
+    """Return any text as markup that shows it."""
+    return Html(escape(str(value).translate(_CONTROLS)))
+
+
+def join(children: Iterable[Child]) -> Html:
+    """Put children one behind the other."""
+    return Html(''.join(_flat(children)))
+
+
+def _flat(children: Iterable[Child]) -> Iterable[str]:
+    for child in children:
+        if isinstance(child, Html):
+            yield child
+        elif isinstance(child, (str, int)):
+            yield text(child)
+        elif child is not None:
+            yield from _flat(child)
+
+
+def path(name: str) -> Html:
+    """Return a name with slashes, which may be broken behind them."""
+    return Html(text(name).replace('/', '/<wbr>'))
+
+
+def h(name: str, /, *children: Child, **attributes: Attribute) -> Html:
+    """Return an element.
+
+    Args:
+        name: Of the element.
+        children: Elements, or text, which is escaped; lists of them; None is nothing.
+        attributes: By name; `class_` is class, `data_x` is data-x. True is an attribute without
+            value; None and False are none at all.
+
+    """
+    parts = [f'<{name}']
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        key = key.removesuffix('_').replace('_', '-')
+        parts.append(f' {key}' if value is True else f' {key}="{text(value)}"')
+    parts.append('>')
+    if name not in _VOID:
+        parts += (*_flat(children), f'</{name}>')
+    return Html(''.join(parts))

@@ -1,0 +1,239 @@
+"""Puts the page together: one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from fdr_recorder.flights.overview import Losses
+from fdr_recorder.flights.report.accounts import (
+    accounts,
+    alert_list,
+    configuration,
+    header_list,
+    segment_list,
+)
+from fdr_recorder.flights.report.drawing import Drawing
+from fdr_recorder.flights.report.gather import Report
+from fdr_recorder.flights.report.html import Child, Html, h, join
+from fdr_recorder.flights.report.plots import flight_plots, recorder_plots
+from fdr_recorder.flights.report.series import NS_PER_S
+from fdr_recorder.flights.report.timeline import timeline
+from fdr_recorder.flights.report.topic_list import topic_list
+from fdr_recorder.flights.report.verdict import Level, findings, verdict
+from fdr_recorder.flights.report.words import clock, date, duration, short
+from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.record.kinds import AlertRecord
+from fdr_recorder.version import __version__
+
+GENERATOR: Final = 'fdr report'
+"""By this a page is known as one that may be replaced."""
+
+_SIGNS: Final = {
+    Level.GOOD: 'M7 13.5l4 4 8-9',
+    Level.LIVE: 'M13 8v6l4 3',
+    Level.LOSS: 'M13 7v7M13 18v.5',
+    Level.WARN: 'M13 9.5v6M13 19v.5',
+    Level.BAD: 'M8 8l10 10M18 8L8 18',
+}
+_FRAMES: Final = {
+    Level.GOOD: 'M13 1a12 12 0 1 0 .01 0Z',
+    Level.LIVE: 'M13 1a12 12 0 1 0 .01 0Z',
+    Level.LOSS: 'M13 1a12 12 0 1 0 .01 0Z',
+    Level.WARN: 'M13 1.5L25 24H1Z',
+    Level.BAD: 'M8 1h10l7 7v10l-7 7H8l-7-7V8Z',
+}
+_LEVEL_NAMES: Final = {
+    Level.GOOD: 'Complete',
+    Level.LIVE: 'Being recorded',
+    Level.LOSS: 'With losses',
+    Level.WARN: 'Not closed',
+    Level.BAD: 'Damaged',
+}
+_NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    span_s = max((report.end_ns - report.start_ns) / NS_PER_S, 1e-3)
+    drawing = Drawing(report.start_ns, span_s)
+    sections = [
+        timeline(report, drawing),
+        *flight_plots(report, drawing),
+        topic_list(report, drawing),
+        accounts(report),
+        recorder_plots(report, drawing),
+        alert_list(report, drawing),
+        header_list(report),
+        configuration(report),
+        segment_list(report, drawing),
+    ]
+    flight_id = short(report.details.overview.path.name)
+    body = h(
+        'body',
+        _bar(sections),
+        h('main', _top(report), _verdict(report), _facts(report), sections, _end(report)),
+        h('script', _data(drawing), type='application/json', id='data'),
+        h('script', Html(_asset('page.js'))),
+    )
+    return f'<!doctype html>\n{h("html", _head(flight_id), body, lang="en")}\n'
+
+
+@cache
+def _asset(name: str) -> str:
+    return files('fdr_recorder.flights.report').joinpath(name).read_text(encoding='utf-8')
+
+
+def _head(flight_id: str) -> Html:
+    style, script = _asset('page.css'), _asset('page.js')
+    policy = f'{_NOTHING_ELSE}; style-src {_source(style)}; script-src {_source(script)}'
+    return h(
+        'head',
+        h('meta', charset='utf-8'),
+        h('meta', http_equiv='Content-Security-Policy', content=policy),
+        h('meta', name='viewport', content='width=device-width, initial-scale=1'),
+        h('meta', name='generator', content=f'{GENERATOR} {__version__}'),
+        h('meta', name='color-scheme', content='light dark'),
+        h('title', f'{flight_id} · flight report'),
+        h('style', Html(style)),
+    )
+
+
+def _source(code: str) -> str:
+    """Return the hash by which a browser knows the page's own code from any other."""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _data(drawing: Drawing) -> Html:
+    """Return the numbers behind the charts; no text in them can end the element."""
+    data: dict[str, Any] = {
+        't0': drawing.start_ns // 1_000_000,
+        'us': drawing.start_ns // 1000 % 1000,
+        'span': drawing.span_s,
+        'charts': drawing.data,
+    }
+    text = json.dumps(data, separators=(',', ':'), allow_nan=False)
+    return Html(text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026'))
+
+
+def _bar(sections: list[Html | None]) -> Html:
+    """Return the bar that stays at the top."""
+    names = (
+        ('timeline', 'Time line'),
+        ('attitude', 'Attitude'),
+        ('position', 'Position'),
+        ('battery', 'Battery'),
+        ('topics', 'Topics'),
+        ('accounts', 'Accounts'),
+        ('recorder', 'Recorder'),
+        ('alerts', 'Alerts'),
+        ('header', 'Header'),
+        ('configuration', 'Configuration'),
+    )
+    there = join(sections)
+    links = [h('a', title, href=f'#{name}') for name, title in names if f' id="{name}"' in there]
+    theme = h('button', '◐', type='button', class_='theme', aria_label='Light or dark')
+    return h('header', h('nav', links, aria_label='Sections'), h('output', class_='at'), theme)
+
+
+def _top(report: Report) -> Html:
+    overview = report.details.overview
+    return h(
+        'div',
+        h('p', 'Flight report', class_='over'),
+        h('h1', short(overview.vehicle_id) or 'Vehicle without a name'),
+        h('p', h('code', short(overview.path.name))),
+        class_='top',
+    )
+
+
+def _verdict(report: Report) -> Html:
+    found = verdict(report)
+    sign = h(
+        'svg',
+        h('path', d=_FRAMES[found.level], class_='frame'),
+        h('path', d=_SIGNS[found.level], class_='stroke'),
+        viewBox='0 0 26 26',
+        role='img',
+        aria_label=_LEVEL_NAMES[found.level],
+    )
+    more = findings(report)
+    return h(
+        'div',
+        sign,
+        h(
+            'div',
+            h('p', found.headline, class_='headline'),
+            [h('p', _with_code(sentence)) for sentence in found.sentences],
+            h('ul', [h('li', text) for text in more]) if more else None,
+        ),
+        class_=f'verdict {found.level.value}',
+        role='status',
+    )
+
+
+def _with_code(sentence: str) -> list[Html | str]:
+    """Return a sentence in which what stands between backquotes is code."""
+    return [
+        h('code', part) if place % 2 else part for place, part in enumerate(sentence.split('`'))
+    ]
+
+
+def _facts(report: Report) -> Html:
+    overview = report.details.overview
+    started_ns = overview.started_ns
+    alerts = [
+        event.payload
+        for event in report.details.events
+        if isinstance(event.payload, AlertRecord) and event.payload.raised
+    ]
+    messages = sum(topic.messages for topic in report.topics)
+    losses = overview.losses
+    if report.account is not None:  # of the vehicle's topics alone
+        losses = replace(losses, capacity=report.account.dropped)
+    segments = f'{overview.segments:,} segment{"s" if overview.segments != 1 else ""}'
+    started: Child = [
+        clock(started_ns, 0),
+        h('small', f'{date(started_ns)}, UTC'),
+        h('small', class_='local', data_ms=started_ns // 1_000_000),
+    ]
+    facts: tuple[tuple[str, Child], ...] = (
+        ('Started', started),
+        ('Duration', [duration(overview.duration_s), h('small', f'to {clock(report.end_ns, 0)}')]),
+        ('Messages', [f'{messages:,}', h('small', f'{len(report.topics):,} topics')]),
+        ('On disk', [format_size(overview.bytes), h('small', segments)]),
+        ('Not here', [f'{losses.total:,}', h('small', _causes(losses))]),
+        ('Alerts', [f'{len(alerts):,}', h('small', _levels([item.level for item in alerts]))]),
+    )
+    rows = [h('div', h('dt', name), h('dd', value)) for name, value in facts]
+    return h('dl', rows, class_='facts')
+
+
+def _causes(losses: Losses) -> str:
+    causes = (
+        (losses.transport, 'transport'),
+        (losses.overrun, 'ring full'),
+        (losses.write_error, 'disk'),
+        (losses.capacity, 'dropped'),
+    )
+    return ', '.join(f'{count:,} {cause}' for count, cause in causes if count) or 'none known'
+
+
+def _levels(levels: list[int]) -> str:
+    errors = sum(level >= 2 for level in levels)
+    counts = ((errors, 'error'), (len(levels) - errors, 'warning'))
+    return ', '.join(plural(count, noun) for count, noun in counts if count) or 'none'
+
+
+def _end(report: Report) -> Html:
+    made = f'{date(report.made_ns)} {clock(report.made_ns, 0)} UTC'
+    notes = [f'Made by {GENERATOR} {__version__} on {made}. All times are UTC.']
+    if not report.has_all_signals:
+        notes.append('Not every topic that could be plotted is.')
+    return h('footer', [h('p', note) for note in notes])

@@ -1,0 +1,239 @@
+"""What a pilot looks at first: attitude, position, battery; and what the recorder did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Final
+
+from fdr_recorder.flights.report.charts import Line, Run, time_chart
+from fdr_recorder.flights.report.drawing import Drawing
+from fdr_recorder.flights.report.gather import Report
+from fdr_recorder.flights.report.html import Html, h
+from fdr_recorder.flights.report.rates import silence_s
+from fdr_recorder.flights.report.recorder_status import STATUS_GAP_S
+from fdr_recorder.flights.report.series import NS_PER_S
+from fdr_recorder.flights.report.signals import ATTITUDE, BATTERY, GLOBAL, LOCAL, Signal
+from fdr_recorder.flights.report.track import track
+from fdr_recorder.flights.report.words import number, short
+from fdr_recorder.record.kinds import SegmentRollover
+
+_EARTH_RADIUS_M: Final = 6_371_008.8
+_MIB: Final = 1 << 20
+_TRACK_HEIGHT: Final = 382
+_HEAD_HEIGHT: Final = 30
+_BOUNDS: Final = {'yaw': (-180.0, 180.0), 'percentage': (0.0, 100.0)}
+_DECIMALS: Final = {'V': 2, 'A': 1, '%': 0, 'm': 1, '°': 1}
+
+
+def flight_plots(report: Report, drawing: Drawing) -> list[Html]:
+    """Return a section for each kind of plot that the flight has topics for."""
+    titles = (
+        ('attitude', 'Attitude', (ATTITUDE,)),
+        ('position', 'Position', (GLOBAL, LOCAL)),
+        ('battery', 'Battery', (BATTERY,)),
+    )
+    sections = []
+    for section, title, kinds in titles:
+        signals = [signal for signal in report.signals if signal.kind in kinds]
+        if signals:
+            first, *others = (_signal(report, drawing, signal) for signal in signals)
+            sections.append(
+                h('section', h('h2', title), first, [_folded(*item) for item in zip(
+                    signals[1:], others, strict=True)], id=section)
+            )  # fmt: skip
+    return sections
+
+
+def gap_of(report: Report, signal: Signal) -> float:
+    """Return how long (seconds) there may be no sample until the line is broken."""
+    return silence_s(report.rates.period_s(signal.topic)) / 2
+
+
+def _folded(signal: Signal, shown: Html) -> Html:
+    return h('details', h('summary', 'also ', h('code', short(signal.topic))), shown)
+
+
+def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
+    gap_s = gap_of(report, signal)
+    if signal.kind in (GLOBAL, LOCAL):
+        shown = _position(drawing, signal, gap_s)
+    else:
+        shown = h('div', _charts(drawing, signal, gap_s), drawing.time_labels(), class_='card')
+    note = {
+        ATTITUDE: 'Roll right, pitch down and yaw left are positive (REP-103).',
+        BATTERY: 'Current that the vehicle draws is positive.',
+    }.get(signal.kind)
+    source = h(
+        'p',
+        h('code', short(signal.topic)),
+        f' {signal.type}, {signal.extremes.samples:,} samples. ',
+        note,
+        class_='source',
+    )
+    return h('div', source, shown)
+
+
+def _charts(drawing: Drawing, signal: Signal, gap_s: float) -> list[Html]:
+    charts = []
+    for place, (name, unit) in enumerate(signal.kind.values()):
+        runs: Sequence[Run] = signal.extremes.line(place, gap_s)
+        if name == 'yaw':
+            runs = list(_wrapped(runs))
+        if runs:
+            bottom, top = _BOUNDS.get(name, (None, -math.inf))
+            line = Line(name.capitalize(), unit, runs, _DECIMALS[unit], gap_s, bottom=bottom)
+            charts.append(time_chart(drawing, line, top=top))
+    return charts
+
+
+def _wrapped(runs: Iterable[Run]) -> Iterable[Run]:
+    """Return angles between -180 and 180 degrees, broken where they jump."""
+    for run in runs:
+        part: list[tuple[float, float]] = []
+        for seconds, angle in run:
+            wrapped = (angle + 180) % 360 - 180
+            if part and abs(wrapped - part[-1][1]) > 180:
+                yield part
+                part = []
+            part.append((seconds, wrapped))
+        yield part
+
+
+# --- position --------------------------------------------------------------------------------
+
+
+def _position(drawing: Drawing, signal: Signal, gap_s: float) -> Html:
+    rows = signal.extremes.rows(gap_s)
+    runs = [[row for row in run if math.isfinite(row[1] + row[2])] for run in rows]
+    runs = [run for run in runs if run]
+    if signal.kind is GLOBAL:
+        points = _metres(runs)
+        values = [
+            f'{number(latitude, 7)}°, {number(longitude, 7)}°{_height(altitude)}'
+            for run in runs
+            for _, latitude, longitude, altitude in run
+        ]
+        described = 'The way over ground, north is up'
+        lines = [('Altitude', 2)]
+    else:
+        points = [[(seconds, x, y) for seconds, x, y, _ in run] for run in runs]
+        values = [
+            f'x {number(x, 2)} m, y {number(y, 2)} m{_height(z)}'
+            for run in runs
+            for _, x, y, z in run
+        ]
+        described = 'The way seen from above, x is right and y is up'
+        lines = [('x', 0), ('y', 1), ('z', 2)]
+    height = _TRACK_HEIGHT // len(lines) - _HEAD_HEIGHT
+    charts = []
+    for name, place in lines:
+        line = Line(name, 'm', signal.extremes.line(place, gap_s), 1, gap_s)
+        if line.runs:
+            charts.append(time_chart(drawing, line, height=height))
+    if not points:
+        return h('div', charts, drawing.time_labels(), class_='card')
+    return h(
+        'div',
+        h(
+            'div',
+            track(drawing, points, values, described),
+            h('p', h('b', '○ '), 'start ', h('b', '□ '), f'end. {described}.', class_='key'),
+            class_='card',
+        ),
+        h('div', charts, drawing.time_labels(), class_='card'),
+        class_='position',
+    )
+
+
+def _height(metres: float) -> str:
+    return f', {number(metres, 1)} m' if math.isfinite(metres) else ''
+
+
+def _metres(
+    runs: Sequence[Sequence[tuple[float, ...]]],
+) -> list[list[tuple[float, float, float]]]:
+    """Return latitude and longitude as metres east and north of the first fix."""
+    if not runs:
+        return []
+    _, latitude_0, longitude_0, _ = runs[0][0]
+    north = math.radians(1) * _EARTH_RADIUS_M
+    east = north * math.cos(math.radians(latitude_0))
+    return [
+        [
+            (
+                seconds,
+                ((longitude - longitude_0 + 180) % 360 - 180) * east,
+                (latitude - latitude_0) * north,
+            )
+            for seconds, latitude, longitude, _ in run
+        ]
+        for run in runs
+    ]
+
+
+# --- the recorder ----------------------------------------------------------------------------
+
+
+def recorder_plots(report: Report, drawing: Drawing) -> Html:
+    """Return the section on what was written, and how full disk and rings were."""
+    axis = report.rates.axis
+    step_s = axis.width_ns / NS_PER_S
+    until_s = [min(step_s, drawing.span_s - place * step_s) for place in range(axis.buckets)]
+    rates = [
+        count / max(length, 0.1) / _MIB
+        for count, length in zip(report.bytes_by_time, until_s, strict=True)
+    ]
+    written, on_disk = _steps(rates, step_s, drawing.span_s), _on_disk(report, drawing, step_s)
+    lines = [
+        Line('Written to disk', 'MiB/s', [written], 2, step_s, is_area=True, bottom=0.0),
+        Line('Flight on disk', 'MiB', [on_disk], 1, step_s, bottom=0.0),
+    ]
+    ring, disk = report.status.ring_fill(), report.status.disk_free()
+    note = None
+    if ring:
+        free = [[(seconds, count / _MIB) for seconds, count in run] for run in disk]
+        lines += [
+            Line('Fullest ring', '%', ring, 1, STATUS_GAP_S, bottom=0.0),
+            Line('Free on disk', 'MiB', free, 1, STATUS_GAP_S, bottom=0.0),
+        ]
+    else:
+        note = h(
+            'p',
+            'How full the rings were, and how much space was left on the disk, this recording '
+            'does not say. The recorder publishes both on its diagnostics topic: record that '
+            'topic, and they are shown here.',
+            class_='source',
+        )
+    charts = [time_chart(drawing, line) for line in lines]
+    return h(
+        'section',
+        h('h2', 'Recorder'),
+        note,
+        h('div', charts, drawing.time_labels(), class_='card'),
+        id='recorder',
+    )
+
+
+def _steps(values: Sequence[float], step_s: float, span_s: float) -> Run:
+    points = [(place * step_s, value) for place, value in enumerate(values)]
+    return [*points, (span_s, values[-1])] if values else []
+
+
+def _on_disk(report: Report, drawing: Drawing, step_s: float) -> Run:
+    """Return how large the flight was, with what it dropped, as far as that is recorded."""
+    changes = [(place + 1) * step_s for place in range(len(report.bytes_by_time))]
+    sizes = list(zip(changes, report.bytes_by_time, strict=True))
+    for event in report.details.events:
+        dropped = event.payload
+        if isinstance(dropped, SegmentRollover):
+            sizes.append((drawing.seconds(dropped.last_log_time_ns), dropped.bytes))
+            sizes.append((drawing.seconds(event.time_ns), -dropped.bytes))
+    sizes.sort()
+    totals = accumulate(count for _, count in sizes)
+    points = [
+        (min(max(seconds, 0.0), drawing.span_s), total / _MIB)
+        for (seconds, _), total in zip(sizes, totals, strict=True)
+    ]
+    return [(0.0, 0.0), *points]

@@ -1,0 +1,142 @@
+"""How many messages each topic had at what time, and when there were none at all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from fdr_recorder.flights.report.columns import Integers
+from fdr_recorder.flights.report.series import NS_PER_S, Axis, fine_axis
+
+MAX_TOPICS: Final = 2000
+"""Of further ones nothing is kept."""
+_OCTAVES: Final = 64
+_MIN_SILENCE_S: Final = 1.0
+_SILENCE_PERIODS: Final = 5.0
+_MAX_QUIET: Final = 200
+
+
+class Rates:
+    """Counts the messages of topics by time. Memory does not grow with their number.
+
+    Attributes:
+        axis: The buckets.
+
+    """
+
+    def __init__(self, axis: Axis) -> None:
+        """Begin with no topic."""
+        self.axis = axis
+        self._numbers: dict[str, int] = {}
+        self._counts = np.zeros((MAX_TOPICS, axis.buckets), np.int32)
+        self._last = np.full(MAX_TOPICS, -1, np.int64)
+        self._steps = np.zeros((MAX_TOPICS, _OCTAVES), np.int64)
+        self._quiet = QuietTimes(fine_axis(axis.start_ns, axis.end_ns))
+
+    def number(self, topic: str) -> int:
+        """Return the number of a topic, for `add`; -1 if there are too many."""
+        number = self._numbers.get(topic)
+        if number is None:
+            if len(self._numbers) == MAX_TOPICS:
+                return -1
+            number = self._numbers[topic] = len(self._numbers)
+        return number
+
+    def add(self, topic: Integers, times_ns: Integers) -> None:
+        """Take in messages.
+
+        Args:
+            topic: The number of the topic of each.
+            times_ns: When it was received.
+
+        """
+        is_listed = topic >= 0
+        topic, times_ns = topic[is_listed], times_ns[is_listed]
+        if not len(topic):
+            return
+        bucket = self.axis.place(times_ns)
+        is_inside = (bucket >= 0) & (bucket < self.axis.buckets)
+        cells = topic[is_inside] * self.axis.buckets + bucket[is_inside]
+        cells, counts = np.unique(cells, return_counts=True)
+        self._counts.reshape(-1)[cells] += counts.astype(np.int32)
+        self._follow(topic, times_ns)
+        self._quiet.add(times_ns)
+
+    def _follow(self, topic: Integers, times: Integers) -> None:
+        """Look how long it is from each message of a topic to the next."""
+        order = np.lexsort((times, topic))
+        topic, times = topic[order], times[order]
+        starts = np.flatnonzero(np.diff(topic, prepend=-1))
+        ends = np.r_[starts[1:], len(topic)] - 1
+        last = self._last[topic[starts]]
+        before = np.r_[times[:1], times[:-1]]
+        before[starts] = np.where(last < 0, times[starts], last)
+        steps = np.maximum(times - before, 0)  # chunks overlap a little
+        octave = np.frexp(steps.astype(np.float64))[1]
+        cells, counts = np.unique(topic * _OCTAVES + octave, return_counts=True)
+        self._steps.reshape(-1)[cells] += counts
+        self._last[topic[starts]] = np.maximum(last, times[ends])
+
+    def counts(self, topic: str) -> list[int]:
+        """Return how many messages of a topic there are in each bucket."""
+        number = self._numbers.get(topic, -1)
+        return self._counts[number].tolist() if number >= 0 else []
+
+    def period_s(self, topic: str) -> float:
+        """Return the usual time from one message of a topic to the next; 0 if unknown."""
+        number = self._numbers.get(topic, -1)
+        return _usual_step_s(self._steps[number]) if number >= 0 else 0.0
+
+    def quiet_times(self) -> list[tuple[int, int]]:
+        """Return from when to when no topic at all had a message, though one usually has."""
+        usual_s = _usual_step_s(self._steps.sum(axis=0))
+        return self._quiet.longer_than(silence_s(usual_s))
+
+
+class QuietTimes:
+    """Finds times without any message, however the chunks overlap."""
+
+    def __init__(self, axis: Axis) -> None:
+        """Begin with no message.
+
+        Args:
+            axis: Buckets; a time that lies within one is not seen.
+
+        """
+        self._axis = axis
+        self._first = np.full(axis.buckets, np.iinfo(np.int64).max)
+        self._last = np.full(axis.buckets, -1, np.int64)
+
+    def add(self, times_ns: Integers) -> None:
+        """Take in the times of messages."""
+        bucket = self._axis.place(times_ns)
+        is_inside = (bucket >= 0) & (bucket < self._axis.buckets)
+        np.minimum.at(self._first, bucket[is_inside], times_ns[is_inside])
+        np.maximum.at(self._last, bucket[is_inside], times_ns[is_inside])
+
+    def longer_than(self, seconds: float) -> list[tuple[int, int]]:
+        """Return the longest of those above a length: from when to when, in order."""
+        used = np.flatnonzero(self._last >= 0)
+        length = self._first[used[1:]] - self._last[used[:-1]]
+        found = np.flatnonzero(length > seconds * NS_PER_S)
+        found = found[np.argsort(length[found])[-_MAX_QUIET:]]
+        return sorted(
+            (int(self._last[used[row]]), int(self._first[used[row + 1]])) for row in found
+        )
+
+
+def silence_s(period_s: float) -> float:
+    """Return how long it takes until no message means silence, and not jitter."""
+    return max(_MIN_SILENCE_S, _SILENCE_PERIODS * period_s)
+
+
+def _usual_step_s(octaves: Integers) -> float:
+    """Return the median of the time between messages, to within a factor of 1.4."""
+    counts = octaves.copy()
+    counts[0] = 0  # the first message, and those that came at one time
+    total = int(counts.sum())
+    if total < 2:
+        return 0.0
+    octave = int(np.searchsorted(np.cumsum(counts), (total + 1) // 2))
+    return float(2.0 ** (octave - 0.5) / NS_PER_S)

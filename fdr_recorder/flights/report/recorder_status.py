@@ -1,0 +1,70 @@
+"""What the recorder published of itself while it flew: how full its rings and the disk were.
+
+The flight's own records do not say this over time. The summary on the diagnostics topic does, and
+it is in the flight if that topic was among those recorded.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from rosbags.typesys import Stores, get_typestore
+
+from fdr_recorder.flights.report.columns import Messages
+from fdr_recorder.flights.report.series import Axis, Extremes
+
+STATUS_TYPE: Final = 'diagnostic_msgs/msg/DiagnosticArray'
+RING_FILL_KEY: Final = 'ring_fill_percent'
+DISK_FREE_KEY: Final = 'disk_free_bytes'
+STATUS_GAP_S: Final = 5.0
+"""It is published once a second; after so long without, nothing is known."""
+_KEYS: Final = (RING_FILL_KEY, DISK_FREE_KEY)
+
+
+class RecorderStatus:
+    """Ring fill and free space over time."""
+
+    def __init__(self, axis: Axis, flight_id: str) -> None:
+        """Begin with nothing.
+
+        Args:
+            axis: Buckets of time.
+            flight_id: What others say of other flights does not count.
+
+        """
+        self._extremes = Extremes(axis, len(_KEYS))
+        self._flight_id = flight_id
+
+    def ring_fill(self) -> list[list[tuple[float, float]]]:
+        """Return how full the fullest ring was, in percent: runs of (seconds, value)."""
+        return self._extremes.line(0, STATUS_GAP_S)
+
+    def disk_free(self) -> list[list[tuple[float, float]]]:
+        """Return how much space was left, in bytes, likewise."""
+        return self._extremes.line(1, STATUS_GAP_S)
+
+    @cached_property
+    def _deserialize(self) -> Any:  # noqa: ANN401 - of a class that is made at run time
+        return get_typestore(Stores.ROS2_HUMBLE).deserialize_cdr
+
+    def add(self, messages: Messages) -> None:
+        """Take in messages of the diagnostics type, from whomever they are."""
+        for time_ns, data in messages.data():
+            if not all(key.encode() in data for key in (*_KEYS, self._flight_id)):
+                continue
+            try:
+                array = self._deserialize(data, STATUS_TYPE)
+            except Exception:  # the generated decoder raises whatever the file leads it to
+                continue
+            for status in array.status:
+                values = {item.key: item.value for item in status.values}
+                if values.get('flight_id') == self._flight_id:
+                    self._take(time_ns, values)
+
+    def _take(self, time_ns: int, values: dict[str, str]) -> None:
+        with suppress(KeyError, ValueError):
+            sample = np.array([[float(values[key])] for key in _KEYS])
+            self._extremes.add(np.array([time_ns]), sample)

@@ -1,0 +1,160 @@
+"""A flight's time in buckets, and what is kept of many samples in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from fdr_recorder.flights.report.columns import Floats, Integers, Span
+
+NS_PER_S: Final = 1_000_000_000
+NS_PER_DAY: Final = 86_400 * NS_PER_S
+
+RATE_BUCKETS: Final = 240
+PLOT_BUCKETS: Final = 800
+_FINE_BUCKETS: Final = 200_000
+_FINE_WIDTH_NS: Final = NS_PER_S // 10
+_NICE_WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A stretch of time, cut into buckets of one width.
+
+    Attributes:
+        start_ns: Where it begins (system clock).
+        width_ns: Width of a bucket.
+        buckets: How many there are.
+
+    """
+
+    start_ns: int
+    width_ns: int
+    buckets: int
+
+    @property
+    def end_ns(self) -> int:
+        """Where it ends."""
+        return self.start_ns + self.width_ns * self.buckets
+
+    def place(self, times_ns: Integers) -> Integers:
+        """Return the bucket of each time; -1 or `buckets` for one that is before or after all."""
+        return np.clip((times_ns - self.start_ns) // self.width_ns, -1, self.buckets)
+
+
+def plot_axis(start_ns: int, end_ns: int) -> Axis:
+    """Return an axis fine enough for a plot, from start to end."""
+    return Axis(start_ns, max(-(-(end_ns - start_ns + 1) // PLOT_BUCKETS), 1), PLOT_BUCKETS)
+
+
+def rate_axis(start_ns: int, end_ns: int) -> Axis:
+    """Return an axis in steps that people count in, from start to end or a little further."""
+    span_s = (end_ns - start_ns + 1) / NS_PER_S
+    widths = (width for width in _NICE_WIDTHS_S if width * RATE_BUCKETS >= span_s)
+    width_ns = int(next(widths, span_s // RATE_BUCKETS + 1)) * NS_PER_S
+    return Axis(start_ns, width_ns, max(-(-(end_ns - start_ns + 1) // width_ns), 1))
+
+
+def fine_axis(start_ns: int, end_ns: int) -> Axis:
+    """Return an axis in which every time of a second is seen, of a flight of some hours."""
+    width_ns = max(-(-(end_ns - start_ns + 1) // _FINE_BUCKETS), _FINE_WIDTH_NS)
+    return Axis(start_ns, width_ns, -(-(end_ns - start_ns + 1) // width_ns))
+
+
+def flight_time(spans: Iterable[Span]) -> tuple[int, int]:
+    """Return from when to when a flight was, given the times of its chunks.
+
+    A vehicle without a clock of its own begins in 1970 and is set right in flight. Both parts on
+    one axis would be two points: the larger part is taken.
+    """
+    parts = sorted(spans)
+    while len(parts) > 1:
+        ends = np.maximum.accumulate(np.array([part.end_ns for part in parts], np.int64))
+        gaps = [after.start_ns - int(end) for end, after in zip(ends, parts[1:], strict=False)]
+        widest = int(np.argmax(gaps))
+        rest = int(ends[-1]) - parts[0].start_ns - gaps[widest]
+        if gaps[widest] < max(NS_PER_DAY, 10 * rest):
+            break
+        sides = parts[: widest + 1], parts[widest + 1 :]
+        parts = max(sides, key=lambda side: sum(part.bytes for part in side))
+    if not parts:
+        return 0, 0
+    return parts[0].start_ns, max(part.end_ns for part in parts)
+
+
+class Extremes:
+    """Of many samples, those with the lowest and the highest value in each bucket, by column.
+
+    So a spike of a single sample is still there, whatever the length of the flight.
+    """
+
+    def __init__(self, axis: Axis, columns: int) -> None:
+        """Begin with no sample.
+
+        Args:
+            axis: The buckets.
+            columns: How many values a sample has.
+
+        """
+        self.axis = axis
+        self.columns = columns
+        self.samples = 0
+        # by column, lowest or highest, value of the sample (time first), bucket
+        self._kept = np.full((columns, 2, 1 + columns, axis.buckets), np.nan)
+        self._first = np.full(axis.buckets, np.inf)
+        self._last = np.full(axis.buckets, -np.inf)
+
+    def add(self, times_ns: Integers, values: Floats) -> None:
+        """Take in samples: a column each; NaN where a sample has no such value."""
+        bucket = self.axis.place(times_ns)
+        is_finite = np.isfinite(values)
+        use = (bucket >= 0) & (bucket < self.axis.buckets) & is_finite.any(axis=0)
+        if not use.any():
+            return
+        bucket, values, is_finite = bucket[use], values[:, use], is_finite[:, use]
+        seconds = (times_ns[use] - self.axis.start_ns) / NS_PER_S
+        self.samples += len(seconds)
+        np.minimum.at(self._first, bucket, seconds)
+        np.maximum.at(self._last, bucket, seconds)
+        rows = np.vstack([seconds, values])
+        for column in range(self.columns):
+            finite = np.flatnonzero(is_finite[column])
+            if not len(finite):
+                continue
+            order = finite[np.lexsort((values[column, finite], bucket[finite]))]
+            edges = np.flatnonzero(np.diff(bucket[order])) + 1
+            lowest, highest = order[np.r_[0, edges]], order[np.r_[edges - 1, len(order) - 1]]
+            for side, chosen in enumerate((lowest, highest)):
+                kept = self._kept[column, side]
+                known, new = kept[1 + column, bucket[chosen]], values[column, chosen]
+                is_better = ~(new >= known) if side == 0 else ~(new <= known)
+                better = chosen[is_better]
+                kept[:, bucket[better]] = rows[:, better]
+
+    def line(self, column: int, gap_s: float) -> list[list[tuple[float, float]]]:
+        """Return what was kept of one column: runs of (seconds, value), broken at gaps."""
+        return [
+            [(float(row[0]), float(row[1 + column])) for row in run]
+            for run in self._runs(self._kept[column], gap_s)
+        ]
+
+    def rows(self, gap_s: float) -> list[list[tuple[float, ...]]]:
+        """Return every sample that was kept, whole: runs of (seconds, values...)."""
+        kept = self._kept.reshape(self.columns * 2, 1 + self.columns, self.axis.buckets)
+        return [[tuple(map(float, row)) for row in run] for run in self._runs(kept, gap_s)]
+
+    def _runs(self, kept: Floats, gap_s: float) -> list[list[Floats]]:
+        """Return samples in the order of time, cut where there was none for a gap."""
+        used = [int(bucket) for bucket in np.flatnonzero(np.isfinite(self._first))]
+        runs: list[list[Floats]] = [[]]
+        for before, bucket in pairwise([-1, *used]):
+            if before >= 0 and self._first[bucket] - self._last[before] > gap_s:
+                runs.append([])
+            here = kept[:, :, bucket]
+            samples = {float(sample[0]): sample for sample in here[np.isfinite(here[:, 0])]}
+            runs[-1] += [samples[time] for time in sorted(samples)]
+        return [run for run in runs if run]

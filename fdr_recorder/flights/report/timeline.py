@@ -1,0 +1,183 @@
+"""The flight's time line: segments, what is missing and when, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from fdr_recorder.flights.details import Event, SegmentDetails
+from fdr_recorder.flights.report.drawing import Drawing
+from fdr_recorder.flights.report.gather import Report
+from fdr_recorder.flights.report.html import Html, h
+from fdr_recorder.flights.report.lanes import Mark, lane
+from fdr_recorder.flights.report.series import NS_PER_S
+from fdr_recorder.flights.report.words import duration, short, span
+from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.flights.verify import Loss
+from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
+
+_MOST_BARS: Final = 120
+_MOST_MARKS: Final = 400
+_HINT: Final = (
+    'Point at a chart, tap it, or focus it and use the arrow keys: all charts show that moment.'
+)
+_LEVELS: Final = {1: 'warn', 2: 'bad'}
+
+
+def timeline(report: Report, drawing: Drawing) -> Html:
+    """Return the section."""
+    losses = report.verification.losses
+    lanes = [
+        lane(drawing, 'Segments', _segments(report, drawing)),
+        lane(drawing, 'Lost in transport', _losses(drawing, losses, 'transport'), 'diamond'),
+        lane(drawing, 'Refused: ring full', _losses(drawing, losses, 'overrun'), 'triangle'),
+        lane(drawing, 'Refused: disk', _losses(drawing, losses, 'write_error'), 'square'),
+        lane(drawing, 'No message at all', _quiet(report, drawing)),
+    ]
+    unreadable = _unreadable(report, drawing)
+    if unreadable:
+        lanes.append(lane(drawing, 'Cannot be read', unreadable))
+    alerts = _alerts(report, drawing)
+    if not alerts:
+        lanes.append(lane(drawing, 'Alerts', []))
+    lanes += [lane(drawing, f'Alert: {code}', marks, 'circle') for code, marks in alerts.items()]
+    events = h('output', _HINT, class_='events', data_hint=_HINT)
+    return h(
+        'section',
+        h('h2', 'Time line'),
+        h('div', lanes, drawing.time_labels(), events, class_='card lanes'),
+        id='timeline',
+    )
+
+
+def _segments(report: Report, drawing: Drawing) -> list[Mark]:
+    dropped = [
+        Mark(
+            drawing.seconds(item.first_log_time_ns),
+            drawing.seconds(item.last_log_time_ns),
+            f'segment {item.segment_index} was dropped to free space: '
+            f'{plural(item.records, "record")}, {format_size(item.bytes)}',
+            'gone',
+            'dropped',
+        )
+        for item in (event.payload for event in report.details.events)
+        if isinstance(item, SegmentRollover)
+    ]
+    segments = [segment for segment in report.details.segments if segment.records]
+    first = segments[0].first_ns if segments else report.end_ns
+    untold = report.details.overview.segments_dropped - len(dropped)
+    if untold > 0:  # their records went with segments that were dropped later
+        until_s = min([mark.from_s for mark in dropped], default=drawing.seconds(first))
+        words = f'{plural(untold, "segment")} dropped to free space'
+        dropped.insert(0, Mark(0.0, max(until_s, 0.0), words, 'gone', 'dropped'))
+    return _thinned(dropped) + _bars(segments, drawing)
+
+
+def _bars(segments: Sequence[SegmentDetails], drawing: Drawing) -> list[Mark]:
+    """Return a bar for each segment; for several, if there are very many."""
+    step = -(-len(segments) // _MOST_BARS) or 1
+    bars = []
+    for place in range(0, len(segments), step):
+        some = segments[place : place + step]
+        numbers = [segment.name[len('segment_') : -len('.mcap')].lstrip('0') for segment in some]
+        first, last = numbers[0] or '0', numbers[-1]
+        name = first if step == 1 else f'{first} to {last}'
+        records, count = sum(item.records for item in some), sum(item.bytes for item in some)
+        torn = '' if all(segment.is_closed for segment in some) else ', not closed'
+        bars.append(
+            Mark(
+                drawing.seconds(some[0].first_ns),
+                drawing.seconds(max(segment.last_ns for segment in some)),
+                f'segment {name}: {plural(records, "record")}, {format_size(count)}{torn}',
+                ('torn' if torn else 'even' if place // step % 2 else 'odd'),
+                name if step == 1 else '',
+            )
+        )
+    return bars
+
+
+def _losses(drawing: Drawing, losses: Iterable[Loss], cause: str) -> list[Mark]:
+    return _thinned(
+        Mark(
+            drawing.seconds(loss.first_ns),
+            drawing.seconds(loss.last_ns),
+            f'{plural(loss.records, "message")}'
+            f'{f" of {short(loss.topic)}" if loss.topic else ""}, '
+            f'{span(loss.first_ns, loss.last_ns)}',
+            'bad',
+        )
+        for loss in losses
+        if loss.cause == cause and loss.first_ns
+    )
+
+
+def _unreadable(report: Report, drawing: Drawing) -> list[Mark]:
+    return _thinned(
+        Mark(
+            drawing.seconds(loss.first_ns or report.start_ns),
+            drawing.seconds(loss.last_ns or report.end_ns),
+            f'{format_size(loss.bytes)} of {loss.file_name} cannot be read',
+            'bad',
+        )
+        for loss in report.verification.losses
+        if loss.cause == 'unreadable' and loss.first_ns + loss.last_ns
+    )
+
+
+def _quiet(report: Report, drawing: Drawing) -> list[Mark]:
+    return [
+        Mark(
+            drawing.seconds(start),
+            drawing.seconds(end),
+            f'no message of any topic for {duration((end - start) / NS_PER_S)}, '
+            f'{span(start, end)}',
+            'quiet',
+        )
+        for start, end in report.rates.quiet_times()
+    ]
+
+
+def _alerts(report: Report, drawing: Drawing) -> dict[str, list[Mark]]:
+    """Return a mark for each alert, from when it was raised to when it was cleared, by code."""
+    marks: dict[str, list[Mark]] = {}
+    open_alerts: dict[tuple[str, str], tuple[Event, AlertRecord]] = {}
+    alerts = [
+        (event, event.payload)
+        for event in report.details.events
+        if isinstance(event.payload, AlertRecord)
+    ]
+    for event, alert in alerts:
+        key = (alert.code, alert.subject)
+        if alert.raised:
+            open_alerts.setdefault(key, (event, alert))
+        elif key in open_alerts:
+            _close(marks, *open_alerts.pop(key), event.time_ns, drawing)
+    for event, alert in open_alerts.values():
+        _close(marks, event, alert, report.end_ns, drawing)
+    return {short(code, 40): _thinned(found) for code, found in sorted(marks.items())}
+
+
+def _close(
+    marks: dict[str, list[Mark]], event: Event, alert: AlertRecord, end_ns: int, drawing: Drawing
+) -> None:
+    about = f'{short(alert.subject)}: ' if alert.subject else ''
+    words = f'{about}{short(alert.message)}, {span(event.time_ns, end_ns)}'
+    style = _LEVELS.get(alert.level, 'warn')
+    mark = Mark(drawing.seconds(event.time_ns), drawing.seconds(end_ns), words, style)
+    marks.setdefault(alert.code, []).append(mark)
+
+
+def _thinned(marks: Iterable[Mark]) -> list[Mark]:
+    """Put marks together that follow each other, if there are more than can be told apart."""
+    found = sorted(marks, key=lambda mark: mark.from_s)
+    while len(found) > _MOST_MARKS:
+        found = [
+            Mark(
+                pair[0].from_s,
+                max(mark.to_s for mark in pair),
+                pair[0].words if len(pair) == 1 else f'{short(pair[0].words)}, and others',
+                pair[0].style,
+            )
+            for pair in (found[place : place + 2] for place in range(0, len(found), 2))
+        ]
+    return found

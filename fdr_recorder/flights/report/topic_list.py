@@ -1,0 +1,211 @@
+"""The topics: how many messages, how often, what is missing, who published them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Final
+
+import yaml
+
+from fdr_recorder.flights.details import TopicDetails
+from fdr_recorder.flights.report.charts import spark
+from fdr_recorder.flights.report.drawing import Drawing
+from fdr_recorder.flights.report.gather import Report, Source
+from fdr_recorder.flights.report.html import Child, Html, h, path
+from fdr_recorder.flights.report.series import NS_PER_S
+from fdr_recorder.flights.report.words import clock, duration, hertz, short
+from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.record.kinds import ProducerCounters
+
+_MOST_PUBLISHERS: Final = 50
+_MOST_PROFILES: Final = 8
+_MAX_QOS_CHARACTERS: Final = 64 * 1024
+_ENOUGH: Final = 5
+"""Messages in a step of a rate, where there are so many at all."""
+_UNFOLDED: Final = 30
+_QOS_KEYS: Final = ('reliability', 'durability', 'history', 'depth')
+_SORTS: Final = (
+    ('Topic', 'name'),
+    ('Rate over time', ''),
+    ('Messages', 'messages'),
+    ('Rate', 'rate'),
+    ('Size', 'bytes'),
+    ('Longest gap', 'gap'),
+    ('Lost', 'lost'),
+)
+
+
+def topic_list(report: Report, drawing: Drawing) -> Html:
+    """Return the section; topics that lost something come first."""
+    topics = sorted(report.topics, key=lambda topic: (-topic.lost, topic.name))
+    producers: dict[str, list[ProducerCounters]] = {}
+    footer = report.details.footer
+    for item in footer.producers if footer is not None else ():
+        producers.setdefault(item.topic, []).append(item)
+    lost_at: dict[str, list[float]] = {}
+    for loss in report.verification.losses:
+        if loss.first_ns and loss.topic:
+            lost_at.setdefault(loss.topic, []).append(drawing.seconds(loss.first_ns))
+    rows = [
+        _topic(report, drawing, topic, producers.get(topic.name, ()), lost_at.get(topic.name, ()))
+        for topic in topics
+    ]
+    titles = [
+        h('button', title, type='button', data_sort=key) if key else h('span', title)
+        for title, key in _SORTS
+    ]
+    search = h(
+        'input', type='search', placeholder='Filter by name or type', aria_label='Filter topics'
+    )
+    more = h('button', f'Show all {len(topics):,} topics', type='button', class_='more')
+    return h(
+        'section',
+        h('div', h('h2', 'Topics ', h('small', f'{len(topics):,}')), search, class_='with-search'),
+        h('div', h('div', titles, class_='titles'), rows, class_='card topics',
+          data_unfolded=_UNFOLDED),
+        more if len(topics) > _UNFOLDED else None,
+        id='topics',
+    )  # fmt: skip
+
+
+def _topic(
+    report: Report,
+    drawing: Drawing,
+    topic: TopicDetails,
+    producers: Sequence[ProducerCounters],
+    lost_at: Iterable[float],
+) -> Html:
+    source = report.sources.get(topic.name, Source([topic.type]))
+    causes = [
+        f'{count:,} {cause}'
+        for count, cause in (
+            (topic.lost_transport, 'transport'),
+            (topic.dropped_overrun, 'ring full'),
+            (topic.dropped_write_error, 'disk'),
+        )
+        if count
+    ]
+    gap_s, is_latched = topic.gap_ns / NS_PER_S, any(item.repeated for item in producers)
+    rates, step_s = _rates(report, topic)
+    cells = (
+        ('name', None, [
+            h('b', path(short(topic.name))), h('small', path(short(' and '.join(source.types))))]),
+        ('spark-cell', None, spark(drawing, rates, step_s, lost_at)),
+        ('num', 'messages', [f'{topic.messages:,}', h('small', 'latched') if is_latched
+         else None]),
+        ('num', 'rate', hertz(topic.rate_hz)),
+        ('num', 'size', format_size(topic.bytes)),
+        ('num', 'longest gap', duration(gap_s) if gap_s else '\N{EN DASH}'),
+        ('num lost' if topic.lost else 'num', 'lost',
+         [f'{topic.lost:,}', [h('small', cause) for cause in causes]]),
+    )  # fmt: skip
+    return h(
+        'details',
+        h('summary', [_cell(*cell) for cell in cells]),
+        _more(topic, source, producers),
+        class_='topic',
+        data_name=short(topic.name),
+        data_type=short(' '.join(source.types)),
+        data_messages=topic.messages,
+        data_rate=round(topic.rate_hz or 0, 3),
+        data_bytes=topic.bytes,
+        data_gap=topic.gap_ns,
+        data_lost=topic.lost,
+    )
+
+
+def _cell(class_: str, label: str | None, content: Child) -> Html:
+    """Return a cell; its label is for who does not see the title of the column."""
+    hidden = h('span', f'{label} ', class_='vh') if label else None
+    return h('span', hidden, content, class_=class_)
+
+
+def _rates(report: Report, topic: TopicDetails) -> tuple[list[float], float]:
+    """Return the rate in steps so long that the topic usually has some messages in each."""
+    counts, axis = report.rates.counts(topic.name), report.rates.axis
+    width_s = axis.width_ns / NS_PER_S
+    period_s = report.rates.period_s(topic.name)
+    wide = min(max(round(_ENOUGH * period_s / width_s), 1), max(len(counts) // 4, 1))
+    span_s = (report.end_ns - report.start_ns) / NS_PER_S
+    rates = []
+    for place in range(0, len(counts), wide):
+        some = counts[place : place + wide]
+        length_s = min(len(some) * width_s, span_s - place * width_s)
+        rates.append(sum(some) / max(length_s, width_s / 2))
+    return rates, wide * width_s
+
+
+def _more(topic: TopicDetails, source: Source, producers: Iterable[ProducerCounters]) -> Html:
+    facts = []
+    if topic.messages:
+        facts.append(('First message', clock(topic.first_ns, 3)))
+        facts.append(('Last message', clock(topic.last_ns, 3)))
+    if topic.gap_ns:
+        gap = f'{topic.gap_ns / NS_PER_S:.3f} s, from {clock(topic.gap_at_ns, 3)}'
+        facts.append(('Longest gap', gap))
+    profiles = list(dict.fromkeys(line for text in source.qos for line in _qos(text)))
+    facts += [('Offered QoS', profile) for profile in profiles[:_MOST_PROFILES]]
+    return h('div', fact_list(facts), _publishers(source, list(producers)), class_='more-of')
+
+
+def fact_list(facts: Iterable[tuple[str, Child]]) -> Html:
+    """Return facts by name."""
+    return h('dl', [h('div', h('dt', name), h('dd', value)) for name, value in facts])
+
+
+def _publishers(source: Source, producers: list[ProducerCounters]) -> Html:
+    columns = (
+        'Publisher', 'Offered', 'Written', 'Repeated', 'Lost in transport', 'Ring full', 'Disk'
+    )  # fmt: skip
+    rows: list[Html] = []
+    for item in producers[:_MOST_PUBLISHERS]:
+        counts = (
+            item.offered, item.written, item.repeated, item.lost_transport, item.dropped_overrun,
+            item.dropped_write_error,
+        )  # fmt: skip
+        cells = [h('td', f'{count:,}', class_='num') for count in counts]
+        rows.append(h('tr', h('td', _publisher(source, item.publisher)), cells))
+    known = {item.publisher for item in producers}
+    others = [gid for gid in source.nodes if gid not in known]
+    rows += [
+        h('tr', h('td', _publisher(source, gid)), [h('td') for _ in columns[1:]])
+        for gid in others[: max(_MOST_PUBLISHERS - len(producers), 0)]
+    ]
+    left_out = len(producers) + len(others) - len(rows)
+    if left_out:
+        rows.append(h('tr', h('td', f'and {plural(left_out, "publisher")} more')))
+    head = h('tr', [h('th', column) for column in columns])
+    return h('div', h('table', h('thead', head), h('tbody', rows)), class_='scroll')
+
+
+def _publisher(source: Source, gid: str) -> list[Child]:
+    node = source.nodes.get(gid, '')
+    return [short(node) or 'node unknown', h('small', short(gid, 64) or 'gid unknown')]
+
+
+@lru_cache(maxsize=4096)
+def _qos(text: str) -> tuple[str, ...]:
+    """Return offered QoS profiles in words, one for each that is not like another."""
+    if len(text) > _MAX_QOS_CHARACTERS or any(sign in text for sign in '&*'):
+        return ()
+    profiles: Any = None
+    with suppress(yaml.YAMLError, ValueError, RecursionError):
+        profiles = yaml.safe_load(text)
+    if not isinstance(profiles, list):
+        return ()
+    lines = (_profile(profile) for profile in profiles if isinstance(profile, Mapping))
+    return tuple(dict.fromkeys(line for line in lines if line))
+
+
+def _profile(profile: Mapping[str, Any]) -> str:
+    said = [profile.get(key) for key in _QOS_KEYS]
+    words = [short(str(value).replace('_', ' '), 40) for value in said[:3] if _is_said(value)]
+    if said[3] and isinstance(said[3], int):
+        words.append(f'depth {said[3]}')
+    return ', '.join(words)
+
+
+def _is_said(value: object) -> bool:
+    return isinstance(value, (str, int)) and value not in ('', 'unknown')

@@ -1,0 +1,78 @@
+"""A way seen from above."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fdr_recorder.flights.report.drawing import Drawing
+from fdr_recorder.flights.report.html import Html, h
+
+
+def track(
+    drawing: Drawing,
+    runs: Sequence[Sequence[tuple[float, float, float]]],
+    values: Sequence[str],
+    described: str,
+) -> Html:
+    """Draw a way seen from above, the same scale in both directions.
+
+    Args:
+        drawing: The page's.
+        runs: Points: seconds, metres to the right, metres up.
+        values: For each point what to say of it.
+        described: What it is.
+
+    """
+    key, side, pad = drawing.new_id(), 400.0, 28.0
+    points = [point for run in runs for point in run]
+    right, up = [point[1] for point in points], [point[2] for point in points]
+    reach = max(max(right) - min(right), max(up) - min(up), 1.0)
+    unit = (side - 2 * pad) / reach
+    middle_x, middle_y = (max(right) + min(right)) / 2, (max(up) + min(up)) / 2
+
+    def place(point: tuple[float, float, float]) -> tuple[float, float]:
+        _, x, y = point
+        return side / 2 + (x - middle_x) * unit, side / 2 - (y - middle_y) * unit
+
+    drawing.data[key] = {
+        't': [round(point[0], 3) for point in points],
+        'x': [round(place(point)[0], 1) for point in points],
+        'y': [round(place(point)[1], 1) for point in points],
+        'l': list(values),
+    }
+    way = ''.join(
+        f'{"L" if number else "M"}{x:.1f} {y:.1f}'
+        for run in runs
+        for number, (x, y) in enumerate(map(place, run))
+    )
+    start, end = place(points[0]), place(points[-1])
+    bar_m = _nice(reach / 4)
+    bar = bar_m * unit
+    scale = h(
+        'g',
+        h('path', d=f'M{pad} {side - 12}v5h{bar:.1f}v-5'),
+        h('text', f'{bar_m:g} m', x=f'{pad + bar + 6:.1f}', y=side - 6),
+        class_='scale',
+    )
+    picture = h(
+        'svg',
+        h('desc', described, id=f'{key}d'),
+        h('path', class_='line', d=way),
+        h('circle', class_='start', cx=f'{start[0]:.1f}', cy=f'{start[1]:.1f}', r=5),
+        h('rect', class_='end', x=f'{end[0] - 4.5:.1f}', y=f'{end[1] - 4.5:.1f}', width=9,
+          height=9),
+        scale,
+        h('circle', class_='dot', r=5, cx=-20, cy=-20),
+        viewBox=f'0 0 {side:g} {side:g}',
+        role='img',
+        aria_label='Track',
+        aria_describedby=f'{key}d',
+    )  # fmt: skip
+    return h('div', picture, h('output'), class_='track', data_c=key, tabindex=0)
+
+
+def _nice(value: float) -> float:
+    """Return the nearest number below that people like."""
+    magnitude: float = 10.0 ** math.floor(math.log10(value))
+    return max(factor * magnitude for factor in (1, 2, 5) if factor * magnitude <= value)

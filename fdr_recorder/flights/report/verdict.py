@@ -1,0 +1,277 @@
+"""What a pilot should know of a flight, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+
+import yaml
+
+from fdr_recorder.flights.overview import FlightState
+from fdr_recorder.flights.report.account import Account
+from fdr_recorder.flights.report.gather import Report
+from fdr_recorder.flights.report.series import NS_PER_S
+from fdr_recorder.flights.report.words import clock, duration, short, span
+from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.flights.verify import Loss
+from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
+
+_MOST_SENTENCES: Final = 8
+_LONGEST: Final = 400
+_LATE_S: Final = 5.0
+_LATE_PERIODS: Final = 10.0
+_FEW: Final = 10
+_CLOCK_STEP_S: Final = 1.0
+_MAX_YAML: Final = 256 * 1024
+
+
+class Level(Enum):
+    """How bad it is; the value is the class of its colour and sign."""
+
+    GOOD = 'good'
+    LIVE = 'live'
+    LOSS = 'loss'
+    WARN = 'warn'
+    BAD = 'bad'
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out.
+
+    Attributes:
+        level: How bad it is.
+        headline: One sentence.
+        sentences: What there is to say besides.
+
+    """
+
+    level: Level
+    headline: str
+    sentences: tuple[str, ...]
+
+
+@dataclass
+class LossGroup:
+    """Losses of one cause and topic.
+
+    Attributes:
+        cause: As in `Loss`.
+        topic: Of which topic; empty if of any.
+        records: How many records.
+        times: How often.
+        first_ns: From when; 0 if unknown.
+        last_ns: Until when.
+
+    """
+
+    cause: str
+    topic: str
+    records: int = 0
+    times: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+    def add(self, loss: Loss) -> None:
+        """Take in one more."""
+        self.records += loss.records
+        self.times += 1
+        if loss.first_ns:
+            self.first_ns = min(self.first_ns or loss.first_ns, loss.first_ns)
+            self.last_ns = max(self.last_ns, loss.last_ns)
+
+    def sentence(self, report: Report) -> str:
+        """Say it in words."""
+        messages, topic = plural(self.records, 'message'), short(self.topic)
+        text = {
+            'transport': f'{messages} of {topic} never reached the recorder',
+            'overrun': f'{messages} of {topic} were refused, because the ring was full',
+            'write_error': f'{messages} were discarded, because the disk refused them',
+            'capacity': _capacity(report, self.records),
+            'unclean': f'{messages} of {topic} are missing, and the recorder was ended before it '
+            'could say why',
+        }.get(self.cause, f'{messages} are missing ({self.cause})')
+        when = span(self.first_ns, self.last_ns)
+        if self.times > 1 and when.startswith('between'):
+            when = f'{self.times:,} times {when}'
+        return f'{text}, {when}.' if when else f'{text}.'
+
+
+def _capacity(report: Report, records: int) -> str:
+    dropped = report.details.overview.segments_dropped
+    caps = [
+        event.payload.cap_bytes
+        for event in report.details.events
+        if isinstance(event.payload, SegmentRollover)
+    ]
+    limit = f' (the limit was {format_size(caps[-1])})' if caps else ''
+    segment = 'segment' if dropped == 1 else f'{dropped:,} segments'
+    return f'{plural(records, "message")} went with the oldest {segment}, to free space{limit}'
+
+
+def loss_groups(losses: Iterable[Loss]) -> list[LossGroup]:
+    """Put losses of one cause and topic together, the most first."""
+    groups: dict[tuple[str, str], LossGroup] = {}
+    for loss in losses:
+        if loss.records:
+            key = (loss.cause, loss.topic)
+            groups.setdefault(key, LossGroup(*key)).add(loss)
+    return sorted(groups.values(), key=lambda group: -group.records)
+
+
+def _of_files(loss: Loss) -> str:
+    """Say what files lack: nobody knows how many messages that were."""
+    if loss.segments:
+        return f'{loss.segments}: not on the disk when the recorder was ended.'
+    text = f'{format_size(loss.bytes)} of {loss.file_name} cannot be read'
+    when = span(loss.first_ns, loss.last_ns)
+    return f'{text}, {when}.' if when else f'{text}.'
+
+
+def verdict(report: Report) -> Verdict:
+    """Say what came out."""
+    state, verification = report.details.overview.state, report.verification
+    groups = loss_groups(verification.losses)
+    if report.account is not None:
+        for group in groups:
+            if group.cause == 'capacity':  # without the records of the recorder itself
+                group.records = report.account.dropped
+    sentences = [group.sentence(report) for group in groups]
+    sentences += [_of_files(loss) for loss in verification.losses if loss.segments or loss.bytes]
+    sentences = _most(sentences, 'and {} more; the topics below have them all.')
+    directory = f'{report.details.overview.path}/'
+    damage = [
+        short(text.replace(directory, ''), _LONGEST)
+        for text in verification.damage
+        if not _is_tear(report, text)
+    ]
+    if damage:
+        damage = _most(damage, 'and {} more; `fdr verify` has them all.')
+        headline = 'This recording is damaged: not every byte is as it was written.'
+        return Verdict(Level.BAD, headline, (*damage, *sentences))
+    if state is FlightState.RECORDING:
+        return Verdict(
+            Level.LIVE,
+            'This flight is being recorded right now.',
+            (f'The page shows it as it was at {clock(report.made_ns, 0)} UTC.', *sentences),
+        )
+    if state is not FlightState.CLEAN or report.account is None:
+        return _unclean(report, sentences)
+    return _closed(report.account, sentences)
+
+
+def _is_tear(report: Report, damage: str) -> bool:
+    """Tell whether this is just how a recorder leaves a flight that it cannot close."""
+    if report.details.footer is not None:
+        return False
+    last = report.details.segments[-1].name if report.details.segments else ''
+    return damage.startswith('metadata.yaml ') or f'/{last}: at byte ' in damage
+
+
+def _unclean(report: Report, sentences: list[str]) -> Verdict:
+    messages = sum(topic.messages for topic in report.topics)
+    last = clock(report.end_ns)
+    header = report.details.header
+    bound = _bound(header) if header is not None else ''
+    lost = f'What came in the last moments before the end is missing{bound}.'
+    if report.details.footer is not None:
+        headline = 'This flight was not closed: power cut or crash. It was recovered.'
+        there = f'{plural(messages, "message")} are here, up to {last} UTC.'
+        return Verdict(Level.WARN, headline, (there, lost, *sentences))
+    headline = 'This flight was not closed: power cut or crash.'
+    there = (
+        f'{plural(messages, "message")} can be read, up to {last} UTC. `fdr recover` makes the '
+        'flight whole for other tools, too.'
+    )
+    return Verdict(Level.WARN, headline, (there, lost, *sentences))
+
+
+def _bound(header: FlightHeader) -> str:
+    """Say how much a crash or a power cut can have cost, as configured."""
+    options = config_options(header)
+    flush, sync = (options.get(f'writer.{name}_interval_s') for name in ('flush', 'sync'))
+    if not isinstance(flush, float) or not isinstance(sync, float):
+        return ''
+    return f': at most {flush:g} s after a crash, {flush + sync:g} s after a power cut'
+
+
+def config_options(header: FlightHeader) -> dict[str, Any]:
+    """Return the configuration in a header by option; nothing if it cannot be read."""
+    text = header.config_snapshot
+    if len(text) > _MAX_YAML or any(sign in text for sign in '&*'):  # no aliases, no bombs
+        return {}
+    try:
+        options = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return options if isinstance(options, dict) else {}
+
+
+def _closed(account: Account, sentences: list[str]) -> Verdict:
+    known, missing = account.published, account.missing
+    if not known:
+        return Verdict(
+            Level.GOOD, 'Complete, and empty: no message of any topic came.', tuple(sentences)
+        )
+    noun = f'every one of {known:,} messages' if known > 1 else 'the only message'
+    everyone = f'{noun} is accounted for'
+    if missing:
+        headline = f'{everyone[0].upper()}{everyone[1:]}; {missing:,} are not in this recording.'
+        return Verdict(Level.LOSS, headline, tuple(sentences))
+    none = 'Nothing was lost on the way, refused by a full ring or by the disk, or dropped.'
+    return Verdict(Level.GOOD, f'Complete: {everyone}.', (none, *sentences))
+
+
+def findings(report: Report) -> list[str]:
+    """Say what else stands out: silence, and a clock that was set."""
+    found = [
+        f'No topic at all had a message for {duration((end - start) / NS_PER_S)}, '
+        f'{span(start, end)}.'
+        for start, end in sorted(
+            report.rates.quiet_times(), key=lambda quiet: quiet[0] - quiet[1]
+        )[:3]
+    ]
+    for topic in report.topics:
+        period_s = report.rates.period_s(topic.name)
+        silent_s = (report.end_ns - topic.last_ns) / NS_PER_S
+        is_late = silent_s > max(_LATE_S, _LATE_PERIODS * period_s)
+        if is_late and topic.messages >= _FEW and period_s:
+            found.append(
+                f'{short(topic.name)} fell silent at {clock(topic.last_ns)}, '
+                f'{duration(silent_s)} before the end.'
+            )
+    step_s = _clock_step_s(report)
+    if abs(step_s) > _CLOCK_STEP_S:
+        found.append(
+            f"The vehicle's clock was set during the flight, "
+            f'{"ahead" if step_s > 0 else "back"} by {duration(abs(step_s))}. Times on this page '
+            'are as it showed them.'
+        )
+    return _most(found, 'and {} more topics that fell silent.')
+
+
+def _most(sentences: list[str], more: str) -> list[str]:
+    """Return so many sentences as anybody reads, and how many there are besides."""
+    left_out = len(sentences) - _MOST_SENTENCES
+    if left_out <= 0:
+        return sentences
+    return [*sentences[:_MOST_SENTENCES], more.format(f'{left_out:,}').capitalize()]
+
+
+def _clock_step_s(report: Report) -> float:
+    """Return by how much the system clock went ahead of the monotonic one."""
+    header, footer = report.details.header, report.details.footer
+    if header is None or not header.flight_started_at_ns:
+        return 0.0
+    if footer is None or not footer.clean_shutdown:
+        return 0.0
+    steady_ns = footer.flight_ended_at_monotonic_ns - header.flight_started_at_monotonic_ns
+    try:
+        ended = datetime.fromisoformat(footer.flight_ended_at_iso.replace('Z', '+00:00'))
+        shown_s = ended.timestamp() - header.flight_started_at_ns / NS_PER_S
+    except (ValueError, OverflowError, TypeError):
+        return 0.0
+    return shown_s - steady_ns / NS_PER_S

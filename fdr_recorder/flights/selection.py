@@ -1,0 +1,160 @@
+"""Some of the messages of a flight: of these topics, from then to then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.chunks import IndexedChunk, chunks, damage
+from fdr_recorder.flights.reader import SegmentFile, segment_files
+from fdr_recorder.flights.segment_reader import FileChannel, Message, SegmentReader
+from fdr_recorder.topics.names import compile_pattern
+
+Advance = Callable[[int], None]
+"""Told that so many more bytes of the flight are done with."""
+
+_QOS_KEY: Final = 'offered_qos_profiles'
+
+
+@dataclass
+class Selection:
+    """Which messages of a flight.
+
+    Attributes:
+        flight: Its directory.
+        topics: Names, or patterns as in the recorder's option `topics`; all topics if there are
+            none.
+        start_ns: Log time (system clock) of the first; None for from the beginning.
+        end_ns: Log time behind the last; None for to the end.
+        with_latched: Begin with the last message of each latched topic from before the start; its
+            log time is the start then, as for those that the recorder repeats in each segment.
+        all_topics: The topics that the flight has, once `messages` has come to an end.
+        damage: What could not be read, in words, once it has.
+
+    """
+
+    flight: Path
+    topics: tuple[str, ...] = ()
+    start_ns: int | None = None
+    end_ns: int | None = None
+    with_latched: bool = False
+    all_topics: set[str] = field(default_factory=set)
+    damage: list[str] = field(default_factory=list)
+    _latched: dict[tuple[str, str], Message] = field(default_factory=dict)
+    _is_begun: bool = False
+
+    def __post_init__(self) -> None:
+        """Prepare the patterns."""
+        self._patterns = [compile_pattern(pattern) for pattern in self.topics]
+
+    def messages(self) -> Iterator[Message]:
+        """Yield them one by one, those of each chunk in the order of their log times.
+
+        Chunks overlap by as long as records have waited in the rings; but each producer's own
+        messages are always in order. Otherwise as `batches`.
+        """
+        for batch in self.batches():
+            yield from sorted(batch, key=_log_time)
+
+    def batches(self, advance: Advance = lambda _bytes: None) -> Iterator[list[Message]]:
+        """Yield them as they lie in the files, those of one chunk at a time.
+
+        Chunks that have none of them are not read.
+
+        Args:
+            advance: Told of progress.
+
+        Raises:
+            OSError: A file cannot be read.
+
+        """
+        for chunk_messages in self._chunks(advance):
+            wanted = list(filter(self._wants, chunk_messages))
+            if wanted and self._latched:
+                yield list(self._take_latched())
+            if wanted:
+                yield wanted
+
+    def wants_topic(self, name: str) -> bool:
+        """Tell whether a topic is among those that are wanted."""
+        return not self.topics or any(pattern.fullmatch(name) for pattern in self._patterns)
+
+    def why_nothing(self) -> str:
+        """Say why there was no message, in the rest of a sentence that begins with the flight."""
+        if not any(map(self.wants_topic, self.all_topics)):
+            topics = ', '.join(sorted(self.all_topics))
+            return f'has none of the topics that are asked for; it has {topics}'
+        return 'has no message of these topics in this time; `fdr info` says what it has'
+
+    def _wants(self, message: Message) -> bool:
+        is_before = self.start_ns is not None and message.log_time_ns < self.start_ns
+        is_behind = self.end_ns is not None and message.log_time_ns >= self.end_ns
+        channel = message.channel
+        if is_behind or not self.wants_topic(channel.topic):
+            return False
+        if is_before and self.with_latched and not self._is_begun and _is_latched(channel):
+            key = channel.topic, channel.metadata.get('publisher_gid', '')
+            self._latched[key] = message
+        return not is_before
+
+    def _take_latched(self) -> Iterator[Message]:
+        assert self.start_ns is not None
+        latched, self._latched = self._latched, {}
+        self._is_begun = True
+        for message in latched.values():
+            yield message._replace(log_time_ns=self.start_ns)
+
+    def _chunks(self, advance: Advance) -> Iterator[Iterator[Message]]:
+        """Yield the messages of each chunk that has wanted ones, and maybe others."""
+        segments = segment_files(self.flight)
+        for segment in segments:
+            try:
+                yield from self._segment_chunks(segment, advance, is_last=segment is segments[-1])
+            except FileNotFoundError:  # dropped just now, to free space
+                continue
+
+    def _segment_chunks(
+        self, segment: SegmentFile, advance: Advance, *, is_last: bool
+    ) -> Iterator[Iterator[Message]]:
+        with SegmentReader(segment.path) as reader:
+            done = 0
+            for chunk in chunks(reader):
+                if not isinstance(chunk, IndexedChunk):
+                    yield (message for message, _ in chunk.messages)
+                elif self._may_be_in(chunk, reader):
+                    try:
+                        whole = reader.whole_chunk(reader.record_at(chunk.offset))
+                    except SegmentError as error:
+                        self.damage.append(str(error))
+                    else:
+                        yield (message for message, _ in whole.messages)
+                advance(chunk.end - done)
+                done = chunk.end
+            advance(reader.size - done)
+            self.all_topics |= {channel.topic for channel in reader.channels.values()}
+            self.damage += damage(reader, is_last=is_last)
+
+    def _may_be_in(self, chunk: IndexedChunk, reader: SegmentReader) -> bool:
+        """Tell whether a chunk may have messages that are wanted."""
+        if self.end_ns is not None and chunk.start_ns >= self.end_ns:
+            return False
+        channels = [reader.channels[number] for number in chunk.indexes]
+        is_before = self.start_ns is not None and chunk.end_ns < self.start_ns
+        return any(
+            self.wants_topic(channel.topic)
+            and (not is_before or (self.with_latched and _is_latched(channel)))
+            for channel in channels
+        )
+
+
+def _log_time(message: Message) -> int:
+    return message.log_time_ns
+
+
+def _is_latched(channel: FileChannel) -> bool:
+    """Tell whether the publishers of a topic keep their last message for those who come late."""
+    qos = channel.metadata.get(_QOS_KEY, '')
+    return 'transient_local' in qos and 'volatile' not in qos

@@ -1,0 +1,76 @@
+"""A rehearsal: the recorder itself, with all its parts, records for a few seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from fdr_recorder.node.recorder import Recorder
+
+NODE_NAME: Final = 'fdr_check'
+DISCOVERY_S: Final = 2.0
+"""How long the graph is given to become known before the measurement begins."""
+_SPIN_S: Final = 0.1
+
+
+def rehearse(parameter_file: Path, seconds: float, advance: Callable[[int], None]) -> bool:
+    """Configure a recorder, activate it, and shut it down again.
+
+    In the thread that calls; a KeyboardInterrupt ends it early.
+
+    Args:
+        parameter_file: Its parameters.
+        seconds: How long it records.
+        advance: Told of progress, in milliseconds out of `duration_ms(seconds)`.
+
+    Returns:
+        False if a transition was refused; the reason is on stderr then.
+
+    """
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
+    arguments = ['--ros-args', '--params-file', str(parameter_file), '--log-level', 'error']
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = Recorder(NODE_NAME)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            for transition, spin_s in (
+                (node.trigger_configure, DISCOVERY_S),
+                (node.trigger_activate, seconds),
+                (node.trigger_shutdown, 0.0),
+            ):
+                if transition() != TransitionCallbackReturn.SUCCESS:
+                    return False
+                _spin(executor, spin_s, advance)
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    return True
+
+
+def duration_ms(seconds: float) -> int:
+    """Return how long a rehearsal takes that records for so long."""
+    return round((DISCOVERY_S + seconds) * 1000)
+
+
+def _spin(
+    executor: SingleThreadedExecutor, seconds: float, advance: Callable[[int], None]
+) -> None:
+    now = time.monotonic()
+    end = now + seconds
+    while now < end:
+        executor.spin_once(timeout_sec=min(end - now, _SPIN_S))
+        before, now = now, time.monotonic()
+        advance(round((now - before) * 1000))

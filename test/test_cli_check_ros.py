@@ -1,0 +1,143 @@
+"""`fdr check` with ROS: the recorder is rehearsed, with real publishers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from node_helpers import DEADLINE_S, Ground, PublisherProcess, String, own_ground, ros_environment
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with own_ground() as ground:
+        yield ground
+
+
+@contextmanager
+def checking(
+    ground: Ground, tmp_path: Path, *arguments: str, **options: object
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `fdr check` in the domain of a ground station."""
+    root = tmp_path / 'flights'
+    root.mkdir()
+    parameters = tmp_path / 'parameters.yaml'
+    values = {'flight_root': str(root), 'writer': {'min_free_bytes': 0}, **options}
+    parameters.write_text(yaml.safe_dump({'/**': {'ros__parameters': values}}))
+    command = [sys.executable, '-m', 'fdr_recorder.cli', 'check', '--json']
+    with subprocess.Popen(
+        [*command, '--config', str(parameters), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **ros_environment(ground.domain_id)},
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+        assert list(root.iterdir()) == []
+
+
+def result(process: subprocess.Popen[str], code: int) -> tuple[dict[str, list[str]], Any]:
+    """Return the texts of all checks by verdict, and what was measured by topic."""
+    out, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == code, out
+    said = json.loads(out)
+    texts: dict[str, list[str]] = {}
+    for item in said['checks']:
+        texts.setdefault(item['verdict'], []).append(f'{item["name"]}: {item["text"]}')
+    return texts, {topic['name']: topic for topic in said['topics']}
+
+
+def publish_until_the_end(
+    publisher: PublisherProcess, process: subprocess.Popen[str], ground: Ground
+) -> int:
+    """Publish for as long as the check takes; return how many messages."""
+    publisher.hear()  # it is subscribed to
+    sent = 0
+    while process.poll() is None:
+        sent += publisher.ask('publish', sent, 5)['published']
+        ground.spin()
+    return sent
+
+
+def test_topics_are_heard_and_their_rate_is_measured(ground: Ground, tmp_path: Path) -> None:
+    with (
+        PublisherProcess(ground, tmp_path, '/chatter', size=100_000) as publisher,
+        checking(
+            ground, tmp_path, '--measure', '1', topics=['/chatter'], required=['/chatter']
+        ) as process,
+    ):
+        sent = publish_until_the_end(publisher, process, ground)
+        texts, topics = result(process, 0)
+    assert set(texts) == {'ok'}
+    chatter = topics['/chatter']
+    assert chatter['type'] == 'std_msgs/msg/String'
+    assert 0 < chatter['messages'] <= sent
+    assert chatter['bytes'] > chatter['messages'] * 100_000
+    (space,) = (text for text in texts['ok'] if text.startswith('space'))
+    assert '/s, so it lasts' in space
+
+
+def test_a_rate_that_the_disk_cannot_take_for_so_long(ground: Ground, tmp_path: Path) -> None:
+    with (
+        PublisherProcess(ground, tmp_path, '/chatter', size=100_000) as publisher,
+        checking(
+            ground, tmp_path, '--measure', '1', '--minutes', '900000000', topics=['/chatter'],
+            writer={'min_free_bytes': 0, 'flight_cap_bytes': 2**62},
+        ) as process,
+    ):  # fmt: skip
+        publish_until_the_end(publisher, process, ground)
+        texts, _ = result(process, 1)
+    assert len(texts['failed']) == 1
+    assert 'not 9e+08 min' in texts['failed'][0]
+
+
+def test_a_required_topic_that_nobody_publishes(ground: Ground, tmp_path: Path) -> None:
+    publisher = ground.node.create_publisher(String, '/there', 10)
+    options = {'topics': ['/there', '/also'], 'required': ['/absent']}
+    with checking(ground, tmp_path, '--measure', '1', **options) as process:
+        while process.poll() is None:
+            publisher.publish(String(data='here'))
+            ground.spin()
+        texts, topics = result(process, 1)
+    assert texts['failed'] == ['topics: /absent is required and has no publisher']
+    assert set(topics) == {'/there'}
+
+
+def test_silence_is_a_failure(ground: Ground, tmp_path: Path) -> None:
+    with checking(ground, tmp_path, '--measure', '1', topics=['/imu']) as process:
+        texts, topics = result(process, 1)
+    assert any('0 messages of 0 topics' in text for text in texts['failed'])
+    assert any(text.startswith('space') for text in texts['skipped'])
+    assert topics == {}
+
+
+def test_a_running_recorder_is_not_disturbed(ground: Ground, tmp_path: Path) -> None:
+    from node_helpers import RecorderProcess
+
+    publisher = ground.node.create_publisher(String, '/there', 10)
+    directory = tmp_path / 'recorder'
+    (directory / 'flights').mkdir(parents=True)
+    with RecorderProcess(ground, directory, topics=['/there']) as recorder:
+        recorder.make('configure', 'activate')
+        values = {'flight_root': str(recorder.root), 'topics': ['/there']}
+        with checking(ground, tmp_path, '--measure', '1', **values) as process:
+            while process.poll() is None:
+                publisher.publish(String(data='here'))
+                ground.spin()
+            texts, _ = result(process, 0)
+        assert any('a recorder owns it' in text for text in texts['ok'])
+        assert recorder.state() == 'active'
+        recorder.make('deactivate', 'cleanup')
+        flight = recorder.read_flight()
+    assert flight.footer.clean_shutdown
