@@ -42,6 +42,11 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'topic_missing': AlertLevel.WARN,
     'topic_stale': AlertLevel.WARN,
     'type_unknown': AlertLevel.WARN,
+    'type_conflict': AlertLevel.WARN,
+    'qos_incompatible': AlertLevel.WARN,
+    'recorder_down': AlertLevel.ERROR,
+    'recorder_refused': AlertLevel.ERROR,
+    'source_silent': AlertLevel.WARN,
 }
 """Every alert code and its level."""
 

@@ -39,6 +39,7 @@ try:
         ListParameters,
         SetParameters,
     )
+    from rclpy import subscription
     from rclpy.context import Context
     from rclpy.duration import Duration
     from rclpy.executors import SingleThreadedExecutor
@@ -60,12 +61,14 @@ __all__ = [
     'BEST_EFFORT',
     'DEADLINE_S',
     'LATCHED',
+    'PUBLISHERS_ARE_TOLD',
     'RELIABLE',
     'DiagnosticStatus',
     'Duration',
     'Ground',
     'Image',
     'Imu',
+    'NodeProcess',
     'ParameterType',
     'PointStamped',
     'PublisherProcess',
@@ -81,6 +84,8 @@ __all__ = [
     'values_of',
 ]
 
+PUBLISHERS_ARE_TOLD = hasattr(subscription, 'MessageInfo')
+"""Whether rclpy says who has published a message; that of Jazzy does not."""
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 30.0
 END_DEADLINE_S = 15.0
@@ -88,6 +93,7 @@ _DOMAINS = range(1, 101)  # above 101 the ports overlap those that Linux gives t
 _lent = itertools.count()  # each test's domain is another: what was killed lingers in the graph
 _SLICE_S = 0.02
 _T = TypeVar('_T')
+_Node = TypeVar('_Node', bound='NodeProcess')
 
 RELIABLE = QoSProfile(depth=1000)
 BEST_EFFORT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -260,7 +266,12 @@ class Ground:
         return publisher
 
     def gids(self, topic: str) -> set[str]:
-        """Return the gids of a topic's publishers, hexadecimal, as the graph has them."""
+        """Return the gids of a topic's publishers, hexadecimal, as recordings have them.
+
+        Where rclpy does not tell who publishes, that is one without a name.
+        """
+        if not PUBLISHERS_ARE_TOLD:
+            return {''}
         endpoints = self.node.get_publishers_info_by_topic(topic)
         return {bytes(endpoint.endpoint_gid).hex() for endpoint in endpoints}
 
@@ -286,16 +297,17 @@ def values_of(status: DiagnosticStatus) -> dict[str, str]:
     return {item.key: item.value for item in status.values}
 
 
-class RecorderProcess:
-    """The recorder in a process of its own, from `__enter__` to `__exit__` at the latest.
+class NodeProcess:
+    """A node in a process of its own, from `__enter__` to `__exit__` at the latest.
 
     Args:
-        ground: Who drives it.
+        ground: Who drives and watches it.
         directory: For its parameter file and its log.
-        root: The flight root.
+        module: What Python runs.
         name: Of the node.
         environment: More environment variables.
-        parameters: Text of the parameter file, instead of `root` and `options`.
+        parameters: Text of the parameter file, instead of `options`.
+        arguments: More ROS arguments.
         options: ROS parameters, a dot written as two underscores.
 
     """
@@ -304,23 +316,25 @@ class RecorderProcess:
         self,
         ground: Ground,
         directory: Path,
-        root: Path | None = None,
+        module: str,
+        name: str,
         *,
-        name: str = 'fdr_recorder',
         environment: Mapping[str, str] | None = None,
         parameters: str = '',
-        **options: object,
+        arguments: Sequence[str] = (),
+        options: Mapping[str, object],
     ) -> None:
         self.ground = ground
         self.name = name
-        self.root = root if root is not None else directory / 'flights'
         self._log = directory / f'{name}.log'
         self._parameters = directory / f'{name}.yaml'
         named = {key.replace('__', '.'): value for key, value in options.items()}
-        values = {'flight_root': str(self.root), **_QUICK, **named}
         self._parameters.write_text(
-            parameters or json.dumps({'/**': {'ros__parameters': values}}, indent=2)
+            parameters or json.dumps({'/**': {'ros__parameters': named}}, indent=2)
         )
+        self._command = [sys.executable, '-m', module, '--ros-args']
+        self._command += ['--params-file', str(self._parameters), '-r', f'__node:={name}']
+        self._command += arguments
         python_path = [(environment or {}).get('PYTHONPATH'), str(CHECKOUT)]
         self._environment = {
             **os.environ,
@@ -332,13 +346,11 @@ class RecorderProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> RecorderProcess:
-        """Start the process; do not wait for it."""
-        command = [sys.executable, '-m', 'fdr_recorder.node', '--ros-args']
-        command += ['--params-file', str(self._parameters), '-r', f'__node:={self.name}']
+    def start(self: _Node) -> _Node:
+        """Start the process, or another one after its end; do not wait for it."""
         with self._log.open('ab') as log:
             self._process = subprocess.Popen(
-                command,
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -347,24 +359,8 @@ class RecorderProcess:
             )
         return self
 
-    def __enter__(self) -> RecorderProcess:
-        if self._process is None:
-            self.start()
-        try:
-            self.ground.hear_events_of(self.name)
-            # The recorder meets them in this order: who answers the latter knows the former.
-            self.ground.client(ChangeState, f'/{self.name}/change_state')
-            client = self.ground.client(GetState, f'/{self.name}/get_state')
-            self.ground.wait_until(
-                lambda: client.service_is_ready() or self.process.poll() is not None,
-                'the recorder in the graph',
-            )
-            assert self.process.poll() is None, f'the recorder has ended:\n{self.log}'
-            assert self.state() == 'unconfigured'
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+    def __enter__(self: _Node) -> _Node:
+        return self.start()
 
     def __exit__(self, *_: object) -> None:
         process = self._process
@@ -394,38 +390,12 @@ class RecorderProcess:
         try:
             return self.process.wait(END_DEADLINE_S)
         except subprocess.TimeoutExpired:
-            pytest.fail(f'the recorder did not end; its log:\n{self.log}')
+            pytest.fail(f'{self.name} did not end; its log:\n{self.log}')
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send it a signal and return its exit code."""
         self.send(number)
         return self.wait_for_end()
-
-    # --- its lifecycle -----------------------------------------------------------------------
-
-    def state(self) -> str:
-        """Ask for its state."""
-        response = self.ground.call(
-            GetState, f'/{self.name}/get_state', GetState.Request(), again_after_s=2
-        )
-        return str(response.current_state.label)
-
-    def change_state(self, transition: str) -> bool:
-        """Ask for a transition; return whether it succeeded."""
-        request = ChangeState.Request(transition=Transition(id=_TRANSITIONS[transition]))
-        return bool(
-            self.ground.call(ChangeState, f'/{self.name}/change_state', request).success
-        )
-
-    def make(self, *transitions: str) -> None:
-        """Make transitions that must succeed."""
-        for transition in transitions:
-            assert self.change_state(transition), f'{transition} refused; log:\n{self.log}'
-
-    @property
-    def events(self) -> list[tuple[str, str]]:
-        """Its state changes, as another process sees them: from which state to which."""
-        return [(start, goal) for name, start, goal in self.ground.events if name == self.name]
 
     # --- its parameters ----------------------------------------------------------------------
 
@@ -515,6 +485,91 @@ class RecorderProcess:
         status = self.ground.wait_until(found, what)
         assert status is not None
         return status
+
+
+class RecorderProcess(NodeProcess):
+    """The recorder in a process of its own, from `__enter__` to `__exit__` at the latest.
+
+    Args:
+        ground: Who drives it.
+        directory: For its parameter file and its log.
+        root: The flight root.
+        name: Of the node.
+        environment: More environment variables.
+        arguments: More ROS arguments.
+        parameters: Text of the parameter file, instead of `root` and `options`.
+        options: ROS parameters, a dot written as two underscores.
+
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        directory: Path,
+        root: Path | None = None,
+        *,
+        name: str = 'fdr_recorder',
+        environment: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+        parameters: str = '',
+        **options: object,
+    ) -> None:
+        self.root = root if root is not None else directory / 'flights'
+        super().__init__(
+            ground,
+            directory,
+            'fdr_recorder.node',
+            name,
+            environment=environment,
+            arguments=arguments,
+            parameters=parameters,
+            options={'flight_root': str(self.root), **_QUICK, **options},
+        )
+
+    def __enter__(self: _Node) -> _Node:
+        if self._process is None:
+            self.start()
+        try:
+            self.ground.hear_events_of(self.name)
+            # The recorder meets them in this order: who answers the latter knows the former.
+            self.ground.client(ChangeState, f'/{self.name}/change_state')
+            client = self.ground.client(GetState, f'/{self.name}/get_state')
+            self.ground.wait_until(
+                lambda: client.service_is_ready() or self.process.poll() is not None,
+                'the recorder in the graph',
+            )
+            assert self.process.poll() is None, f'the recorder has ended:\n{self.log}'
+            assert self.state()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    # --- its lifecycle -----------------------------------------------------------------------
+
+    def state(self) -> str:
+        """Ask for its state."""
+        response = self.ground.call(
+            GetState, f'/{self.name}/get_state', GetState.Request(), again_after_s=2
+        )
+        return str(response.current_state.label)
+
+    def change_state(self, transition: str) -> bool:
+        """Ask for a transition; return whether it succeeded."""
+        request = ChangeState.Request(transition=Transition(id=_TRANSITIONS[transition]))
+        return bool(
+            self.ground.call(ChangeState, f'/{self.name}/change_state', request).success
+        )
+
+    def make(self, *transitions: str) -> None:
+        """Make transitions that must succeed."""
+        for transition in transitions:
+            assert self.change_state(transition), f'{transition} refused; log:\n{self.log}'
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        """Its state changes, as another process sees them: from which state to which."""
+        return [(start, goal) for name, start, goal in self.ground.events if name == self.name]
 
     # --- its flights -------------------------------------------------------------------------
 

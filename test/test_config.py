@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -232,8 +234,16 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
     topic = st.from_regex(r'/[a-z]{1,5}(/[a-z]{1,5})?', fullmatch=True).filter(
         lambda text: not (text + '/').startswith('/fdr/')
     )
-    if name in ('topics', 'exclude', 'required'):
+    if name in ('topics', 'exclude', 'required', 'services', 'actions'):
         return st.lists(topic, max_size=4)
+    if name in ('topic_types', 'exclude_topic_types'):
+        return st.lists(st.from_regex(r'[a-z]{1,5}/msg/[A-Z]{1,5}', fullmatch=True), max_size=4)
+    if name in ('regex', 'exclude_regex'):
+        return st.text().map(re.escape)
+    if name == 'qos_profile_overrides':
+        return st.dictionaries(
+            topic, st.fixed_dictionaries({'depth': st.integers(min_value=0)}), max_size=4
+        ).map(json.dumps)
     if name == 'diagnostics_topic':
         return topic
     if name == 'flight_id':

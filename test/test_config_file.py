@@ -1,4 +1,4 @@
-"""config/recorder.yaml: every option, with its default and what is said about it."""
+"""The files in config/: every option, with its default and what is said about it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,22 @@ import yaml
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.config import OPTIONS
+from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
+from fdr_recorder.options import Options
 
-FILE = Path(__file__).resolve().parents[1] / 'config' / 'recorder.yaml'
+DIRECTORY = Path(__file__).resolve().parents[1] / 'config'
+FILES: dict[str, tuple[Options, type[FdrConfig | TriggerConfig]]] = {
+    'recorder': (OPTIONS, FdrConfig),
+    'flight_trigger': (TRIGGER_OPTIONS, TriggerConfig),
+}
+EACH_FILE = pytest.mark.parametrize('file', FILES)
+EACH_OPTION = pytest.mark.parametrize(
+    ('file', 'name'), [(file, name) for file, (options, _) in FILES.items() for name in options]
+)
+
+
+def read_text(file: str) -> str:
+    return (DIRECTORY / f'{file}.yaml').read_text(encoding='utf-8')
 
 
 def flatten(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -26,18 +40,18 @@ def flatten(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     return values
 
 
-def read_values() -> dict[str, Any]:
-    content = yaml.safe_load(FILE.read_text(encoding='utf-8'))
+def read_values(file: str) -> dict[str, Any]:
+    content = yaml.safe_load(read_text(file))
     assert list(content) == ['/**']  # any node name, in any namespace
     assert list(content['/**']) == ['ros__parameters']
     return flatten(content['/**']['ros__parameters'])
 
 
-def read_comments() -> list[tuple[str, str]]:
+def read_comments(file: str) -> list[tuple[str, str]]:
     """Return name and comment of each option, in the order of the file."""
     found: list[tuple[str, str]] = []
     group, comment = '', ''
-    for line in FILE.read_text(encoding='utf-8').splitlines():
+    for line in read_text(file).splitlines():
         said = re.fullmatch(r' +# (.*)', line)
         named = re.match(r'( {4}| {6})(\w+):', line)
         if said:
@@ -51,30 +65,36 @@ def read_comments() -> list[tuple[str, str]]:
     return found
 
 
-def test_it_has_every_option_once_and_no_other() -> None:
-    assert [name for name, _ in read_comments()] == list(read_values())
-    assert set(read_values()) == set(OPTIONS)
+def test_there_is_no_other_file() -> None:
+    assert {path.stem for path in DIRECTORY.glob('*.yaml')} == set(FILES)
 
 
-def test_its_values_are_the_defaults() -> None:
-    values = read_values()
-    assert FdrConfig.from_options(values) == FdrConfig()
-    assert FdrConfig.from_options(values).to_options() == FdrConfig().to_options()
+@EACH_FILE
+def test_it_has_every_option_once_and_no_other(file: str) -> None:
+    assert [name for name, _ in read_comments(file)] == list(read_values(file))
+    assert set(read_values(file)) == set(FILES[file][0])
 
 
-@pytest.mark.parametrize('name', OPTIONS)
-def test_a_value_is_spelled_so_that_ros_reads_the_right_type(name: str) -> None:
-    default, _ = OPTIONS[name]
-    value = read_values()[name]
+@EACH_FILE
+def test_its_values_are_the_defaults(file: str) -> None:
+    _, config = FILES[file]
+    assert config.from_options(read_values(file)) == config()
+
+
+@EACH_OPTION
+def test_a_value_is_spelled_so_that_ros_reads_the_right_type(file: str, name: str) -> None:
+    default, _ = FILES[file][0][name]
+    value = read_values(file)[name]
     if isinstance(default, tuple):
         assert value == (list(default) or [''])  # ROS 2 reads [] as no value at all
     else:
         assert type(value) is type(default)  # 1 is no double, and 1.0 no integer
 
 
-@pytest.mark.parametrize('name', OPTIONS)
-def test_its_comment_begins_with_the_description_and_names_the_choices(name: str) -> None:
-    _, option = OPTIONS[name]
-    comment = dict(read_comments())[name]
+@EACH_OPTION
+def test_its_comment_begins_with_the_description(file: str, name: str) -> None:
+    _, option = FILES[file][0][name]
+    comment = dict(read_comments(file))[name]
     assert comment.startswith(option.description)
     assert all(choice in comment for choice in option.choices)
+    assert comment.endswith(' Live.') == (option.changeable == 'always')

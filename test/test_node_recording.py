@@ -11,6 +11,7 @@ import pytest
 from node_helpers import (
     BEST_EFFORT,
     LATCHED,
+    PUBLISHERS_ARE_TOLD,
     Duration,
     Ground,
     Image,
@@ -35,6 +36,7 @@ def ground() -> Iterator[Ground]:
         yield ground
 
 
+@pytest.mark.smoke
 def test_values_times_and_sequences(ground: Ground, tmp_path: Path, root: Path) -> None:
     dice = random.Random(1)
     imu = Imu()
@@ -72,6 +74,10 @@ def test_values_times_and_sequences(ground: Ground, tmp_path: Path, root: Path) 
             assert before < message.publish_time <= message.log_time < after
 
 
+@pytest.mark.smoke
+@pytest.mark.skipif(
+    not PUBLISHERS_ARE_TOLD, reason='rclpy does not say here who published a message (Jazzy)'
+)
 def test_every_publisher_of_a_topic_has_its_channel(
     ground: Ground, tmp_path: Path, root: Path
 ) -> None:
@@ -105,6 +111,28 @@ def test_every_publisher_of_a_topic_has_its_channel(
     }
 
 
+@pytest.mark.smoke
+@pytest.mark.skipif(PUBLISHERS_ARE_TOLD, reason='rclpy says here who published a message')
+def test_all_publishers_of_a_topic_share_a_channel_where_they_are_not_told(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+        recorder.make('configure', 'activate')
+        publishers = [ground.publisher(String, '/chatter') for _ in range(2)]
+        for number in range(10):
+            for name, publisher in zip('ab', publishers, strict=True):
+                publisher.publish(String(data=f'{name} {number}'))
+        ground.wait_until(lambda: recorder.stored('/chatter') == 20, 'all on disk')
+        recorder.make('deactivate')
+    flight = recorder.read_flight()
+    texts = [message.data[8:11].decode() for message in flight.of_topic('/chatter', '')]
+    for name in 'ab':
+        assert [text for text in texts if text[0] == name] == [f'{name} {n}' for n in range(10)]
+    (producer,) = [item for item in flight.footer.producers if item.topic == '/chatter']
+    assert (producer.offered, producer.lost_transport) == (20, 0)
+
+
+@pytest.mark.smoke
 def test_publishers_of_every_qos(ground: Ground, tmp_path: Path, root: Path) -> None:
     profiles = {'/best_effort': BEST_EFFORT, '/latched': LATCHED}
     with RecorderProcess(ground, tmp_path, root, topics=list(profiles)) as recorder:
@@ -180,13 +208,13 @@ def test_what_was_acknowledged_before_deactivate_is_accounted_for(
         PublisherProcess(ground, tmp_path, '/burst', depth=BURST) as publisher,
     ):
         recorder.make('configure', 'activate')
-        gid = publisher.hear()['gid']
+        told = publisher.hear()['gid']
         assert publisher.ask('publish', 0, BURST) == {'published': BURST}
         assert publisher.ask('acknowledged') == {'acknowledged': True}
         recorder.make('deactivate')
     flight = recorder.read_flight()
     (producer,) = [item for item in flight.footer.producers if item.topic == '/burst']
-    assert producer.publisher == gid
+    assert producer.publisher == (told if PUBLISHERS_ARE_TOLD else '')
     recorded = flight.of_topic('/burst')
     assert producer.offered + producer.lost_transport == BURST, (
         f'recorded are {recorded[0].sequence} to {recorded[-1].sequence}'

@@ -1,23 +1,21 @@
-"""What the ground sees: a summary once a second, and every alert at once, on `/diagnostics`."""
+"""What the ground sees of the recorder on `/diagnostics`."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 
-from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
+from fdr_recorder.alerts import Alert, AlertBoard
+from fdr_recorder.node.reporter import Reporter, key_values, level_of, worst_of
 from fdr_recorder.storage.writer import WriterStatus
-
-SUMMARY_INTERVAL_S: Final = 1.0
-QUEUE_DEPTH: Final = 50
 
 GROUPS: Final = {
     'disk': (
@@ -30,7 +28,13 @@ GROUPS: Final = {
     'capacity': ('cap_misconfigured', 'segments_dropped'),
     'rings': ('overrun',),
     'transport': ('transport_loss',),
-    'topics': ('topic_missing', 'topic_stale', 'type_unknown'),
+    'topics': (
+        'topic_missing',
+        'topic_stale',
+        'type_unknown',
+        'type_conflict',
+        'qos_incompatible',
+    ),
     'recorder': (
         'config_invalid',
         'transition_refused',
@@ -40,11 +44,6 @@ GROUPS: Final = {
     ),
 }
 """Alert codes by fault group; each group is one status, named after the node and the group."""
-
-_LEVELS: Final = {
-    AlertLevel.WARN: DiagnosticStatus.WARN,
-    AlertLevel.ERROR: DiagnosticStatus.ERROR,
-}
 
 
 @dataclass(frozen=True)
@@ -70,76 +69,33 @@ class RecorderStatus:
 
 
 class Diagnostics:
-    """Publishes the state of the recorder as `diagnostic_msgs/DiagnosticArray`.
-
-    The summary comes from a timer of the node's executor. An alert is published at once, in the
-    thread that raised or cleared it, so that it is out even while a transition keeps the executor
-    busy.
-    """
+    """The recorder's statuses: a summary, and one for each fault group."""
 
     def __init__(
         self, node: Node, topic: str, board: AlertBoard, status: Callable[[], RecorderStatus]
     ) -> None:
         """Publish from now on, until `stop`."""
         self.topic = topic
-        self._node = node
-        self._board = board
         self._status = status
         self._rates = _Rates()
-        self._publisher = node.create_publisher(DiagnosticArray, topic, QUEUE_DEPTH)
-        self._timer = node.create_timer(SUMMARY_INTERVAL_S, self._publish_summary)
-        board.listen(self._on_alert)
+        self._reporter = Reporter(
+            node,
+            topic,
+            board,
+            groups=GROUPS,
+            summarize=self._summary,
+            hardware_id=lambda: status().vehicle_id or socket.gethostname(),
+        )
 
     def stop(self) -> None:
         """Publish no more."""
-        self._board.unlisten(self._on_alert)
-        self._node.destroy_timer(self._timer)
-        self._node.destroy_publisher(self._publisher)
+        self._reporter.stop()
 
-    def _publish_summary(self) -> None:
-        status = self._status()
-        present = self._board.present()
-        groups = [self._group(name, present, status) for name in GROUPS]
-        self._publish([self._summary(status, present), *groups])
-
-    def _on_alert(self, alert: Alert) -> None:
-        """Publish the group that the alert belongs to; in any thread."""
-        group = next(name for name, codes in GROUPS.items() if alert.code in codes)
-        status = self._group(group, self._board.present(), self._status())
-        if not alert.raised:
-            status.message = f'{alert.code} over: {alert.message}'
-        self._publish([status])
-
-    def _publish(self, statuses: list[DiagnosticStatus]) -> None:
-        array = DiagnosticArray(status=statuses)
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(array)
-
-    def _name(self, part: str) -> str:
-        return f'{self._node.get_name()}: {part}'
-
-    def _group(
-        self, group: str, present: Iterable[Alert], status: RecorderStatus
-    ) -> DiagnosticStatus:
-        alerts = [alert for alert in present if alert.code in GROUPS[group]]
-        worst = max(alerts, key=lambda alert: alert.level, default=None)
-        values: dict[str, object] = {}
-        for alert in alerts:
-            name = f'{alert.code} {alert.subject}'.rstrip()
-            values[name] = alert.message
-            values.update({f'{name} {key}': value for key, value in alert.values.items()})
-        return DiagnosticStatus(
-            level=DiagnosticStatus.OK if worst is None else _LEVELS[worst.level],
-            name=self._name(group),
-            message='ok' if worst is None else worst.message,
-            hardware_id=_hardware_id(status),
-            values=_key_values(values),
-        )
-
-    def _summary(self, status: RecorderStatus, present: Iterable[Alert]) -> DiagnosticStatus:
+    def _summary(self, present: Sequence[Alert]) -> DiagnosticStatus:
         """Say whether it records; never OK unless it does."""
-        worst = max(present, key=lambda alert: alert.level, default=None)
-        level = DiagnosticStatus.OK if worst is None else _LEVELS[worst.level]
+        status = self._status()
+        worst = worst_of(present)
+        level = level_of(worst)
         writer = status.writer
         if writer is not None and writer.flight_id and not writer.is_degraded:
             message = f'recording {writer.flight_id}'
@@ -150,13 +106,12 @@ class Diagnostics:
             message += f': {worst.message}'
         return DiagnosticStatus(
             level=level,
-            name=self._name('summary'),
+            name='summary',
             message=message,
-            hardware_id=_hardware_id(status),
-            values=_key_values(self._summary_values(status)),
+            values=key_values(self._values(status)),
         )
 
-    def _summary_values(self, status: RecorderStatus) -> dict[str, object]:
+    def _values(self, status: RecorderStatus) -> dict[str, object]:
         values: dict[str, object] = {
             'state': status.state,
             'topics_subscribed': status.subscribed,
@@ -214,11 +169,3 @@ def _free_bytes(root: Path | None) -> int | None:
     except OSError:
         return None
     return status.f_bavail * status.f_frsize
-
-
-def _hardware_id(status: RecorderStatus) -> str:
-    return status.vehicle_id or socket.gethostname()
-
-
-def _key_values(values: dict[str, object]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]

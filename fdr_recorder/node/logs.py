@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.logging import get_logger
 
 
 class RosLogHandler(logging.Handler):
-    """Sends Python log records to a ROS logger, and so to the console, the file and /rosout."""
+    """Sends Python log records to a ROS logger, and so to the console, the file and /rosout.
+
+    Those of level DEBUG do not go to /rosout: it may be recorded, and records may be logged.
+    """
 
     def __init__(self, logger: RcutilsLogger) -> None:
         """Take the node's logger."""
         super().__init__()
         self._logger = logger
+        self._debug_logger = get_logger(f'{logger.name}.debug')  # that of no node
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record; each level from a line of its own, as rclpy asks for."""
@@ -25,4 +30,4 @@ class RosLogHandler(logging.Handler):
         elif record.levelno >= logging.INFO:
             self._logger.info(message)
         else:
-            self._logger.debug(message)
+            self._debug_logger.debug(message)

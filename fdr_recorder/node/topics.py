@@ -1,33 +1,24 @@
-"""What the graph says of topics: their types, definitions and QoS."""
+"""What the graph says of a topic, and how it is recorded."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Final
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import FdrError, RecordError
-from fdr_recorder.record.schema import Schema, compose_definition
+from fdr_recorder.node.definitions import Definitions, installed_definitions
+from fdr_recorder.node.message_class import import_message_class
+from fdr_recorder.node.qos import NO_OVERRIDE, offered_qos_profiles, qos_for
+from fdr_recorder.record.schema import Schema
 
-INTAKE_DEPTH: Final = FdrConfig.intake_depth
-"""Depth of the intake's subscriptions, where the configuration does not say otherwise."""
+_NAMELESS: Final = ('_NODE_NAME_UNKNOWN_', '_CREATED_BY_BARE_DDS_APP_')
+"""What the middleware calls a node whose name it does not know, or has none."""
 
 
 class TypeUnknownError(FdrError):
@@ -35,12 +26,9 @@ class TypeUnknownError(FdrError):
 
     alert_code = 'type_unknown'
 
-    def __init__(self, topic: str, type_name: str) -> None:
-        """Name the topic and its type."""
-        super().__init__(
-            f'{topic} cannot be recorded: its type {type_name} is not installed here; install '
-            f'{type_name.partition("/")[0]} or source the workspace that has it'
-        )
+    def __init__(self, topic: str, type_name: str, reason: RecordError) -> None:
+        """Name the topic and its type; `reason` says what to do."""
+        super().__init__(f'{topic} cannot be recorded: its type {type_name} is unknown: {reason}')
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,7 @@ class TopicPlan:
         schema: Name and definition of the type.
         qos: What the subscription asks for: what all publishers offer.
         metadata: What the channels say beside the schema, as rosbag2 does.
-        publishers: Node name of each publisher by gid, as far as they are known.
+        publishers: Node name of each publisher by gid; empty if it is not known.
 
     """
 
@@ -65,39 +53,99 @@ class TopicPlan:
     publishers: Mapping[bytes, str] = field(default_factory=dict)
 
     @property
+    def type_name(self) -> str:
+        """The type of its messages, in full."""
+        return self.schema.name
+
+    @property
     def is_latched(self) -> bool:
-        """Whether its last message is kept for those who come late."""
-        return bool(self.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL)
+        """Whether publishers send who comes late what they hold; best effort they do not."""
+        return bool(
+            self.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            and self.qos.reliability == ReliabilityPolicy.RELIABLE
+        )
 
 
-def plan_topic(node: Node, topic: str, depth: int = INTAKE_DEPTH) -> TopicPlan | None:
-    """Find out how to record a topic; None while nobody publishes it.
+def plan_topic(
+    node: Node,
+    topic: str,
+    definitions: Definitions,
+    depth: int,
+    override: Mapping[str, Any] = NO_OVERRIDE,
+    wants_type: Callable[[str], bool] = bool,
+) -> TopicPlan | None:
+    """Find out how to record a topic; None while nobody publishes it, or its type is asked for.
 
     Args:
         node: Any node; it asks the graph.
         topic: Fully qualified name.
+        definitions: Where the definition of its type comes from.
         depth: Messages that the middleware keeps while the intake is busy elsewhere.
+        override: QoS policies that are not adapted to the publishers.
+        wants_type: Tells which types are recorded. Of several it is the one that most publishers
+            have: the middleware takes one for a topic.
 
     Raises:
         TypeUnknownError: Its type is not installed.
 
     """
-    endpoints = node.get_publishers_info_by_topic(topic)
+    endpoints = [
+        endpoint
+        for endpoint in node.get_publishers_info_by_topic(topic)
+        if wants_type(endpoint.topic_type)
+    ]
     if not endpoints:
         return None
-    type_name = endpoints[0].topic_type
-    message_type = _message_class(topic, type_name)
+    ((type_name, _),) = Counter(endpoint.topic_type for endpoint in endpoints).most_common(1)
+    endpoints = [endpoint for endpoint in endpoints if endpoint.topic_type == type_name]
+    type_hash = _type_hash(endpoints[0])
+    try:
+        message_type = import_message_class(type_name)
+    except RecordError as error:
+        raise TypeUnknownError(topic, type_name, error) from error
+    schema = definitions.find(type_name, type_hash, _node_name(endpoints[0]))
+    if schema is None:
+        return None
     return TopicPlan(
         name=topic,
         message_type=message_type,
-        schema=message_schema(type_name),
-        qos=qos_for(endpoints, depth),
+        schema=schema,
+        qos=qos_for(endpoints, depth, override),
         metadata={
-            'offered_qos_profiles': _offered_qos_profiles(endpoints),
-            'topic_type_hash': str(getattr(endpoints[0], 'topic_type_hash', '')),
+            'offered_qos_profiles': offered_qos_profiles(endpoints),
+            'topic_type_hash': type_hash,
         },
-        publishers={publisher_gid(endpoint): _node_name(endpoint) for endpoint in endpoints},
+        publishers=node_names(endpoints),
     )
+
+
+def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan:
+    """Return how to record a topic that is there for the recorder; nobody need publish it yet.
+
+    Args:
+        topic: Fully qualified name.
+        message_type: The Python class of its messages; its package is installed.
+        depth: Messages that the middleware keeps while the intake is busy elsewhere.
+
+    """
+    package = message_type.__module__.partition('.')[0]
+    definition = installed_definitions(f'{package}/msg/{message_type.__name__}')[0]
+    return TopicPlan(
+        name=topic,
+        message_type=message_type,
+        schema=Schema.of(definition),
+        qos=QoSProfile(depth=depth),
+        metadata={
+            'offered_qos_profiles': offered_qos_profiles([]),
+            'topic_type_hash': definition.type_hash,
+        },
+    )
+
+
+def _type_hash(endpoint: TopicEndpointInfo) -> str:
+    """Return the version of an endpoint's type, `RIHS01_...`; empty if it does not say."""
+    text = str(getattr(endpoint, 'topic_type_hash', ''))
+    return text if text.startswith('RIHS') else ''
 
 
 def publisher_gid(endpoint: TopicEndpointInfo) -> bytes:
@@ -105,89 +153,12 @@ def publisher_gid(endpoint: TopicEndpointInfo) -> bytes:
     return bytes(endpoint.endpoint_gid)
 
 
+def node_names(endpoints: Sequence[TopicEndpointInfo]) -> dict[bytes, str]:
+    """Return the full name of each publisher's node by gid; empty if it is not known."""
+    return {publisher_gid(endpoint): _node_name(endpoint) for endpoint in endpoints}
+
+
 def _node_name(endpoint: TopicEndpointInfo) -> str:
+    if endpoint.node_name in _NAMELESS:
+        return ''
     return f'{endpoint.node_namespace.rstrip("/")}/{endpoint.node_name}'
-
-
-def _message_class(topic: str, type_name: str) -> type[Any]:
-    package, _, name = type_name.partition('/msg/')
-    try:
-        message_class: type[Any] = getattr(import_module(f'{package}.msg'), name)
-    except (ImportError, AttributeError) as error:
-        raise TypeUnknownError(topic, type_name) from error
-    return message_class
-
-
-@cache
-def message_schema(type_name: str) -> Schema:
-    """Return a type's name and definition; an empty definition if no `.msg` file is installed."""
-    try:
-        return Schema(type_name, compose_definition(type_name, _read_installed_msg))
-    except RecordError:
-        return Schema(type_name, '')
-
-
-def _read_installed_msg(name: str) -> str:
-    """Read `package/Type` from the package's share directory."""
-    package, _, message = name.partition('/')
-    try:
-        share = Path(get_package_share_directory(package))
-    except (PackageNotFoundError, LookupError):
-        share = Path(sys.prefix) / 'share' / package  # wheels, without AMENT_PREFIX_PATH
-    try:
-        return (share / 'msg' / f'{message}.msg').read_text(encoding='utf-8')
-    except OSError as error:
-        msg = f'there is no definition of {name} in {share}: {error.strerror}'
-        raise RecordError(msg) from error
-
-
-def qos_for(endpoints: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
-    """Return the strictest QoS that every publisher is compatible with, as rosbag2 does."""
-    offered = [endpoint.qos_profile for endpoint in endpoints]
-    is_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
-    is_latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
-    )
-
-
-def is_compatible(requested: QoSProfile, endpoints: Sequence[TopicEndpointInfo]) -> bool:
-    """Tell whether a subscription receives from every publisher (DDS: requested, offered)."""
-    needed = qos_for(endpoints, requested.depth)
-    return not (
-        (
-            requested.reliability == ReliabilityPolicy.RELIABLE
-            and needed.reliability != ReliabilityPolicy.RELIABLE
-        )
-        or (
-            requested.durability == DurabilityPolicy.TRANSIENT_LOCAL
-            and needed.durability != DurabilityPolicy.TRANSIENT_LOCAL
-        )
-    )
-
-
-def _offered_qos_profiles(endpoints: Sequence[TopicEndpointInfo]) -> str:
-    """Return the publishers' QoS as rosbag2 stores it (YAML, metadata version 9)."""
-    return json.dumps([_qos_entry(endpoint.qos_profile) for endpoint in endpoints])
-
-
-def _qos_entry(qos: QoSProfile) -> dict[str, Any]:
-    return {
-        'history': qos.history.name.lower(),
-        'depth': qos.depth,
-        'reliability': qos.reliability.name.lower(),
-        'durability': qos.durability.name.lower(),
-        'deadline': _duration(qos.deadline),
-        'lifespan': _duration(qos.lifespan),
-        'liveliness': qos.liveliness.name.lower(),
-        'liveliness_lease_duration': _duration(qos.liveliness_lease_duration),
-        'avoid_ros_namespace_conventions': qos.avoid_ros_namespace_conventions,
-    }
-
-
-def _duration(duration: Duration) -> dict[str, int]:
-    seconds, nanoseconds = divmod(duration.nanoseconds, 1_000_000_000)
-    return {'sec': seconds, 'nsec': nanoseconds}

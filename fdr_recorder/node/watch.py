@@ -1,120 +1,339 @@
-"""Watches the graph: subscribes to wanted topics as they appear, notices publishers that leave."""
+"""Watches the graph: subscribes to wanted topics as they appear, follows who publishes them."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from rclpy.node import Node
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.ingest import Ingest
+from fdr_recorder.node.intake import UNKNOWN_GID
+from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
 from fdr_recorder.node.topics import (
     TopicPlan,
     TypeUnknownError,
-    is_compatible,
+    node_names,
     plan_topic,
-    publisher_gid,
-    qos_for,
 )
+from fdr_recorder.topics.names import absolute
+from fdr_recorder.topics.qos_overrides import parse_qos_overrides
+from fdr_recorder.topics.selection import TopicSelection
+
+logger = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S: Final = 0.1
 """How often the graph is asked for topics that are not subscribed to yet; as rosbag2 does."""
 REVIEW_INTERVAL_S: Final = 1.0
-"""How often it is asked for the publishers of the others."""
+"""How often the others are looked at."""
+SETTLING_S: Final = 5.0
+"""A topic whose publishers have changed is reviewed for so long: the graph hears of an endpoint,
+of its node and of its end one after the other."""
+
+_CODES: Final = (
+    'topic_missing',
+    'topic_stale',
+    'type_unknown',
+    'type_conflict',
+    'qos_incompatible',
+)
 
 
 class TopicWatch:
-    """Keeps the intake's subscriptions in step with the graph; in the executor's thread."""
+    """Keeps the intake's subscriptions in step with the graph.
 
-    def __init__(self, node: Node, ingest: Ingest, config: FdrConfig, alerts: AlertBoard) -> None:
-        """Look at the graph once, then ten times a second until `stop`."""
+    It does so in a thread of its own: a timer of the node would wake the executor, which costs ten
+    times as much as the look at the graph.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        ingest: Ingest,
+        config: FdrConfig,
+        alerts: AlertBoard,
+        always: Sequence[TopicPlan] = (),
+    ) -> None:
+        """Look at the graph once; then up to ten times a second, from `start` to `stop`.
+
+        Args:
+            node: Asks the graph.
+            ingest: Gets the subscriptions.
+            config: Which topics are wanted.
+            alerts: Where what is wrong with topics is raised.
+            always: Topics to subscribe to whatever the configuration says, published or not.
+
+        """
         self._node = node
         self._ingest = ingest
         self._alerts = alerts
-        names = [node.resolve_topic_name(name) for name in config.topics]
-        excluded = {node.resolve_topic_name(name) for name in config.exclude}
+        self._definitions = Definitions(node)
         self._depth = config.intake_depth
-        self._wanted = [name for name in dict.fromkeys(names) if name not in excluded]
-        self._required = [node.resolve_topic_name(name) for name in config.required]
+        self._selection = TopicSelection(
+            config,
+            partial(
+                absolute,
+                namespace=node.get_namespace(),
+                node_name=node.get_fully_qualified_name(),
+            ),
+        )
+        if not self._selection.names and not self._selection.is_open:
+            logger.warning('no topics are chosen: nothing but the flight header is recorded')
+        resolve = node.resolve_topic_name  # applies remappings
+        overrides, _ = parse_qos_overrides(config.qos_profile_overrides)
+        self._overrides = {resolve(name): policies for name, policies in overrides.items()}
+        self._required = {
+            resolve(name): stale_after_s
+            for name, stale_after_s in self._selection.required.items()
+        }
+        self._named = {
+            resolve(name): name
+            for name in self._selection.names
+            if resolve(name) in self._required or not self._selection.excludes(resolve(name))
+        }
+        self._graph: dict[str, list[str]] = {}
+        self._waiting: set[str] = set()
+        self._refused: set[str] = set()
         self._plans: dict[str, TopicPlan] = {}
         self._publishers: dict[str, set[bytes]] = {}
+        self._settling: dict[str, float] = {}
+        self._always = len(always)
+        for plan in always:
+            self._add(plan)
         self._reviewed_at = time.monotonic()
-        self._subscribe()
+        self._look()
         self._require()
-        self._timer = node.create_timer(CHECK_INTERVAL_S, self._check)
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @property
     def subscribed(self) -> int:
-        """How many topics are subscribed to."""
-        return len(self._plans)
+        """How many of the wanted topics are subscribed to."""
+        return len(self._plans) - self._always
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Wanted topics that nobody has published yet."""
-        return tuple(topic for topic in self._wanted if topic not in self._plans)
+        """Topics that are wanted by name and that nobody has published yet."""
+        return tuple(topic for topic in self._named if topic not in self._plans)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name='fdr_watch', daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Look no more; what was wrong with topics is over."""
-        self._node.destroy_timer(self._timer)
-        for code in ('topic_missing', 'topic_stale', 'type_unknown'):
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._definitions.close()
+        for code in _CODES:
             self._alerts.clear_all(code, 'not configured any more')
 
-    def _check(self) -> None:
-        if len(self._plans) < len(self._wanted):
-            self._subscribe()
-        now = time.monotonic()
-        if now - self._reviewed_at >= REVIEW_INTERVAL_S:
-            self._reviewed_at = now
-            self._review()
-            self._require()
-        self._pace()
+    # --- the thread ----------------------------------------------------------------------
 
-    def _pace(self) -> None:
-        """Look more often while a topic is missing; each look wakes the executor, for 1 ms."""
-        is_complete = len(self._plans) == len(self._wanted)
-        interval_s = REVIEW_INTERVAL_S if is_complete else CHECK_INTERVAL_S
-        self._timer.timer_period_ns = int(interval_s * 1e9)
-
-    def _subscribe(self) -> None:
-        """Subscribe to wanted topics that have a publisher now."""
-        published = {name for name, _ in self._node.get_topic_names_and_types()}
-        for topic in self._wanted:
-            if topic in self._plans or topic not in published:
-                continue
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval_s()):
             try:
-                plan = plan_topic(self._node, topic, self._depth)
-            except TypeUnknownError as error:
-                self._alerts.raise_alert('type_unknown', str(error), subject=topic)
-                continue
-            if plan is not None:
-                self._plans[topic] = plan
-                self._publishers[topic] = set(plan.publishers)
-                self._ingest.add(plan)
-                self._alerts.clear('type_unknown', 'installed', subject=topic)
+                self._check()
+            except Exception:
+                logger.exception('the watch of the graph has failed; it tries again')
+                self._stopped.wait(REVIEW_INTERVAL_S)
 
-    def _review(self) -> None:
-        """Give back the rings of publishers that have left; adapt to those that have come."""
+    def _check(self) -> None:
+        now = time.monotonic()
+        is_review = now - self._reviewed_at > REVIEW_INTERVAL_S - CHECK_INTERVAL_S / 2
+        if is_review:
+            self._reviewed_at = now
+            self._refused.clear()
+        self._look()
+        if is_review:
+            self._review_changed(now)
+            self._require()
         self._ingest.tidy()
-        for topic, plan in list(self._plans.items()):
-            endpoints = self._node.get_publishers_info_by_topic(topic)
-            present = {publisher_gid(endpoint) for endpoint in endpoints}
-            known = self._publishers[topic] | self._ingest.publishers(topic)
-            self._publishers[topic] = present
-            if known - present:
-                self._ingest.forget_publishers(topic, known - present)
-            if present - known and not is_compatible(plan.qos, endpoints):
-                self._plans[topic] = replace(plan, qos=qos_for(endpoints, self._depth))
-                self._ingest.replace(self._plans[topic])
+
+    def _interval_s(self) -> float:
+        """Look more often while a topic may be missing."""
+        is_calm = not (self._selection.is_open or self.missing or self._ingest.is_adapting)
+        return REVIEW_INTERVAL_S if is_calm else CHECK_INTERVAL_S
+
+    # --- topics that are not subscribed to -----------------------------------------------
+
+    def _look(self) -> None:
+        """Subscribe to wanted topics that have a publisher now."""
+        graph = dict(self._node.get_topic_names_and_types())
+        if graph != self._graph:
+            for topic, types in graph.items():
+                if types == self._graph.get(topic):
+                    continue
+                if topic in self._plans:
+                    self._settle(topic)
+                elif any(self._wants(topic, type_name) for type_name in types):
+                    self._waiting.add(topic)
+            self._waiting &= graph.keys()
+            self._graph = graph
+        for topic in self._waiting - self._refused:
+            if self._node.count_publishers(topic):
+                self._subscribe(topic)
+
+    def _wants(self, topic: str, type_name: str) -> bool:
+        """Tell whether a topic of the graph is recorded, if it has this type."""
+        name = self._named.get(topic)
+        if name is not None:
+            return self._selection.wants(name, type_name)
+        is_remapped = self._node.resolve_topic_name(topic) != topic  # here it is another's name
+        return not is_remapped and self._selection.wants(topic, type_name)
+
+    def _subscribe(self, topic: str) -> None:
+        try:
+            plan = plan_topic(
+                self._node,
+                topic,
+                self._definitions,
+                self._depth,
+                self._overrides.get(topic, NO_OVERRIDE),
+                partial(self._wants, topic),
+            )
+        except TypeUnknownError as error:
+            self._alerts.raise_alert('type_unknown', str(error), subject=topic)
+            self._refused.add(topic)
+            return
+        if plan is None:
+            return
+        try:
+            self._add(plan)
+        except Exception as error:  # the middleware's reasons have no types
+            self._alerts.raise_alert(
+                'type_conflict', f'{topic} cannot be subscribed to: {error}', subject=topic
+            )
+            self._refused.add(topic)
+            return
+        self._waiting.discard(topic)
+        if plan.schema.definition:
+            self._alerts.clear('type_unknown', 'installed', subject=topic)
+        else:
+            self._alerts.raise_alert('type_unknown', _undefined(plan), subject=topic)
+        self._alerts.clear('type_conflict', f'it is recorded as {plan.type_name}', subject=topic)
+
+    def _add(self, plan: TopicPlan) -> None:
+        """Subscribe as planned."""
+        self._ingest.add(plan)
+        self._plans[plan.name] = plan
+        self._publishers[plan.name] = set(plan.publishers)
+        self._settle(plan.name)
+
+    # --- topics that are -----------------------------------------------------------------
+
+    def _settle(self, topic: str) -> None:
+        """Have a topic reviewed for a while."""
+        self._settling[topic] = time.monotonic() + SETTLING_S
+
+    def _review_changed(self, now: float) -> None:
+        """Review topics whose publishers have changed; what the others cost is next to nothing."""
+        for topic in self._ingest.changed_topics():
+            self._settle(topic)
+        for topic, until in list(self._settling.items()):
+            if now > until or topic not in self._plans:
+                del self._settling[topic]
+            if topic in self._plans:
+                self._review(topic)
+
+    def _review(self, topic: str) -> None:
+        """Give back the rings of publishers that have left; adapt to those that have come."""
+        plan = self._plans[topic]
+        endpoints = self._node.get_publishers_info_by_topic(topic)
+        ours = [endpoint for endpoint in endpoints if endpoint.topic_type == plan.type_name]
+        others = {endpoint.topic_type for endpoint in endpoints} - {plan.type_name}
+        others = {type_name for type_name in others if self._wants(topic, type_name)}
+        if others and not ours:
+            self._ingest.remove(topic)
+            del self._plans[topic]
+            self._waiting.add(topic)
+            self._subscribe(topic)
+            return
+        nodes = node_names(endpoints)
+        if nodes != plan.publishers:
+            plan = self._plans[topic] = replace(plan, publishers=nodes)
+            self._ingest.name_publishers(topic, nodes)
+        gone = (self._publishers[topic] | self._ingest.publishers(topic)) - nodes.keys()
+        self._publishers[topic] = set(nodes)
+        if not nodes:
+            gone.add(UNKNOWN_GID)
+        if gone:
+            self._ingest.forget_publishers(topic, gone)
+        self._adapt(plan, ours)
+        self._warn(
+            topic,
+            'type_conflict',
+            f'{topic} is recorded as {plan.type_name}; it also has publishers of '
+            f'{", ".join(sorted(others))}, which are not recorded: a topic has one type'
+            if others
+            else '',
+        )
+
+    def _adapt(self, plan: TopicPlan, endpoints: list[TopicEndpointInfo]) -> None:
+        """Ask for what all publishers offer now, where no override says otherwise."""
+        if not endpoints:
+            return
+        qos = qos_for(endpoints, self._depth, self._overrides.get(plan.name, NO_OVERRIDE))
+        if qos != plan.qos:
+            plan = self._plans[plan.name] = replace(plan, qos=qos)
+            self._ingest.replace(plan)
+        reasons = '; '.join(refusals(qos, endpoints))
+        self._warn(
+            plan.name,
+            'qos_incompatible',
+            f'{plan.name} is not recorded from all publishers, because of its QoS override: '
+            f'{reasons}'
+            if reasons
+            else '',
+        )
+
+    def _warn(self, topic: str, code: str, message: str) -> None:
+        """Raise or clear an alert; review the topic until it is over."""
+        if message:
+            self._alerts.raise_alert(code, message, subject=topic)
+            self._settle(topic)
+        else:
+            self._alerts.clear(code, 'over', subject=topic)
 
     def _require(self) -> None:
-        """Warn of required topics without a publisher."""
-        for topic in self._required:
-            if self._node.count_publishers(topic):
+        """Warn of required topics without a publisher, or without messages."""
+        for topic, stale_after_s in self._required.items():
+            is_published = self._node.count_publishers(topic) > 0
+            silence_s = self._ingest.silence_s(topic)
+            is_stale = is_published and 0 < stale_after_s < silence_s
+            if is_published:
                 self._alerts.clear('topic_missing', 'it has a publisher', subject=topic)
             else:
                 self._alerts.raise_alert(
                     'topic_missing', f'{topic} is required and has no publisher', subject=topic
                 )
+            if is_stale:
+                self._alerts.raise_alert(
+                    'topic_stale',
+                    f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
+                    f'{stale_after_s:g} s',
+                    subject=topic,
+                )
+            else:
+                over = 'it has been heard' if is_published else 'it has no publisher'
+                self._alerts.clear('topic_stale', over, subject=topic)
+
+
+def _undefined(plan: TopicPlan) -> str:
+    package = plan.type_name.partition('/')[0]
+    return (
+        f'{plan.name} is recorded without the definition of {plan.type_name}: what is installed '
+        'here is not the version that is published, and its publisher did not tell; install that '
+        f'version of {package}'
+    )

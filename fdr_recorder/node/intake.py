@@ -1,0 +1,136 @@
+"""One topic of the intake: its subscription, and the publishers that are heard there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.node.replay import LatchedReplay
+from fdr_recorder.node.subscription import TopicSubscription
+from fdr_recorder.node.topics import TopicPlan
+
+TAKE_LIMIT: Final = 2000
+"""Most messages taken from one topic before the next has its turn."""
+UNKNOWN_GID: Final = b''
+"""Stands for all publishers of a topic, where rclpy does not tell them apart."""
+
+
+@dataclass(eq=False)
+class Source:
+    """One publisher of one topic."""
+
+    client: FdrClient
+    metadata: dict[str, str]
+    last_sequence: int | None = None
+
+    def name(self, node_name: str) -> None:
+        """Have segments say whose publisher it is, from the next one on that is begun."""
+        if node_name:
+            self.metadata['publisher_node'] = node_name
+
+
+@dataclass(eq=False)
+class TopicIntake:
+    """Takes the messages of one topic and hands them to the rings of their publishers.
+
+    Belongs to the intake's thread.
+
+    Attributes:
+        plan: How the topic is recorded.
+        subscription: What it is taken from.
+        meet: Gives a publisher that is seen for the first time its ring.
+        sources: The publishers by gid.
+        heard_at: When it last took a message, or was made (monotonic seconds).
+        replay: What the flight gets first; messages of `subscription` wait meanwhile.
+        known: Without gids: sending time and sequence number of what another subscription
+            has taken or may have; None while there is no other.
+
+    """
+
+    plan: TopicPlan
+    subscription: TopicSubscription
+    meet: Callable[[TopicIntake, bytes], Source]
+    sources: dict[bytes, Source] = field(default_factory=dict)
+    heard_at: float = field(default_factory=time.monotonic)
+    replay: LatchedReplay | None = None
+    known: set[tuple[int, int]] | None = None
+
+    @property
+    def served(self) -> TopicSubscription | None:
+        """The subscription that is taken from now."""
+        if self.replay is None:
+            return self.subscription
+        return self.replay.subscription if self.replay.has_begun else None
+
+    @property
+    def latched_bytes(self) -> int:
+        """Size of what each segment repeats of it at its start."""
+        kept = (source.client.latest for source in self.sources.values())
+        return sum(len(message[2]) for message in kept if message is not None)
+
+    def drain(self) -> int:
+        """Take the messages that are there, up to `TAKE_LIMIT`; return how many.
+
+        The loop runs once for every message. rclpy's take is nine tenths of its cost.
+        """
+        take: Any = self.subscription.handle.take_message
+        message_type = self.plan.message_type
+        sources = self.sources
+        known = self.known
+        taken = 0
+        while taken < TAKE_LIMIT:
+            message: tuple[bytes, dict[str, Any]] | None = take(message_type, True)
+            if message is None:
+                break
+            taken += 1
+            data, info = message
+            publisher = info.get('publisher_gid')
+            gid = publisher['data'] if publisher is not None else UNKNOWN_GID
+            source = sources.get(gid) or self.meet(self, gid)
+            sequence = info['publication_sequence_number'] or 0
+            if gid:
+                last = source.last_sequence
+                if last is not None and sequence != last + 1:
+                    if sequence <= last:  # known from a subscription that was replaced
+                        continue
+                    source.client.count_transport_loss(last + 1, sequence - 1)
+                source.last_sequence = sequence
+            elif known is not None:
+                message_id = (info['source_timestamp'], sequence)
+                if message_id in known:
+                    continue
+                known.add(message_id)
+            source.client.enqueue(
+                data, info['received_timestamp'] or None, info['source_timestamp'], sequence
+            )
+        if taken:
+            self.heard_at = time.monotonic()
+        return taken
+
+    def drain_all(self) -> None:
+        """Take all that is there."""
+        while self.drain() == TAKE_LIMIT:
+            pass
+
+    def take_over(self, plan: TopicPlan, subscription: TopicSubscription) -> TopicSubscription:
+        """Go on with another subscription; return the one before, with nothing left in it."""
+        self.drain_all()
+        before, self.plan, self.subscription = self.subscription, plan, subscription
+        return before
+
+    def end_replay(self) -> TopicSubscription | None:
+        """Go on with the topic's own subscription, and with what has waited there.
+
+        Returns:
+            The other one, if there was a replay.
+
+        """
+        replay, self.replay = self.replay, None
+        if replay is None:
+            return None
+        replay.finish()
+        self.known = replay.known
+        return replay.subscription

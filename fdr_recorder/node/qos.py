@@ -1,0 +1,122 @@
+"""QoS: adapted to what publishers offer, overridden by topic, and how bags tell of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from rclpy.duration import Duration
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.topics.qos_overrides import BEST_AVAILABLE, DURATIONS, merge_qos_overrides
+
+_POLICIES: Final[Mapping[str, Any]] = {
+    'history': HistoryPolicy,
+    'reliability': ReliabilityPolicy,
+    'durability': DurabilityPolicy,
+    'liveliness': LivelinessPolicy,
+}
+NO_OVERRIDE: Final[Mapping[str, Any]] = {}
+
+
+def with_qos_file(config: FdrConfig) -> FdrConfig:
+    """Return the configuration with the file of QoS overrides taken in, where there is one.
+
+    Raises:
+        ConfigInvalidError: The file cannot be read, or names every mistake in it.
+
+    """
+    if not config.qos_profile_overrides_path:
+        return config
+    path = Path(config.qos_profile_overrides_path).expanduser()
+    option = f'qos_profile_overrides_path: {path}'
+    try:
+        text = path.read_text(encoding='utf-8')
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise ConfigInvalidError([f'{option}: {reason}']) from error
+    merged, mistakes = merge_qos_overrides(text, config.qos_profile_overrides)
+    if mistakes:
+        raise ConfigInvalidError([f'{option}: {mistake}' for mistake in mistakes])
+    return replace(config, qos_profile_overrides=merged)
+
+
+def qos_for(
+    endpoints: Sequence[TopicEndpointInfo],
+    depth: int,
+    override: Mapping[str, Any] = NO_OVERRIDE,
+) -> QoSProfile:
+    """Return the strictest QoS that every publisher is compatible with, as rosbag2 does.
+
+    Args:
+        endpoints: The publishers.
+        depth: Messages that the middleware keeps, where `override` does not say.
+        override: Policies that are not adapted; see `parse_qos_overrides`.
+
+    """
+    offered = [endpoint.qos_profile for endpoint in endpoints]
+    is_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+    is_latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+    profile: dict[str, Any] = {
+        'history': HistoryPolicy.KEEP_LAST,
+        'depth': depth,
+        'reliability': (
+            ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT
+        ),
+        'durability': (
+            DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE
+        ),
+    }
+    for policy, value in override.items():
+        if policy in DURATIONS:
+            profile[policy] = Duration(nanoseconds=value)
+        elif policy == 'depth':
+            profile[policy] = value
+        elif value != BEST_AVAILABLE:  # which is what adapting is
+            profile[policy] = _POLICIES[policy][value.upper()]
+    return QoSProfile(**profile)
+
+
+def refusals(requested: QoSProfile, endpoints: Sequence[TopicEndpointInfo]) -> list[str]:
+    """Say why a subscription does not receive from some of the publishers, for each reason."""
+    checks = (qos_check_compatible(endpoint.qos_profile, requested) for endpoint in endpoints)
+    reasons = (text for result, text in checks if result == QoSCompatibility.ERROR)
+    return list(dict.fromkeys(text.removeprefix('ERROR: ').rstrip('; ') for text in reasons))
+
+
+def offered_qos_profiles(endpoints: Sequence[TopicEndpointInfo]) -> str:
+    """Return the publishers' QoS as rosbag2 stores it (YAML, metadata version 9)."""
+    return json.dumps([_entry(endpoint.qos_profile) for endpoint in endpoints])
+
+
+def _entry(qos: QoSProfile) -> dict[str, Any]:
+    return {
+        'history': qos.history.name.lower(),
+        'depth': qos.depth,
+        'reliability': qos.reliability.name.lower(),
+        'durability': qos.durability.name.lower(),
+        'deadline': _duration(qos.deadline),
+        'lifespan': _duration(qos.lifespan),
+        'liveliness': qos.liveliness.name.lower(),
+        'liveliness_lease_duration': _duration(qos.liveliness_lease_duration),
+        'avoid_ros_namespace_conventions': qos.avoid_ros_namespace_conventions,
+    }
+
+
+def _duration(duration: Duration) -> dict[str, int]:
+    seconds, nanoseconds = divmod(duration.nanoseconds, 1_000_000_000)
+    return {'sec': seconds, 'nsec': nanoseconds}

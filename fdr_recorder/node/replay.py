@@ -1,0 +1,126 @@
+"""Latched messages of a second flight: publishers are asked for all that they hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.node.subscription import TopicSubscription
+
+REPLAY_DEADLINE_S: Final = 4.0
+"""What a publisher has not sent again by then, it does not hold any more. It knows of the question
+after milliseconds, or after 3 s if that is lost: a heartbeat of Fast DDS repairs it."""
+OTHERS_DEADLINE_S: Final = 0.5
+"""Without gids: how long to wait for other publishers, once the newest message has come."""
+
+_Message = tuple[bytes, int, int, int]
+"""Data, times of reception and of publishing, sequence number."""
+
+
+class LatchedReplay:
+    """Has the publishers of one latched topic send once more what they hold.
+
+    The recorder was there before the flight, so the middleware has given it these messages
+    already, and they were let go. A second subscription gets them again: of these the flight gets
+    those that the first one had received before it. The first one rests meanwhile, so that all
+    are in order, and nothing is missing or there twice.
+
+    Belongs to the intake's thread.
+
+    Attributes:
+        subscription: The second subscription.
+        known: Sending time and sequence number of what was recorded, where messages do not tell
+            their publisher.
+
+    """
+
+    def __init__(
+        self,
+        subscription: TopicSubscription,
+        message_type: type[Any],
+        clients: Mapping[bytes, FdrClient],
+        *,
+        is_repeated: bool,
+    ) -> None:
+        """Take nothing before `begin`.
+
+        Args:
+            subscription: To the topic, transient-local.
+            message_type: Of the topic.
+            clients: Of the topic's publishers by gid.
+            is_repeated: Whether the last message of each is in the flight without this.
+
+        """
+        self.subscription = subscription
+        self.known: set[tuple[int, int]] = set()
+        self._message_type = message_type
+        self._is_repeated = is_repeated
+        self._waiting = {
+            gid: (client, client.latest, list[_Message]())
+            for gid, client in clients.items()
+            if client.latest is not None
+        }
+        self._held_ns = time.time_ns()
+        self._deadline: float | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the flight is open."""
+        return self._deadline is not None
+
+    def begin(self) -> None:
+        """Take from now on; the flight is open."""
+        self._deadline = time.monotonic() + REPLAY_DEADLINE_S
+
+    def advance(self) -> bool:
+        """Record what has come; tell whether that was all, or it is time to end."""
+        if self._deadline is None:
+            return False
+        while self._waiting:
+            message = self.subscription.handle.take_message(self._message_type, True)
+            if message is None:
+                return time.monotonic() >= self._deadline
+            self._take(*message)
+        return True
+
+    def finish(self) -> None:
+        """Wait no longer: record what has come."""
+        if self.has_begun:
+            self.advance()
+            for gid in list(self._waiting):
+                self._record(gid)
+
+    def _take(self, data: bytes, info: Mapping[str, Any]) -> None:
+        publisher = info.get('publisher_gid')
+        gid = publisher['data'] if publisher is not None else b''
+        if gid not in self._waiting:
+            return
+        _, latest, messages = self._waiting[gid]
+        published_ns, sequence = info['source_timestamp'], info['publication_sequence_number']
+        is_new = sequence > latest[1] if gid else published_ns > self._held_ns
+        if is_new:  # the first subscription has it
+            return
+        if gid and messages and sequence != messages[-1][3] + 1:
+            messages.clear()  # the publisher has dropped what was before, while it sent
+        messages.append((data, info['received_timestamp'], published_ns, sequence))
+        if gid:
+            if sequence == latest[1]:
+                self._record(gid)
+            return
+        self.known.add((published_ns, sequence))
+        if (published_ns, sequence) == latest[:2]:
+            self._deadline = time.monotonic() + OTHERS_DEADLINE_S
+
+    def _record(self, gid: bytes) -> None:
+        client, (published_ns, last, _), messages = self._waiting.pop(gid)
+        if not messages:
+            return
+        end = messages[-1]
+        if self._is_repeated and len(messages) == 1 and end[2:] == (published_ns, last):
+            return
+        for data, received_ns, published_ns, sequence in messages:
+            client.enqueue(data, received_ns or None, published_ns, sequence)
+        if gid and end[3] < last:
+            client.count_transport_loss(end[3] + 1, last)

@@ -1,0 +1,1 @@
+"""Which topics: names, patterns, options; without ROS."""

@@ -1,0 +1,161 @@
+"""The options that say which topics are recorded, and how they are subscribed to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fdr_recorder.options import Check, check, option
+from fdr_recorder.topics.names import (
+    OWN_NAMESPACE,
+    wrong_names,
+    wrong_patterns,
+    wrong_regex,
+    wrong_types,
+)
+from fdr_recorder.topics.qos_overrides import wrong_qos_overrides
+
+MAX_STALE_AFTER_S: Final = 86_400.0
+
+
+@dataclass(frozen=True)
+class TopicConfig:
+    """Options for choosing topics; the names are those of rosbag2 where it has the same.
+
+    Raises:
+        ConfigInvalidError: A value has the wrong type or lies outside its range.
+
+    """
+
+    topics: tuple[str, ...] = option(
+        (),
+        'Topics to record: names, or patterns in which ? stands for one character and * for any '
+        'number of them, both without /, and ** for any number with /. What does not begin with '
+        '/ or ~/ is below the namespace of the node. `/fdr/...` is reserved.',
+    )
+    regex: str = option(
+        '',
+        'Also record topics, services and actions whose name contains a match of this regular '
+        'expression (that of Python).',
+    )
+    topic_types: tuple[str, ...] = option(
+        (), 'Also record topics of these types, for example sensor_msgs/msg/Imu.'
+    )
+    all_topics: bool = option(False, 'Record all topics that are not hidden.')
+    include_hidden_topics: bool = option(
+        False,
+        'Patterns, regex, topic_types and all_topics also find hidden topics, those with a part '
+        'that begins with _. Otherwise only names and patterns that spell such a part find them.',
+    )
+    services: tuple[str, ...] = option(
+        (),
+        'Services to record, like topics: requests and responses, if introspection is on in the '
+        'server or the client.',
+    )
+    all_services: bool = option(False, 'Record all services whose introspection is on.')
+    actions: tuple[str, ...] = option(
+        (),
+        'Actions to record, like topics: feedback and status, and, if introspection is on, goals, '
+        'results and cancelling.',
+    )
+    all_actions: bool = option(False, 'Record all actions.')
+    exclude: tuple[str, ...] = option(
+        (),
+        'Topics, services and actions not to record, whatever else names them: names or patterns '
+        'like those of `topics`. Here a pattern also finds hidden ones.',
+    )
+    exclude_regex: str = option(
+        '',
+        'Do not record topics, services and actions whose name contains a match of this regular '
+        'expression.',
+    )
+    exclude_topic_types: tuple[str, ...] = option(
+        (), 'Do not record topics of these types.'
+    )
+    required: tuple[str, ...] = option(
+        (),
+        'Topics, by name, that are recorded whatever the others say, and must be there: '
+        'diagnostics show a warning while one has no publisher, or has been silent for longer '
+        'than `stale_after_s`. /imu/data=0.5 gives a topic a time of its own, and /map=0 none.',
+    )
+    stale_after_s: float = option(
+        0.0,
+        'A required topic is stale when its last message is older than this; 0 for never. It is '
+        'looked at once a second. Seconds.',
+        0.0,
+        MAX_STALE_AFTER_S,
+    )
+    qos_profile_overrides: str = option(
+        '',
+        'QoS of single topics: YAML text in the form of rosbag2, {/imu/data: {reliability: '
+        'best_effort, depth: 10}}. Policies that are not named are adapted to the publishers.',
+    )
+    qos_profile_overrides_path: str = option(
+        '',
+        'A YAML file of such overrides, as for `ros2 bag record --qos-profile-overrides-path`; '
+        '`qos_profile_overrides` goes before it.',
+    )
+    intake_depth: int = option(
+        4000,
+        'Messages of each topic that the middleware keeps while the intake is busy elsewhere '
+        '(the depth of its subscriptions). More of them bridge longer bursts; large messages '
+        'take memory beyond ring.total_bytes.',
+        1,
+        100_000,
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self, checks=TOPIC_CHECKS)
+
+    def stale_times(self) -> dict[str, float]:
+        """Return the required topics, and after how many seconds each is stale; 0 for never."""
+        return {
+            name: float(seconds) if seconds else self.stale_after_s
+            for name, _, seconds in (entry.partition('=') for entry in self.required)
+        }
+
+
+def _wrong_topics(names: tuple[str, ...]) -> str:
+    own = [name for name in names if f'{name}/'.startswith(OWN_NAMESPACE)]
+    if own:
+        return f'{", ".join(own)}: {OWN_NAMESPACE}... is kept for the recorder itself'
+    return wrong_patterns(names)
+
+
+def _wrong_required(entries: tuple[str, ...]) -> str:
+    parts = [entry.partition('=') for entry in entries]
+    wrong = wrong_names(name for name, _, _ in parts) or _wrong_topics(
+        tuple(name for name, _, _ in parts)
+    )
+    if wrong:
+        return wrong
+    for name, equals, seconds in parts:
+        if equals and not _is_stale_time(seconds):
+            return f'{name}={seconds}: after = must stand seconds, 0 to {MAX_STALE_AFTER_S:.0f}'
+    return ''
+
+
+def _is_stale_time(text: str) -> bool:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return False
+    return math.isfinite(seconds) and 0 <= seconds <= MAX_STALE_AFTER_S
+
+
+TOPIC_CHECKS: Final[Mapping[str, Check]] = {
+    'topics': _wrong_topics,
+    'regex': wrong_regex,
+    'topic_types': wrong_types,
+    'services': wrong_patterns,
+    'actions': wrong_patterns,
+    'exclude': wrong_patterns,
+    'exclude_regex': wrong_regex,
+    'exclude_topic_types': wrong_types,
+    'required': _wrong_required,
+    'qos_profile_overrides': wrong_qos_overrides,
+}
+"""Checks beyond type and range, by option."""

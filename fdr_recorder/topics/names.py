@@ -1,0 +1,103 @@
+"""Names of topics, wildcards in them, and the hidden topics of services and actions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+OWN_NAMESPACE: Final = '/fdr/'
+"""Kept for the records of the recorder itself."""
+
+SERVICE_EVENTS: Final = '/_service_event'
+ACTION_TOPICS: Final = (
+    '/_action/send_goal/_service_event',
+    '/_action/get_result/_service_event',
+    '/_action/cancel_goal/_service_event',
+    '/_action/feedback',
+    '/_action/status',
+)
+"""The topics of an action, behind its name; the events are published if introspection is on."""
+
+_NAME: Final = re.compile(r'(?:~?/)?[A-Za-z_][A-Za-z0-9_]*(?:/[A-Za-z_][A-Za-z0-9_]*)*')
+_PATTERN: Final = re.compile(r'(?:~?/)?[A-Za-z_*?][A-Za-z0-9_*?]*(?:/[A-Za-z_*?][A-Za-z0-9_*?]*)*')
+_TYPE: Final = re.compile(r'[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*', re.ASCII)
+_WILDCARD: Final = re.compile(r'(?<=/)\*\*/|\*\*|\*|\?')
+_MEANING: Final = {'**/': '(?:.+/)?', '**': '.*', '*': '[^/]*', '?': '[^/]'}
+
+
+def has_wildcard(pattern: str) -> bool:
+    """Tell whether a pattern may match more than one name."""
+    return '*' in pattern or '?' in pattern
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Return what a pattern matches; match with `fullmatch`.
+
+    `?` is one character, `*` any number of them, both within a part of the name: never `/`. `**`
+    is any number of characters, `/` among them; `/**/` is also one `/`.
+    """
+    return re.compile(_WILDCARD.sub(lambda match: _MEANING[match[0]], pattern))
+
+
+def absolute(name: str, namespace: str, node_name: str) -> str:
+    """Resolve a name or pattern as ROS does, without remapping.
+
+    Args:
+        name: Absolute, relative, or private (`~/...`).
+        namespace: Of the node, for relative names.
+        node_name: Full name of the node, for private names.
+
+    """
+    if name.startswith('/'):
+        return name
+    if name.startswith('~/'):
+        return node_name + name[1:]
+    return f'{namespace.rstrip("/")}/{name}'
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a part of the name begins with `_`, which hides a topic."""
+    return '/_' in name or name.startswith('_')
+
+
+def owner_of(topic: str) -> tuple[str, str]:
+    """Return what a topic belongs to: `topic`, `service` or `action`, and the name of that."""
+    for suffix in ACTION_TOPICS:
+        if topic.endswith(suffix):
+            return 'action', topic[: -len(suffix)]
+    if topic.endswith(SERVICE_EVENTS):
+        return 'service', topic[: -len(SERVICE_EVENTS)]
+    return 'topic', topic
+
+
+# --- what is wrong with what an option spells; nothing if all is well --------------------------
+
+
+def wrong_names(names: Iterable[str]) -> str:
+    """Check names of topics without wildcards."""
+    return _wrong(names, _NAME, 'not a topic name')
+
+
+def wrong_patterns(patterns: Iterable[str]) -> str:
+    """Check names of topics, services or actions that may have wildcards."""
+    return _wrong(patterns, _PATTERN, 'not a topic name, with or without the wildcards * and ?')
+
+
+def wrong_types(names: Iterable[str]) -> str:
+    """Check names of types."""
+    return _wrong(names, _TYPE, 'not a type name like sensor_msgs/msg/Imu')
+
+
+def wrong_regex(text: str) -> str:
+    """Check a regular expression."""
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f'{text[:80]!r} is not a regular expression: {error}'
+    return ''
+
+
+def _wrong(names: Iterable[str], syntax: re.Pattern[str], what: str) -> str:
+    wrong = [name for name in names if not syntax.fullmatch(name)]
+    return f'{", ".join(map(repr, wrong))}: {what}' if wrong else ''

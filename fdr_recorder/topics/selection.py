@@ -1,0 +1,131 @@
+"""Which topics of the graph are recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from fdr_recorder.topics.config import TopicConfig
+from fdr_recorder.topics.names import (
+    OWN_NAMESPACE,
+    compile_pattern,
+    has_wildcard,
+    is_hidden,
+    owner_of,
+)
+
+
+def _unchanged(name: str) -> str:
+    return name
+
+
+class TopicSelection:
+    """Decides, by name and type, which topics are wanted.
+
+    Attributes:
+        required: Names of the required topics, and after how many seconds each is stale.
+        names: Names of all topics that are wanted whoever publishes them.
+        is_open: Whether topics beyond those are wanted, when they appear.
+
+    """
+
+    def __init__(self, config: TopicConfig, absolute: Callable[[str], str] = _unchanged) -> None:
+        """Take the options.
+
+        Args:
+            config: The options.
+            absolute: Makes a name or pattern begin with `/`.
+
+        """
+        self._config = config
+        self.required = {absolute(name): after for name, after in config.stale_times().items()}
+        self._exclude = _Patterns(map(absolute, config.exclude), finds_hidden=True)
+        finds_hidden = config.include_hidden_topics
+        self._topics = _Patterns(map(absolute, config.topics), finds_hidden=finds_hidden)
+        self._owners = {  # what services and actions are hidden by is not in the owner's name
+            'service': _Patterns(map(absolute, config.services), finds_hidden=True),
+            'action': _Patterns(map(absolute, config.actions), finds_hidden=True),
+        }
+        self._all_owners = {'service': config.all_services, 'action': config.all_actions}
+        self._regex = _searcher(config.regex)
+        self._exclude_regex = _searcher(config.exclude_regex)
+        self.names = tuple(
+            name
+            for name in dict.fromkeys((*self.required, *self._topics.names))
+            if not name.startswith(OWN_NAMESPACE)
+            and (name in self.required or not self.excludes(name))
+        )
+        self.is_open = bool(
+            self._topics.patterns
+            or config.regex
+            or config.topic_types
+            or config.all_topics
+            or config.services
+            or config.all_services
+            or config.actions
+            or config.all_actions
+        )
+
+    def wants(self, topic: str, type_name: str) -> bool:
+        """Tell whether a topic of this type is recorded.
+
+        Args:
+            topic: Its absolute name.
+            type_name: In full.
+
+        """
+        if topic.startswith(OWN_NAMESPACE):
+            return False
+        if topic in self.required:
+            return True
+        if self.excludes(topic) or type_name in self._config.exclude_topic_types:
+            return False
+        if self._topics.find(topic):
+            return True
+        kind, owner = owner_of(topic)
+        if kind == 'topic':
+            return (self._config.include_hidden_topics or not is_hidden(topic)) and (
+                self._config.all_topics
+                or type_name in self._config.topic_types
+                or self._regex(topic)
+            )
+        return self._all_owners[kind] or self._owners[kind].find(owner) or self._regex(owner)
+
+    def excludes(self, topic: str) -> bool:
+        """Tell whether a topic is not recorded whatever names it, unless it is required."""
+        _, owner = owner_of(topic)
+        return (
+            self._exclude.find(topic)
+            or self._exclude.find(owner)
+            or self._exclude_regex(owner)
+        )
+
+
+class _Patterns:
+    """Names and patterns of one option."""
+
+    def __init__(self, entries: Iterable[str], *, finds_hidden: bool) -> None:
+        entries = tuple(entries)
+        self.names = tuple(entry for entry in entries if not has_wildcard(entry))
+        self.patterns = tuple(entry for entry in entries if has_wildcard(entry))
+        self._names = frozenset(self.names)
+        self._matches = [
+            (finds_hidden or is_hidden(pattern), compile_pattern(pattern).fullmatch)
+            for pattern in self.patterns
+        ]
+
+    def find(self, name: str) -> bool:
+        """Tell whether one of them is, or matches, the name."""
+        return name in self._names or any(
+            match(name) is not None
+            for may_be_hidden, match in self._matches
+            if may_be_hidden or not is_hidden(name)
+        )
+
+
+def _searcher(regex: str) -> Callable[[str], bool]:
+    """Return what tells whether a name contains a match; an empty expression finds nothing."""
+    if not regex:
+        return lambda _: False
+    search = re.compile(regex).search
+    return lambda name: search(name) is not None
