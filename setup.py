@@ -34,7 +34,11 @@ setup(
     # in every layout, with or without ROS.
     packages=[*find_packages(include=[NAME, f'{NAME}.*']), f'{NAME}.record.msg'],
     package_dir={f'{NAME}.record.msg': 'msg'},
-    package_data={NAME: ['py.typed'], f'{NAME}.record.msg': ['*.msg']},
+    package_data={
+        NAME: ['py.typed'],
+        f'{NAME}.flights.report': ['page.css', 'page.js'],
+        f'{NAME}.record.msg': ['*.msg'],
+    },
     data_files=[
         (f'{INDEX}/packages', [f'resource/{NAME}']),
         (f'{INDEX}/rosidl_interfaces', [f'resource/rosidl_interfaces/{NAME}']),
@@ -42,10 +46,14 @@ setup(
         (f'{SHARE}/msg', files('msg/*.msg')),
         (f'{SHARE}/launch', files('launch/*.launch.py')),
         (f'{SHARE}/config', files('config/*.yaml')),
-        (f'lib/{NAME}', ['scripts/recorder']),
+        (f'lib/{NAME}', files('scripts/*')),
     ],
+    entry_points={
+        'console_scripts': ['fdr = fdr_recorder.cli.main:main'],
+        'ros2cli.command': ['fdr = fdr_recorder.cli.ros2:FdrCommand'],
+    },
     zip_safe=False,
-    install_requires=['rosbags', 'PyYAML'],
+    install_requires=['argcomplete', 'numpy', 'PyYAML', 'rich', 'rosbags'],
     extras_require={
         # ROS 2 as PyPI has it; where ROS 2 is installed, package.xml asks for the same packages.
         'ros': [
@@ -55,9 +63,11 @@ setup(
             'ros-lifecycle-msgs',
             'ros-nav-msgs',
             'ros-rcl-interfaces',
+            'ros-rosgraph-msgs',
             'ros-sensor-msgs',
             'ros-std-msgs',
             'ros-std-srvs',
+            'ros-type-description-interfaces',
         ],
         'demo': ['pyulog'],
         'fast': ['isal'],  # CRC-32 in a third of the time
@@ -67,6 +77,7 @@ setup(
             'hypothesis',
             'mcap',
             'pyulog',
+            "ros-test-msgs; sys_platform == 'linux' and platform_machine == 'x86_64'",
             # for test_packaging.py, which builds and installs this package
             'pip>=22.3',
             'setuptools>=64',

@@ -1,7 +1,9 @@
 """Starts the flight data recorder: one process, the lifecycle node `fdr_recorder`.
 
 It waits to be told to record (`ros2 lifecycle set /fdr_recorder configure`, then `activate`), or
-begins at once with `autostart:=true`. Ctrl-C closes the flight before the launch ends.
+begins at once with `autostart:=true`. Ctrl-C closes the flight before the launch ends. With
+`respawn:=true` a recorder that has died is started again; the next configure, by itself with
+autostart, makes the flight whole that it died in.
 """
 
 from __future__ import annotations
@@ -9,22 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    OpaqueFunction,
-    RegisterEventHandler,
-)
-from launch.conditions import IfCondition
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-from lifecycle_msgs.msg import Transition
 
 # Seconds that the recorder has for closing its flight; usually it takes a fraction of one.
 SIGTERM_AFTER_S = '15'
@@ -56,8 +47,22 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 'autostart',
+                default_value='',
+                choices=['', 'true', 'false'],
+                description='Whether to configure and activate, that is to record, at once. '
+                'Empty: what the parameter file says.',
+            ),
+            DeclareLaunchArgument(
+                'respawn',
                 default_value='false',
-                description='Whether to configure and activate, that is to record, at once.',
+                choices=['true', 'false'],
+                description='Whether to start the recorder again whenever it ends, until the '
+                'launch does.',
+            ),
+            DeclareLaunchArgument(
+                'respawn_delay',
+                default_value='1.0',
+                description='Seconds between its end and its start.',
             ),
             DeclareLaunchArgument(
                 'log_level',
@@ -72,21 +77,24 @@ def generate_launch_description() -> LaunchDescription:
 
 def _start_recorder(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Start the process, now that the values of the arguments are known."""
-    recorder = LifecycleNode(
-        package='fdr_recorder',
-        executable='recorder',
-        name='fdr_recorder',
-        namespace=LaunchConfiguration('namespace'),
-        parameters=_parameters(context),
-        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-        output='screen',
-        sigterm_timeout=SIGTERM_AFTER_S,
-        sigkill_timeout=SIGKILL_AFTER_S,
-    )
-    return [_autostart(recorder), recorder]
+    return [
+        LifecycleNode(
+            package='fdr_recorder',
+            executable='recorder',
+            name='fdr_recorder',
+            namespace=LaunchConfiguration('namespace'),
+            parameters=_parameters(context),
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            output='screen',
+            respawn=LaunchConfiguration('respawn'),
+            respawn_delay=float(LaunchConfiguration('respawn_delay').perform(context)),
+            sigterm_timeout=SIGTERM_AFTER_S,
+            sigkill_timeout=SIGKILL_AFTER_S,
+        )
+    ]
 
 
-def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue]]:
+def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue | bool]]:
     """Return the parameter file, and what overrides it.
 
     Raises:
@@ -98,37 +106,11 @@ def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue]
     if not params_file.is_file():
         message = f'params_file: {params_file} is not a file'
         raise FileNotFoundError(message)
+    given: dict[str, ParameterValue | bool] = {}
     flight_root = LaunchConfiguration('flight_root').perform(context)
-    if not flight_root:
-        return [params_file]
-    return [params_file, {'flight_root': ParameterValue(flight_root, value_type=str)}]
-
-
-def _autostart(recorder: LifecycleNode) -> RegisterEventHandler:
-    """Configure when the process starts, and activate once that has succeeded.
-
-    Not again after a later deactivate or cleanup: from then on somebody else is in command.
-    """
-    configured = OnStateTransition(
-        target_lifecycle_node=recorder,
-        start_state='configuring',
-        goal_state='inactive',
-        entities=[_change_state(recorder, Transition.TRANSITION_ACTIVATE)],
-        handle_once=True,
-    )
-    started = OnProcessStart(
-        target_action=recorder,
-        on_start=[
-            RegisterEventHandler(configured),
-            _change_state(recorder, Transition.TRANSITION_CONFIGURE),
-        ],
-    )
-    return RegisterEventHandler(started, condition=IfCondition(LaunchConfiguration('autostart')))
-
-
-def _change_state(recorder: LifecycleNode, transition: int) -> EmitEvent:
-    return EmitEvent(
-        event=ChangeState(
-            lifecycle_node_matcher=matches_action(recorder), transition_id=transition
-        )
-    )
+    if flight_root:
+        given['flight_root'] = ParameterValue(flight_root, value_type=str)
+    autostart = LaunchConfiguration('autostart').perform(context)
+    if autostart:
+        given['autostart'] = autostart == 'true'
+    return [params_file, given]

@@ -291,6 +291,7 @@ class TestVerdict:
 # All of it
 
 
+@pytest.mark.smoke
 @needs('rclpy', 'sensor_msgs', 'geometry_msgs', 'lifecycle_msgs', 'mcap', 'rosbags')
 def test_a_whole_flight(tmp_path):
     environment = os.environ | {'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 100))}

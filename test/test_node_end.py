@@ -56,6 +56,7 @@ def test_the_flight_is_complete_and_the_exit_code_0(
             assert not is_locked(root)
 
 
+@pytest.mark.smoke
 def test_two_interrupts_in_a_row(ground: Ground, tmp_path: Path, root: Path) -> None:
     with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
         recorder.make('configure', 'activate')
@@ -88,3 +89,42 @@ def test_no_thread_or_process_is_left(ground: Ground, tmp_path: Path, root: Path
             ['pgrep', '--session', str(session)], capture_output=True, text=True, check=False
         )
         assert not found.stdout
+
+
+BROKEN_CLOCK = """
+import os
+from rclpy.node import Node
+
+_get_clock = Node.get_clock
+
+
+def get_clock(self):
+    if os.path.exists(os.environ['FAULT']):
+        raise RuntimeError('injected')
+    return _get_clock(self)
+
+
+Node.get_clock = get_clock
+"""
+"""A sitecustomize.py: diagnostics, which have a time stamp, fail while there is `$FAULT`."""
+
+
+def test_a_callback_that_fails_does_not_end_the_recording(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    fault = tmp_path / 'fault'
+    (tmp_path / 'sitecustomize.py').write_text(BROKEN_CLOCK)
+    environment = {'PYTHONPATH': str(tmp_path), 'FAULT': str(fault)}
+    with RecorderProcess(
+        ground, tmp_path, root, environment=environment, topics=['/chatter']
+    ) as recorder:
+        recorder.make('configure', 'activate')
+        publisher = ground.publisher(String, '/chatter')
+        fault.touch()
+        ground.wait_until(lambda: 'a callback failed' in recorder.log, 'the fault')
+        publisher.publish(String(data='during'))
+        ground.wait_until(lambda: recorder.stored('/chatter'), 'a message on disk')
+        fault.unlink()
+        recorder.wait_for_summary(lambda values: values['state'] == 'active', 'a summary again')
+        assert recorder.stop() == 0
+        recorder.read_flight()

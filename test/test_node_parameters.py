@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from node_helpers import DiagnosticStatus, Ground, ParameterType, RecorderProcess, own_ground
+from flights import open_flight_files
+from node_helpers import (
+    DiagnosticStatus,
+    Ground,
+    ParameterType,
+    PublisherProcess,
+    RecorderProcess,
+    own_ground,
+)
 
 from fdr_recorder.config import OPTIONS
 
@@ -58,6 +66,7 @@ def ground() -> Iterator[Ground]:
         yield ground
 
 
+@pytest.mark.smoke
 def test_every_mistake_in_the_file_is_named_at_once(ground: Ground, tmp_path: Path) -> None:
     with RecorderProcess(ground, tmp_path, parameters=WRONG) as recorder:
         assert not recorder.change_state('configure')
@@ -127,6 +136,54 @@ def test_they_are_changed_only_while_unconfigured(
         assert not recorder.set('vehicle_id', 'drone-9')
 
 
+@pytest.mark.smoke
+def test_what_is_safe_to_change_changes_in_flight(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    options = {
+        'arguments': ['--log-level', 'debug'],
+        'topics': ['/chatter'],
+        'writer__segment_size_bytes': 16 * 1024,
+        'writer__chunk_size_bytes': 2048,
+    }
+    with (
+        RecorderProcess(ground, tmp_path, root, **options) as recorder,
+        PublisherProcess(ground, tmp_path, '/chatter', size=1000) as publisher,
+    ):
+        recorder.make('configure', 'activate')
+        publisher.hear()
+        publisher.ask('publish', 0, 100)
+        (path,) = recorder.flights()
+        ground.wait_until(lambda: len(list(path.glob('*.mcap'))) > 4, 'some segments')
+        assert 'record /chatter' not in recorder.log
+        assert not recorder.set('writer.debug_log_per_record', True)
+        assert not recorder.set('writer.flight_cap_bytes', 3 * 16 * 1024)
+        publisher.ask('publish', 100, 50)
+        recorder.wait_for_alert('capacity', 'segments_dropped')
+        ground.wait_until(lambda: len(list(path.glob('*.mcap'))) <= 4, 'few segments')
+        assert 'record /chatter' in recorder.log
+
+        assert not recorder.set('writer.min_free_bytes', 2**60)
+        recorder.wait_for_alert('disk', 'disk_full')
+        publisher.ask('publish', 150, 10)
+        recorder.wait_for_summary(
+            lambda values: values['records_dropped_write_error'] == '10', 'nothing is written'
+        )
+        assert not recorder.set('writer.min_free_bytes', 0)
+        recorder.wait_for_ok('disk')
+        publisher.ask('publish', 160, 10)
+        recorder.make('deactivate')
+        footer = open_flight_files(path).footer
+        assert footer.records_dropped_write_error == 10
+        (chatter,) = [item for item in footer.producers if item.topic == '/chatter']
+        assert chatter.offered == 170
+        recorder.make('activate', 'deactivate')
+        second = open_flight_files(recorder.flights()[-1])
+        (header,) = second.of_topic('/fdr/flight_header')
+        snapshot = header.payload().config_snapshot  # type: ignore[attr-defined]
+        assert 'writer.debug_log_per_record: true\n' in snapshot
+
+
 def test_a_wrong_value_is_refused_when_it_is_set(
     ground: Ground, tmp_path: Path, root: Path
 ) -> None:
@@ -153,7 +210,8 @@ def test_an_empty_list_in_the_file(ground: Ground, tmp_path: Path, root: Path) -
         recorder.make('configure', 'activate', 'deactivate', 'cleanup')
         (header,) = recorder.read_flight().of_topic('/fdr/flight_header')
         snapshot = header.payload().config_snapshot  # type: ignore[attr-defined]
-        assert 'topics: []\nexclude: []\nrequired: []\n' in snapshot
+        for name in ('topics', 'exclude', 'required', 'manifest_files'):
+            assert f'\n{name}: []\n' in f'\n{snapshot}'
         assert not recorder.set('topics', ['/chatter'])
         assert recorder.get('topics') == ['/chatter']
         assert not recorder.set('topics', [''])

@@ -65,6 +65,7 @@ def publish(ground: Ground, recorder: RecorderProcess, *texts: str) -> None:
     ground.node.destroy_publisher(publisher)
 
 
+@pytest.mark.smoke
 def test_the_whole_way(ground: Ground, tmp_path: Path, root: Path) -> None:
     with RecorderProcess(ground, tmp_path, root) as recorder:
         states = []
@@ -113,6 +114,7 @@ def test_what_does_not_fit_the_state_is_refused(
         assert texts == [b'before', b'after']
 
 
+@pytest.mark.smoke
 def test_two_flights_and_then_other_parameters(
     ground: Ground, tmp_path: Path, root: Path
 ) -> None:

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import xml.etree.ElementTree as ET
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,12 @@ SOURCE = Path(__file__).resolve().parents[1]
 PACKAGE = SOURCE / 'fdr_recorder'
 INDEX = Path('share/ament_index/resource_index')
 
+NEED_ROS = ('fdr_recorder.node', 'fdr_recorder.cli.ros2')
 LAUNCH = {'launch', 'launch_ros', 'launch_testing'}
-ROS = {'ament_index_python', 'rclpy', 'rosidl_runtime_py', *LAUNCH}
+ROS = {'ament_index_python', 'rclpy', 'ros2cli', 'rosidl_runtime_py', *LAUNCH}
+
+ROS2_COMMAND = PACKAGE / 'cli/ros2.py'
+"""What the `ros2` command imports, and nobody else."""
 
 # Hides ROS, then imports each module named on the command line.
 IMPORT_WITHOUT_ROS = f"""
@@ -59,12 +65,13 @@ def imports(path: Path) -> set[str]:
 
 
 def core_modules() -> list[str]:
-    paths = (path.relative_to(SOURCE).with_suffix('') for path in PACKAGE.rglob('*.py'))
+    files = (path for path in PACKAGE.rglob('*.py') if path != ROS2_COMMAND)
+    paths = (path.relative_to(SOURCE).with_suffix('') for path in files)
     names = ('.'.join(path.parts).removesuffix('.__init__') for path in paths)
     return sorted(
         name
         for name in names
-        if not name.startswith('fdr_recorder.node') and not name.endswith('.__main__')
+        if not name.startswith(NEED_ROS) and not name.endswith('.__main__')
     )
 
 
@@ -124,22 +131,32 @@ def pip_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prefix
 
 
+def colcon(work: Path, *arguments: object) -> None:
+    run(sys.executable, '-m', 'colcon', *arguments, cwd=work, COLCON_HOME=str(work))
+
+
 def build_with_colcon(work: Path, *options: str) -> Path:
     """Builds a workspace with this checkout as its only package; returns the package's prefix."""
     if importlib.util.find_spec('colcon_ros') is None:
         pytest.skip('colcon-ros is not installed')
     copy_source(work / 'src/fdr_recorder')
-    run(sys.executable, '-m', 'colcon', 'build', *options, cwd=work, COLCON_HOME=str(work))
+    colcon(work, 'build', *options)
     return work / 'install/fdr_recorder'
+
+
+@pytest.fixture(scope='session')
+def colcon_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `colcon build` installs this checkout."""
+    return build_with_colcon(tmp_path_factory.mktemp('colcon'))
 
 
 @pytest.fixture(scope='session', params=['pip', 'colcon', 'colcon --symlink-install'])
 def prefix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each of the layouts that the package is used in."""
     tool, *options = request.param.split()
-    if tool == 'pip':
-        return request.getfixturevalue('pip_prefix')
-    return build_with_colcon(tmp_path_factory.mktemp('colcon'), *options)
+    if options:
+        return build_with_colcon(tmp_path_factory.mktemp('colcon'), *options)
+    return request.getfixturevalue(f'{tool}_prefix')
 
 
 def test_the_ament_index_names_the_package(prefix: Path) -> None:
@@ -172,8 +189,14 @@ def test_the_version_is_the_same_everywhere(pip_prefix: Path) -> None:
     assert list(pip_prefix.rglob(f'fdr_recorder-{version["__version__"]}.dist-info'))
 
 
-def test_the_recorder_prefers_the_interpreter_of_its_prefix(tmp_path: Path) -> None:
-    executable = shutil.copytree(SOURCE / 'scripts', tmp_path / 'lib/fdr_recorder') / 'recorder'
+@pytest.mark.parametrize(
+    ('name', 'module'),
+    [('recorder', 'fdr_recorder.node'), ('flight_trigger', 'fdr_recorder.node.trigger')],
+)
+def test_an_executable_prefers_the_interpreter_of_its_prefix(
+    tmp_path: Path, name: str, module: str
+) -> None:
+    executable = shutil.copytree(SOURCE / 'scripts', tmp_path / 'lib/fdr_recorder') / name
     for directory in ('bin', 'elsewhere'):
         (tmp_path / directory).mkdir()
         python = tmp_path / directory / 'python3'
@@ -181,13 +204,16 @@ def test_the_recorder_prefers_the_interpreter_of_its_prefix(tmp_path: Path) -> N
         python.chmod(0o755)
     path = f'{tmp_path}/elsewhere:{os.environ["PATH"]}'
 
-    assert run(executable, '-x', PATH=path) == 'bin -m fdr_recorder.node -x\n'
+    assert run(executable, '-x', PATH=path) == f'bin -m {module} -x\n'
     (tmp_path / 'bin/python3').unlink()
-    assert run(executable, '-x', PATH=path) == 'elsewhere -m fdr_recorder.node -x\n'
+    assert run(executable, '-x', PATH=path) == f'elsewhere -m {module} -x\n'
 
 
-def test_the_recorder_is_executable(prefix: Path) -> None:
-    assert os.access(prefix / 'lib/fdr_recorder/recorder', os.X_OK)
+def test_the_executables_are_there(prefix: Path) -> None:
+    installed = {
+        path.name for path in (prefix / 'lib/fdr_recorder').iterdir() if os.access(path, os.X_OK)
+    }
+    assert installed >= names(SOURCE / 'scripts')  # setuptools puts `fdr` there as well
 
 
 def test_the_core_imports_without_ros(prefix: Path) -> None:
@@ -211,11 +237,45 @@ def test_only_the_node_imports_ros() -> None:
     offenders = {
         str(path.relative_to(SOURCE)): ros
         for path in core
+        if path != ROS2_COMMAND
         if (ros := sorted(filter(is_ros, imports(path))))
     }
     assert offenders == {}
 
 
+def test_the_command_line_is_installed(pip_prefix: Path) -> None:
+    (site,) = pip_prefix.glob('lib/python*/site-packages')
+    path = [str(site), sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
+    said = run(pip_prefix / 'bin/fdr', '--version', cwd=site, PYTHONPATH=os.pathsep.join(path))
+    assert said.startswith('fdr ')
+
+
+@pytest.mark.parametrize('group', ['console_scripts', 'ros2cli.command'])
+def test_it_is_an_entry_point(pip_prefix: Path, group: str) -> None:
+    (file,) = pip_prefix.rglob('fdr_recorder-*.dist-info/entry_points.txt')
+    points = ConfigParser()
+    points.read(file)
+    module, _, name = points[group]['fdr'].partition(':')
+    path = SOURCE.joinpath(*module.split('.')).with_suffix('.py')
+    defined = {getattr(node, 'name', None) for node in ast.parse(path.read_text()).body}
+    assert name in defined
+
+
 def test_the_node_does_not_import_launch() -> None:
     imported = {name for path in (PACKAGE / 'node').rglob('*.py') for name in imports(path)}
     assert not {name.partition('.')[0] for name in imported} & LAUNCH
+
+
+def test_colcon_test_runs_the_tests(colcon_prefix: Path) -> None:
+    """A few of them: it runs those in test/ with pytest, and tells a failure from success."""
+    work = colcon_prefix.parents[1]
+    tests = work / 'src/fdr_recorder/test'
+    shutil.copytree(SOURCE / 'test', tests, ignore=shutil.ignore_patterns('__pycache__'))
+    (tests / 'test_broken.py').write_text('def test_broken():\n    assert False\n')
+    test = ('test', '--return-code-on-test-failure', '--pytest-args')
+    colcon(work, *test, 'test/test_config_file.py')
+    (suite,) = ET.parse(work / 'build/fdr_recorder/pytest.xml').getroot()
+    assert int(suite.get('tests', 0)) > 50
+    assert suite.get('failures') == suite.get('errors') == suite.get('skipped') == '0'
+    with pytest.raises(AssertionError, match='with test failures'):
+        colcon(work, *test, 'test/test_broken.py')

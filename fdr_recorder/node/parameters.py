@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -15,26 +15,42 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from fdr_recorder.config import OPTIONS, FdrConfig, Option
 from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.options import Option, Options
+
+_Config = TypeVar('_Config')
 
 
-class Parameters:
-    """Declares the parameters of a node, reads them at configure, guards them afterwards."""
+class Parameters(Generic[_Config]):
+    """Declares the parameters of a node, reads them, guards them afterwards."""
 
-    def __init__(self, node: Node, is_changeable: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        options: Options,
+        build: Callable[[Mapping[str, object]], _Config],
+        why_fixed: Callable[[], str],
+        apply: Callable[[], None] | None = None,
+    ) -> None:
         """Declare all parameters.
 
         Args:
             node: The node that gets them.
-            is_changeable: Returns why a parameter cannot be changed now; nothing if it can.
+            options: What they are.
+            build: Makes the configuration out of their values; raises ConfigInvalidError.
+            why_fixed: Returns why a parameter cannot be changed now; nothing if it can.
+            apply: Called after parameters were changed.
 
         """
         self._node = node
-        self._is_changeable = is_changeable
-        for name, (default, option) in OPTIONS.items():
+        self._options = options
+        self._build = build
+        self._why_fixed = why_fixed
+        self._apply = apply
+        for name, (default, option) in options.items():
             self._declare(name, default, option)
         node.add_on_set_parameters_callback(self._on_set)
+        node.add_post_set_parameters_callback(self._after_set)
 
     def _declare(self, name: str, default: object, option: Option) -> None:
         """Declare one parameter, even if the parameter file has a wrong value for it.
@@ -47,46 +63,59 @@ class Parameters:
             self._node.declare_parameter(name, value, _descriptor(default, option))
         except (InvalidParameterTypeException, InvalidParameterValueException):
             loose = ParameterDescriptor(
-                description=option.description, additional_constraints=_range(option),
+                description=option.description,
+                additional_constraints=_constraints(option),
                 dynamic_typing=True,
             )
             self._node.declare_parameter(name, value, loose)
 
-    def read(self) -> FdrConfig:
+    def read(self) -> _Config:
         """Return the configuration that the parameters describe.
 
         Raises:
             ConfigInvalidError: Names every wrong value.
 
         """
-        return FdrConfig.from_options(self._values())
+        return self._build(self._values())
 
     def _values(self) -> dict[str, object]:
         # a parameter file's empty list has no type and arrives as no value at all
-        values = {name: self._node.get_parameter_or(name).value for name in OPTIONS}
+        values = {name: self._node.get_parameter_or(name).value for name in self._options}
         return {name: value for name, value in values.items() if value is not None}
 
-    def _on_set(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
-        ours = {
+    def _ours(self, parameters: Sequence[Parameter[Any]]) -> dict[str, object]:
+        return {
             parameter.name: parameter.value
             for parameter in parameters
-            if parameter.name in OPTIONS
+            if parameter.name in self._options
         }
-        if not ours:
-            return SetParametersResult(successful=True)
-        reason = self._is_changeable()
-        if reason:
-            return SetParametersResult(successful=False, reason=f'{", ".join(ours)}: {reason}')
+
+    def _on_set(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
+        ours = self._ours(parameters)
+        reasons = [f'{name}: {reason}' for name in ours if (reason := self._why_not(name))]
+        if reasons:
+            return SetParametersResult(successful=False, reason='; '.join(reasons))
         try:
-            FdrConfig.from_options(ours)
+            self._build(ours)
         except ConfigInvalidError as error:
             return SetParametersResult(successful=False, reason='; '.join(error.mistakes))
         return SetParametersResult(successful=True)
 
+    def _why_not(self, name: str) -> str:
+        changeable = self._options[name][1].changeable
+        if changeable == 'never':
+            return 'is read when the process starts; restart it with another value'
+        return self._why_fixed() if changeable == 'unconfigured' else ''
+
+    def _after_set(self, parameters: Sequence[Parameter[Any]]) -> None:
+        if self._apply is not None and self._ours(parameters):
+            self._apply()
+
 
 def _descriptor(default: object, option: Option) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
-        description=option.description, additional_constraints=_range(option)
+        description=option.description,
+        additional_constraints=_constraints(option),
     )
     if option.minimum is None or option.maximum is None:
         return descriptor
@@ -101,5 +130,8 @@ def _descriptor(default: object, option: Option) -> ParameterDescriptor:
     return descriptor
 
 
-def _range(option: Option) -> str:
-    return f'one of {", ".join(option.choices)}' if option.choices else ''
+def _constraints(option: Option) -> str:
+    said = [f'one of {", ".join(option.choices)}'] if option.choices else []
+    if option.changeable == 'always':
+        said.append('can be changed at any time')
+    return '; '.join(said)

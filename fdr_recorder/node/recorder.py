@@ -5,19 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.utilities import get_rmw_implementation_identifier
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.config import FdrConfig
-from fdr_recorder.errors import FdrError
+from fdr_recorder.config import OPTIONS, FdrConfig
+from fdr_recorder.errors import FdrError, FlightNotOpenError
+from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.diagnostics import Diagnostics, RecorderStatus
 from fdr_recorder.node.ingest import Ingest
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
+from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.recovery import BackgroundRecovery
+from fdr_recorder.node.topics import plan_own_topic
 from fdr_recorder.node.watch import TopicWatch
 from fdr_recorder.record.identity import hash_manifest, new_flight_header
 from fdr_recorder.storage.cap_policy import CapacityCapPolicy
@@ -49,6 +54,7 @@ class _Parts:
     config: FdrConfig
     root: FlightRoot
     writer: FileFdrWriter
+    policy: CapacityCapPolicy
     ingest: Ingest
     watch: TopicWatch
     giving_back: ExitStack
@@ -69,7 +75,11 @@ class Recorder(LifecycleNode):
         self._state_label = 'unconfigured'
         self._log_handler = RosLogHandler(self.get_logger())
         logging.getLogger('fdr_recorder').addHandler(self._log_handler)
-        self._options = Parameters(self, self._why_not_changeable)
+        self._options = Parameters(
+            self, OPTIONS, FdrConfig.from_options, self._why_fixed, self._apply_options
+        )
+        self.create_service(Trigger, '~/split', self._on_split)
+        self._autostart = Autostart(self, lambda: self._state_label)
         self._diagnostics = Diagnostics(
             self, DEFAULT_DIAGNOSTICS_TOPIC, self._board, self._describe
         )
@@ -119,6 +129,23 @@ class Recorder(LifecycleNode):
         self._state_label = 'unconfigured'
         return TransitionCallbackReturn.SUCCESS
 
+    def _LifecycleNodeMixin__change_state(  # noqa: N802 - rclpy's name for it
+        self, transition: int
+    ) -> TransitionCallbackReturn:
+        """Refuse a transition that does not fit the state.
+
+        rclpy does so itself from 9.x on; that of Jazzy lets the error through to the executor,
+        which would end the recorder for one wrong request.
+        """
+        change: Callable[[int], TransitionCallbackReturn] = (
+            super()._LifecycleNodeMixin__change_state  # type: ignore[misc]
+        )
+        try:
+            return change(transition)
+        except RuntimeError as error:  # RCLError
+            self.get_logger().error(f'transition {transition} refused: {error}')
+            return TransitionCallbackReturn.FAILURE
+
     def _attempt(
         self, name: str, act: Callable[[], None], new_state: str
     ) -> TransitionCallbackReturn:
@@ -134,6 +161,8 @@ class Recorder(LifecycleNode):
             self._board.raise_alert('transition_refused', f'{name} failed: {error!r}')
             return TransitionCallbackReturn.ERROR
         self._state_label = new_state
+        if not self._autostart.is_acting:  # somebody else is in command from now on
+            self._autostart.end()
         for code in _REFUSAL_ALERTS:
             self._board.clear(code, f'{name} succeeded')
         return TransitionCallbackReturn.SUCCESS
@@ -141,49 +170,72 @@ class Recorder(LifecycleNode):
     # --- what they do --------------------------------------------------------------------
 
     def _configure(self) -> None:
-        config = self._options.read()
+        config = with_qos_file(self._options.read())
         hash_manifest(config.manifest_files)
         self._publish_diagnostics_on(config.diagnostics_topic)
-        level = logging.DEBUG if config.writer.debug_log_per_record else logging.INFO
-        logging.getLogger('fdr_recorder').setLevel(level)
+        _set_log_level(config)
         with ExitStack() as giving_back:
             root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
             giving_back.callback(root.release)
             recovery = BackgroundRecovery(root, self._board)
             giving_back.callback(recovery.stop)
-            writer = FileFdrWriter(root, config.writer, alerts=self._board)
+            writer = FileFdrWriter(
+                root, config.writer, alerts=self._board, preroll_s=config.preroll_s
+            )
             policy = CapacityCapPolicy(config.writer.flight_cap_bytes, writer, self._board)
             writer.on_rotation = policy.on_rotation
             ingest = Ingest(self, writer, config.ring, self._board)
             giving_back.callback(ingest.stop)
             giving_back.callback(writer.stop)
-            watch = TopicWatch(self, ingest, config, self._board)
+            annotation = plan_own_topic(
+                self.resolve_topic_name('~/annotation'), String, config.intake_depth
+            )
+            watch = TopicWatch(self, ingest, config, self._board, always=[annotation])
             giving_back.callback(watch.stop)
             ingest.start()
-            self._parts = _Parts(config, root, writer, ingest, watch, giving_back.pop_all())
+            watch.start()
+            self._parts = _Parts(
+                config, root, writer, policy, ingest, watch, giving_back.pop_all()
+            )
+            self._keep_preroll(self._parts)
         self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
 
     def _activate(self) -> None:
         parts = self._configured()
         flight_id = parts.config.flight_id or new_flight_id()
+        parts.ingest.hold_latched()
+        try:
+            self._open_flight(parts, flight_id)
+        finally:
+            parts.ingest.replay_latched()
+        self.get_logger().info(f'recording to {parts.root.path / flight_id}')
+
+    def _open_flight(self, parts: _Parts, flight_id: str) -> None:
         header = new_flight_header(
             flight_id,
             parts.config,
             rmw_implementation=get_rmw_implementation_identifier(),
         )
-        parts.writer.start()
+        if not parts.writer.is_started:
+            parts.writer.start()
         try:
             parts.writer.open_flight(header)
         except BaseException:
-            parts.writer.stop()
+            if not parts.config.preroll_s:
+                parts.writer.stop()
             raise
-        self.get_logger().info(f'recording to {parts.root.path / flight_id}')
+
+    def _keep_preroll(self, parts: _Parts) -> None:
+        """Have the writer's thread run without a flight if there is something to keep for one."""
+        if parts.config.preroll_s:
+            parts.writer.start()
 
     def _deactivate(self) -> None:
         parts = self._configured()
         flight_id = parts.writer.open_flight_id
         if flight_id is None:  # there is nothing to close, or the writer has failed
             parts.writer.stop()
+            self._keep_preroll(parts)
             return
         if not parts.ingest.catch_up():
             self.get_logger().warning('the intake is behind: some messages may be missing')
@@ -191,6 +243,7 @@ class Recorder(LifecycleNode):
             summary = parts.writer.close_flight(flight_id)
         finally:
             parts.writer.stop()
+        self._keep_preroll(parts)
         self._tell(summary)
 
     def _tell(self, summary: FlightSummary) -> None:
@@ -226,6 +279,27 @@ class Recorder(LifecycleNode):
         assert self._parts is not None
         return self._parts
 
+    # --- by itself, and on request -------------------------------------------------------
+
+    def autostart(self) -> None:
+        """Configure and activate, if the parameter says so; try again until that has worked."""
+        if self.get_parameter('autostart').value is True:
+            self._autostart.begin()
+
+    def _on_split(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Serve `~/split`: close the open segment and begin the next."""
+        try:
+            if self._parts is None:
+                raise FlightNotOpenError('')
+            self._parts.writer.split()
+        except FdrError:
+            response.message = f'no flight is open ({self._state_label}): activate first'
+        else:
+            index = self._parts.writer.status.segment_index
+            response.success = True
+            response.message = f'segment {index} is closed, unless it holds no data yet'
+        return response
+
     # --- the rest ------------------------------------------------------------------------
 
     def _publish_diagnostics_on(self, topic: str) -> None:
@@ -233,10 +307,21 @@ class Recorder(LifecycleNode):
             self._diagnostics.stop()
             self._diagnostics = Diagnostics(self, topic, self._board, self._describe)
 
-    def _why_not_changeable(self) -> str:
+    def _why_fixed(self) -> str:
         if self._parts is None:
             return ''
-        return 'parameters are read at configure; clean up first, then set it and configure again'
+        return 'is read at configure; clean up first, then set it and configure again'
+
+    def _apply_options(self) -> None:
+        """Use what was changed after configure; only what can be at any time."""
+        parts = self._parts
+        if parts is not None:
+            parts.config = replace(
+                self._options.read(), qos_profile_overrides=parts.config.qos_profile_overrides
+            )
+            parts.writer.apply(parts.config.writer)
+            parts.policy.cap_bytes = parts.config.writer.flight_cap_bytes
+            _set_log_level(parts.config)
 
     def _describe(self) -> RecorderStatus:
         parts = self._parts
@@ -257,3 +342,8 @@ class Recorder(LifecycleNode):
         self._diagnostics.stop()
         logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
         super().destroy_node()
+
+
+def _set_log_level(config: FdrConfig) -> None:
+    level = logging.DEBUG if config.writer.debug_log_per_record else logging.INFO
+    logging.getLogger('fdr_recorder').setLevel(level)

@@ -1,0 +1,70 @@
+"""A process with one node: its signals, and rclpy from beginning to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+
+class EndSignals:
+    """Notices SIGINT and SIGTERM while the executor waits in C, where no Python handler runs.
+
+    The interpreter writes a byte to a socket the moment a signal arrives (`signal.set_wakeup_fd`);
+    a thread that reads it wakes the executor.
+    """
+
+    def __init__(self) -> None:
+        """Begin to notice; neither signal ends the process from now on."""
+        self.has_come = False
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wake(self, executor: SingleThreadedExecutor) -> None:
+        """Wake an executor when one of them comes, or has come."""
+
+        def wait() -> None:
+            if self._reader.recv(1):
+                self.has_come = True
+                executor.create_task(lambda: None)
+
+        threading.Thread(target=wait, name='fdr_signals', daemon=True).start()
+
+    def ignore(self) -> None:
+        """Let one more signal not kill a process that ends already."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        self._writer.close()
+
+
+@contextmanager
+def ros_process(args: Sequence[str] | None) -> Iterator[EndSignals]:
+    """Run rclpy without its own signal handlers, which would shut the context down first.
+
+    Args:
+        args: The command line's arguments for ROS; None for those of this process.
+
+    """
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
+    signals = EndSignals()
+    rclpy.init(
+        args=list(args) if args is not None else None,
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    try:
+        yield signals
+    finally:
+        rclpy.try_shutdown()
+        signals.ignore()

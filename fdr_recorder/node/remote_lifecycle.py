@@ -1,0 +1,100 @@
+"""A lifecycle node in another process: asked for its state, told its transitions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.client import Client
+from rclpy.node import Node
+from rclpy.task import Future
+
+from fdr_recorder.node.topics import publisher_gid
+
+
+class RemoteLifecycle:
+    """Asks and tells without waiting for the answers; in the executor's thread.
+
+    Attributes:
+        name: The node's full name.
+        state: The label of its state, as of its last answer; empty before the first.
+        answered_at: Monotonic seconds of its last answer, or of the beginning.
+
+    """
+
+    def __init__(self, node: Node, name: str) -> None:
+        """Take the node that asks, and the name of the other."""
+        self.name = node.resolve_service_name(name)
+        self.state = ''
+        self.answered_at = time.monotonic()
+        self._node = node
+        self._get: Client[Any, Any] = node.create_client(GetState, f'{self.name}/get_state')
+        self._change: Client[Any, Any] = node.create_client(
+            ChangeState, f'{self.name}/change_state'
+        )
+        self._asked: Future[Any] | None = None
+        self._told: Future[Any] | None = None
+        self._seen: set[bytes] = set()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a transition was asked for and not answered."""
+        return self._told is not None
+
+    def has_started(self) -> bool:
+        """Return whether another process than before answers to the name."""
+        endpoints = self._node.get_publishers_info_by_topic(f'{self.name}/transition_event')
+        present = {publisher_gid(endpoint) for endpoint in endpoints}
+        is_new = bool(present - self._seen)
+        self._seen |= present
+        return is_new
+
+    def ask(self, answered: Callable[[int], None]) -> None:
+        """Ask for the state; an earlier question is forgotten.
+
+        An answer to it also ends the wait for a transition that was asked for before: the node
+        answers one after the other, so that the transition's answer is lost.
+        """
+        if self._asked is not None:
+            self._get.remove_pending_request(self._asked)
+        if not self._get.service_is_ready():
+            return
+
+        def take(response: Any) -> None:  # noqa: ANN401 - ROS message classes carry no types
+            self._asked = None
+            self._forget_told()
+            state: State = response.current_state
+            self.state = state.label
+            answered(state.id)
+
+        self._asked = self._call(self._get, GetState.Request(), take)
+
+    def change(self, transition: int, answered: Callable[[bool], None]) -> None:
+        """Ask for a transition (`lifecycle_msgs/Transition`)."""
+
+        def take(response: Any) -> None:  # noqa: ANN401
+            self._told = None
+            answered(bool(response.success))
+
+        self._forget_told()
+        request = ChangeState.Request(transition=Transition(id=transition))
+        self._told = self._call(self._change, request, take)
+
+    def _forget_told(self) -> None:
+        if self._told is not None:
+            self._change.remove_pending_request(self._told)
+            self._told = None
+
+    def _call(
+        self, client: Client[Any, Any], request: Any, take: Callable[[Any], None]  # noqa: ANN401
+    ) -> Future[Any]:
+        def done(future: Future[Any]) -> None:
+            self.answered_at = time.monotonic()
+            take(future.result())
+
+        future: Future[Any] = client.call_async(request)
+        future.add_done_callback(done)
+        return future

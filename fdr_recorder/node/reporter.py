@@ -1,0 +1,124 @@
+"""A node's part of `/diagnostics`: its statuses once a second, and every alert at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+
+from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
+
+SUMMARY_INTERVAL_S: Final = 1.0
+QUEUE_DEPTH: Final = 50
+
+STEADY_CLOCK: Final = Clock(clock_type=ClockType.STEADY_TIME)
+"""What timers run on. A node's own clock stands still while a simulation does (`use_sim_time`)."""
+
+_LEVELS: Final = {
+    AlertLevel.WARN: DiagnosticStatus.WARN,
+    AlertLevel.ERROR: DiagnosticStatus.ERROR,
+}
+
+
+class Reporter:
+    """Publishes the state of a node as `diagnostic_msgs/DiagnosticArray`.
+
+    The summary comes from a timer of the node's executor. An alert is published at once, in the
+    thread that raised or cleared it, so that it is out even while a transition keeps the executor
+    busy.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        board: AlertBoard,
+        *,
+        groups: Mapping[str, Sequence[str]],
+        summarize: Callable[[Sequence[Alert]], DiagnosticStatus],
+        hardware_id: Callable[[], str],
+    ) -> None:
+        """Publish from now on, until `stop`.
+
+        Args:
+            node: Whose state it is.
+            topic: Where to.
+            board: The faults of the node.
+            groups: Alert codes by fault group; each group is one status.
+            summarize: Builds the first status once a second, from the faults that are present.
+            hardware_id: Says which vehicle this is; called in any thread.
+
+        """
+        self.topic = topic
+        self._node = node
+        self._board = board
+        self._groups = groups
+        self._summarize = summarize
+        self._hardware_id = hardware_id
+        self._publisher = node.create_publisher(DiagnosticArray, topic, QUEUE_DEPTH)
+        self._timer = node.create_timer(
+            SUMMARY_INTERVAL_S, self._publish_all, clock=STEADY_CLOCK
+        )
+        board.listen(self._on_alert)
+
+    def stop(self) -> None:
+        """Publish no more."""
+        self._board.unlisten(self._on_alert)
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._publisher)
+
+    def _publish_all(self) -> None:
+        present = self._board.present()
+        groups = [self._group(name, present) for name in self._groups]
+        self._publish([self._summarize(present), *groups])
+
+    def _on_alert(self, alert: Alert) -> None:
+        """Publish the group that the alert belongs to; in any thread."""
+        group = next(name for name, codes in self._groups.items() if alert.code in codes)
+        status = self._group(group, self._board.present())
+        if not alert.raised:
+            status.message = f'{alert.code} over: {alert.message}'
+        self._publish([status])
+
+    def _publish(self, statuses: list[DiagnosticStatus]) -> None:
+        node = self._node.get_fully_qualified_name().lstrip('/')
+        for status in statuses:
+            status.name = f'{node}: {status.name}'
+            status.hardware_id = self._hardware_id()
+        array = DiagnosticArray(status=statuses)
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+    def _group(self, group: str, present: Iterable[Alert]) -> DiagnosticStatus:
+        alerts = [alert for alert in present if alert.code in self._groups[group]]
+        worst = worst_of(alerts)
+        values: dict[str, object] = {}
+        for alert in alerts:
+            name = f'{alert.code} {alert.subject}'.rstrip()
+            values[name] = alert.message
+            values.update({f'{name} {key}': value for key, value in alert.values.items()})
+        return DiagnosticStatus(
+            level=level_of(worst),
+            name=group,
+            message='ok' if worst is None else worst.message,
+            values=key_values(values),
+        )
+
+
+def worst_of(alerts: Iterable[Alert]) -> Alert | None:
+    """Return the alert of the highest level; None if there is none."""
+    return max(alerts, key=lambda alert: alert.level, default=None)
+
+
+def level_of(worst: Alert | None) -> bytes:
+    """Return the level of a status whose worst alert this is."""
+    return bytes(DiagnosticStatus.OK if worst is None else _LEVELS[worst.level])
+
+
+def key_values(values: Mapping[str, object]) -> list[KeyValue]:
+    """Return the values as a status has them."""
+    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]

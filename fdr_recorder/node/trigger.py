@@ -1,0 +1,251 @@
+"""The node `flight_trigger`: records from arming to disarming, by the recorder's lifecycle."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import State, Transition
+from rclpy.exceptions import NameValidationException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+
+from fdr_recorder.alerts import Alert, AlertBoard
+from fdr_recorder.errors import ConfigInvalidError, FdrError
+from fdr_recorder.node.armed import SOURCES, ArmedSwitch
+from fdr_recorder.node.parameters import Parameters
+from fdr_recorder.node.process import ros_process
+from fdr_recorder.node.qos import qos_for
+from fdr_recorder.node.remote_lifecycle import RemoteLifecycle
+from fdr_recorder.node.reporter import STEADY_CLOCK, Reporter, key_values, level_of, worst_of
+from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
+
+NODE_NAME: Final = 'flight_trigger'
+TICK_S: Final = 0.05
+ASK_INTERVAL_S: Final = 1.0
+"""How often the recorder is asked for its state, and told again what it refused."""
+SILENCE_S: Final = 5.0
+"""A recorder that has not answered for so long is down."""
+TRANSITION_DEADLINE_S: Final = 15.0
+"""Likewise, while it makes a transition: closing a flight on a slow disk takes its time."""
+QUEUE_DEPTH: Final = 10
+
+GROUPS: Final = {'recorder': ('recorder_down', 'recorder_refused'), 'source': ('source_silent',)}
+"""Alert codes by fault group."""
+
+_VERBS: Final = {
+    Transition.TRANSITION_CONFIGURE: 'configure',
+    Transition.TRANSITION_ACTIVATE: 'activate',
+    Transition.TRANSITION_DEACTIVATE: 'deactivate',
+}
+
+
+class FlightTrigger(Node):
+    """Drives the lifecycle of one recorder; the recorder itself knows nothing of it.
+
+    A recorder that has started is configured, so that it is ready. While the vehicle flies the
+    recorder is kept active, whatever happens to it. When the flight is over it is deactivated,
+    once: after that, and before, others may command it. The end of the trigger changes nothing.
+    """
+
+    def __init__(self) -> None:
+        """Begin to listen to the source and to drive the recorder.
+
+        Raises:
+            ConfigInvalidError: A parameter is wrong.
+            SourceTypeMissingError: The source's message type is not installed.
+
+        """
+        super().__init__(NODE_NAME)
+        config = Parameters(
+            self,
+            TRIGGER_OPTIONS,
+            TriggerConfig.from_options,
+            lambda: 'parameters are read when the trigger starts; restart it with others',
+        ).read()
+        self._config = config
+        self._source = SOURCES[config.source]
+        self._message_type = self._source.message_type(config.source)
+        try:
+            self._topic = self.resolve_topic_name(config.topic or self._source.topic)
+            self._recorder = RemoteLifecycle(self, config.recorder)
+        except NameValidationException as error:
+            raise ConfigInvalidError([f'recorder, topic: {error}']) from error
+        self._subscription: Subscription[Any] | None = None
+        self._heard_at = time.monotonic()
+        self._switch = ArmedSwitch(config.debounce_s, config.post_roll_s)
+        self._is_flying: bool | None = None
+        self._must_configure = False
+        self._must_deactivate = False
+        self._ask_at = 0.0
+        self._board = AlertBoard()
+        self._board.listen(self._log_alert)
+        Reporter(
+            self,
+            config.diagnostics_topic,
+            self._board,
+            groups=GROUPS,
+            summarize=self._summary,
+            hardware_id=socket.gethostname,
+        )
+        self.create_timer(TICK_S, self._tick, clock=STEADY_CLOCK)
+        self.get_logger().info(f'{self._topic} decides when {self._recorder.name} records')
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        is_flying = self._switch.is_flying(now)
+        if is_flying != self._is_flying:
+            self._is_flying = is_flying
+            self._must_deactivate = is_flying is False
+            self._ask_at = now
+            self.get_logger().info('the flight has begun' if is_flying else 'no flight')
+        if self._subscription is None:
+            self._listen()
+        if now >= self._ask_at:
+            self._ask_at = now + ASK_INTERVAL_S
+            self._listen()
+            self._watch(now)
+            self._must_configure |= self._recorder.has_started()
+            self._recorder.ask(self._on_state)
+
+    # --- the source ----------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """Subscribe to the source with what its publishers offer, as they come and go."""
+        publishers = [
+            endpoint
+            for endpoint in self.get_publishers_info_by_topic(self._topic)
+            if endpoint.topic_type == self._source.type_name
+        ]
+        if not publishers:
+            return
+        qos, before = qos_for(publishers, QUEUE_DEPTH), self._subscription
+        if before is None or before.qos_profile != qos:
+            self._subscription = self.create_subscription(
+                self._message_type, self._topic, self._on_message, qos
+            )
+            if before is not None:
+                self.destroy_subscription(before)
+
+    def _on_message(self, message: Any) -> None:  # noqa: ANN401 - ROS messages carry no types
+        is_armed = self._source.is_armed(message)
+        if is_armed is not None:
+            self._heard_at = time.monotonic()
+            self._switch.hear(is_armed, self._heard_at)
+            self._board.clear('source_silent', f'{self._topic} speaks')
+
+    def _watch(self, now: float) -> None:
+        """Raise an alert for a source or a recorder that is silent."""
+        timeout_s = self._config.source_timeout_s
+        if timeout_s and now - self._heard_at > timeout_s:
+            self._board.raise_alert(
+                'source_silent',
+                f'nothing from {self._topic} for {timeout_s} s; the recorder stays as it is',
+            )
+        patience_s = TRANSITION_DEADLINE_S if self._recorder.is_changing else SILENCE_S
+        if now - self._recorder.answered_at > patience_s:
+            self._board.raise_alert(
+                'recorder_down', f'{self._recorder.name} does not answer: start it'
+            )
+
+    # --- the recorder --------------------------------------------------------------------
+
+    def _on_state(self, state: int) -> None:
+        """Ask for the transition that brings the recorder nearer to what it should be."""
+        self._board.clear('recorder_down', f'{self._recorder.name} answers')
+        transition = self._due(state)
+        if transition is None:
+            name, label = self._recorder.name, self._recorder.state
+            self._board.clear('recorder_refused', f'{name} is {label}')
+            return
+
+        def answered(has_succeeded: bool) -> None:
+            if has_succeeded:
+                self._must_configure = self._must_deactivate = False
+                self._ask_at = 0.0  # for what comes next
+            else:
+                self._board.raise_alert(
+                    'recorder_refused',
+                    f'{self._recorder.name} refused to {_VERBS[transition]}: its log and its '
+                    'diagnostics say why; trying again',
+                )
+
+        self._recorder.change(transition, answered)
+
+    def _due(self, state: int) -> Any:  # noqa: ANN401
+        """Return what has to be done in this state."""
+        if state == State.PRIMARY_STATE_UNCONFIGURED:
+            self._must_deactivate = False
+            is_due = self._must_configure or self._is_flying
+            return Transition.TRANSITION_CONFIGURE if is_due else None
+        self._must_configure = False
+        if state == State.PRIMARY_STATE_INACTIVE:
+            self._must_deactivate = False
+            return Transition.TRANSITION_ACTIVATE if self._is_flying else None
+        if state == State.PRIMARY_STATE_ACTIVE and self._must_deactivate:
+            return Transition.TRANSITION_DEACTIVATE
+        return None
+
+    # --- what the ground sees ------------------------------------------------------------
+
+    def _log_alert(self, alert: Alert) -> None:
+        if alert.raised:
+            self.get_logger().error(alert.message)
+        else:
+            self.get_logger().info(f'{alert.code} over: {alert.message}')
+
+    def _summary(self, present: Sequence[Alert]) -> DiagnosticStatus:
+        worst = worst_of(present)
+        said = {None: 'unknown', True: 'armed', False: 'disarmed'}[self._switch.is_armed]
+        message = f'{said}; {self._recorder.name} is {self._recorder.state or "unknown"}'
+        if worst is not None:
+            message += f': {worst.message}'
+        return DiagnosticStatus(
+            level=level_of(worst),
+            name='summary',
+            message=message,
+            values=key_values(
+                {
+                    'source': f'{self._config.source} on {self._topic}',
+                    'armed': said,
+                    'flight': {None: 'unknown', True: 'yes', False: 'no'}[self._is_flying],
+                    'recorder': self._recorder.name,
+                    'recorder_state': self._recorder.state,
+                }
+            ),
+        )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the trigger until SIGINT or SIGTERM.
+
+    Returns:
+        The exit code: 0; 1 if a parameter is wrong or the source's message type is missing.
+
+    """
+    with ros_process(args) as signals:
+        try:
+            node = FlightTrigger()
+        except FdrError as error:
+            get_logger(NODE_NAME).fatal(str(error))
+            return 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        signals.wake(executor)
+        try:
+            while not signals.has_come:
+                executor.spin_once()
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The options of the flight trigger; without ROS, so that its parameter file can be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fdr_recorder.options import Options, check, from_options, option, options_of
+
+
+@dataclass(frozen=True)
+class TriggerConfig:
+    """When a flight begins and ends.
+
+    Raises:
+        ConfigInvalidError: A value has the wrong type or lies outside its range.
+
+    """
+
+    recorder: str = option(
+        'fdr_recorder',
+        'Name of the recorder node that is driven; in the namespace of the trigger, unless it '
+        'begins with a slash.',
+    )
+    source: str = option(
+        'bool',
+        'What says that the vehicle is armed: bool (std_msgs/Bool), mavros (mavros_msgs/State) '
+        'or px4 (px4_msgs/VehicleStatus).',
+        choices=('bool', 'mavros', 'px4'),
+    )
+    topic: str = option(
+        '',
+        'Topic of the source; empty for the usual one: armed, mavros/state, '
+        'fmu/out/vehicle_status (PX4 from 1.16 on has fmu/out/vehicle_status_v1).',
+    )
+    debounce_s: float = option(
+        0.3,
+        'The source must say the same for this long before it is believed. Seconds.',
+        0.0,
+        60.0,
+    )
+    post_roll_s: float = option(
+        5.0,
+        'The flight is closed this long after the vehicle was disarmed; arming again before that '
+        'continues it. Seconds.',
+        0.0,
+        3600.0,
+    )
+    source_timeout_s: float = option(
+        5.0,
+        'An alert is raised when the source has been silent for this long (the recorder is left '
+        'as it is); 0 for never, where it speaks only when something changes. Seconds.',
+        0.0,
+        3600.0,
+    )
+    diagnostics_topic: str = option(
+        '/diagnostics', 'Topic for alerts and the summary (diagnostic_msgs/DiagnosticArray).'
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, object]) -> TriggerConfig:
+        """Build a configuration from values by option name; what is absent is default.
+
+        Raises:
+            ConfigInvalidError: Names every unknown option and every wrong value.
+
+        """
+        return from_options(cls, options)
+
+
+TRIGGER_OPTIONS: Options = options_of(TriggerConfig)
+"""Every option: its default and what is said about it, by name."""

@@ -1,0 +1,65 @@
+"""An example of a drone's own launch file: the recorder flies whenever the vehicle is armed.
+
+Copy what it does into yours. The flight trigger follows a `std_msgs/Bool` on `<namespace>/armed`;
+with `source:=mavros` or `source:=px4` it listens to the autopilot. `autostart` of the recorder is
+off: the trigger configures it when it starts, and activates it when the vehicle is armed.
+"""
+
+from __future__ import annotations
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Start the recorder and its trigger, in the namespace of the drone."""
+    share = FindPackageShare('fdr_recorder')
+    arguments = ('params_file', 'flight_root', 'namespace')
+    recorder = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(
+            PathJoinSubstitution([share, 'launch', 'recorder.launch.py'])
+        ),
+        launch_arguments={
+            **{name: LaunchConfiguration(name) for name in arguments},
+            'autostart': 'false',
+            'respawn': 'true',
+        }.items(),
+    )
+    trigger = Node(
+        package='fdr_recorder',
+        executable='flight_trigger',
+        name='flight_trigger',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[{'source': LaunchConfiguration('source'), 'post_roll_s': 5.0}],
+        output='screen',
+        respawn=True,
+        respawn_delay=1.0,
+    )
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument('namespace', default_value='drone', description='Of the drone.'),
+            DeclareLaunchArgument(
+                'params_file',
+                default_value=PathJoinSubstitution([share, 'config', 'recorder.yaml']),
+                description='Parameter file of the recorder.',
+            ),
+            DeclareLaunchArgument(
+                'flight_root',
+                default_value='',
+                description='Directory that holds all flights; empty: as the parameter file says.',
+            ),
+            DeclareLaunchArgument(
+                'source',
+                default_value='bool',
+                choices=['bool', 'mavros', 'px4'],
+                description='What says that the drone is armed.',
+            ),
+            # Scoped: what is given to one included file does not become a default of the next.
+            GroupAction([recorder], forwarding=True),
+            trigger,
+        ]
+    )

@@ -1,0 +1,213 @@
+"""What the node does on request (`~/split`), by itself (`autostart`), and by which clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from node_helpers import (
+    BEST_EFFORT,
+    LATCHED,
+    RELIABLE,
+    DiagnosticStatus,
+    Ground,
+    RecorderProcess,
+    String,
+    own_ground,
+    read_flight,
+)
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import Trigger
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with own_ground() as ground:
+        yield ground
+
+
+def split(recorder: RecorderProcess) -> Trigger.Response:
+    return recorder.ground.call(Trigger, f'/{recorder.name}/split', Trigger.Request())
+
+
+def until(recorder: RecorderProcess, state: str) -> None:
+    recorder.ground.wait_until(lambda: recorder.state() == state, f'the recorder {state}')
+
+
+def texts(recorder: RecorderProcess, topic: str) -> list[list[bytes]]:
+    """Return the texts on a topic, by segment."""
+    (path,) = recorder.flights()
+    return [
+        [message.data[8:].rstrip(b'\0') for message in segment.messages if message.topic == topic]
+        for segment in read_flight(path).segments
+    ]
+
+
+# --- on request --------------------------------------------------------------------------------
+
+
+@pytest.mark.smoke
+def test_split_begins_the_next_segment(ground: Ground, tmp_path: Path, root: Path) -> None:
+    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+        recorder.make('configure', 'activate')
+        publisher = ground.publisher(String, '/chatter')
+        publisher.publish(String(data='before'))
+        ground.wait_until(lambda: recorder.stored('/chatter') == 1, 'a message on disk')
+        answer = split(recorder)
+        assert answer.success
+        assert answer.message.startswith('segment 0 ')
+        (path,) = recorder.flights()
+        ground.wait_until((path / 'segment_000001.mcap').exists, 'the next segment')
+        publisher.publish(String(data='after'))
+        recorder.wait_for_summary(lambda values: values['records_written'] == '4', 'it is taken')
+        recorder.make('deactivate')
+        assert texts(recorder, '/chatter') == [[b'before'], [b'after']]
+
+
+def test_a_segment_without_data_is_not_split(ground: Ground, tmp_path: Path, root: Path) -> None:
+    with RecorderProcess(ground, tmp_path, root) as recorder:
+        recorder.make('configure', 'activate')
+        for _ in range(3):
+            assert split(recorder).success
+        recorder.make('deactivate')
+        assert len(recorder.read_flight().segments) == 1
+
+
+def test_without_a_flight_there_is_nothing_to_split(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    with RecorderProcess(ground, tmp_path, root) as recorder:
+        for state in ('unconfigured', 'inactive'):
+            answer = split(recorder)
+            assert not answer.success
+            assert answer.message == f'no flight is open ({state}): activate first'
+            if state == 'unconfigured':
+                recorder.make('configure')
+
+
+@pytest.mark.smoke
+def test_an_annotation_is_always_recorded(ground: Ground, tmp_path: Path, root: Path) -> None:
+    """Whatever is chosen and excluded; from publishers that come and go, and of any QoS."""
+    topic = '/fdr_recorder/annotation'
+    with RecorderProcess(ground, tmp_path, root, exclude=[topic]) as recorder:
+        recorder.make('configure')
+        ground.wait_until(
+            lambda: ground.node.count_subscribers(topic), 'it is there before any publisher'
+        )
+        recorder.make('activate')
+        for number, qos in enumerate((RELIABLE, LATCHED, BEST_EFFORT)):
+            publisher = ground.publisher(String, topic, qos)
+            publisher.publish(String(data=f'waypoint {number}'))
+            ground.wait_until(
+                lambda stored=number + 1: recorder.stored(topic) == stored, 'it is on disk'
+            )
+            ground.node.destroy_publisher(publisher)
+        recorder.make('deactivate')
+        assert texts(recorder, topic) == [[b'waypoint 0', b'waypoint 1', b'waypoint 2']]
+        listed = {
+            item['topic_metadata']['name']: item['topic_metadata']['type']
+            for item in recorder.read_flight().bag['topics_with_message_count']
+        }
+        assert listed[topic] == 'std_msgs/msg/String'
+
+
+# --- by itself ---------------------------------------------------------------------------------
+
+
+@pytest.mark.smoke
+def test_autostart_records(ground: Ground, tmp_path: Path, root: Path) -> None:
+    with RecorderProcess(
+        ground, tmp_path, root, autostart=True, topics=['/chatter']
+    ) as recorder:
+        assert recorder.state() == 'active'
+        assert recorder.get('autostart') is True
+        assert 'when the process starts' in recorder.set('autostart', False)
+        ground.publisher(String, '/chatter').publish(String(data='x'))
+        ground.wait_until(lambda: recorder.stored('/chatter'), 'a message on disk')
+        assert recorder.stop() == 0
+        assert texts(recorder, '/chatter') == [[b'x']]
+
+
+def test_autostart_waits_for_its_flight_root(ground: Ground, tmp_path: Path) -> None:
+    """A disk may be mounted after the recorder has started."""
+    root = tmp_path / 'mounted later'
+    with RecorderProcess(ground, tmp_path, root, autostart=True) as recorder:
+        recorder.wait_for_alert('disk', 'flight_root_unusable')
+        assert recorder.state() == 'unconfigured'
+        root.mkdir()
+        until(recorder, 'active')
+        recorder.wait_for_ok('disk')
+        # One raise, which may have been too early for the ground, and one clear.
+        levels = [status.level for status in recorder.at_once('disk')]
+        assert levels in ([DiagnosticStatus.ERROR, DiagnosticStatus.OK], [DiagnosticStatus.OK])
+
+
+def test_autostart_ends_when_somebody_else_takes_command(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    (root / 'taken').mkdir()
+    with RecorderProcess(
+        ground, tmp_path, root, autostart=True, flight_id='taken'
+    ) as recorder:
+        assert recorder.state() == 'inactive'
+        ground.wait_until(
+            lambda: recorder.log.count('activate refused') > 1, 'it is tried again'
+        )
+        recorder.make('cleanup')
+        for _ in range(4):  # twice as long as it waits between two tries
+            recorder.wait_for_summary(lambda values: True, 'a second')
+        assert recorder.state() == 'unconfigured'
+
+
+# --- by which clock ----------------------------------------------------------------------------
+
+
+def test_simulated_time_stamps_diagnostics_and_nothing_else(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    """The simulation is at 1000 s and stands still; the recorder does not."""
+    simulated_s = 1000
+    clock = ground.node.create_publisher(Clock, '/clock', 10)
+    now = Clock()
+    now.clock.sec = simulated_s
+    ground.node.create_timer(0.05, lambda: clock.publish(now))
+    began_ns = time.time_ns()
+    with RecorderProcess(
+        ground, tmp_path, root, use_sim_time=True, topics=['/chatter', '/clock']
+    ) as recorder:
+        recorder.make('configure', 'activate')
+        publisher = ground.publisher(String, '/chatter')  # a timer looks for new topics
+        publisher.publish(String(data='x'))
+        ground.wait_until(
+            lambda: recorder.stored('/chatter') and recorder.stored('/clock'), 'both on disk'
+        )
+        ground.wait_until(
+            lambda: ground.arrays and ground.arrays[-1].header.stamp.sec == simulated_s,
+            'a simulated stamp',
+        )
+        recorder.wait_for_summary(lambda values: True, 'a summary while time stands still')
+        assert ground.arrays[-1].header.stamp.nanosec == 0
+        recorder.make('deactivate')
+        flight = recorder.read_flight()
+        for message in flight.messages:
+            assert began_ns <= message.log_time <= time.time_ns()
+            assert began_ns <= message.publish_time <= time.time_ns()
+        (header,) = flight.of_topic('/fdr/flight_header')
+        year = time.gmtime(began_ns // 10**9).tm_year
+        started = header.payload().flight_started_at_iso  # type: ignore[attr-defined]
+        assert started.startswith(f'{year}-')
+
+
+def test_simulated_time_that_has_not_begun(ground: Ground, tmp_path: Path, root: Path) -> None:
+    """Without anybody on /clock, ROS time is 0 for good."""
+    with RecorderProcess(
+        ground, tmp_path, root, use_sim_time=True, topics=['/chatter']
+    ) as recorder:
+        recorder.make('configure', 'activate')
+        ground.publisher(String, '/chatter').publish(String(data='x'))
+        ground.wait_until(lambda: recorder.stored('/chatter'), 'a message on disk')
+        recorder.wait_for_summary(lambda values: True, 'a summary')
+        recorder.wait_for_summary(lambda values: True, 'another')
+        assert ground.arrays[-1].header.stamp.sec == 0
