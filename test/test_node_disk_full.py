@@ -31,7 +31,7 @@ def test_one_alert_for_each_spell_whatever_the_disk_says(tmp_path: Path) -> None
                 flight.load(2)
         flight.close()
         assert flight.recorder.stop() == 0
-        flight.check(is_complete=True)
+        flight.check()
         assert flight.codes == [
             'write_error', 'write_error', 'disk_full', 'write_error', 'disk_full',
         ]  # fmt: skip

@@ -13,6 +13,7 @@ import random
 from pathlib import Path
 
 from campaigns import Figures
+from fdr_recorder.flights.recover import is_unclean
 
 NAME = 'disk_full'
 ABOUT = 'The disk fails under the node, and works again: told once, counted, over by itself.'
@@ -64,16 +65,18 @@ def _run_round(
                 flight.load(rng.choice((1, 10, 60)))
                 if number == spells and ends_in_spell:
                     flight.close()
-        if ends_in_spell:
-            recorder.make('cleanup', 'configure')
-            recorder.wait_for_alert('recorder', 'unclean_flight_recovered')
-        else:
+        if not ends_in_spell:
             flight.close()
+        is_left_unclean = is_unclean(recorder.flights()[-1])
+        recorder.make('cleanup', 'configure')
+        if is_left_unclean:
+            recorder.wait_for_alert('recorder', 'unclean_flight_recovered')
         assert recorder.stop() == 0
-        discarded = flight.check(is_complete=not ends_in_spell)
+        discarded = flight.check()
     return {
         'spells': spells,
         'closed_in_a_spell': ends_in_spell,
+        'recovered': is_left_unclean,
         'messages_sent': flight.sent,
         'messages_discarded': discarded,
     }
