@@ -188,6 +188,6 @@ def fly(ground: Ground, root: Path, topic: str) -> None:
 
 
 def check_flight_on_disk(root: Path, topic: str) -> None:
-    """The newest flight is complete, and its root is free again."""
+    """Check that the newest flight is complete, and its root free again."""
     assert not is_locked(root)
     assert len(read_flight(flights(root)[-1]).of_topic(topic)) == 3

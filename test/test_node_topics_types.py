@@ -46,7 +46,8 @@ def test_a_publisher_that_returns_with_another_type(
         ground.node.destroy_publisher(text)
         recorder.wait_for_summary(lambda values: values['producers'] == '0', 'its end')
         imu = ground.publisher(Imu, '/state')
-        imu.publish(Imu())
+        imu_data = serialize_message(Imu())  # once: its gaps are left to chance
+        imu.publish(imu_data)
         ground.wait_until(lambda: recorder.stored('/state') == 2, 'the second on disk')
         ground.node.destroy_publisher(imu)
         recorder.wait_for_summary(lambda values: values['producers'] == '0', 'its end')
@@ -61,7 +62,7 @@ def test_a_publisher_that_returns_with_another_type(
     ]  # fmt: skip
     assert 'angular_velocity' in second.definition
     assert are_the_same([first, third], [String(data='before'), String(data='after')])
-    assert are_the_same([second], [serialize_message(Imu())])
+    assert are_the_same([second], [imu_data])
     assert not verify(flight.path).damage
     assert not flight.payloads(AlertRecord)
 

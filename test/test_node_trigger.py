@@ -54,7 +54,7 @@ class TriggerProcess(NodeProcess):
         )
 
     def check_one_spell(self, part: str, code: str) -> None:
-        """The alert was raised once, which may have been too early for the ground, and cleared."""
+        """Check that an alert was raised once (too early for the ground, perhaps) and cleared."""
         said = [status for status in self.at_once(part) if has_alert(status, code)]
         over = [item for item in self.at_once(part) if item.message.startswith(f'{code} over')]
         assert len(said) <= 1

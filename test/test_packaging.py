@@ -54,7 +54,7 @@ def is_ros(module: str) -> bool:
 
 
 def imports(path: Path) -> set[str]:
-    """Every absolute import of a file, those inside functions included."""
+    """Return every absolute import of a file, those inside functions included."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'), path)):
         if isinstance(node, ast.Import):
@@ -91,7 +91,7 @@ def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
 
 
 def run_python_in(prefix: Path, code: str, *arguments: str) -> str:
-    """Runs code with the package of a prefix, and its dependencies from the tests' environment."""
+    """Run code with the package of a prefix, and its dependencies from the tests' environment."""
     workspace = prefix.parent / 'setup.sh'
     if workspace.exists():
         sourced = ('sh', '-c', f'. {workspace} && exec "$@"', 'sh')
@@ -107,7 +107,7 @@ def names(directory: Path, pattern: str = '*') -> set[str]:
 
 
 def copy_source(destination: Path) -> Path:
-    """Copies what a build reads, so that no build product lands in the checkout."""
+    """Copy what a build reads, so that no build product lands in the checkout."""
     destination.mkdir(parents=True)
     for name in ('LICENSE', 'package.xml', 'pyproject.toml', 'setup.cfg', 'setup.py'):
         shutil.copy(SOURCE / name, destination)
@@ -119,7 +119,7 @@ def copy_source(destination: Path) -> Path:
 
 @pytest.fixture(scope='session')
 def pip_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with nothing but the wheel of this checkout in it."""
+    """Return a virtual environment with nothing but the wheel of this checkout in it."""
     work = tmp_path_factory.mktemp('pip')
     pip = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
     build = ('wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', work / 'wheels')
@@ -136,7 +136,7 @@ def colcon(work: Path, *arguments: object) -> None:
 
 
 def build_with_colcon(work: Path, *options: str) -> Path:
-    """Builds a workspace with this checkout as its only package; returns the package's prefix."""
+    """Build a workspace with this checkout as its only package; return the package's prefix."""
     if importlib.util.find_spec('colcon_ros') is None:
         pytest.skip('colcon-ros is not installed')
     copy_source(work / 'src/fdr_recorder')
@@ -146,13 +146,13 @@ def build_with_colcon(work: Path, *options: str) -> Path:
 
 @pytest.fixture(scope='session')
 def colcon_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `colcon build` installs this checkout."""
+    """Return where `colcon build` installs this checkout."""
     return build_with_colcon(tmp_path_factory.mktemp('colcon'))
 
 
 @pytest.fixture(scope='session', params=['pip', 'colcon', 'colcon --symlink-install'])
 def prefix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Each of the layouts that the package is used in."""
+    """Return each of the layouts that the package is used in."""
     tool, *options = request.param.split()
     if options:
         return build_with_colcon(tmp_path_factory.mktemp('colcon'), *options)

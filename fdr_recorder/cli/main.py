@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Final, NoReturn, cast
 
@@ -69,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
         code = cast('int', args.run(args))
         sys.stdout.flush()
     except KeyboardInterrupt:
+        _abandon_output()
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # whoever read has gone; what Python still wants to write at its end goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         return EXIT_BROKEN_PIPE
     except FdrError as error:
         warn(str(error))
@@ -81,6 +82,12 @@ def run(args: argparse.Namespace) -> int:
         warn(f'{error.filename}: {error.strerror}' if error.filename else str(error))
         return EXIT_REFUSED
     return code
+
+
+def _abandon_output() -> None:
+    """Let what Python still wants to write at its end go nowhere: its reader waits or is gone."""
+    with suppress(OSError, ValueError):  # there is none, or it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

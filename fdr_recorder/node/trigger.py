@@ -101,10 +101,11 @@ class FlightTrigger(Node):
         now = time.monotonic()
         is_flying = self._switch.is_flying(now)
         if is_flying != self._is_flying:
+            over = 'the flight is over' if self._is_flying else 'no flight: disarmed'
+            self.get_logger().info('the flight has begun' if is_flying else over)
             self._is_flying = is_flying
             self._must_deactivate = is_flying is False
             self._ask_at = now
-            self.get_logger().info('the flight has begun' if is_flying else 'no flight')
         if self._subscription is None:
             self._listen()
         if now >= self._ask_at:
@@ -204,10 +205,13 @@ class FlightTrigger(Node):
         worst = worst_of(present)
         said = {None: 'unknown', True: 'armed', False: 'disarmed'}[self._switch.is_armed]
         message = f'{said}; {self._recorder.name} is {self._recorder.state or "unknown"}'
+        level = level_of(worst)
+        if self._is_flying and self._recorder.state != 'active':
+            level = max(level, DiagnosticStatus.WARN)
         if worst is not None:
             message += f': {worst.message}'
         return DiagnosticStatus(
-            level=level_of(worst),
+            level=level,
             name='summary',
             message=message,
             values=key_values(

@@ -26,9 +26,14 @@ def set_state(ground: Ground, transition: str) -> None:
     """Make a transition as people do, with `ros2 lifecycle`; by its service where that is not."""
     ros2 = shutil.which('ros2')
     if ros2 is not None:
-        command = [ros2, 'lifecycle', 'set', '/fdr_recorder', transition]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert 'Transitioning successful' in done.stdout, done.stdout
+        # Without the daemon, which would stay behind.
+        command = [ros2, 'lifecycle', 'set', '--no-daemon', '/fdr_recorder', transition]
+
+        def has_succeeded() -> bool:  # it may look for the node for too short a time
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            return 'Transitioning successful' in done.stdout
+
+        ground.wait_until(has_succeeded, f'ros2 lifecycle set {transition}')
         return
     number = getattr(Transition, f'TRANSITION_{transition.upper()}')
     request = ChangeState.Request(transition=Transition(id=number))
