@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,15 @@ def test_a_reader_that_was_never_there(record_flight: Record) -> None:
     assert process.returncode == 141
 
 
+@pytest.fixture
+def heeded_sigint() -> Iterator[None]:
+    """Have processes heed SIGINT also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures('heeded_sigint')
 def test_control_c_ends_it_quietly(record_flight: Record) -> None:
     flight = record_flight(close=True, count=2000)
     with subprocess.Popen(

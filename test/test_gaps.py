@@ -115,6 +115,14 @@ def test_a_chunk_that_says_it_is_longer_is_given_up_alone(flight: Path, torn: Pa
     check(flight, lost)
 
 
+def test_a_length_without_measure_does_not_end_the_search(flight: Path, torn: Path) -> None:
+    lost = numbers_in_chunk(torn, 1)
+    start, _ = find(torn, mcap.CHUNK, 1)
+    looks_like_one = mcap.schema(99, 'a/msg/B', '', b'') + mcap.RECORD_PREFIX.pack(4, 1 << 50)
+    overwrite(torn, start, bytes(40) + looks_like_one)
+    check(flight, lost)
+
+
 def test_bad_times_in_the_head_of_a_chunk_are_made_right(flight: Path, torn: Path) -> None:
     content = torn.read_bytes()
     overwrite(torn, find(torn, mcap.CHUNK, 1)[0] + 9, bytes(16))
@@ -171,6 +179,17 @@ def test_messages_whose_channel_is_lost_are_kept_without_it(flight: Path, torn: 
     assert not [item for item in segment.messages if item.topic == '/blob']
     both = [item for item in files.messages if item.topic in ('/blob', '/unknown_2')]
     assert [number_of(item.data) for item in both] == list(range(COUNT))
+
+
+def test_a_channel_that_ends_in_zeros_is_none(flight: Path, torn: Path) -> None:
+    end = find(torn, mcap.CHANNEL, 1)[1]
+    place = torn.read_bytes().rindex(b'cdr', 0, end) - 4
+    overwrite(torn, place, bytes(end - place))
+    with SegmentReader(torn) as reader:
+        assert all(item.channel.message_encoding == 'cdr' for item in reader.messages())
+        assert reader.gaps
+    recover(flight)
+    check_recovered(flight)
 
 
 def test_a_lost_definition_of_the_recorder_itself_is_known_all_the_same(

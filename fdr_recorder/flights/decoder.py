@@ -136,17 +136,19 @@ class Decoder:
     # --- descriptions --------------------------------------------------------------------
 
     def describe(self, record: RawRecord) -> None:
-        """Take in a schema, a channel or metadata; of a message index check the length."""
+        """Take in a schema, a channel or metadata; of a message index check the length alone."""
         opcode = record.opcode
         fields = Fields(record.content, self._path, record.offset)
         if opcode == mcap.SCHEMA:
             schema_id, name, encoding = fields.u16(), fields.string(), fields.string()
             schema = Schema(name, fields.string(), encoding)
+            self._check_end(fields, record)
             if self.schemas.setdefault(schema_id, schema) != schema:
                 raise SegmentError(self._path, record.offset, f'a second schema {schema_id}')
         elif opcode == mcap.CHANNEL:
             channel_id, schema_id, topic = fields.u16(), fields.u16(), fields.string()
             encoding, metadata = fields.string(), fields.string_map()
+            self._check_end(fields, record)
             schema = self._schema(schema_id, record.offset, topic)
             channel = FileChannel(channel_id, topic, schema_id, schema, encoding, metadata)
             known = self.channels.setdefault(channel_id, channel)
@@ -154,13 +156,19 @@ class Decoder:
                 raise SegmentError(self._path, record.offset, f'a second channel {channel_id}')
         elif opcode == mcap.METADATA:
             name = fields.string()
-            self.metadata[name] = fields.string_map()
+            values = fields.string_map()
+            self._check_end(fields, record)
+            self.metadata[name] = values
         elif opcode == mcap.MESSAGE_INDEX:
             fields.u16()
             fields.bytes(fields.u32())
-            if not fields.is_at_end:
-                what = 'the message index is larger than its content'
-                raise SegmentError(self._path, record.offset, what)
+            self._check_end(fields, record)
+
+    def _check_end(self, fields: Fields, record: RawRecord) -> None:
+        """Raise `SegmentError` if more follows, as where a torn page ends in zeros."""
+        if not fields.is_at_end:
+            what = 'the record is larger than its content'
+            raise SegmentError(self._path, record.offset, what)
 
     def _schema(self, schema_id: int, offset: int, topic: str = '') -> Schema:
         """Return a schema, or one that stands for it if it is lost."""

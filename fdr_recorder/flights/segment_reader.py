@@ -244,7 +244,9 @@ class SegmentReader(RecordReader):
         with self._decoder.on_trial():
             try:
                 while True:
-                    self._patience -= _TRIAL_BYTES + self._prefix(offset)[1]
+                    length = self._prefix(offset)[1]
+                    can_be_read = length <= self.size - offset
+                    self._patience -= _TRIAL_BYTES + (length if can_be_read else 0)
                     part = self._part_at(offset)
                     if isinstance(part, WholeChunk):
                         gap.last_ns = min(message.log_time_ns for message, _ in part.messages)
