@@ -30,7 +30,7 @@ from fdr_recorder.record.schema import Schema
 
 logger = logging.getLogger(__name__)
 
-ANSWER_DEADLINE_S: Final = 4.0
+ANSWER_DEADLINE_S: Final = 8.0
 """How long a publisher has to tell its definition; its topic is subscribed to after that."""
 ASK_AGAIN_S: Final = 0.4
 """An answer is lost if the service knows the question before it knows who is to get the answer."""
