@@ -192,6 +192,29 @@ def test_a_channel_that_ends_in_zeros_is_none(flight: Path, torn: Path) -> None:
     check_recovered(flight)
 
 
+@pytest.mark.parametrize(
+    ('opcode', 'place', 'topic'),
+    [
+        pytest.param(mcap.SCHEMA, 9, '/blob', id='a schema'),
+        pytest.param(mcap.CHANNEL, 9, '/unknown_2', id='a channel'),
+        pytest.param(mcap.CHANNEL, 11, '/unknown_2', id="a channel's schema"),
+    ],
+)
+def test_a_number_that_the_recorder_does_not_give_is_damage(
+    flight: Path, torn: Path, opcode: int, place: int, topic: str
+) -> None:
+    first_chunk = numbers_in_chunk(torn, 1)
+    overwrite(torn, find(torn, opcode, 1)[0] + place, b'\xff\xff')
+    [recovered] = recover(flight)
+    assert not recovered.set_aside
+    files, _ = check_recovered(flight)
+    (segment,) = [item for item in files.segments if item.path == torn]
+    assert [item for item in segment.messages if item.topic == topic]
+    kept = {number_of(item.data) for item in files.messages if item.topic in ('/blob', topic)}
+    # what stands for a channel is longer than this one, and so takes the room of a chunk
+    assert set(range(COUNT)) - kept == (set() if opcode == mcap.SCHEMA else first_chunk)
+
+
 def test_a_lost_definition_of_the_recorder_itself_is_known_all_the_same(
     flight: Path, torn: Path
 ) -> None:

@@ -24,8 +24,6 @@ _HEADER_TOPIC: Final = FlightHeader.channel_topic()
 _PUBLISHER_KEY: Final = 'publisher_gid'
 _QOS_KEY: Final = 'offered_qos_profiles'
 _MAX_QOS_BYTES: Final = 64 * 1024
-_MAX_ID: Final = 0xFF00
-"""Of a channel or schema; there must be numbers left for what recovery adds."""
 
 
 @dataclass
@@ -140,8 +138,6 @@ class Collector:
 
     def add_channel(self, found: SegmentIndex, described: FileChannel) -> Channel:
         """Take in a channel, and its schema, as the file numbers them."""
-        if max(described.id, described.schema_id) > _MAX_ID:
-            raise SegmentError(self.reader.path, 0, 'channels are not numbered as by the recorder')
         metadata = dict(described.metadata)
         channel = Channel(
             described.topic,

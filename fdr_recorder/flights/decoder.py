@@ -29,6 +29,10 @@ LOST_TOPIC_PREFIX: Final = '/unknown_'
 
 _LOST_ID: Final = 0xFE00
 """The schema of channels whose description is lost; the recorder counts from 1, and not so far."""
+
+_MAX_ID: Final = 0xFF00
+"""Of a schema or channel; there must be numbers left for what recovery adds."""
+
 _CHUNK_FIXED = struct.Struct('<QQQI')
 _MESSAGE_FIXED = struct.Struct('<HIQQ')
 
@@ -140,14 +144,16 @@ class Decoder:
         opcode = record.opcode
         fields = Fields(record.content, self._path, record.offset)
         if opcode == mcap.SCHEMA:
-            schema_id, name, encoding = fields.u16(), fields.string(), fields.string()
+            schema_id = self._number(fields, record)
+            name, encoding = fields.string(), fields.string()
             schema = Schema(name, fields.string(), encoding)
             self._check_end(fields, record)
             if self.schemas.setdefault(schema_id, schema) != schema:
                 raise SegmentError(self._path, record.offset, f'a second schema {schema_id}')
         elif opcode == mcap.CHANNEL:
-            channel_id, schema_id, topic = fields.u16(), fields.u16(), fields.string()
-            encoding, metadata = fields.string(), fields.string_map()
+            channel_id, schema_id = self._number(fields, record), self._number(fields, record)
+            topic, encoding = fields.string(), fields.string()
+            metadata = fields.string_map()
             self._check_end(fields, record)
             schema = self._schema(schema_id, record.offset, topic)
             channel = FileChannel(channel_id, topic, schema_id, schema, encoding, metadata)
@@ -163,6 +169,14 @@ class Decoder:
             fields.u16()
             fields.bytes(fields.u32())
             self._check_end(fields, record)
+
+    def _number(self, fields: Fields, record: RawRecord) -> int:
+        """Take the number of a schema or channel."""
+        number = fields.u16()
+        if number > _MAX_ID:
+            what = f'the recorder numbers no schema or channel {number}'
+            raise SegmentError(self._path, record.offset, what)
+        return number
 
     def _check_end(self, fields: Fields, record: RawRecord) -> None:
         """Raise `SegmentError` if more follows, as where a torn page ends in zeros."""

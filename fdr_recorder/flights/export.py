@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
@@ -81,8 +81,9 @@ def export(
     parent = out.absolute().parent
     if not parent.is_dir():
         raise ExportError(out, f'there is no directory {parent}; create it first')
-    work = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', suffix='.part', dir=parent))
-    try:
+    work = parent / f'.{out.name}.{token_hex(8)}.part'
+    try:  # an interrupt may come as soon as the directory is there
+        work.mkdir(0o700)
         is_file = out.suffix == FILE_SUFFIX
         built = work / out.name
         if not is_file:
