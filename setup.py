@@ -1,12 +1,23 @@
-"""Packaging, for a colcon workspace and for plain pip alike.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Packaging, for a colcon workspace and for plain pip alike.
 
 What ROS 2 looks up in a prefix is in `data_files`, so that both prefixes come out the same.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+import re
 
 from setuptools import find_packages, setup
 
@@ -83,6 +94,17 @@ setup(
             'setuptools>=64',
             'wheel',
             'colcon-ros',
+            # for test_flake8.py and test_pep257.py, with the plugins that ament_flake8 depends on
+            'ros-ament-flake8',
+            'ros-ament-pep257',
+            'flake8-blind-except',
+            'flake8-builtins',
+            'flake8-class-newline',
+            'flake8-comprehensions',
+            'flake8-deprecated',
+            'flake8-docstrings',
+            'flake8-import-order',
+            'flake8-quotes',
         ],
         'lint': ['ruff', 'mypy', 'types-PyYAML'],
     },

@@ -1,18 +1,29 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The command line of the benchmark."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from inspect import getdoc
+import os
 from pathlib import Path
+import sys
+import time
 
 from bench import core, dds
-from bench.figures import Row, machine, table, write_json
+from bench.figures import machine, Row, table, write_json
 from bench.trial import join_domain
 
 _RESULTS = Path(__file__).resolve().parent / 'results'
@@ -76,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if options.list:
         for name, function in {**_CORE, **_DDS}.items():
-            print(f'{name:14}{(function.__doc__ or "").splitlines()[0]}')
+            print(f'{name:14}{(getdoc(function) or "").splitlines()[0]}')
         return 0
     os.chdir(_RESULTS.parent.parent)
     join_domain()

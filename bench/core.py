@@ -1,4 +1,15 @@
-"""Rows without ROS: the writer by itself, and what a rotation costs.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Rows without ROS: the writer by itself, and what a rotation costs.
 
 The writer is the real one, but its thread's work is called here, in turn with what fills the
 rings: so the time is the writer's alone, and a producer's is not in it.
@@ -6,13 +17,11 @@ rings: so the time is the writer's alone, and a producer's is not in it.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Sequence
+import os
 from pathlib import Path
+import time
 from typing import Final
-
-from mcap.writer import CompressionType, Writer
 
 from bench.figures import Row
 from bench.trial import memory_directory
@@ -24,6 +33,7 @@ from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage.cap_policy import CapacityCapPolicy
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.writer import FileFdrWriter
+from mcap.writer import CompressionType, Writer
 
 _SCHEMA: Final = Schema('std_msgs/msg/String', 'string data\n')
 _RINGS: Final = 10

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Rows over DDS: real messages from other processes, the recorder as the node that it is."""
 
 from __future__ import annotations
@@ -10,7 +20,7 @@ from typing import Any, Final
 
 from bench import workloads
 from bench.figures import Row
-from bench.trial import Program, Recorder, Rival, Rosbag2, Trial, run
+from bench.trial import Program, Recorder, Rival, Rosbag2, run, Trial
 from bench.workloads import Workload
 
 RECORDER: Final = Recorder()
@@ -236,7 +246,7 @@ def soak(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
 def _memory_rows(name: str, made: Sequence[Trial]) -> list[Row]:
     (trial,) = made
     count = len(trial.samples)
-    early, late = trial.samples[count // 5 : 2 * count // 5], trial.samples[4 * count // 5 :]
+    early, late = trial.samples[count // 5:2 * count // 5], trial.samples[4 * count // 5:]
 
     def mib(samples: Sequence[tuple[float, float, float]]) -> float:
         return median(sample[2] for sample in samples)

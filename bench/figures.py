@@ -1,22 +1,33 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What the benchmark says: rows with a verdict, the table, the JSON file."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+import json
+import os
 from pathlib import Path
+import platform
 from statistics import median
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """
+    One line of the table.
 
     Attributes:
         name: By which `--only` finds it.
@@ -43,7 +54,7 @@ class Row:
 
     @property
     def target(self) -> str:
-        """What is to be reached."""
+        """Return what is to be reached."""
         if self.at_least is not None:
             return f'≥ {self.at_least:g}'
         return f'≤ {self.at_most:g}' if self.at_most is not None else ''

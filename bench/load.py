@@ -1,4 +1,15 @@
-"""The load: a process that publishes a workload on an absolute schedule.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The load: a process that publishes a workload on an absolute schedule.
 
 Spoken to by JSON lines::
 
@@ -15,20 +26,19 @@ What cannot be sent by the end of the time is not sent: `sent` says what was.
 
 from __future__ import annotations
 
+from heapq import heapify, heapreplace
+from itertools import cycle
 import json
 import sys
 import time
-from heapq import heapify, heapreplace
-from itertools import cycle
 from typing import Any
 
+from bench.workloads import messages, parse, Stream
 import rclpy
 from rclpy.duration import Duration
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from std_msgs.msg import UInt8MultiArray
-
-from bench.workloads import Stream, messages, parse
 
 _DEPTH_BYTES = 64 * 1024 * 1024
 _NAP_S = 0.0005

@@ -1,4 +1,15 @@
-"""What the recorder is compared with over DDS: `counting` and `plain`, each a process.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What the recorder is compared with over DDS: `counting` and `plain`, each a process.
 
 `counting` is the recorder's own intake loop with nothing behind it: it takes and counts. `plain`
 is what one writes in an hour: rclpy's executor, raw callbacks, the `mcap` library's writer.
@@ -10,20 +21,13 @@ as soon as they are published, works until standard input ends, and says
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 import json
+from pathlib import Path
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-import rclpy
-from mcap.writer import CompressionType, Writer
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from std_msgs.msg import UInt8MultiArray
 
 from bench.workloads import TYPE
 from fdr_recorder.alerts import AlertBoard
@@ -34,6 +38,12 @@ from fdr_recorder.node.intake import TAKE_LIMIT, TopicIntake
 from fdr_recorder.node.topics import plan_topic
 from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage.writer import FileFdrWriter
+from mcap.writer import CompressionType, Writer
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from std_msgs.msg import UInt8MultiArray
 
 _PATIENCE_S = 30.0
 _DEPTH = FdrConfig().intake_depth

@@ -1,28 +1,37 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """One trial: a load, a program that receives it, and what that cost the program."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, ExitStack
+from dataclasses import asdict, dataclass, field
 import json
 import os
+from pathlib import Path
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol
-
-import yaml
 
 from bench.workloads import Workload
 from demo.flight import environment
 from demo.lifecycle import Lifecycle
-from demo.processes import Process, ProcessError, hear
+from demo.processes import hear, Process, ProcessError
 from fdr_recorder.storage import bag_metadata
+import yaml
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 SETTLE_S: Final = 0.5
@@ -39,7 +48,8 @@ Finish = Callable[[], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Trial:
-    """What one program did under one load.
+    """
+    What one program did under one load.
 
     Attributes:
         sent: Messages published.
@@ -86,7 +96,7 @@ class Program(Protocol):
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """Return what the table calls it."""
 
     def running(
         self, workload: Workload, directory: Path
@@ -194,7 +204,8 @@ class _NotMatchedError(Exception):
 
 
 def run(program: Program, workload: Workload, seconds: float) -> Trial:
-    """Let a program receive a load for so long, on a file system in memory where there is one.
+    """
+    Let a program receive a load for so long, on a file system in memory where there is one.
 
     Of hundreds of topics the middleware now and then leaves one undiscovered; then once more.
     """
@@ -214,7 +225,7 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
                 f'load {number}', [sys.executable, '-m', 'bench.load'], directory, speaks=True
             )
             ending.callback(load.stop, _GRACE_S)
-            share = workload.streams[number :: workload.publishers]
+            share = workload.streams[number:: workload.publishers]
             load.say({'workload': {'name': f'{number}', 'streams': [asdict(s) for s in share]}})
             loads.append(load)
         hear(loads, 'created', timeout_s=_START_S, check=_nothing)
@@ -285,7 +296,8 @@ def _process(
 
 
 def _cpu_s(pid: int) -> float:
-    """Return the processor time of a process, all its threads, user and system.
+    """
+    Return the processor time of a process, all its threads, user and system.
 
     The clock id is that of clock_getcpuclockid(3): nanoseconds, where /proc has hundredths of a
     second.

@@ -1,11 +1,21 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What is published: topics with a rate and a size."""
 
 from __future__ import annotations
 
-import random
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+import random
+import struct
 from typing import Final
 
 TYPE: Final = 'std_msgs/msg/UInt8MultiArray'
@@ -18,7 +28,8 @@ _NOISE_SPARSENESS: Final = 4
 
 @dataclass(frozen=True)
 class Stream:
-    """One topic's share of a workload.
+    """
+    One topic's share of a workload.
 
     Attributes:
         topic: Fully qualified name.
@@ -34,7 +45,8 @@ class Stream:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is published at the same time.
+    """
+    What is published at the same time.
 
     Attributes:
         name: Of the workload.
@@ -103,7 +115,8 @@ def parse(options: Mapping[str, object]) -> Workload:
 
 
 def messages(stream: Stream) -> list[bytes]:
-    """Return the serialised messages that a topic repeats in turn.
+    """
+    Return the serialised messages that a topic repeats in turn.
 
     They compress about as sensor data do: slow drifts with noise in the low bit. Always the
     same ones for the same topic.

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 The vehicle's camera: it looks straight down on a chequered field and moves over it.
 
@@ -7,9 +17,9 @@ and the machine's time is left to the recorder.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator
+import math
 
 from demo.multirotor import Trajectory
 from demo.rotation import Vector
@@ -36,7 +46,7 @@ def picture(position: Vector) -> bytes:
     """Return what the camera sees from a position (metres, ENU) as rgb8, row by row."""
     shift_x = int(position[0] * _PIXELS_PER_METRE) % (2 * _CELL)
     shift_y = int(-position[1] * _PIXELS_PER_METRE) % (2 * _CELL)
-    rows = [row[3 * shift_x : 3 * (shift_x + WIDTH)] for row in _ROWS]
+    rows = [row[3 * shift_x:3 * (shift_x + WIDTH)] for row in _ROWS]
     lines = [rows[number // _CELL % 2] for number in range(shift_y, shift_y + HEIGHT)]
     for number in range(-shift_y % _CELL, HEIGHT, _CELL):
         lines[number] = _FURROW_ROW
@@ -53,7 +63,7 @@ class Camera:
 
     @property
     def seconds(self) -> float:
-        """The length of the flight."""
+        """Return the length of the flight."""
         return self._trajectory.seconds
 
     def samples(self) -> Iterator[Sample]:

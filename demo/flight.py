@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 One flight from the first process to the last: the recorder's lifecycle, and what is flown in it.
 
@@ -7,17 +17,17 @@ is no pause of a fixed length.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 import json
 import os
+from pathlib import Path
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from demo.interrupts import Interrupts
-from demo.processes import Process, ProcessError, hear, how_it_ended
+from demo.processes import hear, how_it_ended, Process, ProcessError
 from demo.readback import flight_directories
 from demo.show import Progress, Teller
 from demo.source import Topic

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 The demo: record a whole flight on this machine, then prove that nothing is missing.
 
@@ -8,21 +18,21 @@ compares what the publishers sent with what lies on disk, byte for byte.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 import importlib.util
 import json
 import os
+from pathlib import Path
 import random
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 from demo import ulog
 from demo.camera import Camera
-from demo.flight import CHECKOUT, DemoError, Plan, fly
+from demo.flight import CHECKOUT, DemoError, fly, Plan
 from demo.interrupts import InterruptedFlightError, Interrupts
 from demo.multirotor import Autopilot
-from demo.readback import ReadbackError, read_flight
-from demo.show import Teller, as_json, facts, hints, table
+from demo.readback import read_flight, ReadbackError
+from demo.show import as_json, facts, hints, table, Teller
 from demo.verdict import compare, problems
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

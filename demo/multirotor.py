@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 A multirotor's flight as functions of time: up, once or more around a circle, down.
 
@@ -9,14 +19,14 @@ Axes are those of REP-103: world east-north-up, body forward-left-up.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 import heapq
 import math
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-from demo.rotation import Quaternion, Vector, about_z, conjugate, multiply, tilt_to
-from demo.source import Fields, Sample, Topic, diagonal, wxyz, xyz
+from demo.rotation import about_z, conjugate, multiply, Quaternion, tilt_to, Vector
+from demo.source import diagonal, Fields, Sample, Topic, wxyz, xyz
 
 GRAVITY = 9.80665
 IMU_HZ, ATTITUDE_HZ, GPS_HZ, BATTERY_HZ = 200, 100, 10, 1
@@ -142,7 +152,7 @@ class Autopilot:
 
     @property
     def seconds(self) -> float:
-        """The length of the flight."""
+        """Return the length of the flight."""
         return self._trajectory.seconds
 
     def samples(self) -> Iterator[Sample]:

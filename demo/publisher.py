@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 A process of the simulated vehicle: it publishes a source, each sample at its time.
 
@@ -19,21 +29,25 @@ not fetched yet.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 import importlib
 import json
 import math
 import os
+from pathlib import Path
 import queue
 import sys
 import threading
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TextIO
+import zlib
 
+from demo import ulog
+from demo.camera import Camera
+from demo.multirotor import Autopilot
+from demo.source import Fields, Source, Topic
 import rclpy
 from rclpy.context import Context
 from rclpy.duration import Duration
@@ -42,11 +56,6 @@ from rclpy.publisher import Publisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
-
-from demo import ulog
-from demo.camera import Camera
-from demo.multirotor import Autopilot
-from demo.source import Fields, Source, Topic
 
 Message = Any  # ROS message classes carry no types
 

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 What PX4's messages are in ROS: the rules by which a log is flown.
 
@@ -9,20 +19,20 @@ versions; where that is cheap, all are known.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+import math
 from typing import Any
 
 from demo.rotation import (
-    Vector,
     about_z,
     frd_to_flu,
     ned_to_enu,
     px4_attitude_to_ros,
     px4_heading_to_ros_yaw,
+    Vector,
 )
-from demo.source import Fields, diagonal, wxyz, xyz
+from demo.source import diagonal, Fields, wxyz, xyz
 
 _NEVER_MEASURED = 2**31 - 1  # PX4's RELATIVE_TIMESTAMP_INVALID
 _TESLA_PER_GAUSS = 1e-4

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 What lies on disk after the flight, read by libraries that the recorder has no part in.
 
@@ -7,12 +17,12 @@ opens the directory as the rosbag2 bag that it claims to be. The two must agree.
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+import os
 from pathlib import Path
 from typing import Any
+import zlib
 
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
@@ -50,7 +60,7 @@ class TopicRecording:
 
     @property
     def hertz(self) -> float:
-        """The mean rate."""
+        """Return the mean rate."""
         span_ns = self.last_ns - self.first_ns
         return (self.messages - 1) * 1e9 / span_ns if span_ns > 0 else 0.0
 
@@ -74,7 +84,7 @@ class Flight:
 
     @property
     def size(self) -> int:
-        """The bytes of all segments."""
+        """Return the bytes of all segments."""
         return sum(self.segments.values())
 
 

@@ -1,9 +1,19 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What the demo prints: the table, the facts of the flight, and the same as JSON."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
+import sys
 from typing import Any, TextIO
 
 from demo.readback import Flight
@@ -87,7 +97,7 @@ def facts(flight: Flight, late_ms: float) -> str:
         ('footer', flight.footer, _FOOTER_FACTS),
     ):
         known = [f'{key} {_shown(values[key])}' for key in wanted if key in values]
-        rows = [', '.join(known[start : start + 3]) for start in range(0, len(known), 3)]
+        rows = [', '.join(known[start:start + 3]) for start in range(0, len(known), 3)]
         lines += [(name if not n else '', text) for n, text in enumerate(rows or ['missing'])]
     return '\n'.join(f'{name:<10} {text}' for name, text in lines)
 

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """
 A real flight as source: a PX4 log, flown again in its original timing.
 
@@ -7,17 +17,17 @@ messages become is said in :mod:`demo.px4`. What has no standard message is name
 
 from __future__ import annotations
 
-import heapq
-import importlib
-import math
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+import heapq
+import importlib
+import math
 from pathlib import Path
+import sys
 from typing import Any
 
-from demo.px4 import RULES, Columns, MissingFieldError, Row, Rule
+from demo.px4 import Columns, MissingFieldError, Row, Rule, RULES
 from demo.source import Sample, Topic
 
 _MAGIC = b'ULog\x01\x12\x35'
@@ -50,7 +60,7 @@ class Px4Log:
 
     @property
     def topics(self) -> tuple[Topic, ...]:
-        """The topics that the log's messages were mapped to."""
+        """Return the topics that the log's messages were mapped to."""
         return tuple(stream.topic for stream in self._streams)
 
     @property

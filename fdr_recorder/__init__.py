@@ -1,4 +1,15 @@
-"""A flight data recorder for ROS 2 drones.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A flight data recorder for ROS 2 drones.
 
 The core (records, rings, writer, reading) works without ROS; only `fdr_recorder.node` needs it.
 
@@ -39,10 +50,10 @@ if TYPE_CHECKING:
     from fdr_recorder.record.channel import Channel
     from fdr_recorder.record.identity import new_flight_header
     from fdr_recorder.record.kinds import (
-        KNOWN_PAYLOAD_KEYS,
-        RECORD_SCHEMA_VERSION,
         FlightFooter,
         FlightHeader,
+        KNOWN_PAYLOAD_KEYS,
+        RECORD_SCHEMA_VERSION,
     )
     from fdr_recorder.record.schema import Schema
     from fdr_recorder.storage.cap_policy import CapacityCapPolicy

@@ -1,4 +1,15 @@
-"""Alerts: faults, or their end, that the ground must hear of.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Alerts: faults, or their end, that the ground must hear of.
 
 An `AlertBoard` knows which faults are present. Whoever sees a fault raises it there, as often as
 it likes; the board tells its listeners once when the fault begins and once when it ends.
@@ -6,12 +17,12 @@ it likes; the board tells its listeners once when the fault begins and once when
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+import logging
+import threading
+import time
 from typing import Final
 
 logger = logging.getLogger(__name__)
@@ -53,7 +64,8 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
 
 @dataclass(frozen=True)
 class Alert:
-    """A fault that has begun (`raised`) or ended.
+    """
+    A fault that has begun (`raised`) or ended.
 
     Attributes:
         code: One of `ALERT_LEVELS`.
@@ -82,7 +94,8 @@ AlertListener = Callable[[Alert], None]
 
 
 class AlertBoard:
-    """The faults that are present now. Any thread may call any method.
+    """
+    The faults that are present now. Any thread may call any method.
 
     Listeners are called one at a time, in the order of the faults, in the thread that raised or
     cleared; they must be quick and must not call the board. One that raises is logged: the thread
@@ -114,7 +127,8 @@ class AlertBoard:
         subject: str = '',
         values: Mapping[str, object] | None = None,
     ) -> bool:
-        """Say that a fault is present.
+        """
+        Say that a fault is present.
 
         Returns:
             True if it has just begun; False if it was present already (then nobody is told, but

@@ -1,4 +1,15 @@
-"""The configuration of the recorder: every option, its default, meaning and range, in one place.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The configuration of the recorder: every option, its default, meaning and range, in one place.
 
 The option's dotted name (`writer.segment_size_bytes`) is at once the name of the ROS parameter.
 All checks happen here: a value that passed a constructor is valid, and `ConfigInvalidError` names
@@ -7,11 +18,11 @@ every mistake at once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+import re
 
-from fdr_recorder.options import Check, Options, check, from_options, option, options_of
+from fdr_recorder.options import Check, check, from_options, option, Options, options_of
 from fdr_recorder.topics.config import TOPIC_CHECKS, TopicConfig
 from fdr_recorder.topics.names import wrong_names
 
@@ -28,7 +39,8 @@ MIN_SEGMENT_SIZE_BYTES = 16 * KIB
 
 @dataclass(frozen=True)
 class FdrWriterConfig:
-    """Options of the writer thread and of what it puts on disk.
+    """
+    Options of the writer thread and of what it puts on disk.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
@@ -122,7 +134,8 @@ class FdrWriterConfig:
 
 @dataclass(frozen=True)
 class RingConfig:
-    """Bounds of the rings between producers and the writer.
+    """
+    Bounds of the rings between producers and the writer.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
@@ -152,7 +165,8 @@ class RingConfig:
 
 @dataclass(frozen=True)
 class FdrConfig(TopicConfig):
-    """The whole configuration of a recorder.
+    """
+    The whole configuration of a recorder.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
@@ -201,7 +215,8 @@ class FdrConfig(TopicConfig):
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> FdrConfig:
-        """Build a configuration from values by dotted option name; what is absent is default.
+        """
+        Build a configuration from values by dotted option name; what is absent is default.
 
         Args:
             options: For example `{'flight_root': '/data', 'writer.batch_size': 64}`. Lists count

@@ -1,4 +1,15 @@
-"""Every error that the recorder raises on purpose: a type, and a message that says what to do.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Every error that the recorder raises on purpose: a type, and a message that says what to do.
 
 All derive from `FdrError`. `alert_code` is the code (docs: alerts) under which the node reports a
 transition that was refused because of the error.
@@ -21,7 +32,8 @@ class FdrError(Exception):
 
 
 class ConfigInvalidError(FdrError):
-    """One or more configuration values are wrong; all of them are named.
+    """
+    One or more configuration values are wrong; all of them are named.
 
     Attributes:
         mistakes: One sentence for each, beginning with the option's dotted name.
@@ -42,7 +54,8 @@ class ConfigInvalidError(FdrError):
 
 
 class FlightRootError(FdrError):
-    """The flight root cannot be used.
+    """
+    The flight root cannot be used.
 
     Attributes:
         path: The flight root.
@@ -90,7 +103,8 @@ class FlightRootReadOnlyError(FlightRootError):
 
 
 class FlightRootLockedError(FlightRootError):
-    """Another writer owns the flight root.
+    """
+    Another writer owns the flight root.
 
     Attributes:
         holder: What the other writer says of itself, for example `pid 812 (fdr_recorder on
@@ -172,7 +186,8 @@ class FlightIdMismatchError(FlightError):
 
 
 class FlightStorageError(FlightError):
-    """The file system refused the files of a new flight (full, failing, gone).
+    """
+    The file system refused the files of a new flight (full, failing, gone).
 
     Attributes:
         errno: The operating system's error number.
@@ -256,7 +271,8 @@ class RecordError(FdrError):
 
 
 class SegmentError(FdrError):
-    """The bytes of a segment are not what the format says.
+    """
+    The bytes of a segment are not what the format says.
 
     Attributes:
         offset: Where in the file, in bytes from its start.

@@ -1,4 +1,15 @@
-"""What an option is: a field of a frozen dataclass, declared once with all that is said about it.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What an option is: a field of a frozen dataclass, declared once with all that is said about it.
 
 A configuration is a dataclass of options whose `__post_init__` calls `check`; a value that passed
 it is valid. `from_options` builds one from dotted names and names every mistake at once.
@@ -6,10 +17,10 @@ it is valid. `from_options` builds one from dotted names and names every mistake
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+import math
+from typing import Any, cast, Literal, NamedTuple, TypeVar
 
 from fdr_recorder.errors import ConfigInvalidError
 
@@ -19,7 +30,8 @@ _Config = TypeVar('_Config')
 
 
 class Option(NamedTuple):
-    """What is said about one option, for checks, ROS parameter descriptors and documents.
+    """
+    What is said about one option, for checks, ROS parameter descriptors and documents.
 
     Attributes:
         description: What it means, with its unit.
@@ -68,7 +80,8 @@ def options_of(cls: type[object], prefix: str = '') -> Options:
 
 
 def check(config: object, prefix: str = '', checks: Mapping[str, Check] | None = None) -> None:
-    """Check every value of a configuration object.
+    """
+    Check every value of a configuration object.
 
     Args:
         config: The object.
@@ -94,7 +107,8 @@ def check(config: object, prefix: str = '', checks: Mapping[str, Check] | None =
 def from_options(
     cls: type[_Config], options: Mapping[str, object], **parts: type[object]
 ) -> _Config:
-    """Build a configuration from values by dotted option name; what is absent is default.
+    """
+    Build a configuration from values by dotted option name; what is absent is default.
 
     Args:
         cls: The configuration dataclass.

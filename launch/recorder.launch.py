@@ -1,4 +1,15 @@
-"""Starts the flight data recorder: one process, the lifecycle node `fdr_recorder`.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Starts the flight data recorder: one process, the lifecycle node `fdr_recorder`.
 
 It waits to be told to record (`ros2 lifecycle set /fdr_recorder configure`, then `activate`), or
 begins at once with `autostart:=true`. Ctrl-C closes the flight before the launch ends. With
@@ -95,7 +106,8 @@ def _start_recorder(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue | bool]]:
-    """Return the parameter file, and what overrides it.
+    """
+    Return the parameter file, and what overrides it.
 
     Raises:
         FileNotFoundError: There is no such file. LifecycleNode would only warn, and the recorder

@@ -1,17 +1,26 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What all tests share: nothing may be left behind, and how to put a recorder together."""
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterator
+import os
 from pathlib import Path
-
-import pytest
-from producers import make_client, open_flight, send
-from waiting import wait_until
+import threading
 
 from fdr_recorder import AlertBoard, FdrWriterConfig, FileFdrWriter
+from producers import make_client, open_flight, send
+import pytest
+from waiting import wait_until
 
 pytest_plugins: list[str] = []
 

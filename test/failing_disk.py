@@ -1,31 +1,41 @@
-"""A flight of the recorder's process on a disk that fails and works again, over real DDS.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A flight of the recorder's process on a disk that fails and works again, over real DDS.
 
 Importing this module skips the tests of a module where ROS 2 is not installed.
 """
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+import errno
 from itertools import count
 from pathlib import Path
 
 from faults import fill_disk, mounted_tmpfs
-from flights import Message, open_flight_files, read_whole_chunks
-from node_helpers import (
-    DiagnosticStatus,
-    PublisherProcess,
-    RecorderProcess,
-    has_alert,
-    own_ground,
-    read_flight,
-)
-
 from fdr_recorder.flights.reader import segment_files
 from fdr_recorder.flights.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, WriteError
+from flights import Message, open_flight_files, read_whole_chunks
+from node_helpers import (
+    DiagnosticStatus,
+    has_alert,
+    own_ground,
+    PublisherProcess,
+    read_flight,
+    RecorderProcess,
+)
 
 DISK_BYTES = 16 << 20
 TOPIC = '/load'
@@ -88,7 +98,8 @@ class Refusal:
 
 
 class FailingDiskFlight:
-    """One flight of a recorder, with spells in which the disk refuses data.
+    """
+    One flight of a recorder, with spells in which the disk refuses data.
 
     Attributes:
         recorder: Its process, active.
@@ -120,7 +131,8 @@ class FailingDiskFlight:
 
     @contextmanager
     def spell(self, fault: FullDisk | Refusal) -> Iterator[None]:
-        """Let the disk refuse data, from when the ground is told to when it is over.
+        """
+        Let the disk refuse data, from when the ground is told to when it is over.
 
         What lay on the disk before must be there afterwards.
         """
@@ -178,7 +190,8 @@ class FailingDiskFlight:
             assert path.read_bytes().startswith(content), f'{path.name} has lost bytes'
 
     def told(self) -> list[tuple[str, bool]]:
-        """Return what the ground was told at once of the disk: code, raised or cleared.
+        """
+        Return what the ground was told at once of the disk: code, raised or cleared.
 
         Meanwhile every summary is an ERROR.
         """
@@ -197,7 +210,8 @@ class FailingDiskFlight:
         return told
 
     def check(self) -> int:
-        """Check what was told, and the flight, once the recorder has ended.
+        """
+        Check what was told, and the flight, once the recorder has ended.
 
         A flight that was closed while the disk was full may be complete: there is the reserve.
 
@@ -257,7 +271,8 @@ def numbers_in(messages: Iterable[Message]) -> list[int]:
 
 @contextmanager
 def failing_disk_flight(directory: Path, **options: object) -> Iterator[FailingDiskFlight]:
-    """Begin a flight on a small file system.
+    """
+    Begin a flight on a small file system.
 
     Args:
         directory: Empty.

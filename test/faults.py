@@ -1,21 +1,32 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Faults of the operating system, put in at the system-call boundary."""
 
 from __future__ import annotations
 
-import errno
-import os
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+import errno
+import os
 from pathlib import Path
+import subprocess
+import threading
 from typing import Any
 
 import pytest
 
 
 class SystemCall:
-    """Stands before a function of `os`; a test decides call by call what it does.
+    """
+    Stands before a function of `os`; a test decides call by call what it does.
 
     Attributes:
         calls: How often it was called in the threads that it looks at.
@@ -29,7 +40,8 @@ class SystemCall:
         *,
         only: Callable[..., bool] = lambda *_args, **_kwargs: True,
     ) -> None:
-        """Begin to stand before `os.<name>`, letting everything through.
+        """
+        Begin to stand before `os.<name>`, letting everything through.
 
         Args:
             monkeypatch: Takes it away again after the test.
@@ -66,7 +78,8 @@ class SystemCall:
 
     @contextmanager
     def stalled(self, then: BaseException | None = None) -> Iterator[threading.Event]:
-        """Block every caller inside the block; gives an event that is set when one is blocked.
+        """
+        Block every caller inside the block; gives an event that is set when one is blocked.
 
         Args:
             then: What the calls that were blocked fail with; else they do their work.

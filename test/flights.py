@@ -1,4 +1,15 @@
-"""A flight as independent readers see it, and what must hold for every flight.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A flight as independent readers see it, and what must hold for every flight.
 
 Every segment is read with both readers of `mcap` (CRCs on), and the directory with
 `rosbags.rosbag2.Reader`; they must agree before a test sees anything.
@@ -6,24 +17,23 @@ Every segment is read with both readers of `mcap` (CRCs on), and the directory w
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+import struct
 from typing import Any, TypeVar
 
-import yaml
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Payload
+from fdr_recorder.record.schema import decode, Schema
+from fdr_recorder.storage.recording import FlightSummary
 from mcap.exceptions import EndOfFile
 from mcap.reader import NonSeekingReader, SeekingReader
 from mcap.records import Metadata, Statistics
 from mcap.stream_reader import CRCValidationError
 from rosbags.rosbag2 import Reader
-
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Payload
-from fdr_recorder.record.schema import Schema, decode
-from fdr_recorder.storage.recording import FlightSummary
+import yaml
 
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
@@ -185,7 +195,8 @@ def _check_bag(flight: FlightFiles) -> None:
 
 
 def check_flight(summary: FlightSummary, *, dropped: Iterable[int] = ()) -> FlightFiles:
-    """Check all that must hold for a flight that was closed with its footer.
+    """
+    Check all that must hold for a flight that was closed with its footer.
 
     Both identities of the design's section 6, against the footer, the sizes of the files and
     metadata.yaml; the header first in every segment, the footer last in the flight.

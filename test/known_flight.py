@@ -1,20 +1,29 @@
-"""A flight of which every byte is known. As a program: records it until it is killed.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A flight of which every byte is known. As a program: records it until it is killed.
 
     python known_flight.py FLIGHT_ROOT OPTIONS_AS_JSON
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import hashlib
 import itertools
 import json
+from pathlib import Path
 import sys
 import time
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
-
-from producers import BLOB, blob
 
 from fdr_recorder import (
     CapacityCapPolicy,
@@ -24,6 +33,7 @@ from fdr_recorder import (
     FileFdrWriter,
     FlightHeader,
 )
+from producers import BLOB, blob
 
 FLIGHT_ID = 'known'
 PRODUCERS = {('/imu', '0a'): 1, ('/imu', '0b'): 2, ('/map', '0c'): 50, ('/silent', '0d'): 0}

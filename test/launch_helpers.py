@@ -1,4 +1,15 @@
-"""Launch files that really run, in a process of their own, watched from the ground.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Launch files that really run, in a process of their own, watched from the ground.
 
 They need launch and launch_ros, which come with a ROS 2 installation, and this package installed.
 """
@@ -7,20 +18,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-import pytest
+from fdr_recorder.config import OPTIONS
 from flights import read_whole_chunks
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_helpers import Ground, String, is_locked, read_flight, ros_environment
+from node_helpers import Ground, is_locked, read_flight, ros_environment, String
+import pytest
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
-
-from fdr_recorder.config import OPTIONS
 
 END_DEADLINE_S = 30.0
 
@@ -70,7 +80,8 @@ def launch_environment(domain_id: int, directory: Path) -> dict[str, str]:
 
 
 class Launch:
-    """A launch in a process of its own, from `__enter__` to `__exit__` at the latest.
+    """
+    A launch in a process of its own, from `__enter__` to `__exit__` at the latest.
 
     Args:
         ground: Who drives and watches it.

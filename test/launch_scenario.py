@@ -1,23 +1,34 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """For the tests in `launch_tests/`: a recorder under test, by its launch file."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
+import tempfile
 from typing import Any
 
-import yaml
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_helpers import launch_directory
 from launch_testing.actions import ReadyToTest
 from node_helpers import Ground
+import yaml
 
 
 def describe(topics: list[str], **more: Any) -> tuple[LaunchDescription, dict[str, Any]]:
-    """Return what `generate_test_description` has to: the tests are given the flight root.
+    """
+    Return what `generate_test_description` has to: the tests are given the flight root.
 
     Args:
         topics: What is recorded.

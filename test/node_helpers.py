@@ -1,33 +1,42 @@
-"""The recorder as a real process, and the ground station that drives and watches it.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The recorder as a real process, and the ground station that drives and watches it.
 
 Importing this module skips the tests of a module where ROS 2 is not installed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 import fcntl
 import itertools
 import json
 import os
+from pathlib import Path
 import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
-import pytest
-from flights import FlightFiles, Message, check_flight, open_flight_files, read_whole_chunks
-
 from fdr_recorder.storage.recording import FlightSummary
+from flights import check_flight, FlightFiles, Message, open_flight_files, read_whole_chunks
+import pytest
 
 try:
-    import rclpy
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
     from geometry_msgs.msg import PointStamped
     from lifecycle_msgs.msg import Transition, TransitionEvent
@@ -39,6 +48,7 @@ try:
         ListParameters,
         SetParameters,
     )
+    import rclpy
     from rclpy import subscription
     from rclpy.context import Context
     from rclpy.duration import Duration
@@ -153,7 +163,8 @@ def own_ground() -> Iterator[Ground]:
 
 
 class Ground:
-    """The ground station: a node in the test's process, with a context of its own.
+    """
+    The ground station: a node in the test's process, with a context of its own.
 
     It spins only while the test waits for something, in the test's thread.
 
@@ -228,7 +239,8 @@ class Ground:
     def call(
         self, service_type: Any, name: str, request: Any, *, again_after_s: float = DEADLINE_S
     ) -> Any:
-        """Call a service and return its response.
+        """
+        Call a service and return its response.
 
         Args:
             service_type: For example `GetState`.
@@ -266,7 +278,8 @@ class Ground:
         return publisher
 
     def gids(self, topic: str) -> set[str]:
-        """Return the gids of a topic's publishers, hexadecimal, as recordings have them.
+        """
+        Return the gids of a topic's publishers, hexadecimal, as recordings have them.
 
         Where rclpy does not tell who publishes, that is one without a name.
         """
@@ -298,7 +311,8 @@ def values_of(status: DiagnosticStatus) -> dict[str, str]:
 
 
 class NodeProcess:
-    """A node in a process of its own, from `__enter__` to `__exit__` at the latest.
+    """
+    A node in a process of its own, from `__enter__` to `__exit__` at the latest.
 
     Args:
         ground: Who drives and watches it.
@@ -372,13 +386,13 @@ class NodeProcess:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The started process."""
+        """Return the started process."""
         assert self._process is not None
         return self._process
 
     @property
     def log(self) -> str:
-        """What it has written to its terminal."""
+        """Return what it has written to its terminal."""
         return self._log.read_text(errors='replace')
 
     def send(self, number: signal.Signals) -> None:
@@ -440,7 +454,8 @@ class NodeProcess:
         ]
 
     def at_once(self, part: str) -> list[DiagnosticStatus]:
-        """Return the statuses of a fault group that came because an alert was raised or cleared.
+        """
+        Return the statuses of a fault group that came because an alert was raised or cleared.
 
         They come alone; those that come once a second come with the summary.
         """
@@ -488,7 +503,8 @@ class NodeProcess:
 
 
 class RecorderProcess(NodeProcess):
-    """The recorder in a process of its own, from `__enter__` to `__exit__` at the latest.
+    """
+    The recorder in a process of its own, from `__enter__` to `__exit__` at the latest.
 
     Args:
         ground: Who drives it.
@@ -617,7 +633,8 @@ def is_locked(root: Path) -> bool:
 
 
 def are_the_same(recorded: Sequence[Message], published: Sequence[Any]) -> bool:
-    """Tell whether the records are these messages, byte for byte and in this order.
+    """
+    Tell whether the records are these messages, byte for byte and in this order.
 
     Give serialised messages where the type has gaps: what the serialisation leaves in them is
     left to chance. Between two processes the middleware pads some messages with zeros to 4 bytes.
@@ -626,7 +643,7 @@ def are_the_same(recorded: Sequence[Message], published: Sequence[Any]) -> bool:
         return False
     for record, message in zip(recorded, published, strict=True):
         data = message if isinstance(message, bytes) else bytes(serialize_message(message))
-        padding = record.data[len(data) :]
+        padding = record.data[len(data):]
         if record.data[: len(data)] != data or padding != bytes(len(padding)) or len(padding) > 3:
             return False
     return True

@@ -1,4 +1,15 @@
-"""Opens a flight as a bag and reads all of it, again and again, as a program of its own.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Opens a flight as a bag and reads all of it, again and again, as a program of its own.
 
     python opening_process.py FLIGHT
 
@@ -11,9 +22,9 @@ else.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 import select
 import sys
-from pathlib import Path
 from typing import Any
 
 from rosbags.rosbag2 import Reader

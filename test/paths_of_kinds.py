@@ -1,22 +1,31 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """One path of each kind that a user may name: flights in every state, and what is no flight."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+import os
 from pathlib import Path
 
-from conftest import SMALL, MakeWriter, Record
+from conftest import MakeWriter, Record, SMALL
+from fdr_recorder import CapacityCapPolicy
+from fdr_recorder.flights.recover import recover
 from mcap.writer import Writer as McapWriter
 from producers import BLOB, make_client, numbered, open_flight, send
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import get_typestore, Stores
 from waiting import wait_until
-
-from fdr_recorder import CapacityCapPolicy
-from fdr_recorder.flights.recover import recover
 
 FLIGHTS = ('clean', 'unclean', 'recovered', 'capped', 'recording', 'damaged')
 OTHERS = ('empty_directory', 'other_directory', 'missing', 'file', 'mcap_file', 'bag')

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Producers for tests: clients whose records say which they are."""
 
 from __future__ import annotations
@@ -43,7 +53,8 @@ def make_client(
 
 
 def send(client: FdrClient, numbers: range, size: int = 100, *, patient: bool = True) -> int:
-    """Enqueue numbered messages; return how many were taken.
+    """
+    Enqueue numbered messages; return how many were taken.
 
     Args:
         client: Where to.

@@ -1,18 +1,27 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Pages as tests see them, and a flight in which every text wants to be markup."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+import json
 from pathlib import Path
 from typing import Any
 
 from conftest import MakeWriter
-from producers import blob
-
 from fdr_recorder import AlertBoard, Channel, FdrClient, FlightHeader, Schema
 from fdr_recorder.flights.report import gather, render
+from producers import blob
 
 HOSTILE = (
     '<script>window.hacked=1</script>',

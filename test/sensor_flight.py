@@ -1,19 +1,28 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A flight of standard types, whose every value is known."""
 
 from __future__ import annotations
 
-import math
 from functools import cache
+import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from conftest import MakeWriter
-from rosbags.interfaces import Nodetype
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
-
 from fdr_recorder import Channel, FdrClient, FlightHeader, Schema
+import numpy as np
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import get_typestore, Stores
+from rosbags.typesys.store import Typestore
 
 START_NS = 1_790_000_000_000_000_000
 NS_PER_S = 1_000_000_000

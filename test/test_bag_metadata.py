@@ -1,25 +1,34 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """`metadata.yaml`: a flight directory is a rosbag2 bag, at every moment."""
 
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
+import threading
 
-import pytest
-import yaml
 from conftest import MakeWriter
+from fdr_recorder import AlertBoard, CapacityCapPolicy, Channel, FdrClient, FlightHeader
+from fdr_recorder.storage.bag_metadata import FILE_NAME, render, SegmentList, Topic
+from fdr_recorder.storage.flight import replace_file
+from fdr_recorder.storage.segment import ClosedSegment
 from flights import check_flight, open_flight_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from producers import BLOB, TEXT, make_client, numbered, open_flight, send
+from producers import BLOB, make_client, numbered, open_flight, send, TEXT
+import pytest
 from rosbags.rosbag2 import Reader
 from waiting import wait_until
-
-from fdr_recorder import AlertBoard, CapacityCapPolicy, Channel, FdrClient, FlightHeader
-from fdr_recorder.storage.bag_metadata import FILE_NAME, SegmentList, Topic, render
-from fdr_recorder.storage.flight import replace_file
-from fdr_recorder.storage.segment import ClosedSegment
+import yaml
 
 QOS = """
 - history: keep_last

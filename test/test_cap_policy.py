@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The capacity cap: the oldest closed segments go, and each leaves a record of what it was."""
 
 from __future__ import annotations
@@ -7,12 +17,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import pytest
-from conftest import QUICK, MakeWriter
-from flights import FlightFiles, check_flight, read_segment
-from producers import make_client, number_of, open_flight, send
-from waiting import wait_until
-
+from conftest import MakeWriter, QUICK
 from fdr_recorder import (
     Alert,
     AlertBoard,
@@ -27,6 +32,10 @@ from fdr_recorder.config import OPTIONS
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
 from fdr_recorder.storage.recording import FlightSummary
 from fdr_recorder.storage.segment import ClosedSegment
+from flights import check_flight, FlightFiles, read_segment
+from producers import make_client, number_of, open_flight, send
+import pytest
+from waiting import wait_until
 
 SEGMENT = 16 * 1024
 OPTIONS_SMALL = {'segment_size_bytes': SEGMENT, 'chunk_size_bytes': 2048}
@@ -46,7 +55,8 @@ def capped(
 def fly(
     writer: FileFdrWriter, client: FdrClient, records: int, flight_id: str = 'x'
 ) -> tuple[FlightSummary, FlightFiles, list[SegmentRollover]]:
-    """Record a flight, check it, and give the rollover records of all dropped segments.
+    """
+    Record a flight, check it, and give the rollover records of all dropped segments.
 
     A rollover record may itself lie in a segment that was dropped later, so they are gathered
     from what the writer returned to the policy.

@@ -1,27 +1,36 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """`fdr cat`: every message as one line of JSON, with nothing changed and nothing left out."""
 
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 import json
 import math
-import struct
-from contextlib import suppress
 from pathlib import Path
+import struct
 from typing import Any
 
-import pytest
 from conftest import MakeWriter
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from producers import TEXT, make_client, numbered, open_flight
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
-
 from fdr_recorder import FdrClient, Schema
 from fdr_recorder.cli.main import main
 from fdr_recorder.errors import RecordError
 from fdr_recorder.flights.message_json import MessageDecoder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from producers import make_client, numbered, open_flight, TEXT
+import pytest
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
+from rosbags.typesys.store import Typestore
 
 EVERYTHING = Schema(
     'test_msgs/msg/Everything',

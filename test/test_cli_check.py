@@ -1,23 +1,32 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """`fdr check` without ROS: the configuration, the flight root, the clock, the disk."""
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
-import pytest
-import yaml
 from conftest import Record
 from faults import free_space, mounted_tmpfs
-
 from fdr_recorder import ConfigInvalidError, FdrConfig, FlightRoot
 from fdr_recorder.cli.checks import WORK_NAME
 from fdr_recorder.cli.main import main
 from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter_file
+import pytest
+import yaml
 
 TEMPLATE = Path(__file__).resolve().parents[1] / 'config' / 'recorder.yaml'
 HOUR_S = 3600

@@ -1,19 +1,29 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """`fdr check` with ROS: the recorder is rehearsed, with real publishers."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+import json
+import os
 from pathlib import Path
+import subprocess
+import sys
 from typing import Any
 
+from node_helpers import DEADLINE_S, Ground, own_ground, PublisherProcess, ros_environment, String
 import pytest
 import yaml
-from node_helpers import DEADLINE_S, Ground, PublisherProcess, String, own_ground, ros_environment
 
 
 @pytest.fixture

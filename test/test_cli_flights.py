@@ -1,23 +1,32 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What `fdr ls`, `info`, `verify` and `recover` say is what independent readers find."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from campaigns._recovered import check_recovered, snapshot
-from conftest import SMALL, MakeWriter, Record
-from flights import open_flight_files, read_whole_chunks
-from paths_of_kinds import FLIGHTS, MESSAGES, Kinds
-from producers import make_client, numbered, open_flight, send
-
-from fdr_recorder import FdrConfig, FlightRoot, RingConfig, new_flight_header
+from conftest import MakeWriter, Record, SMALL
+from fdr_recorder import FdrConfig, FlightRoot, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.details import details
 from fdr_recorder.flights.recover import is_unclean
+from flights import open_flight_files, read_whole_chunks
+from paths_of_kinds import FLIGHTS, Kinds, MESSAGES
+from producers import make_client, numbered, open_flight, send
+import pytest
 
 FIRST_NS = 1_700_000_000_000_000_000
 MS = 1_000_000

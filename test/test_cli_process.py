@@ -1,23 +1,32 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """`fdr` as a process: pipes, signals, the shell, and a machine without ROS."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 import importlib.util
 import json
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from conftest import Record
+from fdr_recorder.cli.main import VERBS
+import pytest
 from test_packaging import ROS
 from waiting import wait_until
-
-from fdr_recorder.cli.main import VERBS
 
 FDR = (sys.executable, '-m', 'fdr_recorder.cli')
 DEADLINE_S = 30.0

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Sizes and times, as people write them and as they are shown."""
 
 from __future__ import annotations
@@ -5,20 +15,19 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from fdr_recorder.cli.units import (
-    Moment,
     format_duration,
     format_time,
+    Moment,
     parse_count,
     parse_moment,
     parse_seconds,
     parse_size,
 )
 from fdr_recorder.flights.units import format_size, plural
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import pytest
 
 SECOND = 1_000_000_000
 

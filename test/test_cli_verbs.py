@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Every verb of `fdr` on every kind of path: the right exit code, and no traceback."""
 
 from __future__ import annotations
@@ -5,12 +15,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from campaigns._recovered import snapshot
 from conftest import MakeWriter, Record
-from paths_of_kinds import FLIGHTS, OTHERS, Kinds
-
 from fdr_recorder.cli.main import main
+from paths_of_kinds import FLIGHTS, Kinds, OTHERS
+import pytest
 
 WHOLE, FOUND, DAMAGED, REFUSED = 0, 1, 2, 3
 _ALL_WHOLE = dict.fromkeys(FLIGHTS, WHOLE)

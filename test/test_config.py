@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The configuration: every option, its type and range, and every mistake named at once."""
 
 from __future__ import annotations
@@ -6,14 +16,13 @@ import json
 import re
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fdr_recorder import ConfigInvalidError, FdrConfig, FdrWriterConfig, RingConfig
 from fdr_recorder.config import FLIGHT_ID_PATTERN, OPTIONS
 from fdr_recorder.errors import FlightIdInvalidError
 from fdr_recorder.storage.flight import check_flight_id, new_flight_id
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
 
 DEFAULTS = {name: default for name, (default, _) in OPTIONS.items()}
 RANGES = [

@@ -1,18 +1,27 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The files in config/: every option, with its default and what is said about it."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+import re
 from typing import Any
-
-import pytest
-import yaml
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.config import OPTIONS
 from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
 from fdr_recorder.options import Options
+import pytest
+import yaml
 
 DIRECTORY = Path(__file__).resolve().parents[1] / 'config'
 FILES: dict[str, tuple[Options, type[FdrConfig | TriggerConfig]]] = {

@@ -1,18 +1,27 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """CRCs of large messages, computed in another thread."""
 
 from __future__ import annotations
 
 import os
-import zlib
 from pathlib import Path
+import zlib
 
 from conftest import MakeWriter
+from fdr_recorder.storage.crc_ahead import combine, CrcAhead, LARGE_BYTES
 from flights import check_flight
 from hypothesis import given
 from hypothesis import strategies as st
 from producers import make_client, open_flight, send
-
-from fdr_recorder.storage.crc_ahead import LARGE_BYTES, CrcAhead, combine
 
 
 @given(st.binary(max_size=100), st.binary(max_size=5000))

@@ -1,35 +1,44 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Definitions of message types: what they say, their hashes, and how other parsers read them."""
 
 from __future__ import annotations
 
-import struct
 from contextlib import suppress
 from pathlib import Path
+import struct
 from typing import Any
 
-import pytest
 from conftest import MakeWriter
+from fdr_recorder import Channel, FdrClient, Schema
+from fdr_recorder.errors import RecordError
+from fdr_recorder.flights.recover import recover
+from fdr_recorder.record.definition import (
+    Definition,
+    Field,
+    fields_of,
+    ROS2IDL,
+    ROS2MSG,
+    SEPARATOR,
+)
+from fdr_recorder.record.interface_file import read_interface
 from flights import open_flight_files
 from hypothesis import given
 from hypothesis import strategies as st
 from interfaces import read_file, type_hashes
 from producers import open_flight
+import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
 from rosbags.typesys.store import Typestore
-
-from fdr_recorder import Channel, FdrClient, Schema
-from fdr_recorder.errors import RecordError
-from fdr_recorder.flights.recover import recover
-from fdr_recorder.record.definition import (
-    ROS2IDL,
-    ROS2MSG,
-    SEPARATOR,
-    Definition,
-    Field,
-    fields_of,
-)
-from fdr_recorder.record.interface_file import read_interface
 
 TEXTS = {
     'a/msg/Top': (

@@ -1,24 +1,33 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The demo: its axes and units, its simulated flight, its verdict, and one whole flight."""
 
 from __future__ import annotations
 
+from collections import Counter
 import importlib.util
+from itertools import pairwise
 import json
 import math
 import os
+from pathlib import Path
 import random
 import subprocess
 import sys
-from collections import Counter
-from itertools import pairwise
-from pathlib import Path
-
-import pytest
 
 from demo import rotation, ulog
-from demo.camera import HEIGHT, WIDTH, Camera, picture
-from demo.multirotor import GRAVITY, Autopilot, Trajectory
+from demo.camera import Camera, HEIGHT, picture, WIDTH
+from demo.multirotor import Autopilot, GRAVITY, Trajectory
 from demo.rotation import frd_to_flu, ned_to_enu, px4_attitude_to_ros, rotate
+import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SAMPLE = CHECKOUT.parent / 'shared' / 'data' / 'px4_hardware_flight.ulg'
@@ -244,6 +253,7 @@ def test_sample_log():
 
 @needs('mcap', 'rosbags')
 class TestVerdict:
+
     def flight(self, messages=10, crc32=1, **footer):
         from demo.readback import Flight, TopicRecording
 
@@ -255,7 +265,7 @@ class TestVerdict:
 
     def judge(self, flight):
         from demo.show import table
-        from demo.verdict import Sent, compare, problems
+        from demo.verdict import compare, problems, Sent
 
         sent = {'/a': Sent('p/msg/A', 10, 100, 1)}
         rows = compare(sent, flight)

@@ -1,35 +1,34 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The disk refuses data: full, failing, read-only. Counted, told once, and over by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import errno
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import MakeWriter
 from faults import (
-    SystemCall,
     errno_name,
     fill_disk,
     free_space,
     is_segment_fd,
     is_segment_path,
     mounted_tmpfs,
+    SystemCall,
 )
-from flights import (
-    FlightFiles,
-    check_flight,
-    check_identities,
-    open_flight_files,
-    read_whole_chunks,
-)
-from producers import make_client, number_of, numbered, open_flight, send
-from waiting import wait_until
-
 from fdr_recorder import (
     Alert,
     AlertBoard,
@@ -41,6 +40,16 @@ from fdr_recorder import (
 )
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, WriteError
 from fdr_recorder.storage.recording import FlightSummary
+from flights import (
+    check_flight,
+    check_identities,
+    FlightFiles,
+    open_flight_files,
+    read_whole_chunks,
+)
+from producers import make_client, number_of, numbered, open_flight, send
+import pytest
+from waiting import wait_until
 
 SMALL = {'segment_size_bytes': 64 * 1024, 'chunk_size_bytes': 4096}
 
@@ -457,7 +466,7 @@ def test_drop_oldest_makes_room_instead_of_suspending(
 
 
 def drive(writer: FileFdrWriter, client: Any) -> FlightSummary | None:
-    """A flight of several segments with a cap, whatever fails on the way."""
+    """Record a flight of several segments with a cap, whatever fails on the way."""
     writer.register(client)
     try:
         writer.open_flight(FlightHeader(flight_id='x'))

@@ -1,27 +1,36 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """An export has the messages that were asked for, as they were, for every reader."""
 
 from __future__ import annotations
 
-import errno
-import tracemalloc
 from collections.abc import Sequence
+import errno
 from pathlib import Path
+import tracemalloc
 
-import pytest
-from conftest import SMALL, MakeWriter, Record
-from faults import SystemCall, is_segment_fd
-from flights import Message, open_flight_files, read_segment
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from mcap.reader import make_reader
-from paths_of_kinds import Kinds
-from producers import BLOB, number_of, numbered, open_flight, send
-from rosbags.rosbag2 import Reader
-
+from conftest import MakeWriter, Record, SMALL
+from faults import is_segment_fd, SystemCall
 from fdr_recorder import Channel, FdrClient, FdrWriterConfig, FileFdrWriter
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.export import export
 from fdr_recorder.flights.selection import Selection
+from flights import Message, open_flight_files, read_segment
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
+from mcap.reader import make_reader
+from paths_of_kinds import Kinds
+from producers import BLOB, number_of, numbered, open_flight, send
+import pytest
+from rosbags.rosbag2 import Reader
 
 LATCHED = '[{"durability": "transient_local", "reliability": "reliable"}]'
 PUBLISHERS = (('/imu/data', '0a'), ('/imu/data', '0b'), ('/imu/mag', '0a'), ('/gps/fix', '0c'))
@@ -258,7 +267,7 @@ def test_whatever_is_there_is_exported(kinds: Kinds, tmp_path: Path, kind: str) 
     flight = kinds.make(kind)
     exported = export(Selection(flight, ('/blob',)), tmp_path / 'out.mcap')
     numbers = [number_of(message.data) for message in read_segment(tmp_path / 'out.mcap').messages]
-    expected = range(200)[-len(numbers) :] if kind == 'capped' else range(60)
+    expected = range(200)[-len(numbers):] if kind == 'capped' else range(60)
     assert numbers == list(expected)
     assert exported.damage == ()
 

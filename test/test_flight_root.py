@@ -1,22 +1,30 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The flight root: a directory that exists, can be written to, and has one owner."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import errno
 import os
+from pathlib import Path
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from faults import SystemCall, mounted_tmpfs
-
+from faults import mounted_tmpfs, SystemCall
 from fdr_recorder import (
     FdrError,
     FileFdrWriter,
@@ -27,6 +35,7 @@ from fdr_recorder import (
     FlightRootReadOnlyError,
 )
 from fdr_recorder.storage.flight_root import LOCK_NAME, RESERVE_NAME
+import pytest
 
 OTHER_WRITER = """
 import sys
@@ -118,7 +127,7 @@ def acquire_without_privileges(path: Path) -> str:
 
 @pytest.fixture
 def public_path() -> Iterator[Path]:
-    """A directory that other users can reach, as pytest's own cannot be."""
+    """Make a directory that other users can reach, as pytest's own cannot be."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name)
         path.chmod(0o755)

@@ -1,22 +1,30 @@
-"""Bytes go bad in the middle of a segment: what is whole on both sides stays readable.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Bytes go bad in the middle of a segment: what is whole on both sides stays readable.
 
 The campaign `holes` does this at random; here is one of each kind.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 import errno
 import os
-from contextlib import suppress
 from pathlib import Path
 
-import pytest
 from campaigns._recovered import check_recovered, last_footer
 from campaigns.torn import records_of
-from conftest import SMALL, MakeWriter, Record
+from conftest import MakeWriter, Record, SMALL
 from faults import SystemCall
-from producers import BLOB, make_client, number_of, open_flight, send
-
 from fdr_recorder.flights.reader import DAMAGED_SUFFIX, FlightReader, segment_files
 from fdr_recorder.flights.recover import recover, recover_flight
 from fdr_recorder.flights.segment_reader import SegmentReader
@@ -24,6 +32,8 @@ from fdr_recorder.flights.verification import Verification
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.storage import mcap
+from producers import BLOB, make_client, number_of, open_flight, send
+import pytest
 
 COUNT = 60
 
@@ -99,7 +109,7 @@ def test_a_chunk_that_went_bad_does_not_cost_those_behind_it(flight: Path, torn:
     assert loss.bytes == find(torn, mcap.UNREADABLE)[1] - start >= end - start
     assert loss.first_ns
     assert f'{loss.bytes} bytes of {torn.name} cannot be read, between 20' in str(loss)
-    assert torn.read_bytes()[start + 9 : end] == content[start + 9 : end], 'it is gone'
+    assert torn.read_bytes()[start + 9:end] == content[start + 9:end], 'it is gone'
 
 
 def test_a_page_of_zeros_costs_what_was_in_it(flight: Path, torn: Path) -> None:
@@ -255,7 +265,7 @@ def test_old_data_that_show_in_a_hole_are_not_read(
     old = (root / 'old' / 'segment_000000.mcap').read_bytes()
     first, last = find(torn, mcap.CHUNK, 1), find(torn, mcap.CHUNK, 3)
     lost = set().union(*(numbers_in_chunk(torn, number) for number in (1, 2, 3)))
-    overwrite(torn, first[0], old[1800 : 1800 + last[1] - first[0]])
+    overwrite(torn, first[0], old[1800:1800 + last[1] - first[0]])
     found = numbers_in(flight)
     assert max(found) < COUNT
     assert set(range(COUNT)) - set(found) == lost

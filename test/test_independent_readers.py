@@ -1,4 +1,15 @@
-"""Readers that are not ours open every kind of flight, and find the bytes that were sent.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Readers that are not ours open every kind of flight, and find the bytes that were sent.
 
 `mcap` (both of its readers) and `rosbags` read whatever `open_flight_files` returns; here
 `@mcap/core` joins them, and the indexes are followed.
@@ -6,30 +17,29 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 import hashlib
 import json
+from pathlib import Path
 import signal
 import struct
 import subprocess
 import sys
-import zlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import known_flight
-import lz4.frame
-import pytest
-import zstandard
-from flights import FlightFiles, Message, open_flight_files, read_whole_chunks
-from known_flight import FLIGHT_ID, LATCHED, PRODUCERS, content_of
-from mcap.reader import SeekingReader
-from node_modules import node_modules
-from waiting import wait_until
+import zlib
 
 from fdr_recorder.flights.recover import recover
+from flights import FlightFiles, Message, open_flight_files, read_whole_chunks
+import known_flight
+from known_flight import content_of, FLIGHT_ID, LATCHED, PRODUCERS
+import lz4.frame
+from mcap.reader import SeekingReader
+from node_modules import node_modules
+import pytest
+from waiting import wait_until
+import zstandard
 
 COUNT = 600
 
@@ -226,7 +236,7 @@ def records_of(data: bytes, offset: int, end: int) -> list[Record]:
     found = []
     while offset < end:
         opcode, length = RECORD.unpack_from(data, offset)
-        found.append(Record(offset, opcode, data[offset + RECORD.size :][:length]))
+        found.append(Record(offset, opcode, data[offset + RECORD.size:][:length]))
         offset += found[-1].length
     assert offset == end
     return found
@@ -234,8 +244,8 @@ def records_of(data: bytes, offset: int, end: int) -> list[Record]:
 
 def uncompressed(chunk: Record) -> tuple[str, bytes]:
     size, crc, name_length = chunk.unpack('QII', 16)
-    name = chunk.content[32 : 32 + name_length].decode()
-    data = chunk.content[40 + name_length :]
+    name = chunk.content[32:32 + name_length].decode()
+    data = chunk.content[40 + name_length:]
     if name == 'lz4':
         data = lz4.frame.decompress(data)
     elif name == 'zstd':
@@ -248,7 +258,7 @@ def test_every_index_points_where_it_should(known: Known, flight: FlightFiles) -
     compressions = set()
     for segment in flight.segments:
         data = segment.path.read_bytes()
-        assert data[: len(MAGIC)] == data[-len(MAGIC) :] == MAGIC
+        assert data[: len(MAGIC)] == data[-len(MAGIC):] == MAGIC
         records = records_of(data, len(MAGIC), len(data) - len(MAGIC))
         at = {record.offset: record for record in records}
         indexes = [record for record in records if record.opcode == CHUNK_INDEX]
@@ -262,13 +272,13 @@ def test_every_index_points_where_it_should(known: Known, flight: FlightFiles) -
 def check_chunk(index: Record, at: dict[int, Record]) -> str:
     """Follow a chunk index, and the message indexes behind its chunk; return its compression."""
     start, end, offset, length, map_length = index.unpack('QQQQI')
-    message_indexes = dict(struct.iter_unpack('<HQ', index.content[36 : 36 + map_length]))
+    message_indexes = dict(struct.iter_unpack('<HQ', index.content[36:36 + map_length]))
     indexes_length, name_length = index.unpack('QI', 36 + map_length)
     chunk = at[offset]
     assert (chunk.opcode, chunk.length) == (CHUNK, length)
     assert chunk.unpack('QQ') == (start, end)
     name, data = uncompressed(chunk)
-    assert index.content[48 + map_length :][:name_length].decode() == name
+    assert index.content[48 + map_length:][:name_length].decode() == name
     compressed_size = chunk.unpack('Q', 32 + name_length)[0]
     assert index.unpack('QQ', 48 + map_length + name_length) == (compressed_size, len(data))
     messages = {
@@ -294,7 +304,7 @@ def check_summary(data: bytes, records: list[Record], at: dict[int, Record]) -> 
     footer = records[-1]
     summary_start, offsets_start, crc = footer.unpack('QQI')
     assert footer.opcode == FOOTER
-    assert crc == zlib.crc32(data[summary_start : footer.offset + footer.length - 4])
+    assert crc == zlib.crc32(data[summary_start:footer.offset + footer.length - 4])
     (data_end,) = [record for record in records if record.opcode == DATA_END]
     assert data_end.offset + data_end.length == summary_start
     before = [record for record in records if record.offset < data_end.offset]

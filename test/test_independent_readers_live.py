@@ -1,19 +1,29 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A flight is a bag at every moment: another process opens it while it is being written."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
 import json
+from pathlib import Path
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import known_flight
-import pytest
 from known_flight import FLIGHT_ID
+import pytest
 
 SHORTEST, LONGEST = 2000, 100_000
 

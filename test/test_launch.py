@@ -1,21 +1,30 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The launch files, when they really run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import json
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-import yaml
-from launch_helpers import Launch, check_flight_on_disk, flights, fly, launch_directory
-from node_helpers import DiagnosticStatus, Ground, own_ground
-from std_msgs.msg import Bool
+import signal
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.flights.reader import FlightReader
+from launch_helpers import check_flight_on_disk, flights, fly, Launch, launch_directory
+from node_helpers import DiagnosticStatus, Ground, own_ground
+import pytest
+from std_msgs.msg import Bool
+import yaml
 
 TWO_RECORDERS = """
 from launch import LaunchDescription

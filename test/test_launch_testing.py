@@ -1,16 +1,26 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Runs the tests in `launch_tests/` as `launch_test` does, each in a ROS domain of its own."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
-import pytest
 from launch_helpers import launch_directory, launch_environment
 from node_helpers import own_domain
+import pytest
 
 FILES = sorted(Path(__file__).with_name('launch_tests').glob('*.test.py'))
 

@@ -1,22 +1,31 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The bytes of each MCAP record type, decoded by the `mcap` library's own record readers."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
+import zlib
 
+from fdr_recorder.storage import mcap
+from fdr_recorder.storage.checksum import crc32
+from fdr_recorder.storage.chunk import Chunk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap import records
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.stream_reader import StreamReader, breakup_chunk
-
-from fdr_recorder.storage import mcap
-from fdr_recorder.storage.checksum import crc32
-from fdr_recorder.storage.chunk import Chunk
+from mcap.stream_reader import breakup_chunk, StreamReader
 
 U8, U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
 TEXT = st.text(st.characters(codec='utf-8'), max_size=20)
@@ -216,7 +225,7 @@ def test_data_end() -> None:
 def test_the_end_of_the_file(start: int, offset_start: int, summary: list[bytes]) -> None:
     """The footer's CRC is that of the summary and of the footer up to the CRC itself."""
     encoded = mcap.file_end(start, offset_start, summary)
-    footer, magic = encoded[: -len(mcap.MAGIC)], encoded[-len(mcap.MAGIC) :]
+    footer, magic = encoded[: -len(mcap.MAGIC)], encoded[-len(mcap.MAGIC):]
     assert len(footer) == mcap.FOOTER_LENGTH
     assert magic == b'\x89MCAP0\r\n'
     found = read(footer, Opcode.FOOTER, records.Footer.read)
@@ -278,9 +287,9 @@ def test_a_chunk_of_records_and_its_message_indexes(items: list[tuple[int, int, 
         times = [log_time for item_id, log_time, _ in items if item_id == channel_id]
         assert [log_time for log_time, _ in index.records] == times
         for log_time, position in index.records:
-            length = int.from_bytes(content[position + 1 : position + 9], 'little')
+            length = int.from_bytes(content[position + 1:position + 9], 'little')
             message = read(
-                content[position : position + 9 + length], Opcode.MESSAGE, records.Message.read
+                content[position:position + 9 + length], Opcode.MESSAGE, records.Message.read
             )
             assert (message.channel_id, message.log_time) == (channel_id, log_time)
 

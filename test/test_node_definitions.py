@@ -1,32 +1,45 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Every recorded type has a definition, wherever it comes from, and it decodes what was sent."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import random
-import string
 from array import array
 from collections.abc import Iterator
 from dataclasses import fields
+import importlib.util
+import os
 from pathlib import Path
+import random
+import string
 from typing import Any
 
+from fdr_recorder.errors import RecordError
+from fdr_recorder.node.message_class import import_message_class, text_of_class
+from fdr_recorder.record.definition import Definition
+from interfaces import type_hashes
+from node_helpers import (
+    Ground,
+    own_ground,
+    PointStamped,
+    read_flight,
+    RecorderProcess,
+    RELIABLE,
+    ros_environment,
+    serialize_message,
+    String,
+)
 import numpy as np
 import pytest
 import rclpy
-from interfaces import type_hashes
-from node_helpers import (
-    RELIABLE,
-    Ground,
-    PointStamped,
-    RecorderProcess,
-    String,
-    own_ground,
-    read_flight,
-    ros_environment,
-    serialize_message,
-)
 from rclpy.parameter import Parameter
 from rclpy.service_introspection import ServiceIntrospectionState
 from rosbags.highlevel import AnyReader
@@ -34,13 +47,11 @@ from rosidl_parser import definition as idl
 from std_srvs.srv import SetBool
 from test_definition import parse
 
-from fdr_recorder.errors import RecordError
-from fdr_recorder.node.message_class import import_message_class, text_of_class
-from fdr_recorder.record.definition import Definition
-
 HASHES = type_hashes()
 PLACEHOLDER = 'structure_needs_at_least_one_member'
-REAL_GEOMETRY_MSGS = Path(importlib.util.find_spec('geometry_msgs').origin).parent  # type: ignore[union-attr, arg-type]
+REAL_GEOMETRY_MSGS = Path(
+    importlib.util.find_spec('geometry_msgs').origin  # type: ignore[union-attr, arg-type]
+).parent
 
 
 def from_class(name: str) -> Definition:
@@ -226,7 +237,8 @@ PointStamped.SLOT_TYPES = PointStamped.SLOT_TYPES[1:]
 
 @pytest.fixture
 def other_version(tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a process that has another version of `PointStamped`.
+    """
+    Return the environment of a process that has another version of `PointStamped`.
 
     Its class and its file lack the header; the type support cannot be had in two versions here.
     """

@@ -1,21 +1,31 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What the ground sees on the diagnostics topic."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+import socket
 
-import pytest
 from node_helpers import (
     DiagnosticStatus,
     Ground,
+    own_ground,
     PublisherProcess,
     RecorderProcess,
-    own_ground,
     values_of,
 )
+import pytest
 
 ALWAYS = {'state', 'topics_subscribed', 'topics_not_published'}
 CONFIGURED = ALWAYS | {

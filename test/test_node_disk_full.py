@@ -1,20 +1,29 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The disk fails under a recorder that flies. The campaign `disk_full` does more of it."""
 
 from __future__ import annotations
 
 import errno
-import signal
 from pathlib import Path
+import signal
 
-import pytest
-from failing_disk import FullDisk, Refusal, failing_disk_flight
+from failing_disk import failing_disk_flight, FullDisk, Refusal
 from faults import fill_disk
-from flights import open_flight_files
-from node_helpers import DiagnosticStatus
-
 from fdr_recorder.flights.recover import is_unclean, recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import WriteError
+from flights import open_flight_files
+from node_helpers import DiagnosticStatus
+import pytest
 
 
 def test_one_alert_for_each_spell_whatever_the_disk_says(tmp_path: Path) -> None:

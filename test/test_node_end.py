@@ -1,14 +1,24 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The end of the recorder's process: by a signal or by the shutdown transition."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+import signal
+import subprocess
 
+from node_helpers import Ground, is_locked, own_ground, RecorderProcess, String
 import pytest
-from node_helpers import Ground, RecorderProcess, String, is_locked, own_ground
 from waiting import wait_until
 
 WAY_TO = {

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Records that the node cannot keep: all are counted, and the ground is told once."""
 
 from __future__ import annotations
@@ -5,20 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from faults import fill_disk, mounted_tmpfs
+from fdr_recorder.record.kinds import AlertRecord, Overrun, SegmentRollover, WriteError
 from flights import open_flight_files
 from node_helpers import (
     DiagnosticStatus,
     Ground,
+    own_ground,
     PublisherProcess,
+    read_flight,
     RecorderProcess,
     String,
-    own_ground,
-    read_flight,
 )
-
-from fdr_recorder.record.kinds import AlertRecord, Overrun, SegmentRollover, WriteError
+import pytest
 
 BURST = 5000
 

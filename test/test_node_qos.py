@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """QoS: adapted to what publishers offer, while they come and go; overridden by topic."""
 
 from __future__ import annotations
@@ -6,19 +16,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from fdr_recorder.record.kinds import AlertRecord
+from fdr_recorder.topics.qos_overrides import POLICIES
 from node_helpers import (
     BEST_EFFORT,
-    LATCHED,
-    RELIABLE,
     DiagnosticStatus,
     Duration,
     Ground,
+    LATCHED,
+    own_ground,
     PublisherProcess,
     RecorderProcess,
+    RELIABLE,
     String,
-    own_ground,
 )
+import pytest
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -26,9 +38,6 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
-
-from fdr_recorder.record.kinds import AlertRecord
-from fdr_recorder.topics.qos_overrides import POLICIES
 
 TOPIC = '/chatter'
 

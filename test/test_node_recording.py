@@ -1,31 +1,40 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What the node records: values, times, sequences, publishers."""
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
+import random
+import time
 
-import pytest
+from fdr_recorder.record.kinds import TransportLoss
 from node_helpers import (
+    are_the_same,
     BEST_EFFORT,
-    LATCHED,
-    PUBLISHERS_ARE_TOLD,
     Duration,
     Ground,
     Image,
     Imu,
-    PublisherProcess,
-    RecorderProcess,
-    String,
-    are_the_same,
+    LATCHED,
     own_ground,
+    PublisherProcess,
+    PUBLISHERS_ARE_TOLD,
     read_flight,
+    RecorderProcess,
     serialize_message,
+    String,
 )
-
-from fdr_recorder.record.kinds import TransportLoss
+import pytest
 
 BURST = 20_000
 

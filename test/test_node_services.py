@@ -1,23 +1,33 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What the node does on request (`~/split`), by itself (`autostart`), and by which clock."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
+import time
 
-import pytest
 from node_helpers import (
     BEST_EFFORT,
-    LATCHED,
-    RELIABLE,
     DiagnosticStatus,
     Ground,
-    RecorderProcess,
-    String,
+    LATCHED,
     own_ground,
     read_flight,
+    RecorderProcess,
+    RELIABLE,
+    String,
 )
+import pytest
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Topics and publishers that come and go, and topics that cannot be recorded."""
 
 from __future__ import annotations
@@ -5,21 +15,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from fdr_recorder.record.kinds import AlertRecord
 from node_helpers import (
+    are_the_same,
     BEST_EFFORT,
-    PUBLISHERS_ARE_TOLD,
     DiagnosticStatus,
     Ground,
+    own_ground,
     PointStamped,
     PublisherProcess,
+    PUBLISHERS_ARE_TOLD,
     RecorderProcess,
     String,
-    are_the_same,
-    own_ground,
 )
-
-from fdr_recorder.record.kinds import AlertRecord
+import pytest
 
 
 @pytest.fixture
@@ -69,7 +78,7 @@ def test_a_publisher_that_leaves_and_returns(ground: Ground, tmp_path: Path, roo
         recorder.make('deactivate')
     flight = recorder.read_flight()
     for stay, gid in enumerate(gids):
-        recorded = flight.of_topic('/chatter')[50 * stay : 50 * (stay + 1)]
+        recorded = flight.of_topic('/chatter')[50 * stay:50 * (stay + 1)]
         assert {message.publisher for message in recorded} == {gid}
         assert [message.sequence for message in recorded] == list(range(1, 51))
         assert are_the_same(
@@ -109,8 +118,8 @@ def test_a_type_that_is_not_installed(ground: Ground, tmp_path: Path, root: Path
         recorder.make('deactivate')
         flight = recorder.read_flight()
         assert not flight.of_topic('/point')
-        codes = [item.payload().code for item in flight.of_topic('/fdr/alert')]  # type: ignore[attr-defined]
-        assert codes == ['type_unknown']
+        alerts = [item.payload() for item in flight.of_topic('/fdr/alert')]
+        assert [alert.code for alert in alerts] == ['type_unknown']  # type: ignore[attr-defined]
 
 
 def test_a_required_topic(ground: Ground, tmp_path: Path, root: Path) -> None:

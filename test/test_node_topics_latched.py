@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Transient-local topics: all that their publishers hold is in every flight."""
 
 from __future__ import annotations
@@ -6,22 +16,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
+from fdr_recorder.flights.verify import verify
 from flights import FlightFiles, Message
 from node_helpers import (
-    LATCHED,
-    RELIABLE,
     Duration,
     Ground,
-    PublisherProcess,
-    RecorderProcess,
-    String,
+    LATCHED,
     own_ground,
+    PublisherProcess,
     read_flight,
+    RecorderProcess,
+    RELIABLE,
+    String,
 )
+import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-
-from fdr_recorder.flights.verify import verify
 
 HOLDS_FIVE = QoSProfile(depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TOPIC = '/static'

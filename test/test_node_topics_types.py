@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Topics whose publishers change their type, or do not agree on one."""
 
 from __future__ import annotations
@@ -5,21 +15,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from fdr_recorder.flights.verify import verify
+from fdr_recorder.record.kinds import AlertRecord
 from node_helpers import (
+    are_the_same,
     DiagnosticStatus,
     Ground,
     Imu,
+    own_ground,
     PublisherProcess,
     RecorderProcess,
-    String,
-    are_the_same,
-    own_ground,
     serialize_message,
+    String,
 )
-
-from fdr_recorder.flights.verify import verify
-from fdr_recorder.record.kinds import AlertRecord
+import pytest
 
 
 @pytest.fixture

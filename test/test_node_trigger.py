@@ -1,34 +1,43 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The flight trigger: a recorder is driven by what says that the vehicle is armed."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+import signal
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
+from fdr_recorder.node.armed import ArmedSwitch, SOURCES
+from fdr_recorder.node.recorder import NODE_NAME
+from fdr_recorder.node.trigger_config import TriggerConfig
 from flights import open_flight_files
 from hypothesis import given
 from hypothesis import strategies as st
 from node_helpers import (
-    LATCHED,
     DiagnosticStatus,
     Ground,
-    NodeProcess,
-    RecorderProcess,
     has_alert,
+    LATCHED,
+    NodeProcess,
     own_ground,
     read_flight,
+    RecorderProcess,
 )
+import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool, String
-
-from fdr_recorder.node.armed import SOURCES, ArmedSwitch
-from fdr_recorder.node.recorder import NODE_NAME
-from fdr_recorder.node.trigger_config import TriggerConfig
 
 PERIOD_S = 0.1
 """How often the autopilot says whether it is armed."""

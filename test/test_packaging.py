@@ -1,17 +1,27 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The package installs the same way with pip and with colcon, and its core needs no ROS."""
 
 from __future__ import annotations
 
 import ast
+from configparser import ConfigParser
 import importlib.util
 import os
+from pathlib import Path
 import shutil
 import subprocess
 import sys
 import sysconfig
 import xml.etree.ElementTree as ET
-from configparser import ConfigParser
-from pathlib import Path
 
 import pytest
 
@@ -127,7 +137,9 @@ def pip_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = (work / 'wheels').glob('*.whl')
     prefix = work / 'prefix'
     run(sys.executable, '-m', 'venv', '--without-pip', prefix)
-    run(*pip, '--python', prefix / 'bin/python', 'install', '--no-deps', '--no-index', wheel)
+    # In a sourced workspace, as in `colcon test`, the path has this package already.
+    install = ('install', '--no-deps', '--no-index', '--ignore-installed')
+    run(*pip, '--python', prefix / 'bin/python', *install, wheel)
     return prefix
 
 
@@ -273,7 +285,8 @@ def test_colcon_test_runs_the_tests(colcon_prefix: Path) -> None:
     shutil.copytree(SOURCE / 'test', tests, ignore=shutil.ignore_patterns('__pycache__'))
     (tests / 'test_broken.py').write_text('def test_broken():\n    assert False\n')
     test = ('test', '--return-code-on-test-failure', '--pytest-args')
-    colcon(work, *test, 'test/test_config_file.py')
+    wheel = 'test/test_packaging.py::test_the_manifest_is_installed[pip]'
+    colcon(work, *test, 'test/test_config_file.py', wheel)
     (suite,) = ET.parse(work / 'build/fdr_recorder/pytest.xml').getroot()
     assert int(suite.get('tests', 0)) > 50
     assert suite.get('failures') == suite.get('errors') == suite.get('skipped') == '0'

@@ -1,28 +1,38 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What came in before the flight was opened."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
+import time
 
-import pytest
 from conftest import QUICK
-from flights import check_flight
-from producers import make_client, number_of, numbered, open_flight, send
-from waiting import wait_until
-
 from fdr_recorder import FdrClient, FdrWriterConfig, FileFdrWriter, FlightHeader, RingConfig
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.errors import FlightExistsError
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.flight import FlightDirectory
+from flights import check_flight
+from producers import make_client, number_of, numbered, open_flight, send
+import pytest
+from waiting import wait_until
 
 
 @pytest.fixture
 def writer(root: Path) -> Iterator[FileFdrWriter]:
     """Return a started writer that keeps the last minute."""
-    writer = FileFdrWriter(root, FdrWriterConfig(**QUICK), preroll_s=60.0)  # type: ignore[arg-type]
+    config = FdrWriterConfig(**QUICK)  # type: ignore[arg-type]
+    writer = FileFdrWriter(root, config, preroll_s=60.0)
     writer.start()
     yield writer
     writer.stop()

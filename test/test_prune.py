@@ -1,37 +1,46 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Old flights go, as many as the limits ask for; what must stay stays, whoever is at work."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import errno
 import json
 import os
+from pathlib import Path
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-import pytest
 from campaigns._recovered import snapshot
-from conftest import SMALL, MakeWriter, Record
+from conftest import MakeWriter, Record, SMALL
 from faults import SystemCall
-from flights import check_flight
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from producers import make_client, open_flight, send
-
 from fdr_recorder import FlightRoot, FlightRootLockedError
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.overview import (
+    flight_paths,
     FlightOverview,
     FlightState,
     Losses,
-    flight_paths,
     overview,
 )
 from fdr_recorder.flights.prune import plan_pruning, prune
 from fdr_recorder.flights.recover import recover, recover_root
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.flight_root import root_holder
+from flights import check_flight
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from producers import make_client, open_flight, send
+import pytest
 
 
 def names(flights: Sequence[Path]) -> list[str]:

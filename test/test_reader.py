@@ -1,12 +1,18 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
-
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+import struct
 
 from fdr_recorder import (
     Channel,
@@ -22,6 +28,9 @@ from fdr_recorder.flights.segment_reader import Message, SegmentReader
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover
 from fdr_recorder.storage import mcap
 from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
+import pytest
 
 STRING = Schema('std_msgs/msg/String', 'string data\n')
 

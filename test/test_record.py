@@ -1,30 +1,39 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The recorder's own records: what they hold, as CDR and back, across versions of the schema."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+import re
 from typing import Any, get_type_hints
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rosbags.typesys import get_types_from_msg
-from rosbags.typesys.store import Typestore
-
-from fdr_recorder import KNOWN_PAYLOAD_KEYS, FlightFooter, FlightHeader, RecordError, Schema
+from fdr_recorder import FlightFooter, FlightHeader, KNOWN_PAYLOAD_KEYS, RecordError, Schema
 from fdr_recorder.record.kinds import (
-    PAYLOADS,
-    RECORD_SCHEMA_VERSION,
     AlertRecord,
     Overrun,
     Payload,
+    PAYLOADS,
     ProducerCounters,
+    RECORD_SCHEMA_VERSION,
     WriteError,
 )
 from fdr_recorder.record.schema import decode, encode, own_schema, type_description_hash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import pytest
+from rosbags.typesys import get_types_from_msg
+from rosbags.typesys.store import Typestore
 
 MSG = Path(__file__).resolve().parents[1] / 'msg'
 

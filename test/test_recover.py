@@ -1,38 +1,47 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Flights that were not closed are made whole; flights that were are left alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import errno
+from functools import partial
 import os
+from pathlib import Path
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
-import pytest
 from campaigns._recovered import check_recovered, last_footer, snapshot
-from conftest import SMALL, MakeWriter, Record
-from faults import SystemCall, fill_disk, mounted_tmpfs
-from flights import read_whole_chunks
-from mcap.writer import Writer
-from producers import make_client, number_of, numbered, open_flight, send
-
+from conftest import MakeWriter, Record, SMALL
+from faults import fill_disk, mounted_tmpfs, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, FlightRootLockedError, SegmentError
 from fdr_recorder.flights.contents import read_contents
 from fdr_recorder.flights.reader import segment_files
 from fdr_recorder.flights.recover import (
     DAMAGED_SUFFIX,
-    RecoveryStoppedError,
     is_unclean,
     recover,
     recover_flight,
     recover_root,
+    RecoveryStoppedError,
 )
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from flights import read_whole_chunks
+from mcap.writer import Writer
+from producers import make_client, number_of, numbered, open_flight, send
+import pytest
 
 
 @pytest.fixture

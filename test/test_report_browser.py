@@ -1,19 +1,28 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A report in a real browser: no complaint, no request, exact values, on any screen, on paper."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
+import re
 
-import pytest
-from browser import Tab, browser_tab, find_browser
+from browser import browser_tab, find_browser, Tab
 from conftest import MakeWriter
-from producers import make_client, open_flight, send
-from report_pages import record_hostile
-from sensor_flight import SPIKE_S, record_sensors
-
 from fdr_recorder.flights.report import gather, write_page
+from producers import make_client, open_flight, send
+import pytest
+from report_pages import record_hostile
+from sensor_flight import record_sensors, SPIKE_S
 
 PROGRAM = find_browser()
 pytestmark = pytest.mark.skipif(

@@ -1,38 +1,28 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The numbers that a report plots are those that were recorded."""
 
 from __future__ import annotations
 
-import math
-import tracemalloc
 from itertools import pairwise
+import math
 from pathlib import Path
+import tracemalloc
 from typing import Any
 
-import numpy as np
-import pytest
 from conftest import MakeWriter
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from producers import make_client, numbered, open_flight
-from sensor_flight import (
-    NS_PER_S,
-    SECONDS,
-    SILENT_S,
-    SPIKE_S,
-    START_NS,
-    cdr,
-    header,
-    message,
-    quaternion,
-    record_sensors,
-    schema,
-    types,
-)
-
 from fdr_recorder import Schema
 from fdr_recorder.flights.report.cdr import Extractor
 from fdr_recorder.flights.report.columns import Messages, Span
-from fdr_recorder.flights.report.gather import LOOKS, Report, gather
+from fdr_recorder.flights.report.gather import gather, LOOKS, Report
 from fdr_recorder.flights.report.rates import Rates
 from fdr_recorder.flights.report.series import (
     Axis,
@@ -42,6 +32,25 @@ from fdr_recorder.flights.report.series import (
     rate_axis,
 )
 from fdr_recorder.flights.report.signals import SignalTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+from producers import make_client, numbered, open_flight
+import pytest
+from sensor_flight import (
+    cdr,
+    header,
+    message,
+    NS_PER_S,
+    quaternion,
+    record_sensors,
+    schema,
+    SECONDS,
+    SILENT_S,
+    SPIKE_S,
+    START_NS,
+    types,
+)
 
 IMU = 'sensor_msgs/msg/Imu'
 
@@ -196,8 +205,8 @@ def test_rates_count_every_message_once() -> None:
     fast = START_NS + np.arange(6000) * NS_PER_S // 100
     slow = START_NS + np.arange(30) * 2 * NS_PER_S
     for place in range(0, 6000, 600):  # chunk by chunk, not in order of time
-        rates.add(np.full(600, one), fast[place : place + 600])
-        rates.add(np.full(3, two), slow[place // 200 : place // 200 + 3])
+        rates.add(np.full(600, one), fast[place:place + 600])
+        rates.add(np.full(3, two), slow[place // 200:place // 200 + 3])
     assert sum(rates.counts('/one')) == 6000
     assert rates.counts('/one')[:60] == [100] * 60
     assert sum(rates.counts('/two')) == 30

@@ -1,31 +1,40 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A report says the truth about a flight in plain words, on a page that needs nothing else."""
 
 from __future__ import annotations
 
 import errno
 import json
+from pathlib import Path
 import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import pytest
 from conftest import MakeWriter, Record
-from faults import SystemCall, is_segment_fd
-from paths_of_kinds import Kinds
-from producers import make_client, numbered, open_flight, send
-from report_pages import HOSTILE, Page, page_of, record_hostile
-from sensor_flight import NS_PER_S, START_NS, cdr, message, record_sensors, schema
-from waiting import wait_until
-
-from fdr_recorder import AlertBoard, RingConfig, new_flight_header
+from faults import is_segment_fd, SystemCall
+from fdr_recorder import AlertBoard, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
 from fdr_recorder.config import FdrConfig, FdrWriterConfig
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.report import check_target, gather, render, write_page
-from fdr_recorder.flights.report.verdict import Level, findings, verdict
+from fdr_recorder.flights.report.verdict import findings, Level, verdict
 from fdr_recorder.record.kinds import FlightHeader
+from paths_of_kinds import Kinds
+from producers import make_client, numbered, open_flight, send
+import pytest
+from report_pages import HOSTILE, Page, page_of, record_hostile
+from sensor_flight import cdr, message, NS_PER_S, record_sensors, schema, START_NS
+from waiting import wait_until
 
 
 @pytest.fixture

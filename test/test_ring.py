@@ -1,16 +1,25 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The bounded queue between one producer and the writer."""
 
 from __future__ import annotations
 
 import threading
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from producers import BLOB, Channel, make_client
-
 from fdr_recorder import FdrClient, RingConfig
 from fdr_recorder.capture.ring import RECORD_OVERHEAD_BYTES, Ring, RingBudget
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
+from producers import BLOB, Channel, make_client
 
 
 def open_ring(

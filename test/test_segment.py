@@ -1,25 +1,34 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """One segment file: its size, its bytes, and what is left of it when writing fails."""
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections import Counter
 from collections.abc import Callable
+import errno
+import os
 from pathlib import Path
+import stat
 from typing import Any
 
-import pytest
-from faults import SystemCall, fill_disk, is_segment_fd, mounted_tmpfs
-from flights import Message, read_segment, read_whole_chunks
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from producers import BLOB, TEXT
-
+from faults import fill_disk, is_segment_fd, mounted_tmpfs, SystemCall
 from fdr_recorder import Channel, Schema
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.storage.segment import ClosedSegment, Segment
+from flights import Message, read_segment, read_whole_chunks
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
+from producers import BLOB, TEXT
+import pytest
 
 SCHEMAS = (
     BLOB,
@@ -50,7 +59,7 @@ def make_segment(
 
 
 def record(number: int, size: int = 50, log_time: int | None = None) -> QueuedRecord:
-    """A record that says which it is; half of it compresses well, half does not."""
+    """Make a record that says which it is; half of it compresses well, half does not."""
     data = (number.to_bytes(4, 'little') + os.urandom(size // 2)).ljust(size, b'.')
     return (number + 1 if log_time is None else log_time, number, number, data, 0)
 
@@ -539,7 +548,7 @@ def test_a_segment_cut_anywhere_in_its_last_chunk_is_readable_up_to_it(tmp_path:
     segment.seal()
     content = path.read_bytes()
     chunk = content.index(b'\x06', before)
-    chunk_end = chunk + 9 + int.from_bytes(content[chunk + 1 : chunk + 9], 'little')
+    chunk_end = chunk + 9 + int.from_bytes(content[chunk + 1:chunk + 9], 'little')
     assert before <= chunk < chunk_end < after < len(content)
     for length in range(before, len(content) + 1):
         cut.write_bytes(content[:length])

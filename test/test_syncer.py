@@ -1,25 +1,34 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Syncing in a thread of its own: what a slow disk holds up, and what it does not."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
+import errno
 from pathlib import Path
 
-import pytest
 from conftest import MakeWriter
-from faults import SystemCall, is_segment_fd
-from flights import check_flight, open_flight_files, read_whole_chunks
-from producers import make_client, number_of, open_flight, send
-from waiting import wait_until
-
+from faults import is_segment_fd, SystemCall
 from fdr_recorder import CapacityCapPolicy
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage import recording
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.segment_log import MAX_ENDED
-from fdr_recorder.storage.syncer import SyncJob, perform
+from fdr_recorder.storage.syncer import perform, SyncJob
+from flights import check_flight, open_flight_files, read_whole_chunks
+from producers import make_client, number_of, open_flight, send
+import pytest
+from waiting import wait_until
 
 SMALL = {'segment_size_bytes': 16 * 1024, 'chunk_size_bytes': 1024}
 

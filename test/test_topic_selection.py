@@ -1,21 +1,30 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Which topics are recorded: names, patterns, options; QoS overrides as rosbag2 spells them."""
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from functools import partial
+import re
 from typing import Any
-
-import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fdr_recorder import ConfigInvalidError, FdrConfig
 from fdr_recorder.topics.names import absolute, compile_pattern, has_wildcard, is_hidden, owner_of
 from fdr_recorder.topics.qos_overrides import merge_qos_overrides, parse_qos_overrides
 from fdr_recorder.topics.selection import TopicSelection
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+import yaml
 
 STRING = 'std_msgs/msg/String'
 IMU = 'sensor_msgs/msg/Imu'

@@ -1,25 +1,31 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What is wrong with a flight is called damage; what it says it lacks is called a loss."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 import fcntl
+from functools import partial
 import json
 import os
+from pathlib import Path
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-import pytest
 from campaigns._recovered import snapshot
-from conftest import SMALL, MakeWriter, Record
-from faults import SystemCall, is_segment_fd
-from producers import make_client, numbered, open_flight, send
-from waiting import wait_until
-
+from conftest import MakeWriter, Record, SMALL
+from faults import is_segment_fd, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, RingConfig
 from fdr_recorder.flights.reader import segment_files
 from fdr_recorder.flights.recover import recover
@@ -28,6 +34,9 @@ from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.flight_root import LOCK_NAME
+from producers import make_client, numbered, open_flight, send
+import pytest
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -190,7 +199,7 @@ def test_every_flipped_byte_of_a_chunk_or_summary_is_found(record: Record) -> No
     metadata_end = data.index(b'record_schema_version')
     missed = []
     for place in range(len(data) - 1, metadata_end, -37):
-        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1:])
         if verify(path.parent).verdict is not Verdict.DAMAGED:
             missed.append(place)
     path.write_bytes(data)

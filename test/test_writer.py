@@ -1,30 +1,27 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The writer: flights, segments, producers, and what must hold for every flight."""
 
 from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 import stat
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import MakeWriter
-from faults import SystemCall, is_segment_fd
-from flights import (
-    FlightFiles,
-    check_flight,
-    check_identities,
-    open_flight_files,
-    read_whole_chunks,
-)
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from producers import BLOB, TEXT, make_client, number_of, numbered, open_flight, send
-from waiting import wait_until
-
+from faults import is_segment_fd, SystemCall
 from fdr_recorder import (
     AlertBoard,
     ClientError,
@@ -45,6 +42,18 @@ from fdr_recorder import (
 )
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, Overrun, TransportLoss
 from fdr_recorder.storage.segment import ClosedSegment
+from flights import (
+    check_flight,
+    check_identities,
+    FlightFiles,
+    open_flight_files,
+    read_whole_chunks,
+)
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
+from producers import BLOB, make_client, number_of, numbered, open_flight, send, TEXT
+import pytest
+from waiting import wait_until
 
 SMALL = {'segment_size_bytes': 32 * 1024, 'chunk_size_bytes': 4096}
 """Options for flights of many small segments."""

@@ -1,17 +1,22 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The writer's own thread fails: callers hear of it, nobody waits for ever, files stay."""
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
+import threading
 
-import pytest
 from conftest import MakeWriter
-from faults import SystemCall, is_segment_fd
-from flights import check_flight, open_flight_files, read_whole_chunks
-from producers import make_client, numbered, open_flight, send
-from waiting import wait_until
-
+from faults import is_segment_fd, SystemCall
 from fdr_recorder import (
     AlertBoard,
     FdrClient,
@@ -20,6 +25,10 @@ from fdr_recorder import (
     FlightHeader,
     WriterFailedError,
 )
+from flights import check_flight, open_flight_files, read_whole_chunks
+from producers import make_client, numbered, open_flight, send
+import pytest
+from waiting import wait_until
 
 
 def fail_the_writer(

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The producer's handle on its ring."""
 
 from __future__ import annotations
@@ -14,7 +24,8 @@ MAX_TIME_NS: Final = 2**63 - 1
 
 
 class Losses(NamedTuple):
-    """Records of a publisher that never reached this process.
+    """
+    Records of a publisher that never reached this process.
 
     Attributes:
         records: How many, since the client was made.
@@ -33,7 +44,8 @@ class Losses(NamedTuple):
 
 
 class FdrClient:
-    """What a producer holds to have its records written.
+    """
+    What a producer holds to have its records written.
 
     A client belongs to one thread at a time, its producer. Register it with a `FileFdrWriter`;
     from then on the writer's thread takes what is enqueued, while a flight is open.
@@ -53,7 +65,8 @@ class FdrClient:
         *,
         budget: RingBudget | None = None,
     ) -> None:
-        """Make a client with an empty ring.
+        """
+        Make a client with an empty ring.
 
         Args:
             channel: What its records are.
@@ -80,7 +93,8 @@ class FdrClient:
         publish_time_ns: int | None = None,
         sequence: int | None = None,
     ) -> bool:
-        """Hand a serialised message to the writer. Never blocks, never raises on a full ring.
+        """
+        Hand a serialised message to the writer. Never blocks, never raises on a full ring.
 
         Args:
             data: The message in the channel's encoding. `bytes` are kept, not copied.

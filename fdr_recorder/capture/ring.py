@@ -1,4 +1,15 @@
-"""The bounded queue between one producer and the writer.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The bounded queue between one producer and the writer.
 
 Single producer, single consumer, no lock: every attribute has one thread that writes it, and the
 two sides meet in `collections.deque`, whose `append` and `popleft` are atomic (also on
@@ -8,8 +19,8 @@ the safe side: the producer sees less room than there is, the consumer sees fewe
 
 from __future__ import annotations
 
-import time
 from collections import deque
+import time
 from typing import Final, NamedTuple
 
 RECORD_OVERHEAD_BYTES: Final = 200
@@ -24,7 +35,8 @@ plain tuple, because it is made for every message.
 
 
 class Drops(NamedTuple):
-    """What a ring has refused since it was made.
+    """
+    What a ring has refused since it was made.
 
     Attributes:
         records: How many records.
@@ -61,7 +73,8 @@ class RingBudget:
 
 
 class Ring:
-    """A queue that refuses the newest record when it is full, and counts what it refused.
+    """
+    A queue that refuses the newest record when it is full, and counts what it refused.
 
     `offer` is for the producer's thread; `take`, `acknowledge_drops` and setting `is_open` are for
     the consumer's; `len` and the counters may be read by anybody.
@@ -92,7 +105,8 @@ class Ring:
     def __init__(
         self, *, max_records: int, max_bytes: int, budget: RingBudget | None = None
     ) -> None:
-        """Make an empty ring that is shut.
+        """
+        Make an empty ring that is shut.
 
         Args:
             max_records: Most records that it holds.
@@ -127,7 +141,8 @@ class Ring:
         )
 
     def offer(self, log_time_ns: int, publish_time_ns: int, sequence: int, data: bytes) -> bool:
-        """Queue a record; producer's thread. Never blocks, never raises.
+        """
+        Queue a record; producer's thread. Never blocks, never raises.
 
         Returns:
             True if it was queued; False if the ring is shut (nothing is counted: nobody records)
@@ -168,7 +183,8 @@ class Ring:
         return self._bytes_in - self._bytes_out
 
     def take(self, limit: int, max_bytes: int | None = None) -> list[QueuedRecord]:
-        """Remove and return records, oldest first; consumer's thread.
+        """
+        Remove and return records, oldest first; consumer's thread.
 
         Args:
             limit: Most records.
@@ -195,7 +211,8 @@ class Ring:
         return batch
 
     def forget(self, before_ns: int, most_fill: float) -> None:
-        """Let the oldest records go; consumer's thread.
+        """
+        Let the oldest records go; consumer's thread.
 
         Args:
             before_ns: All that were received before (log time).
@@ -216,11 +233,12 @@ class Ring:
 
     @property
     def accounted(self) -> int:
-        """Records that the consumer knows the end of: taken, or acknowledged as refused."""
+        """Count the records whose end the consumer knows: taken, or acknowledged as refused."""
         return self.taken + self._acknowledged.records
 
     def is_settled(self) -> bool:
-        """Tell whether every record ever offered was either taken or refused.
+        """
+        Tell whether every record ever offered was either taken or refused.
 
         Once the ring is shut this becomes true at the latest when an `offer` that was under way
         has returned and the consumer has taken its record.

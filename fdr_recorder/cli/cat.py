@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """`fdr cat`: the messages of a flight as JSON lines."""
 
 from __future__ import annotations
@@ -5,7 +15,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.cut import add_cut, make_selection
@@ -79,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Decoders:
-    """A decoder for each channel.
+    """
+    A decoder for each channel.
 
     Attributes:
         problems: Why messages could not be decoded, once for each channel.

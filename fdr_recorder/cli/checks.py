@@ -1,14 +1,24 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The checks of `fdr check`, one after the other."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+import os
 from pathlib import Path
+import shutil
+import time
 from typing import Final
 
 from fdr_recorder.cli.console import progress
@@ -21,7 +31,7 @@ from fdr_recorder.errors import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
-from fdr_recorder.flights.details import FlightDetails, TopicDetails, details
+from fdr_recorder.flights.details import details, FlightDetails, TopicDetails
 from fdr_recorder.flights.overview import flight_paths
 from fdr_recorder.flights.units import format_size, plural
 from fdr_recorder.record.identity import hash_manifest
@@ -49,7 +59,8 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check.
+    """
+    One check.
 
     Attributes:
         name: What was looked at.
@@ -64,7 +75,8 @@ class Check:
 
 
 class Preflight:
-    """All checks of a configuration, here and now.
+    """
+    All checks of a configuration, here and now.
 
     Attributes:
         topics: What was recorded in the rehearsal, by topic.
@@ -74,7 +86,8 @@ class Preflight:
     def __init__(
         self, config_file: Path | None, *, minutes: float, measure_s: float, quiet: bool = False
     ) -> None:
-        """Take what is to be checked.
+        """
+        Take what is to be checked.
 
         Args:
             config_file: The parameter file; None for the defaults.
@@ -90,7 +103,8 @@ class Preflight:
         self._quiet = quiet
 
     def checks(self) -> Iterator[Check]:
-        """Make one check after the other.
+        """
+        Make one check after the other.
 
         Raises:
             OSError: The parameter file, or the flight root, cannot be read.

@@ -1,15 +1,26 @@
-"""What the verbs show: tables and JSON on stdout; progress, warnings and errors on stderr.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What the verbs show: tables and JSON on stdout; progress, warnings and errors on stderr.
 
 `rich` is imported where it is needed, because that takes longer than many a verb.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final
 
 PATIENCE_S: Final = 0.5
@@ -22,7 +33,8 @@ _WIDE: Final = 100_000
 def progress(
     description: str, total: int, *, quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr, where that is a terminal.
+    """
+    Show a progress bar on stderr, where that is a terminal.
 
     Args:
         description: What is being done, for example `verifying flight_x`.
@@ -62,7 +74,8 @@ def progress(
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table.
+    """
+    Print a table.
 
     Args:
         columns: The headings; one that begins with `>` is aligned to the right.

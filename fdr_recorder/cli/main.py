@@ -1,15 +1,25 @@
 # PYTHON_ARGCOMPLETE_OK
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The program `fdr`: finds the verb, runs it, and says what went wrong in words."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Final, NoReturn, cast
+import os
+import sys
+from typing import cast, Final, NoReturn
 
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.verb import (
@@ -91,7 +101,8 @@ def _abandon_output() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `fdr`; return the exit code.
+    """
+    Run `fdr`; return the exit code.
 
     Args:
         arguments: Those of the command line, if not given.

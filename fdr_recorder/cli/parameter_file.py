@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Reads a ROS 2 parameter file for the recorder, without ROS."""
 
 from __future__ import annotations
@@ -6,9 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from fdr_recorder.errors import ConfigInvalidError
+import yaml
 
 NODE: Final = 'fdr_recorder'
 _ANY_NODE: Final = ('/**', '/*')
@@ -18,7 +27,8 @@ _QOS_OVERRIDES: Final = 'qos_overrides.'
 
 
 def read_parameter_file(path: Path) -> dict[str, object]:
-    """Return the recorder's parameters by dotted name.
+    """
+    Return the recorder's parameters by dotted name.
 
     Those for any node (`/**`), and over them those for a node whose name is `fdr_recorder`, in
     any namespace.

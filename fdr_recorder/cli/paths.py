@@ -1,12 +1,22 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Which flight, and which flight root, a user means; and what the shell may offer."""
 
 from __future__ import annotations
 
-import os
-import re
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
+import os
 from pathlib import Path
+import re
 from typing import Any, Final
 
 from fdr_recorder.errors import (
@@ -62,7 +72,8 @@ def default_root() -> Path:
 
 
 def find_root(name: str | None) -> Path:
-    """Return the flight root that a user names, or the default one.
+    """
+    Return the flight root that a user names, or the default one.
 
     Raises:
         FlightRootError: It is missing, or no directory.
@@ -80,7 +91,8 @@ def find_root(name: str | None) -> Path:
 
 
 def find_flight(name: str) -> Path:
-    """Return the directory of the flight that a user names.
+    """
+    Return the directory of the flight that a user names.
 
     Raises:
         NoFlightError: There is none; the message says what is there instead.
@@ -97,7 +109,8 @@ def find_flight(name: str) -> Path:
 
 
 def find_flights(names: Sequence[str]) -> list[Path]:
-    """Return the directories of the flights that a user names; a root stands for all its flights.
+    """
+    Return the directories of the flights that a user names; a root stands for all its flights.
 
     Raises:
         NoFlightError: One of them is neither.

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """`fdr report`: a flight on one page."""
 
 from __future__ import annotations
@@ -37,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Gather, write, and say what came out."""
     from fdr_recorder.flights.reader import segment_files
-    from fdr_recorder.flights.report import LOOKS, check_target, gather, write_page
+    from fdr_recorder.flights.report import check_target, gather, LOOKS, write_page
     from fdr_recorder.flights.report.document import to_dict
     from fdr_recorder.flights.report.verdict import verdict
 

@@ -1,11 +1,21 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Sizes and times as people write them, both ways."""
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+import re
 from typing import Final
 
 NS_PER_S: Final = 1_000_000_000
@@ -50,7 +60,8 @@ def format_time(time_ns: int) -> str:
 
 @dataclass(frozen=True)
 class Moment:
-    """A time that a user wrote.
+    """
+    A time that a user wrote.
 
     Attributes:
         seconds: Into the flight; before its end if negative. Without meaning with `time_ns`.

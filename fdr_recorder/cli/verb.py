@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What every verb of the command line has to offer."""
 
 from __future__ import annotations
@@ -17,7 +27,8 @@ EXIT_BROKEN_PIPE: Final = 141
 
 
 class Verb(Protocol):
-    """A module `fdr_recorder.cli.<verb>`.
+    """
+    A module `fdr_recorder.cli.<verb>`.
 
     To import it must cost next to nothing: every start of `fdr` imports all of them, for help and
     completion. So what a verb works with is imported by `run`.
@@ -42,7 +53,8 @@ class Verb(Protocol):
 
     @staticmethod
     def run(args: Namespace) -> int:
-        """Do it; return the exit code.
+        """
+        Do it; return the exit code.
 
         With `args.json`, exactly one JSON document goes to stdout, and nothing else.
         """

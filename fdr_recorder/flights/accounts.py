@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The accounts of a flight that was not closed, recomputed from what is in its segments."""
 
 from __future__ import annotations
@@ -35,7 +45,8 @@ class Drops:
 
 
 def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents]) -> Drops:
-    """Find out what was dropped.
+    """
+    Find out what was dropped.
 
     `metadata.yaml` counts a drop when the record of it is on the disk already and the file is
     there still. Without it, the records that have survived must do. A segment that is there was

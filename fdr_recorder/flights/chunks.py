@@ -1,4 +1,15 @@
-"""Walks through a segment from chunk to chunk, without reading those that nobody wants.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Walks through a segment from chunk to chunk, without reading those that nobody wants.
 
 Every record says how long it is, and behind each chunk a message index for each channel says when
 its messages were received. That is believed where a segment is sealed; what is torn, broken or
@@ -7,10 +18,10 @@ still growing is read whole.
 
 from __future__ import annotations
 
-import struct
-import sys
 from array import array
 from collections.abc import Iterator, Mapping
+import struct
+import sys
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
@@ -25,7 +36,8 @@ _ENTRIES_OFFSET: Final = 2 + 4
 
 
 class IndexedChunk(NamedTuple):
-    """A chunk that was not read.
+    """
+    A chunk that was not read.
 
     Attributes:
         offset: Where its record begins in the file.
@@ -52,7 +64,8 @@ def is_closed(reader: SegmentReader) -> bool:
 
 
 def index_entries(reader: SegmentReader, offset: int) -> array[int]:
-    """Return log time and offset in the chunk of each message, in turn, from a message index.
+    """
+    Return log time and offset in the chunk of each message, in turn, from a message index.
 
     Args:
         reader: The segment.
@@ -71,7 +84,8 @@ def index_entries(reader: SegmentReader, offset: int) -> array[int]:
 
 
 def chunks(reader: SegmentReader) -> Iterator[IndexedChunk | WholeChunk]:
-    """Yield the chunks of a segment; schemas and channels are known to the reader by then.
+    """
+    Yield the chunks of a segment; schemas and channels are known to the reader by then.
 
     Nothing in the file makes it raise; see `damage`.
     """
@@ -94,7 +108,8 @@ def chunks(reader: SegmentReader) -> Iterator[IndexedChunk | WholeChunk]:
 
 
 def damage(reader: SegmentReader, *, is_last: bool) -> list[str]:
-    """Say what was wrong with a segment whose chunks have been read.
+    """
+    Say what was wrong with a segment whose chunks have been read.
 
     Args:
         reader: The segment.
@@ -109,7 +124,8 @@ def damage(reader: SegmentReader, *, is_last: bool) -> list[str]:
 
 
 def _walk(reader: SegmentReader) -> Iterator[IndexedChunk]:
-    """Yield the chunks of a sealed segment.
+    """
+    Yield the chunks of a sealed segment.
 
     Raises:
         SegmentError: What is there is not what should be; the chunks before it are complete.

@@ -1,24 +1,33 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What is gathered about a segment, however it is read; see `contents`."""
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+import json
 from pathlib import Path
 from typing import Final
-
-import yaml
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.fields import Fields
 from fdr_recorder.flights.reader import own_record
 from fdr_recorder.flights.segment_reader import FileChannel, Message, RawRecord, SegmentReader
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, FlightHeader, Payload
+from fdr_recorder.record.kinds import FlightHeader, OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage import mcap
-from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE, ClosedSegment
+from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, METADATA_NAME, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
+import yaml
 
 _HEADER_TOPIC: Final = FlightHeader.channel_topic()
 _PUBLISHER_KEY: Final = 'publisher_gid'
@@ -28,7 +37,8 @@ _MAX_QOS_BYTES: Final = 64 * 1024
 
 @dataclass
 class SegmentContents:
-    """What is in a segment.
+    """
+    What is in a segment.
 
     Attributes:
         path: The file.
@@ -63,7 +73,7 @@ class SegmentContents:
 
     @property
     def records(self) -> int:
-        """Records in it."""
+        """Count the records in it."""
         return self.found.records
 
     @property

@@ -1,4 +1,15 @@
-"""What a segment contains, found out without reading more of it than is needed.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What a segment contains, found out without reading more of it than is needed.
 
 A sealed segment says it in its summary; a torn one is read front to back (`scanner`), one chunk in
 memory at a time. Either way the result is enough to go on writing at the end of the data section,
@@ -26,7 +37,8 @@ __all__ = ['SegmentContents', 'read_contents']
 def read_contents(
     path: Path, index: int, *, was_synced: bool = True, started_ns: int = 0
 ) -> SegmentContents:
-    """Find out what a segment contains.
+    """
+    Find out what a segment contains.
 
     Args:
         path: The file.

@@ -1,4 +1,15 @@
-"""What the records of a segment say: schemas, channels, messages.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What the records of a segment say: schemas, channels, messages.
 
 A description can be lost in a gap (`Gap`), while messages that need it are whole. Something stands
 for it then: what the recorder would have written, where that is known, or a name that says that it
@@ -7,11 +18,11 @@ is not.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+import struct
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
@@ -20,7 +31,7 @@ from fdr_recorder.flights.fields import Fields
 from fdr_recorder.flights.gaps import Gap
 from fdr_recorder.flights.record_reader import MAX_RECORD_BYTES, RawRecord
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, PAYLOADS, RECORD_SCHEMA_VERSION
-from fdr_recorder.record.schema import Schema, own_schema
+from fdr_recorder.record.schema import own_schema, Schema
 from fdr_recorder.storage import mcap
 from fdr_recorder.storage.checksum import crc32
 
@@ -39,7 +50,8 @@ _MESSAGE_FIXED = struct.Struct('<HIQQ')
 
 @dataclass(frozen=True, eq=False)
 class FileChannel:
-    """A channel as a segment describes it.
+    """
+    A channel as a segment describes it.
 
     Attributes:
         id: Its number in this segment.
@@ -60,7 +72,8 @@ class FileChannel:
 
 
 class Message(NamedTuple):
-    """A message as it lies in a segment.
+    """
+    A message as it lies in a segment.
 
     Attributes:
         channel: Where it belongs.
@@ -79,7 +92,8 @@ class Message(NamedTuple):
 
 
 class WholeChunk(NamedTuple):
-    """A chunk whose CRC is right.
+    """
+    A chunk whose CRC is right.
 
     Attributes:
         record: The chunk as it lies in the file.
@@ -102,7 +116,8 @@ class WholeChunk(NamedTuple):
 
 
 class Decoder:
-    """Takes in what a segment describes, record by record, and reads its chunks with that.
+    """
+    Takes in what a segment describes, record by record, and reads its chunks with that.
 
     Attributes:
         metadata: The metadata records by name.
@@ -112,7 +127,8 @@ class Decoder:
     """
 
     def __init__(self, path: Path, gaps: Sequence[Gap]) -> None:
-        """Begin with nothing.
+        """
+        Begin with nothing.
 
         Args:
             path: The file, for messages.
@@ -216,7 +232,8 @@ class Decoder:
         return channel
 
     def _make_good(self, lost: bytes, offset: int, what: str) -> None:
-        """Have a description that is lost stand where it may have been lost: in a gap.
+        """
+        Have a description that is lost stand where it may have been lost: in a gap.
 
         Raises:
             SegmentError: There is no gap with room for it, so it was never there.
@@ -228,7 +245,8 @@ class Decoder:
     # --- chunks --------------------------------------------------------------------------
 
     def whole_chunk(self, chunk: RawRecord) -> WholeChunk:
-        """Read the messages of a chunk.
+        """
+        Read the messages of a chunk.
 
         Raises:
             SegmentError: Its CRC is wrong, or what is in it makes no sense.
@@ -248,7 +266,7 @@ class Decoder:
                 raise SegmentError(self._path, offset, 'the chunk ends within a record')
             if opcode != mcap.MESSAGE:
                 raise SegmentError(self._path, offset, 'something is in the chunk beside messages')
-            messages.append((self._message(records[position : position + length], offset), place))
+            messages.append((self._message(records[position:position + length], offset), place))
             position += length
         if not messages:
             raise SegmentError(self._path, offset, 'the chunk has no message')
@@ -280,5 +298,5 @@ class Decoder:
             raise SegmentError(self._path, offset, 'a message is too short')
         channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE_FIXED.unpack_from(body)
         channel = self.channels.get(channel_id) or self._lost_channel(channel_id, offset)
-        data = bytes(body[_MESSAGE_FIXED.size :])
+        data = bytes(body[_MESSAGE_FIXED.size:])
         return Message(channel, sequence, log_time_ns, publish_time_ns, data)

@@ -1,14 +1,25 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Gets a chunk's records back from what a compression made of them."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
+import sys
 from typing import Final
 
 
 def decompress(compression: str, data: memoryview, size: int) -> memoryview:
-    """Return the records of a chunk; at most one byte more than they should have.
+    """
+    Return the records of a chunk; at most one byte more than they should have.
 
     Args:
         compression: As the chunk names it; empty for none.

@@ -1,4 +1,15 @@
-"""All that a flight says of itself: topics, segments, losses and alerts, from header to footer.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+All that a flight says of itself: topics, segments, losses and alerts, from header to footer.
 
 Sealed segments are walked through by their message indexes; only chunks that hold records of the
 recorder itself are read. A segment that was not sealed is read whole.
@@ -15,9 +26,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.chunks import IndexedChunk, chunks, damage, index_entries, is_closed
+from fdr_recorder.flights.chunks import chunks, damage, index_entries, IndexedChunk, is_closed
 from fdr_recorder.flights.overview import FlightOverview, overview
-from fdr_recorder.flights.reader import SegmentFile, own_record, segment_files
+from fdr_recorder.flights.reader import own_record, segment_files, SegmentFile
 from fdr_recorder.flights.segment_reader import (
     FileChannel,
     Message,
@@ -25,10 +36,10 @@ from fdr_recorder.flights.segment_reader import (
     WholeChunk,
 )
 from fdr_recorder.record.kinds import (
-    OWN_TOPIC_PREFIX,
     FlightFooter,
     FlightHeader,
     Overrun,
+    OWN_TOPIC_PREFIX,
     Payload,
     TransportLoss,
 )
@@ -43,7 +54,8 @@ _NS_PER_S: Final = 1_000_000_000
 
 @dataclass
 class TopicDetails:
-    """The messages of one topic.
+    """
+    The messages of one topic.
 
     Attributes:
         name: Of the topic.
@@ -91,7 +103,8 @@ class TopicDetails:
         return (self.messages - 1) * _NS_PER_S / elapsed if elapsed > 0 else None
 
     def add(self, times: Sequence[int], size: int) -> None:
-        """Take in messages that follow those before.
+        """
+        Take in messages that follow those before.
 
         Args:
             times: Log times, of at least one message.
@@ -118,7 +131,8 @@ class TopicDetails:
 
 @dataclass(frozen=True)
 class SegmentDetails:
-    """One segment.
+    """
+    One segment.
 
     Attributes:
         name: Its file name.
@@ -140,7 +154,8 @@ class SegmentDetails:
 
 @dataclass(frozen=True)
 class Event:
-    """A record of the recorder itself, other than header and footer.
+    """
+    A record of the recorder itself, other than header and footer.
 
     Attributes:
         time_ns: When it was made (system clock).
@@ -154,7 +169,8 @@ class Event:
 
 @dataclass
 class FlightDetails:
-    """What is known of a flight.
+    """
+    What is known of a flight.
 
     Attributes:
         overview: What a list of flights says of it.
@@ -177,7 +193,8 @@ class FlightDetails:
 
 
 def details(flight: Path, advance: Advance = lambda _bytes: None) -> FlightDetails:
-    """Find out all of it.
+    """
+    Find out all of it.
 
     Args:
         flight: The directory of a flight.

@@ -1,15 +1,25 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Copies some of a flight's messages into one MCAP file, or into a bag with one."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+import os
 from pathlib import Path
 from secrets import token_hex
+import shutil
 from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
@@ -30,7 +40,8 @@ _UNLIMITED: Final = 1 << 62
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of an export.
+    """
+    What came of an export.
 
     Attributes:
         path: The file, or the bag's directory.
@@ -60,7 +71,8 @@ def export(
     ros_distro: str = '',
     advance: Advance = lambda _bytes: None,
 ) -> Exported:
-    """Copy messages as they are: data, times, sequence numbers, channels and their metadata.
+    """
+    Copy messages as they are: data, times, sequence numbers, channels and their metadata.
 
     What is being written has another name until it is complete.
 
@@ -114,7 +126,8 @@ def export(
 
 
 def _write(selection: Selection, path: Path, compression: str, advance: Advance) -> ClosedSegment:
-    """Write the file.
+    """
+    Write the file.
 
     Raises:
         ExportError: There is no message to write.

@@ -1,9 +1,19 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The fields of an MCAP record, one after the other; none reaches beyond its record."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
+import struct
 
 from fdr_recorder.errors import SegmentError
 
@@ -33,7 +43,7 @@ class Fields:
         if length > len(self._content) - position:
             raise SegmentError(self._path, self._offset, 'a field reaches beyond its record')
         self._position += length
-        return self._content[position : self._position]
+        return self._content[position:self._position]
 
     def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
         """Take integers."""

@@ -1,11 +1,21 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Bytes of a segment that cannot be read, and where a record may begin again behind them."""
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+import re
+import struct
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
@@ -29,7 +39,8 @@ _U64: Final = struct.Struct('<Q')
 
 @dataclass(eq=False)
 class Gap:
-    """Bytes of a segment that cannot be read.
+    """
+    Bytes of a segment that cannot be read.
 
     Attributes:
         offset: Where they begin in the file.
@@ -57,7 +68,7 @@ class Gap:
 
     @property
     def patch(self) -> bytes:
-        """What is to be written at `offset`, for readers to pass over the rest."""
+        """Return what is to be written at `offset`, for readers to pass over the rest."""
         if not self.size:
             return bytes(self.fill)
         length = self.size - mcap.RECORD_PREFIX.size
@@ -75,7 +86,8 @@ class Gap:
 def possible_records(
     read: Callable[[int, int], bytes], start: int, end: int
 ) -> Iterator[int]:
-    """Yield where in a file a schema, a channel, a chunk or the end of the data may begin.
+    """
+    Yield where in a file a schema, a channel, a chunk or the end of the data may begin.
 
     Args:
         read: Returns so many bytes from an offset of the file.

@@ -1,20 +1,29 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Messages as JSON, by the definition of their type in the file."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Mapping
 import math
 import struct
-from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
-
-from rosbags.interfaces import Nodetype
-from rosbags.typesys import TypesysError, get_types_from_idl, get_types_from_msg
-from rosbags.typesys.store import Typestore
+from typing import Any, cast, Final
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.definition import ROS2IDL, SEPARATOR
 from fdr_recorder.record.schema import Schema
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import get_types_from_idl, get_types_from_msg, TypesysError
+from rosbags.typesys.store import Typestore
 
 _Convert = Callable[[Any], Any]
 _Types = Mapping[str, tuple[Any, Any]]
@@ -28,14 +37,16 @@ _FLOAT32: Final = struct.Struct('<f')
 
 
 class MessageDecoder:
-    """Decodes the messages of one type.
+    """
+    Decodes the messages of one type.
 
     Numbers stay numbers; a float32 has the fewest digits that tell it from others. NaN is null,
     infinity is `"Infinity"` or `"-Infinity"`: JSON has neither. Lists of bytes are base64.
     """
 
     def __init__(self, schema: Schema, *, longest: int | None = None) -> None:
-        """Take a type.
+        """
+        Take a type.
 
         Args:
             schema: Its name and definition.
@@ -51,7 +62,8 @@ class MessageDecoder:
         self._store = _typestore(schema)
 
     def decode(self, data: bytes) -> dict[str, Any]:
-        """Return the fields of a message (CDR), as `json.dumps` takes them.
+        """
+        Return the fields of a message (CDR), as `json.dumps` takes them.
 
         Raises:
             RecordError: The bytes do not fit the definition.

@@ -1,4 +1,15 @@
-"""A flight at a glance: what a list of flights says of each. Reads little of it.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A flight at a glance: what a list of flights says of each. Reads little of it.
 
 For a flight that was closed, its last segment says everything. For others the segments that
 `metadata.yaml` does not list are looked at, too.
@@ -6,16 +17,16 @@ For a flight that was closed, its last segment says everything. For others the s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
+import re
 from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
-from fdr_recorder.flights.contents import SegmentContents, read_contents
-from fdr_recorder.flights.reader import SegmentFile, segment_files
+from fdr_recorder.flights.contents import read_contents, SegmentContents
+from fdr_recorder.flights.reader import segment_files, SegmentFile
 from fdr_recorder.flights.recover import flight_directories, is_unclean
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.storage import bag_metadata
@@ -38,7 +49,8 @@ class FlightState(Enum):
 
 @dataclass(frozen=True)
 class Losses:
-    """How many records are not in a flight, by cause.
+    """
+    How many records are not in a flight, by cause.
 
     Attributes:
         transport: Never reached the recorder.
@@ -71,7 +83,8 @@ class Losses:
 
 @dataclass(frozen=True)
 class FlightOverview:
-    """What a list says of a flight.
+    """
+    What a list says of a flight.
 
     Attributes:
         path: Its directory.
@@ -115,7 +128,8 @@ class FlightOverview:
 
 
 def overview(flight: Path, holder: RootHolder | None = None) -> FlightOverview:
-    """Look at a flight.
+    """
+    Look at a flight.
 
     Args:
         flight: Its directory.
@@ -168,7 +182,8 @@ def overview(flight: Path, holder: RootHolder | None = None) -> FlightOverview:
 
 
 def flight_paths(root: Path) -> list[Path]:
-    """List the flights below a flight root, by name; what has no segment is none.
+    """
+    List the flights below a flight root, by name; what has no segment is none.
 
     Raises:
         OSError: The root cannot be read.

@@ -1,4 +1,15 @@
-"""Makes room: removes the oldest flights of a flight root.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Makes room: removes the oldest flights of a flight root.
 
 A recorder may be at work in the root. It never comes back to a flight that it has closed or
 recovered, so such flights can go meanwhile. One that was never closed is another matter: a
@@ -10,11 +21,11 @@ deleted under that name.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+import shutil
 from typing import Final
 
 from fdr_recorder.flights.overview import FlightOverview, FlightState
@@ -26,7 +37,8 @@ _DOOMED_PREFIX: Final = '.fdr.pruned.'
 
 @dataclass(frozen=True)
 class Pruning:
-    """What is to go, and what stays although a limit would have it go.
+    """
+    What is to go, and what stays although a limit would have it go.
 
     Attributes:
         doomed: Flights to remove, oldest first.
@@ -50,7 +62,8 @@ def plan_pruning(
     unclean: bool = False,
     in_use_by: str = '',
 ) -> Pruning:
-    """Choose the flights to remove, so that both limits hold afterwards.
+    """
+    Choose the flights to remove, so that both limits hold afterwards.
 
     Never the flight that is being recorded, nor for `max_bytes` the newest one.
 
@@ -96,7 +109,8 @@ def _why_not(flight: FlightOverview, *, unclean: bool, in_use_by: str) -> str:
 
 
 def prune(root: Path, pruning: Pruning) -> Iterator[FlightOverview]:
-    """Remove the flights that were chosen, and what an interrupted call has left.
+    """
+    Remove the flights that were chosen, and what an interrupted call has left.
 
     Yields:
         Each flight that is gone.

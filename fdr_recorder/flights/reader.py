@@ -1,21 +1,31 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Reads a flight: its segments in order, its header and footer, the recorder's own records."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+import re
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.segment_reader import Message, SegmentReader
 from fdr_recorder.record.kinds import (
-    OWN_TOPIC_PREFIX,
-    PAYLOADS,
     FlightFooter,
     FlightHeader,
+    OWN_TOPIC_PREFIX,
     Payload,
+    PAYLOADS,
 )
 from fdr_recorder.record.schema import decode
 
@@ -35,7 +45,8 @@ class SegmentFile:
 
 
 def segment_files(flight: Path | str) -> list[SegmentFile]:
-    """List the segments that are in a flight's directory, by number; links are left out.
+    """
+    List the segments that are in a flight's directory, by number; links are left out.
 
     Raises:
         OSError: The directory cannot be read.
@@ -60,7 +71,8 @@ def _files(flight: Path, suffix: str) -> list[SegmentFile]:
 
 
 def own_record(message: Message) -> Payload | None:
-    """Decode a record of the recorder itself.
+    """
+    Decode a record of the recorder itself.
 
     Returns:
         The record; None for a topic's message, for a kind that is not known, or if the definition
@@ -80,7 +92,8 @@ def own_record(message: Message) -> Payload | None:
 
 @dataclass
 class FlightReader:
-    """The records of a flight, clean or not, in file order. Needs no `metadata.yaml`.
+    """
+    The records of a flight, clean or not, in file order. Needs no `metadata.yaml`.
 
     Attributes:
         path: The flight's directory.
@@ -97,7 +110,8 @@ class FlightReader:
     footer: FlightFooter | None = None
 
     def messages(self) -> Iterator[Message]:
-        """Yield every message of every segment that lies in a whole chunk.
+        """
+        Yield every message of every segment that lies in a whole chunk.
 
         Raises:
             OSError: A file cannot be read.

@@ -1,11 +1,21 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Reads the records of a file, wherever they are; believes nothing before it is checked."""
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
+import os
 from pathlib import Path
+import stat
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
@@ -21,7 +31,8 @@ _ENDING_BYTES: Final = mcap.FOOTER_LENGTH + len(mcap.MAGIC)
 
 
 class RawRecord(NamedTuple):
-    """A record as it lies in a file.
+    """
+    A record as it lies in a file.
 
     Attributes:
         opcode: Its type.
@@ -41,7 +52,8 @@ class RawRecord(NamedTuple):
 
 
 class RecordReader:
-    """The records of one file.
+    """
+    The records of one file.
 
     Attributes:
         path: The file.
@@ -52,7 +64,8 @@ class RecordReader:
     """
 
     def __init__(self, path: Path | str) -> None:
-        """Open the file.
+        """
+        Open the file.
 
         Raises:
             OSError: It cannot be opened.
@@ -82,7 +95,8 @@ class RecordReader:
             descriptor.close(fd)
 
     def records(self) -> Iterator[RawRecord]:
-        """Yield the records of the data section; `whole_bytes` is the end of the last one.
+        """
+        Yield the records of the data section; `whole_bytes` is the end of the last one.
 
         Raises:
             SegmentError: The file is torn or broken there.
@@ -115,7 +129,8 @@ class RecordReader:
         return record
 
     def record_at(self, offset: int) -> RawRecord:
-        """Read the record that begins at an offset.
+        """
+        Read the record that begins at an offset.
 
         Raises:
             SegmentError: It is not whole, or claims to be larger than is believed.
@@ -134,7 +149,7 @@ class RecordReader:
     def _check_ending(self, data_end: RawRecord) -> None:
         """Raise `SegmentError` unless summary, footer and magic follow."""
         ending = self.read(max(self.size - _ENDING_BYTES, 0), min(self.size, _ENDING_BYTES))
-        summary_start = int.from_bytes(ending[mcap.RECORD_PREFIX.size :][:8], 'little')
+        summary_start = int.from_bytes(ending[mcap.RECORD_PREFIX.size:][:8], 'little')
         if not ending.endswith(mcap.MAGIC) or summary_start != data_end.end:
             raise SegmentError(self.path, self.size, 'the summary is not complete')
 

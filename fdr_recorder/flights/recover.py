@@ -1,4 +1,15 @@
-"""Makes flights whole that were not closed: a crash, a power cut, a disk that was full.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Makes flights whole that were not closed: a crash, a power cut, a disk that was full.
 
 An unclean flight has no footer, or a segment without its summary, or a `metadata.yaml` that does
 not name all segments. Recovering it cuts each torn segment behind its last whole record, appends
@@ -10,19 +21,19 @@ finds a flight that is unclean still, and goes on. A flight that is clean is not
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 import errno
 import logging
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+import time
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.accounts import Accounts, Drops, find_drops
-from fdr_recorder.flights.contents import SegmentContents, read_contents
-from fdr_recorder.flights.reader import DAMAGED_SUFFIX, SegmentFile, segment_files
+from fdr_recorder.flights.contents import read_contents, SegmentContents
+from fdr_recorder.flights.reader import DAMAGED_SUFFIX, segment_files, SegmentFile
 from fdr_recorder.flights.segment_reader import SegmentReader
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import (
@@ -42,7 +53,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RecoveredFlight:
-    """What was done to a flight.
+    """
+    What was done to a flight.
 
     Attributes:
         path: Its directory.
@@ -70,7 +82,8 @@ class RecoveryStoppedError(Exception):
 
 
 def flight_directories(root: Path) -> list[Path]:
-    """List what may be flights below a flight root, by name; links are left out.
+    """
+    List what may be flights below a flight root, by name; links are left out.
 
     Raises:
         OSError: The root cannot be read.
@@ -84,7 +97,8 @@ def flight_directories(root: Path) -> list[Path]:
 
 
 def is_unclean(flight: Path) -> bool:
-    """Tell whether a flight needs to be recovered; reads little of it.
+    """
+    Tell whether a flight needs to be recovered; reads little of it.
 
     A directory without any segment is no flight, and clean.
     """
@@ -124,7 +138,8 @@ def recover_root(
     should_stop: Callable[[], bool] = lambda: False,
     on_failure: Callable[[Path, OSError], None] = _log_failure,
 ) -> Iterator[RecoveredFlight]:
-    """Recover the unclean flights of a flight root that this process owns, one after the other.
+    """
+    Recover the unclean flights of a flight root that this process owns, one after the other.
 
     A flight that cannot be recovered is passed over.
 
@@ -148,7 +163,8 @@ def recover_root(
 
 
 def recover(path: Path | str) -> list[RecoveredFlight]:
-    """Recover a flight, or every unclean flight of a flight root; takes the root meanwhile.
+    """
+    Recover a flight, or every unclean flight of a flight root; takes the root meanwhile.
 
     Args:
         path: A flight's directory or a flight root.
@@ -180,7 +196,8 @@ def recover_flight(
     should_stop: Callable[[], bool] = lambda: False,
     root: FlightRoot | None = None,
 ) -> RecoveredFlight | None:
-    """Recover one flight, whose root must be owned by the caller.
+    """
+    Recover one flight, whose root must be owned by the caller.
 
     Args:
         flight: Its directory.
@@ -334,7 +351,8 @@ class _Work:
         return headers[0] if headers else FlightHeader(flight_id=self.flight.name)
 
     def _last_footer(self, last: SegmentContents) -> FlightFooter | None:
-        """Return the footer if it is there and true; only the end of its file may be missing.
+        """
+        Return the footer if it is there and true; only the end of its file may be missing.
 
         It is not true if the recorder was killed before it had removed segments that the footer
         counts as dropped, or if a power cut has kept something before it from the disk.
@@ -373,7 +391,8 @@ class _Work:
 
 
 def _patch(path: Path, patches: Iterable[tuple[int, bytes]]) -> None:
-    """Write over bytes of a file that cannot be read, and force that to the disk.
+    """
+    Write over bytes of a file that cannot be read, and force that to the disk.
 
     That must come before anything that relies on it; done half, it is done again the next time.
     """
@@ -382,7 +401,7 @@ def _patch(path: Path, patches: Iterable[tuple[int, bytes]]) -> None:
         for offset, data in patches:
             left = memoryview(data)
             while left:
-                left = left[os.pwrite(fd, left, offset + len(data) - len(left)) :]
+                left = left[os.pwrite(fd, left, offset + len(data) - len(left)):]
         os.fsync(fd)
     finally:
         descriptor.close(fd)

@@ -1,14 +1,24 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Reads a segment that was not sealed: what is in it, and what must be done to seal it."""
 
 from __future__ import annotations
 
-import struct
 from array import array
 from dataclasses import dataclass, field
+import struct
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.collector import Collector, SegmentContents, program_of
+from fdr_recorder.flights.collector import Collector, program_of, SegmentContents
 from fdr_recorder.flights.fields import Fields
 from fdr_recorder.flights.segment_reader import (
     Gap,
@@ -27,7 +37,8 @@ _TIME_RANGE: Final = struct.Struct('<QQ')
 
 @dataclass
 class _Pending:
-    """A chunk, until it is known what follows it.
+    """
+    A chunk, until it is known what follows it.
 
     Attributes:
         chunk: Which.
@@ -60,7 +71,8 @@ class Scanner(Collector):
         self.lost_beginning = b''
 
     def scan(self) -> SegmentContents:
-        """Read all of it.
+        """
+        Read all of it.
 
         Raises:
             SegmentError: It is no segment: nothing in it is whole.
@@ -126,7 +138,8 @@ class Scanner(Collector):
             )
 
     def _begin_anew(self, part: RawRecord | WholeChunk | Gap) -> None:
-        """Write the beginning once more, over what was there, as soon as that has an end.
+        """
+        Write the beginning once more, over what was there, as soon as that has an end.
 
         Raises:
             SegmentError: The file is another program's.

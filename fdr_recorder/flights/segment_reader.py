@@ -1,4 +1,15 @@
-"""Reads one segment front to back, however it ends.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Reads one segment front to back, however it ends.
 
 The file is taken as it comes: nothing in it is believed before it is checked against the size of
 the file, and against limits that bound the memory of the reader. What a power cut or a bad disk
@@ -15,9 +26,9 @@ from typing import Final
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.decoder import (
-    LOST_TOPIC_PREFIX,
     Decoder,
     FileChannel,
+    LOST_TOPIC_PREFIX,
     Message,
     WholeChunk,
 )
@@ -70,7 +81,8 @@ def without_frames(error: SegmentError) -> SegmentError:
 
 
 class SegmentReader(RecordReader):
-    """The messages of one segment, in file order.
+    """
+    The messages of one segment, in file order.
 
     Memory is bounded by the largest chunk; the file is read once, front to back.
 
@@ -89,7 +101,8 @@ class SegmentReader(RecordReader):
     """
 
     def __init__(self, path: Path | str, *, started_ns: int = 0) -> None:
-        """Open the file.
+        """
+        Open the file.
 
         Args:
             path: Where it is.
@@ -123,7 +136,8 @@ class SegmentReader(RecordReader):
         self.close()
 
     def messages(self) -> Iterator[Message]:
-        """Yield every message that lies in a whole chunk, then set `damage` and `tear`.
+        """
+        Yield every message that lies in a whole chunk, then set `damage` and `tear`.
 
         Nothing that is in the file makes it raise.
         """
@@ -140,7 +154,8 @@ class SegmentReader(RecordReader):
     # --- the data section ----------------------------------------------------------------
 
     def parts(self) -> Iterator[RawRecord | WholeChunk | Gap]:
-        """Yield the data section piece by piece; `whole_bytes` is the end of the last one.
+        """
+        Yield the data section piece by piece; `whole_bytes` is the end of the last one.
 
         Schemas, channels and metadata have been taken in when they are yielded, and gaps are in
         `gaps`.
@@ -235,7 +250,8 @@ class SegmentReader(RecordReader):
         return opcode, length
 
     def _is_sound_behind(self, gap: Gap) -> bool:
-        """Tell whether descriptions, if any, and then a whole chunk or the data end follow.
+        """
+        Tell whether descriptions, if any, and then a whole chunk or the data end follow.
 
         The gap then knows the chunk's earliest log time.
         """
@@ -265,17 +281,17 @@ class SegmentReader(RecordReader):
 
     @property
     def metadata(self) -> dict[str, Mapping[str, str]]:
-        """The metadata records by name, as far as they have been read."""
+        """Return the metadata records by name, as far as they have been read."""
         return self._decoder.metadata
 
     @property
     def schemas(self) -> dict[int, Schema]:
-        """The schemas by number, as far as they have been read."""
+        """Return the schemas by number, as far as they have been read."""
         return self._decoder.schemas
 
     @property
     def channels(self) -> dict[int, FileChannel]:
-        """The channels by number, as far as they have been read."""
+        """Return the channels by number, as far as they have been read."""
         return self._decoder.channels
 
     def describe(self, record: RawRecord) -> None:
@@ -283,7 +299,8 @@ class SegmentReader(RecordReader):
         self._decoder.describe(record)
 
     def whole_chunk(self, chunk: RawRecord) -> WholeChunk:
-        """Read the messages of a chunk.
+        """
+        Read the messages of a chunk.
 
         Raises:
             SegmentError: Its CRC is wrong, or what is in it makes no sense.

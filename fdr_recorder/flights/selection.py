@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Some of the messages of a flight: of these topics, from then to then."""
 
 from __future__ import annotations
@@ -8,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.chunks import IndexedChunk, chunks, damage
-from fdr_recorder.flights.reader import SegmentFile, segment_files
+from fdr_recorder.flights.chunks import chunks, damage, IndexedChunk
+from fdr_recorder.flights.reader import segment_files, SegmentFile
 from fdr_recorder.flights.segment_reader import FileChannel, Message, SegmentReader
 from fdr_recorder.topics.names import compile_pattern
 
@@ -21,7 +31,8 @@ _QOS_KEY: Final = 'offered_qos_profiles'
 
 @dataclass
 class Selection:
-    """Which messages of a flight.
+    """
+    Which messages of a flight.
 
     Attributes:
         flight: Its directory.
@@ -51,7 +62,8 @@ class Selection:
         self._patterns = [compile_pattern(pattern) for pattern in self.topics]
 
     def messages(self) -> Iterator[Message]:
-        """Yield them one by one, those of each chunk in the order of their log times.
+        """
+        Yield them one by one, those of each chunk in the order of their log times.
 
         Chunks overlap by as long as records have waited in the rings; but each producer's own
         messages are always in order. Otherwise as `batches`.
@@ -60,7 +72,8 @@ class Selection:
             yield from sorted(batch, key=_log_time)
 
     def batches(self, advance: Advance = lambda _bytes: None) -> Iterator[list[Message]]:
-        """Yield them as they lie in the files, those of one chunk at a time.
+        """
+        Yield them as they lie in the files, those of one chunk at a time.
 
         Chunks that have none of them are not read.
 

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What is known of a flight after all of it was read: what is wrong, what is missing."""
 
 from __future__ import annotations
@@ -21,7 +31,8 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Loss:
-    """Something that the recording does not contain, and says so.
+    """
+    Something that the recording does not contain, and says so.
 
     Attributes:
         cause: `transport`, `overrun`, `write_error`, `capacity`, `unreadable`, or `unclean`.
@@ -76,7 +87,8 @@ def when(first_ns: int, last_ns: int) -> str:
 
 @dataclass
 class Verification:
-    """What is known of a flight after all of it was read.
+    """
+    What is known of a flight after all of it was read.
 
     Attributes:
         path: The flight's directory.
@@ -101,7 +113,7 @@ class Verification:
 
     @property
     def verdict(self) -> Verdict:
-        """What came out."""
+        """Return the worst of what came out."""
         if self.damage:
             return Verdict.DAMAGED
         return Verdict.LOSSES if self.losses else Verdict.CLEAN

@@ -1,4 +1,15 @@
-"""Checks a flight: every byte as it was written, every message accounted for.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Checks a flight: every byte as it was written, every message accounted for.
 
 Reads everything once, front to back, one chunk in memory at a time, and changes nothing. What is
 wrong with the files is *damage*. What the recording itself says is missing, and why, is a *loss*:
@@ -15,20 +26,20 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.contents import SegmentContents, read_contents
-from fdr_recorder.flights.reader import SegmentFile, damaged_files, own_record, segment_files
+from fdr_recorder.flights.contents import read_contents, SegmentContents
+from fdr_recorder.flights.reader import damaged_files, own_record, segment_files, SegmentFile
 from fdr_recorder.flights.segment_reader import (
-    LOST_TOPIC_PREFIX,
     Gap,
+    LOST_TOPIC_PREFIX,
     Message,
     SegmentReader,
 )
 from fdr_recorder.flights.verification import Loss, Verdict, Verification, when
 from fdr_recorder.record.kinds import (
-    OWN_TOPIC_PREFIX,
     FlightFooter,
     FlightHeader,
     Overrun,
+    OWN_TOPIC_PREFIX,
     Payload,
     ProducerCounters,
     SegmentRollover,
@@ -51,7 +62,8 @@ Progress = Callable[[int, int], None]
 
 
 def verify(flight: Path | str, *, progress: Progress | None = None) -> Verification:
-    """Check a flight; see the module.
+    """
+    Check a flight; see the module.
 
     Args:
         flight: Its directory.

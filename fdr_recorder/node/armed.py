@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Whether the vehicle flies: what the autopilot says, debounced, and held for the post-roll."""
 
 from __future__ import annotations
@@ -23,7 +33,8 @@ class SourceTypeMissingError(FdrError):
 
 
 class ArmedSource(NamedTuple):
-    """One way of learning whether the vehicle is armed.
+    """
+    One way of learning whether the vehicle is armed.
 
     Attributes:
         type_name: Its message type.
@@ -37,7 +48,8 @@ class ArmedSource(NamedTuple):
     is_armed: Callable[[Any], bool | None]
 
     def message_type(self, name: str) -> type[Any]:
-        """Import the message type.
+        """
+        Import the message type.
 
         Raises:
             SourceTypeMissingError: Its package is not installed.
@@ -69,7 +81,8 @@ SOURCES: Final[Mapping[str, ArmedSource]] = {
 
 
 class ArmedSwitch:
-    """Decides from what the source says whether there is a flight.
+    """
+    Decides from what the source says whether there is a flight.
 
     Armed is believed after `debounce_s`. A flight ends `post_roll_s` after the vehicle was
     disarmed, unless it is armed again before; what the source says last is what counts.
@@ -85,7 +98,8 @@ class ArmedSwitch:
         """What the source said last; None before it has said anything."""
 
     def hear(self, is_armed: bool, now: float) -> None:
-        """Take what the source says.
+        """
+        Take what the source says.
 
         Args:
             is_armed: What it says.

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Autostart: a lifecycle node configures and activates itself."""
 
 from __future__ import annotations
@@ -5,16 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from fdr_recorder.node.reporter import STEADY_CLOCK
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
-
-from fdr_recorder.node.reporter import STEADY_CLOCK
 
 INTERVAL_S: Final = 2.0
 
 
 class Autostart:
-    """Tries until it has worked once, or until somebody else is in command.
+    """
+    Tries until it has worked once, or until somebody else is in command.
 
     The transitions are made in the node's own process, so that they depend on nobody who must be
     there in time to ask for them. In the executor's thread.

@@ -1,4 +1,15 @@
-"""Where the definition of a type comes from: what is installed here, else who publishes it.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Where the definition of a type comes from: what is installed here, else who publishes it.
 
 A definition is good if its hash is that of the publisher: one of another version would decode to
 nonsense, and `rosbags` refuses a whole bag for it.
@@ -6,27 +17,26 @@ nonsense, and `rosbags` refuses a whole bag for it.
 
 from __future__ import annotations
 
-import logging
-import sys
-import time
 from collections.abc import Iterator
 from functools import cache
+import logging
 from pathlib import Path
+import sys
+import time
 from typing import Any, Final
 
 from ament_index_python.packages import get_package_share_directory
+from fdr_recorder.errors import RecordError
+from fdr_recorder.node.message_class import import_message_class, text_of_class
+from fdr_recorder.record.definition import Definition, Field
+from fdr_recorder.record.interface_file import read_interface
+from fdr_recorder.record.schema import Schema
 from rclpy.client import Client
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.task import Future
 from type_description_interfaces.msg import IndividualTypeDescription
 from type_description_interfaces.srv import GetTypeDescription
-
-from fdr_recorder.errors import RecordError
-from fdr_recorder.node.message_class import import_message_class, text_of_class
-from fdr_recorder.record.definition import Definition, Field
-from fdr_recorder.record.interface_file import read_interface
-from fdr_recorder.record.schema import Schema
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +55,8 @@ class Definitions:
         self._questions: dict[tuple[str, str], _Question] = {}
 
     def find(self, type_name: str, type_hash: str, publisher: str) -> Schema | None:
-        """Return a type's schema; None while the publisher has been asked and may answer.
+        """
+        Return a type's schema; None while the publisher has been asked and may answer.
 
         Never waits. A schema without definition means that nobody knows it.
 
@@ -117,7 +128,8 @@ def _read_file(package: str, name: str) -> str:
 
 
 class _Question:
-    """Asks a publisher's node for the definition of what it publishes (REP-2016).
+    """
+    Asks a publisher's node for the definition of what it publishes (REP-2016).
 
     The node's executor delivers the answer. Every `rclcpp` and `rclpy` node of Jazzy and Kilted
     has the service, unless its parameter `start_type_description_service` is false.
@@ -175,7 +187,8 @@ class _Question:
 
 
 def definition_of(response: GetTypeDescription.Response) -> Definition:
-    """Return what a publisher has told: its `.msg` files, or its fields where it has none.
+    """
+    Return what a publisher has told: its `.msg` files, or its fields where it has none.
 
     Raises:
         RecordError: It has a field that the syntax of `.msg` files has no words for.

@@ -1,21 +1,30 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What the ground sees of the recorder on `/diagnostics`."""
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+import os
 from pathlib import Path
+import socket
+import time
 from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.node import Node
-
 from fdr_recorder.alerts import Alert, AlertBoard
-from fdr_recorder.node.reporter import Reporter, key_values, level_of, worst_of
+from fdr_recorder.node.reporter import key_values, level_of, Reporter, worst_of
 from fdr_recorder.storage.writer import WriterStatus
+from rclpy.node import Node
 
 GROUPS: Final = {
     'disk': (
@@ -48,7 +57,8 @@ GROUPS: Final = {
 
 @dataclass(frozen=True)
 class RecorderStatus:
-    """What the summary says beside the writer's own status.
+    """
+    What the summary says beside the writer's own status.
 
     Attributes:
         state: Lifecycle state of the node.

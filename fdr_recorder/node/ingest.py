@@ -1,4 +1,15 @@
-"""The intake: from DDS into the rings, in one thread with one wait set.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The intake: from DDS into the rings, in one thread with one wait set.
 
 rclpy's executors dispatch each message through a task, which costs twenty times what taking it
 costs. The intake's subscriptions belong to the node, for everybody to see in the graph, but no
@@ -13,28 +24,27 @@ which Jazzy lacks: there a topic has one ring, however many publishers.
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+import logging
+import threading
+import time
 from typing import Final
-
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
-from rclpy.node import Node
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
-from fdr_recorder.node.intake import UNKNOWN_GID, Source, TopicIntake
+from fdr_recorder.node.intake import Source, TopicIntake, UNKNOWN_GID
 from fdr_recorder.node.replay import LatchedReplay
 from fdr_recorder.node.subscription import TopicSubscription
-from fdr_recorder.node.topics import TopicPlan, node_names
+from fdr_recorder.node.topics import node_names, TopicPlan
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.writer import FileFdrWriter
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.node import Node
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +72,8 @@ class _Successor:
 
 
 class Ingest:
-    """Takes messages from the middleware and hands them to the writer.
+    """
+    Takes messages from the middleware and hands them to the writer.
 
     The public methods that speak of topics are for the watch's thread, the others for that of
     the node's executor; everything else happens in the intake's own thread.
@@ -71,7 +82,8 @@ class Ingest:
     def __init__(
         self, node: Node, writer: FileFdrWriter, config: RingConfig, alerts: AlertBoard
     ) -> None:
-        """Make an intake without topics.
+        """
+        Make an intake without topics.
 
         Args:
             node: The node that will own the subscriptions.
@@ -99,7 +111,8 @@ class Ingest:
     # --- topics --------------------------------------------------------------------------
 
     def add(self, plan: TopicPlan) -> None:
-        """Subscribe to a topic.
+        """
+        Subscribe to a topic.
 
         Raises:
             RCLError: The middleware refuses.
@@ -198,7 +211,8 @@ class Ingest:
     # --- flights -------------------------------------------------------------------------
 
     def hold_latched(self) -> None:
-        """Ask latched publishers for all that they hold, for a flight that is about to open.
+        """
+        Ask latched publishers for all that they hold, for a flight that is about to open.
 
         Topics that have been heard wait from now on, until `replay_latched` and some time after.
         """
@@ -243,7 +257,8 @@ class Ingest:
         self._thread.start()
 
     def catch_up(self) -> bool:
-        """Wait until everything that had arrived before this call is in the rings.
+        """
+        Wait until everything that had arrived before this call is in the rings.
 
         Returns:
             False if that did not happen within `CALL_DEADLINE_S`.
@@ -301,7 +316,8 @@ class Ingest:
             self._alerts.raise_alert('intake_failed', f'nothing more is recorded: {error!r}')
 
     def _serve(self) -> None:
-        """Take messages until the set of subscriptions changes.
+        """
+        Take messages until the set of subscriptions changes.
 
         While messages come, every subscription is asked each time: that costs a microsecond for
         one that is empty, where the wait set, which must be filled anew for every wait, costs a
@@ -363,7 +379,8 @@ class Ingest:
                 intake.known = None
 
     def _meet(self, intake: TopicIntake, gid: bytes) -> Source:
-        """Give a publisher that is seen for the first time its ring.
+        """
+        Give a publisher that is seen for the first time its ring.
 
         One whose node is not known yet is looked up in the graph. That costs 0.1 ms, or 4 ms for
         a topic of a hundred publishers, all of whom are known then.

@@ -1,10 +1,20 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """One topic of the intake: its subscription, and the publishers that are heard there."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+import time
 from typing import Any, Final
 
 from fdr_recorder.capture.client import FdrClient
@@ -34,7 +44,8 @@ class Source:
 
 @dataclass(eq=False)
 class TopicIntake:
-    """Takes the messages of one topic and hands them to the rings of their publishers.
+    """
+    Takes the messages of one topic and hands them to the rings of their publishers.
 
     Belongs to the intake's thread.
 
@@ -60,7 +71,7 @@ class TopicIntake:
 
     @property
     def served(self) -> TopicSubscription | None:
-        """The subscription that is taken from now."""
+        """Return the subscription that is taken from now."""
         if self.replay is None:
             return self.subscription
         return self.replay.subscription if self.replay.has_begun else None
@@ -72,7 +83,8 @@ class TopicIntake:
         return sum(len(message[2]) for message in kept if message is not None)
 
     def drain(self) -> int:
-        """Take the messages that are there, up to `TAKE_LIMIT`; return how many.
+        """
+        Take the messages that are there, up to `TAKE_LIMIT`; return how many.
 
         The loop runs once for every message. rclpy's take is nine tenths of its cost.
         """
@@ -122,7 +134,8 @@ class TopicIntake:
         return before
 
     def end_replay(self) -> TopicSubscription | None:
-        """Go on with the topic's own subscription, and with what has waited there.
+        """
+        Go on with the topic's own subscription, and with what has waited there.
 
         Returns:
             The other one, if there was a replay.

@@ -1,16 +1,25 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The process of the recorder: ended by SIGINT or SIGTERM with its flight complete."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import logging
 import time
-from collections.abc import Sequence
 from typing import Final
-
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from fdr_recorder.node.process import ros_process
 from fdr_recorder.node.recorder import Recorder
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +31,8 @@ own: a node that leaves at once takes the answer to who asked for the transition
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the recorder until it is told to end.
+    """
+    Run the recorder until it is told to end.
 
     The flight is closed and the last diagnostics are sent before rclpy is shut down.
 

@@ -1,22 +1,31 @@
-"""The Python classes of message types: found by name, and turned back into definitions.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The Python classes of message types: found by name, and turned back into definitions.
 
 `rclpy` cannot subscribe without the class, raw or not: it is the way to the type support library.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
-from rclpy.type_support import check_for_type_support
-from rosidl_parser import definition as idl
-
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.definition import Field
+from rclpy.type_support import check_for_type_support
+from rosidl_parser import definition as idl
 
 _BASIC_TYPES: Final = {'boolean': 'bool', 'octet': 'byte', 'float': 'float32', 'double': 'float64'}
 """IDL's name of a type, where `.msg` files have another."""
@@ -24,7 +33,8 @@ _NOT_IN_MSG: Final = ('char', 'wchar', 'long double')
 
 
 def import_message_class(type_name: str) -> type[Any]:
-    """Return the class of a message type, ready to be subscribed to.
+    """
+    Return the class of a message type, ready to be subscribed to.
 
     Args:
         type_name: In full, for example `sensor_msgs/msg/Imu`.
@@ -70,7 +80,8 @@ def _hidden_class(module: ModuleType, name: str) -> type[Any] | None:
 
 
 def text_of_class(message_class: type[Any]) -> str:
-    """Return the text of a type in the syntax of `.msg` files: constants, fields and defaults.
+    """
+    Return the text of a type in the syntax of `.msg` files: constants, fields and defaults.
 
     Raises:
         RecordError: It has a field that this syntax has no words for.
@@ -136,6 +147,6 @@ def _value(value: object) -> str:
         return f'{quote}{value}{quote}' if value.isprintable() and quote not in value else ''
     if isinstance(value, (int, float)):
         return repr(value)
-    items: Sequence[object] = value.tolist() if hasattr(value, 'tolist') else value  # type: ignore[assignment]
+    items: Any = value.tolist() if hasattr(value, 'tolist') else value
     texts = [_value(item) for item in items]
     return f'[{", ".join(texts)}]' if all(texts) else ''

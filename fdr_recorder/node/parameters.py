@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The configuration as ROS parameters: one for each option, with its description and range."""
 
 from __future__ import annotations
@@ -5,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.options import Option, Options
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -14,9 +26,6 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-
-from fdr_recorder.errors import ConfigInvalidError
-from fdr_recorder.options import Option, Options
 
 _Config = TypeVar('_Config')
 
@@ -32,7 +41,8 @@ class Parameters(Generic[_Config]):
         why_fixed: Callable[[], str],
         apply: Callable[[], None] | None = None,
     ) -> None:
-        """Declare all parameters.
+        """
+        Declare all parameters.
 
         Args:
             node: The node that gets them.
@@ -53,7 +63,8 @@ class Parameters(Generic[_Config]):
         node.add_post_set_parameters_callback(self._after_set)
 
     def _declare(self, name: str, default: object, option: Option) -> None:
-        """Declare one parameter, even if the parameter file has a wrong value for it.
+        """
+        Declare one parameter, even if the parameter file has a wrong value for it.
 
         A wrong value is kept as it is: configure then reports all wrong values at once, where
         refusing it here would end the process at the first.
@@ -70,7 +81,8 @@ class Parameters(Generic[_Config]):
             self._node.declare_parameter(name, value, loose)
 
     def read(self) -> _Config:
-        """Return the configuration that the parameters describe.
+        """
+        Return the configuration that the parameters describe.
 
         Raises:
             ConfigInvalidError: Names every wrong value.

@@ -1,20 +1,29 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A rehearsal: the recorder itself, with all its parts, records for a few seconds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
+from pathlib import Path
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
+from fdr_recorder.node.recorder import Recorder
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
-
-from fdr_recorder.node.recorder import Recorder
 
 NODE_NAME: Final = 'fdr_check'
 DISCOVERY_S: Final = 2.0
@@ -23,7 +32,8 @@ _SPIN_S: Final = 0.1
 
 
 def rehearse(parameter_file: Path, seconds: float, advance: Callable[[int], None]) -> bool:
-    """Configure a recorder, activate it, and shut it down again.
+    """
+    Configure a recorder, activate it, and shut it down again.
 
     In the thread that calls; a KeyboardInterrupt ends it early.
 

@@ -1,14 +1,24 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A process with one node: its signals, and rclpy from beginning to end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -16,7 +26,8 @@ from rclpy.signals import SignalHandlerOptions
 
 
 class EndSignals:
-    """Notices SIGINT and SIGTERM while the executor waits in C, where no Python handler runs.
+    """
+    Notices SIGINT and SIGTERM while the executor waits in C, where no Python handler runs.
 
     The interpreter writes a byte to a socket the moment a signal arrives (`signal.set_wakeup_fd`);
     a thread that reads it wakes the executor.
@@ -51,7 +62,8 @@ class EndSignals:
 
 @contextmanager
 def ros_process(args: Sequence[str] | None) -> Iterator[EndSignals]:
-    """Run rclpy without its own signal handlers, which would shut the context down first.
+    """
+    Run rclpy without its own signal handlers, which would shut the context down first.
 
     Args:
         args: The command line's arguments for ROS; None for those of this process.

@@ -1,28 +1,37 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """QoS: adapted to what publishers offer, overridden by topic, and how bags tell of it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+import json
 from pathlib import Path
 from typing import Any, Final
 
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.topics.qos_overrides import BEST_AVAILABLE, DURATIONS, merge_qos_overrides
 from rclpy.duration import Duration
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
     LivelinessPolicy,
+    qos_check_compatible,
     QoSCompatibility,
     QoSProfile,
     ReliabilityPolicy,
-    qos_check_compatible,
 )
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-
-from fdr_recorder.config import FdrConfig
-from fdr_recorder.errors import ConfigInvalidError
-from fdr_recorder.topics.qos_overrides import BEST_AVAILABLE, DURATIONS, merge_qos_overrides
 
 _POLICIES: Final[Mapping[str, Any]] = {
     'history': HistoryPolicy,
@@ -34,7 +43,8 @@ NO_OVERRIDE: Final[Mapping[str, Any]] = {}
 
 
 def with_qos_file(config: FdrConfig) -> FdrConfig:
-    """Return the configuration with the file of QoS overrides taken in, where there is one.
+    """
+    Return the configuration with the file of QoS overrides taken in, where there is one.
 
     Raises:
         ConfigInvalidError: The file cannot be read, or names every mistake in it.
@@ -60,7 +70,8 @@ def qos_for(
     depth: int,
     override: Mapping[str, Any] = NO_OVERRIDE,
 ) -> QoSProfile:
-    """Return the strictest QoS that every publisher is compatible with, as rosbag2 does.
+    """
+    Return the strictest QoS that every publisher is compatible with, as rosbag2 does.
 
     Args:
         endpoints: The publishers.

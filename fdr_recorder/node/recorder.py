@@ -1,19 +1,24 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The lifecycle node: builds the parts, hands them to each other, gives them back."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.utilities import get_rmw_implementation_identifier
-from std_msgs.msg import String
-from std_srvs.srv import Trigger
+import logging
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.config import OPTIONS, FdrConfig
+from fdr_recorder.config import FdrConfig, OPTIONS
 from fdr_recorder.errors import FdrError, FlightNotOpenError
 from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.diagnostics import Diagnostics, RecorderStatus
@@ -30,6 +35,10 @@ from fdr_recorder.storage.flight import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.recording import FlightSummary
 from fdr_recorder.storage.writer import FileFdrWriter
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.utilities import get_rmw_implementation_identifier
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +70,8 @@ class _Parts:
 
 
 class Recorder(LifecycleNode):
-    """The flight data recorder as a lifecycle node.
+    """
+    The flight data recorder as a lifecycle node.
 
     configure takes the flight root and subscribes, activate opens a flight, deactivate closes
     it, cleanup gives everything back. All callbacks run in the executor's thread.
@@ -92,7 +102,8 @@ class Recorder(LifecycleNode):
     # --- transitions ---------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take: parameters, the flight root, subscriptions, the intake's thread.
+        """
+        Take: parameters, the flight root, subscriptions, the intake's thread.
 
         Flights that were not closed are recovered meanwhile.
 
@@ -102,7 +113,8 @@ class Recorder(LifecycleNode):
         return self._attempt('configure', self._configure, 'inactive')
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take: the writer's thread and a new flight, whose header is on disk on return.
+        """
+        Take: the writer's thread and a new flight, whose header is on disk on return.
 
         Refused (inactive again): a flight of that id exists, or the disk is full.
         """
@@ -132,7 +144,8 @@ class Recorder(LifecycleNode):
     def _LifecycleNodeMixin__change_state(  # noqa: N802 - rclpy's name for it
         self, transition: int
     ) -> TransitionCallbackReturn:
-        """Refuse a transition that does not fit the state.
+        """
+        Refuse a transition that does not fit the state.
 
         rclpy does so itself from 9.x on; that of Jazzy lets the error through to the executor,
         which would end the recorder for one wrong request.

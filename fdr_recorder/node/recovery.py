@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Recovery of unclean flights beside the node's work: take-off does not wait for it."""
 
 from __future__ import annotations
@@ -17,14 +27,16 @@ PATIENCE_S: Final = 1.0
 
 
 class BackgroundRecovery:
-    """Recovers what earlier flights left, in a thread of its own.
+    """
+    Recovers what earlier flights left, in a thread of its own.
 
     Only flights that are there at the beginning are looked at, so that a flight which is opened
     meanwhile is left alone.
     """
 
     def __init__(self, root: FlightRoot, alerts: AlertBoard) -> None:
-        """Begin; return when it is over, or after `PATIENCE_S`.
+        """
+        Begin; return when it is over, or after `PATIENCE_S`.
 
         Args:
             root: An owned flight root.

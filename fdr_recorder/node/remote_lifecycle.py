@@ -1,22 +1,32 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A lifecycle node in another process: asked for its state, told its transitions."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+import time
 from typing import Any
 
+from fdr_recorder.node.topics import publisher_gid
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
 
-from fdr_recorder.node.topics import publisher_gid
-
 
 class RemoteLifecycle:
-    """Asks and tells without waiting for the answers; in the executor's thread.
+    """
+    Asks and tells without waiting for the answers; in the executor's thread.
 
     Attributes:
         name: The node's full name.
@@ -53,7 +63,8 @@ class RemoteLifecycle:
         return is_new
 
     def ask(self, answered: Callable[[int], None]) -> None:
-        """Ask for the state; an earlier question is forgotten.
+        """
+        Ask for the state; an earlier question is forgotten.
 
         An answer to it also ends the wait for a transition that was asked for before: the node
         answers one after the other, so that the transition's answer is lost.

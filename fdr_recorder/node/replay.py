@@ -1,9 +1,19 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Latched messages of a second flight: publishers are asked for all that they hold."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+import time
 from typing import Any, Final
 
 from fdr_recorder.capture.client import FdrClient
@@ -20,7 +30,8 @@ _Message = tuple[bytes, int, int, int]
 
 
 class LatchedReplay:
-    """Has the publishers of one latched topic send once more what they hold.
+    """
+    Has the publishers of one latched topic send once more what they hold.
 
     The recorder was there before the flight, so the middleware has given it these messages
     already, and they were let go. A second subscription gets them again: of these the flight gets
@@ -44,7 +55,8 @@ class LatchedReplay:
         *,
         is_repeated: bool,
     ) -> None:
-        """Take nothing before `begin`.
+        """
+        Take nothing before `begin`.
 
         Args:
             subscription: To the topic, transient-local.

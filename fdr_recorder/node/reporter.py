@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A node's part of `/diagnostics`: its statuses once a second, and every alert at once."""
 
 from __future__ import annotations
@@ -6,11 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-
-from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
 
 SUMMARY_INTERVAL_S: Final = 1.0
 QUEUE_DEPTH: Final = 50
@@ -25,7 +34,8 @@ _LEVELS: Final = {
 
 
 class Reporter:
-    """Publishes the state of a node as `diagnostic_msgs/DiagnosticArray`.
+    """
+    Publishes the state of a node as `diagnostic_msgs/DiagnosticArray`.
 
     The summary comes from a timer of the node's executor. An alert is published at once, in the
     thread that raised or cleared it, so that it is out even while a transition keeps the executor
@@ -42,7 +52,8 @@ class Reporter:
         summarize: Callable[[Sequence[Alert]], DiagnosticStatus],
         hardware_id: Callable[[], str],
     ) -> None:
-        """Publish from now on, until `stop`.
+        """
+        Publish from now on, until `stop`.
 
         Args:
             node: Whose state it is.

@@ -1,19 +1,29 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A subscription of the intake: taken from directly, and told of its publishers."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from fdr_recorder.node.topics import TopicPlan
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
-
-from fdr_recorder.node.topics import TopicPlan
 
 _EVENTS: Final = _rclpy.rcl_subscription_event_type_t
 
 
 class TopicSubscription:
-    """Subscribes to a topic as planned.
+    """
+    Subscribes to a topic as planned.
 
     The node owns the subscription, for everybody to see in the graph; but rclpy's own class for
     it is left out, because executors look at each of those whenever they wake: with 500 topics
@@ -27,7 +37,8 @@ class TopicSubscription:
     """
 
     def __init__(self, node: Node, plan: TopicPlan) -> None:
-        """Subscribe.
+        """
+        Subscribe.
 
         Raises:
             RCLError: The middleware refuses; it has the topic with another type, for example.
@@ -45,7 +56,8 @@ class TopicSubscription:
         self._last = (0, 0, 0)
 
     def has_changed(self) -> bool:
-        """Tell whether publishers have come or left since the last call.
+        """
+        Tell whether publishers have come or left since the last call.
 
         That costs 4 us; asking the graph for the publishers of a topic costs 50 us and more.
         """

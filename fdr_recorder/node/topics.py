@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What the graph says of a topic, and how it is recorded."""
 
 from __future__ import annotations
@@ -7,15 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.topic_endpoint_info import TopicEndpointInfo
-
 from fdr_recorder.errors import FdrError, RecordError
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.message_class import import_message_class
 from fdr_recorder.node.qos import NO_OVERRIDE, offered_qos_profiles, qos_for
 from fdr_recorder.record.schema import Schema
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 _NAMELESS: Final = ('_NODE_NAME_UNKNOWN_', '_CREATED_BY_BARE_DDS_APP_')
 """What the middleware calls a node whose name it does not know, or has none."""
@@ -33,7 +42,8 @@ class TypeUnknownError(FdrError):
 
 @dataclass(frozen=True)
 class TopicPlan:
-    """How one topic is recorded.
+    """
+    How one topic is recorded.
 
     Attributes:
         name: Fully qualified.
@@ -54,7 +64,7 @@ class TopicPlan:
 
     @property
     def type_name(self) -> str:
-        """The type of its messages, in full."""
+        """Return the type of its messages, in full."""
         return self.schema.name
 
     @property
@@ -74,7 +84,8 @@ def plan_topic(
     override: Mapping[str, Any] = NO_OVERRIDE,
     wants_type: Callable[[str], bool] = bool,
 ) -> TopicPlan | None:
-    """Find out how to record a topic; None while nobody publishes it, or its type is asked for.
+    """
+    Find out how to record a topic; None while nobody publishes it, or its type is asked for.
 
     Args:
         node: Any node; it asks the graph.
@@ -120,7 +131,8 @@ def plan_topic(
 
 
 def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan:
-    """Return how to record a topic that is there for the recorder; nobody need publish it yet.
+    """
+    Return how to record a topic that is there for the recorder; nobody need publish it yet.
 
     Args:
         topic: Fully qualified name.

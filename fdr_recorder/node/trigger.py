@@ -1,30 +1,39 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The node `flight_trigger`: records from arming to disarming, by the recorder's lifecycle."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from fdr_recorder.alerts import Alert, AlertBoard
+from fdr_recorder.errors import ConfigInvalidError, FdrError
+from fdr_recorder.node.armed import ArmedSwitch, SOURCES
+from fdr_recorder.node.parameters import Parameters
+from fdr_recorder.node.process import ros_process
+from fdr_recorder.node.qos import qos_for
+from fdr_recorder.node.remote_lifecycle import RemoteLifecycle
+from fdr_recorder.node.reporter import key_values, level_of, Reporter, STEADY_CLOCK, worst_of
+from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
 from lifecycle_msgs.msg import State, Transition
 from rclpy.exceptions import NameValidationException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.subscription import Subscription
-
-from fdr_recorder.alerts import Alert, AlertBoard
-from fdr_recorder.errors import ConfigInvalidError, FdrError
-from fdr_recorder.node.armed import SOURCES, ArmedSwitch
-from fdr_recorder.node.parameters import Parameters
-from fdr_recorder.node.process import ros_process
-from fdr_recorder.node.qos import qos_for
-from fdr_recorder.node.remote_lifecycle import RemoteLifecycle
-from fdr_recorder.node.reporter import STEADY_CLOCK, Reporter, key_values, level_of, worst_of
-from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
 
 NODE_NAME: Final = 'flight_trigger'
 TICK_S: Final = 0.05
@@ -47,7 +56,8 @@ _VERBS: Final = {
 
 
 class FlightTrigger(Node):
-    """Drives the lifecycle of one recorder; the recorder itself knows nothing of it.
+    """
+    Drives the lifecycle of one recorder; the recorder itself knows nothing of it.
 
     A recorder that has started is configured, so that it is ready. While the vehicle flies the
     recorder is kept active, whatever happens to it. When the flight is over it is deactivated,
@@ -55,7 +65,8 @@ class FlightTrigger(Node):
     """
 
     def __init__(self) -> None:
-        """Begin to listen to the source and to drive the recorder.
+        """
+        Begin to listen to the source and to drive the recorder.
 
         Raises:
             ConfigInvalidError: A parameter is wrong.
@@ -227,7 +238,8 @@ class FlightTrigger(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the trigger until SIGINT or SIGTERM.
+    """
+    Run the trigger until SIGINT or SIGTERM.
 
     Returns:
         The exit code: 0; 1 if a parameter is wrong or the source's message type is missing.

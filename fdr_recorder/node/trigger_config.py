@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The options of the flight trigger; without ROS, so that its parameter file can be checked."""
 
 from __future__ import annotations
@@ -5,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fdr_recorder.options import Options, check, from_options, option, options_of
+from fdr_recorder.options import check, from_options, option, Options, options_of
 
 
 @dataclass(frozen=True)
 class TriggerConfig:
-    """When a flight begins and ends.
+    """
+    When a flight begins and ends.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
@@ -63,7 +74,8 @@ class TriggerConfig:
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> TriggerConfig:
-        """Build a configuration from values by option name; what is absent is default.
+        """
+        Build a configuration from values by option name; what is absent is default.
 
         Raises:
             ConfigInvalidError: Names every unknown option and every wrong value.

@@ -1,17 +1,24 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Watches the graph: subscribes to wanted topics as they appear, follows who publishes them."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+import logging
+import threading
+import time
 from typing import Final
-
-from rclpy.node import Node
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
@@ -20,14 +27,16 @@ from fdr_recorder.node.ingest import Ingest
 from fdr_recorder.node.intake import UNKNOWN_GID
 from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
 from fdr_recorder.node.topics import (
-    TopicPlan,
-    TypeUnknownError,
     node_names,
     plan_topic,
+    TopicPlan,
+    TypeUnknownError,
 )
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.qos_overrides import parse_qos_overrides
 from fdr_recorder.topics.selection import TopicSelection
+from rclpy.node import Node
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +58,8 @@ _CODES: Final = (
 
 
 class TopicWatch:
-    """Keeps the intake's subscriptions in step with the graph.
+    """
+    Keeps the intake's subscriptions in step with the graph.
 
     It does so in a thread of its own: a timer of the node would wake the executor, which costs ten
     times as much as the look at the graph.
@@ -63,7 +73,8 @@ class TopicWatch:
         alerts: AlertBoard,
         always: Sequence[TopicPlan] = (),
     ) -> None:
-        """Look at the graph once; then up to ten times a second, from `start` to `stop`.
+        """
+        Look at the graph once; then up to ten times a second, from `start` to `stop`.
 
         Args:
             node: Asks the graph.

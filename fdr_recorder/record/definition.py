@@ -1,4 +1,15 @@
-"""Definitions of message types: their text, what it uses, its hash, and how a file holds it.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Definitions of message types: their text, what it uses, its hash, and how a file holds it.
 
 Names are spelled in full here: `package/msg/Type`, `package/srv/Type_Event`,
 `package/action/Type_FeedbackMessage`.
@@ -6,12 +17,12 @@ Names are spelled in full here: `package/msg/Type`, `package/srv/Type_Event`,
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+import hashlib
+import json
+import re
 from typing import Any, Final, NamedTuple
 
 from fdr_recorder.errors import RecordError
@@ -22,7 +33,8 @@ ROS2IDL: Final = 'ros2idl'
 SEPARATOR: Final = '=' * 80
 _LINE = re.compile(
     r'^\s*(?P<type>[A-Za-z][\w/]*)(?:<=(?P<string_bound>\d+))?'
-    r'(?P<shape>\[(?P<is_bound><=)?(?P<size>\d+)?\])?\s+(?P<name>[A-Za-z]\w*)\s*(?P<is_constant>=)?'
+    r'(?P<shape>\[(?P<is_bound><=)?(?P<size>\d+)?\])?'
+    r'\s+(?P<name>[A-Za-z]\w*)\s*(?P<is_constant>=)?'
 )
 _CHAR = re.compile(r'^[ \t]*char(?=\s|\[)', re.MULTILINE)
 _NAMES: Final = {
@@ -52,7 +64,8 @@ TextReader = Callable[[str], str]
 
 
 class Field(NamedTuple):
-    """A field of a message.
+    """
+    A field of a message.
 
     Attributes:
         name: Its name.
@@ -75,7 +88,8 @@ class Field(NamedTuple):
     def described(
         cls, name: str, type_id: int, capacity: int, string_capacity: int, nested: str
     ) -> Field:
-        """Return the field of a description; the arguments are those of `description`.
+        """
+        Return the field of a description; the arguments are those of `description`.
 
         Raises:
             RecordError: A `.msg` file cannot have such a field.
@@ -162,7 +176,8 @@ def fields_of(name: str, text: str) -> list[Field]:
 
 @dataclass(frozen=True)
 class Definition:
-    """A type and all types that it uses, directly or not.
+    """
+    A type and all types that it uses, directly or not.
 
     Attributes:
         name: Of the type.
@@ -175,7 +190,8 @@ class Definition:
 
     @classmethod
     def collect(cls, name: str, read: TextReader) -> Definition:
-        """Read a type, and whatever it uses.
+        """
+        Read a type, and whatever it uses.
 
         Raises:
             RecordError: From `read`.
@@ -194,7 +210,7 @@ class Definition:
 
     @cached_property
     def type_hash(self) -> str:
-        """The type's version hash, `RIHS01_...` (REP-2016)."""
+        """Return the type's version hash, `RIHS01_...` (REP-2016)."""
         described = {
             name: {
                 'type_name': name,
@@ -214,7 +230,8 @@ class Definition:
 
     @property
     def encoding(self) -> str:
-        """How `text` is written: the MCAP registry's `ros2msg`, or `ros2idl` for services.
+        """
+        How `text` is written: the MCAP registry's `ros2msg`, or `ros2idl` for services.
 
         The syntax of `.msg` files has no name for a type that is not a message, and readers
         make different things of it: `rosbags` does not even open a bag with a service's events
@@ -224,7 +241,8 @@ class Definition:
 
     @cached_property
     def text(self) -> str:
-        """The whole definition, as rosbag2 writes it.
+        """
+        Return the whole definition, as rosbag2 writes it.
 
         In `ros2msg` the text of the type itself, then for each dependency a line of 80 `=`, a
         line `MSG: package/Type`, and its text; in `ros2idl` each has such lines. ROS 2's other

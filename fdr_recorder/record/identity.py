@@ -1,21 +1,30 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The header of a new flight: what is recorded, by what software, on what host."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 import hashlib
 import os
+from pathlib import Path
 import platform
 import socket
 import time
-from datetime import datetime, timezone
-from pathlib import Path
-
-import yaml
 
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import ConfigInvalidError
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.version import __version__
+import yaml
 
 _HASH_BLOCK_BYTES = 1024 * 1024
 
@@ -23,7 +32,8 @@ _HASH_BLOCK_BYTES = 1024 * 1024
 def new_flight_header(
     flight_id: str, config: FdrConfig, *, rmw_implementation: str = ''
 ) -> FlightHeader:
-    """Describe a flight that begins now, on this host.
+    """
+    Describe a flight that begins now, on this host.
 
     Args:
         flight_id: Its name.
@@ -60,7 +70,8 @@ def iso_time(time_ns: int) -> str:
 
 
 def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:
-    """Return the SHA-256 of files, hexadecimal, by the names given.
+    """
+    Return the SHA-256 of files, hexadecimal, by the names given.
 
     Raises:
         ConfigInvalidError: Names every file that cannot be read.

@@ -1,4 +1,15 @@
-"""The texts of message types, out of `.msg`, `.srv` and `.action` files.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The texts of message types, out of `.msg`, `.srv` and `.action` files.
 
 A service and an action are several message types each: requests and responses, feedback, and the
 events of introspected services. Some stand in the file, between lines of `---`; the others follow
@@ -7,8 +18,8 @@ from its name (rosidl's `rosidl_parser` has the same derivations).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+import re
 from typing import Final
 
 from fdr_recorder.errors import RecordError
@@ -34,7 +45,8 @@ _EVENT: Final = (
 
 
 def read_interface(name: str, read_file: Callable[[str, str], str]) -> str:
-    """Return the text of a type.
+    """
+    Return the text of a type.
 
     Args:
         name: `package/msg/Type`, `package/srv/Type_Request`, `package/action/Type_Feedback`, ...

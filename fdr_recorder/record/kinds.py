@@ -1,4 +1,15 @@
-"""What a record of the recorder itself is: one frozen dataclass for each kind.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What a record of the recorder itself is: one frozen dataclass for each kind.
 
 A payload class has the fields of the ROS message of the same name in `msg/`, in the same order,
 and the names of that message's fields are its `KNOWN_PAYLOAD_KEYS`. Decoded from a file that a
@@ -30,7 +41,8 @@ MESSAGE_PACKAGE: Final = 'fdr_recorder'
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """Base of all payloads.
+    """
+    Base of all payloads.
 
     Attributes:
         extra: Fields that a newer version wrote and this one does not know, by name.
@@ -62,7 +74,8 @@ class Payload:
 
 @dataclass(frozen=True, kw_only=True)
 class FlightHeader(Payload):
-    """Which flight this is, and how, by what and on what it is recorded.
+    """
+    Which flight this is, and how, by what and on what it is recorded.
 
     The first record of the flight, repeated as the first record of every later segment.
     """
@@ -89,7 +102,8 @@ class FlightHeader(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class ProducerCounters(Payload):
-    """The counters of one producer in one flight.
+    """
+    The counters of one producer in one flight.
 
     `offered = written - repeated + dropped_overrun + dropped_write_error` holds for each; with a
     reliable publisher whose gid is known, `published = offered + lost_transport`.
@@ -168,7 +182,8 @@ class Overrun(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class TransportLoss(Payload):
-    """Sequence numbers of one publisher never arrived.
+    """
+    Sequence numbers of one publisher never arrived.
 
     `records` of the numbers `first_sequence` to `last_sequence` (both lost) are missing.
     """

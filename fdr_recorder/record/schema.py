@@ -1,4 +1,15 @@
-"""Message definitions as MCAP schemas, and the recorder's own records as CDR.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Message definitions as MCAP schemas, and the recorder's own records as CDR.
 
 The definitions of the recorder's own messages are the files in `msg/`; they are installed to
 `share/fdr_recorder/msg` for ROS and inside this package for everybody else. Nothing is generated
@@ -7,22 +18,21 @@ from them: the type system of the `rosbags` library encodes and decodes at run t
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields, MISSING
 from enum import IntEnum
 from functools import cache, lru_cache
+import math
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
-
-from rosbags.interfaces import Nodetype
-from rosbags.typesys import TypesysError, get_types_from_msg
-from rosbags.typesys.store import Typestore
+import re
+from typing import Any, cast, Final, TypeVar
 
 from fdr_recorder.errors import RecordError
-from fdr_recorder.record.definition import ROS2MSG, Definition
-from fdr_recorder.record.kinds import MESSAGE_PACKAGE, PAYLOADS, Payload
+from fdr_recorder.record.definition import Definition, ROS2MSG
+from fdr_recorder.record.kinds import MESSAGE_PACKAGE, Payload, PAYLOADS
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import get_types_from_msg, TypesysError
+from rosbags.typesys.store import Typestore
 
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
@@ -39,7 +49,8 @@ _FIXED_ARRAY = re.compile(r'\[\s*([0-9]+)\s*\]')
 
 @dataclass(frozen=True)
 class Schema:
-    """The type of a channel.
+    """
+    The type of a channel.
 
     Attributes:
         name: ROS type, for example `sensor_msgs/msg/Imu`.
@@ -87,7 +98,8 @@ def _own_schema(type_name: str) -> Schema:
 
 @lru_cache(maxsize=64)
 def _typestore(schema: Schema) -> Typestore:
-    """Return a type system that knows one schema.
+    """
+    Return a type system that knows one schema.
 
     One for each schema, not one for all: files of different versions define the same name
     differently.
@@ -108,7 +120,8 @@ def type_description_hash(schema: Schema) -> str:
 
 
 def encode(payload: Payload) -> bytes:
-    """Encode a payload as CDR, by this version's definition of its kind.
+    """
+    Encode a payload as CDR, by this version's definition of its kind.
 
     Raises:
         RecordError: A value does not fit its field.
@@ -140,7 +153,8 @@ def _to_field(value: object, store: Typestore) -> Any:  # noqa: ANN401 - any fie
 
 
 def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) -> Payload:
-    """Decode one of the recorder's own records.
+    """
+    Decode one of the recorder's own records.
 
     Args:
         kind: For example `flight_header`.
@@ -176,7 +190,8 @@ def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) ->
 
 @lru_cache(maxsize=64)
 def _is_harmless(definition: str) -> bool:
-    """Tell whether a definition is of a size that decoding by it takes little time and memory.
+    """
+    Tell whether a definition is of a size that decoding by it takes little time and memory.
 
     The decoder is generated from the definition, with fixed arrays unrolled.
     """

@@ -1,4 +1,15 @@
-"""`metadata.yaml`: what makes a flight directory a rosbag2 bag (metadata version 9).
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+`metadata.yaml`: what makes a flight directory a rosbag2 bag (metadata version 9).
 
 Written by hand and not by a YAML library because it is renewed at every rotation: the part that
 grows with the number of segments is put together from the texts of blocks of them, of which only
@@ -7,23 +18,22 @@ the first and the last change.
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import stat
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+import json
+import os
 from pathlib import Path
-
-import yaml
+import re
+import stat
 
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION, FlightHeader
+from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.version import __version__
+import yaml
 
 FILE_NAME = 'metadata.yaml'
 BAG_VERSION = 9
@@ -60,7 +70,8 @@ class Topic:
 
 
 class _Block:
-    """Segments that are neighbours in a list, and what they add to `metadata.yaml`.
+    """
+    Segments that are neighbours in a list, and what they add to `metadata.yaml`.
 
     Attributes:
         segments: Oldest first.
@@ -156,7 +167,8 @@ def render(
     custom_data: Mapping[str, str],
     ros_distro: str,
 ) -> list[bytes]:
-    """Return the text of `metadata.yaml`, in pieces.
+    """
+    Return the text of `metadata.yaml`, in pieces.
 
     Args:
         segments: The closed segments that are there.
@@ -208,7 +220,8 @@ _COUNTER = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
 
 
 def read(flight: Path) -> tuple[set[str], dict[str, int]]:
-    """Return the segments that a flight's `metadata.yaml` names, and its counters.
+    """
+    Return the segments that a flight's `metadata.yaml` names, and its counters.
 
     Nothing, if it cannot be read or is something else: a link that leads elsewhere, a FIFO that
     waits for ever.

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The capacity cap: the oldest closed segments go when the flight grows too large."""
 
 from __future__ import annotations
@@ -17,7 +27,7 @@ class SegmentStore(Protocol):
 
     @property
     def closed_segments(self) -> int:
-        """Closed segments that are there."""
+        """Count the closed segments that are there."""
 
     @property
     def total_bytes(self) -> int:
@@ -28,7 +38,8 @@ class SegmentStore(Protocol):
 
 
 class CapacityCapPolicy:
-    """Keeps the segments of a flight below a size.
+    """
+    Keeps the segments of a flight below a size.
 
     Wire `on_rotation` to the writer's hook of that name. The segment that was just closed is
     never dropped, so that there is always one to read; if it alone is too large, the cap is

@@ -1,10 +1,20 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The chunk that is being gathered: the hot path from ring to disk."""
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Sequence
+import sys
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
@@ -19,7 +29,8 @@ A copy of 32 KiB costs about as much as one more element of `writev`."""
 
 
 class Chunk:
-    """Records that will become one chunk, with the index of each channel.
+    """
+    Records that will become one chunk, with the index of each channel.
 
     Attributes:
         size: Uncompressed size of the chunk's records, in bytes.
@@ -47,7 +58,8 @@ class Chunk:
         room: int,
         full_size: int,
     ) -> int:
-        """Take records of one channel, from `position` on, until one of the limits is reached.
+        """
+        Take records of one channel, from `position` on, until one of the limits is reached.
 
         The loop runs once for every message of the flight. Locals instead of attributes, and one
         packed prefix instead of an object, make it about 0.7 microseconds a record.
@@ -121,7 +133,8 @@ class Chunk:
         return min(map(min, times)), max(map(max, times))
 
     def message_indexes(self) -> tuple[list[bytes], dict[int, int]]:
-        """Encode the message index records.
+        """
+        Encode the message index records.
 
         Returns:
             The records, as pieces, and for each channel id the offset of its record in them.

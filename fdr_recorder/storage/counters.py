@@ -1,4 +1,15 @@
-"""The counters of a flight. Only the writer's thread changes them.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The counters of a flight. Only the writer's thread changes them.
 
 Counted for each producer; the totals are sums, so that they cannot disagree.
 """
@@ -16,7 +27,8 @@ from fdr_recorder.record.schema import own_schema, type_description_hash
 
 @dataclass(frozen=True)
 class FlightCounters:
-    """The counters of a flight at one moment; see the design's section on counters.
+    """
+    The counters of a flight at one moment; see the design's section on counters.
 
     `bytes_written` counts what lies in files; until the flight is closed that is without the
     summary of the open segment.
@@ -38,7 +50,8 @@ class FlightCounters:
 
 
 class ProducerAccount:
-    """What became of the records of one producer in one flight.
+    """
+    What became of the records of one producer in one flight.
 
     Attributes:
         channel: The channel of the producer.
@@ -65,7 +78,7 @@ class ProducerAccount:
 
     @property
     def offered(self) -> int:
-        """Records that the producer handed over, by the producer's own count."""
+        """Count the records that the producer handed over, by the producer's own count."""
         if self.client is None:
             return self._own_offered
         return self.client.ring.offered - self._offered_before
@@ -105,7 +118,8 @@ class ProducerAccount:
 
 
 class Ledger:
-    """All accounts of a flight, and what belongs to no producer.
+    """
+    All accounts of a flight, and what belongs to no producer.
 
     Attributes:
         accounts: In the order in which the producers came.
@@ -161,7 +175,8 @@ class Ledger:
         self._by_channel[channel].dropped_write_error += records
 
     def totals(self, bytes_present: int) -> FlightCounters:
-        """Sum up.
+        """
+        Sum up.
 
         Args:
             bytes_present: Size of the segments that are there.

@@ -1,4 +1,15 @@
-"""CRCs of large messages, computed ahead in a thread of their own.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+CRCs of large messages, computed ahead in a thread of their own.
 
 A chunk begins with the CRC of what follows, so that the CRC of a large message stands in series
 with writing it. While one is being written, those behind it in the same batch are computed here;
@@ -7,11 +18,11 @@ both release the interpreter.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+import queue
+import threading
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
@@ -61,7 +72,8 @@ class CrcAhead:
         self._thread: threading.Thread | None = None
 
     def announce(self, batch: Sequence[QueuedRecord]) -> None:
-        """Begin with the CRCs of records that are about to be written, in this order.
+        """
+        Begin with the CRCs of records that are about to be written, in this order.
 
         One by itself is not worth it: nothing is written meanwhile.
         """
@@ -101,7 +113,8 @@ class CrcAhead:
 
 
 def combine(first: int, second: int, second_length: int) -> int:
-    """Return the CRC-32 of two pieces together.
+    """
+    Return the CRC-32 of two pieces together.
 
     Args:
         first: CRC-32 of the first piece.

@@ -1,13 +1,24 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """File descriptors."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
+import os
 
 
 def close(fd: int) -> None:
-    """Close a file, whatever the operating system says of it.
+    """
+    Close a file, whatever the operating system says of it.
 
     Linux frees the descriptor even where close(2) fails, and an error can only be about data that
     nobody has synced: those that matter were, before.

@@ -1,21 +1,31 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """One flight on disk: its directory, its segments and its `metadata.yaml`."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
+import os
 from pathlib import Path
+import secrets
 from typing import Final
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
 from fdr_recorder.storage import bag_metadata, descriptor
 from fdr_recorder.storage.bag_metadata import SegmentList, Topic
-from fdr_recorder.storage.segment import FILE_MODE, ClosedSegment
+from fdr_recorder.storage.segment import ClosedSegment, FILE_MODE
 
 DIRECTORY_MODE: Final = 0o750
 
@@ -38,7 +48,8 @@ def segment_name(index: int) -> str:
 
 
 class FlightDirectory:
-    """A flight's directory. Used by the writer's thread alone.
+    """
+    A flight's directory. Used by the writer's thread alone.
 
     It knows the closed segments that are there. `metadata.yaml` never names a file that is not
     there: it is to be renewed after a segment was closed, and before a dropped one is unlinked.
@@ -55,7 +66,8 @@ class FlightDirectory:
 
     @classmethod
     def create(cls, root: Path, flight_id: str, *, ros_distro: str = '') -> FlightDirectory:
-        """Create the directory of a new flight.
+        """
+        Create the directory of a new flight.
 
         Raises:
             FlightIdInvalidError: The id cannot be a name.
@@ -106,7 +118,7 @@ class FlightDirectory:
 
     @property
     def dropped_names(self) -> tuple[str, ...]:
-        """The files of dropped segments that are to be removed, in this order."""
+        """Return the files of dropped segments that are to be removed, in this order."""
         return tuple(segment.file_name for segment in self._doomed)
 
     def note(self, segment: ClosedSegment) -> None:
@@ -143,7 +155,8 @@ class FlightDirectory:
         )
 
     def commit(self, custom_data: Mapping[str, str]) -> None:
-        """Renew `metadata.yaml`.
+        """
+        Renew `metadata.yaml`.
 
         Raises:
             OSError: The file system refuses; the former `metadata.yaml` is still there then.

@@ -1,18 +1,28 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The flight root: the directory of all flights, owned by one writer process at a time."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import json
-import os
-import socket
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+import errno
+import fcntl
+import json
+import os
 from pathlib import Path
+import socket
+import time
 from types import TracebackType
 from typing import Final
 
@@ -36,7 +46,8 @@ _INITIAL_PID_NAMESPACE: Final = 'pid:[4026531836]'
 
 @dataclass(frozen=True)
 class RootHolder:
-    """Who owns a flight root.
+    """
+    Who owns a flight root.
 
     Attributes:
         text: For people: `pid 812 (/fdr_recorder on drone-7, since 2026-05-04T09:14:02Z)`.
@@ -48,7 +59,8 @@ class RootHolder:
     since_ns: int
 
     def may_record(self, started_ns: int) -> bool:
-        """Tell whether it may be recording a flight that began then (system clock).
+        """
+        Tell whether it may be recording a flight that began then (system clock).
 
         One that began earlier was left by a former holder.
         """
@@ -56,7 +68,8 @@ class RootHolder:
 
 
 class FlightRoot:
-    """A flight root that this process owns, from `acquire` to `release`.
+    """
+    A flight root that this process owns, from `acquire` to `release`.
 
     The lock is a `flock` on `.fdr.lock`: the kernel gives it back when the process dies, however
     it dies. The file's content is for people and for the error message of who comes second.
@@ -71,7 +84,8 @@ class FlightRoot:
 
     @classmethod
     def acquire(cls, path: Path | str, *, owner: str = 'fdr_recorder') -> FlightRoot:
-        """Take ownership of a flight root.
+        """
+        Take ownership of a flight root.
 
         Args:
             path: The directory; `~` is the home directory.
@@ -145,7 +159,8 @@ class FlightRoot:
         return status.f_bavail * status.f_frsize
 
     def allocate_reserve(self, size: int) -> bool:
-        """Allocate the emergency space, or make it as large as it should be.
+        """
+        Allocate the emergency space, or make it as large as it should be.
 
         Args:
             size: In bytes; 0 to have none.
@@ -183,7 +198,8 @@ class FlightRoot:
 
 
 def _lock(lock_fd: int) -> None:
-    """Take the lock; raise `BlockingIOError` if another writer has it.
+    """
+    Take the lock; raise `BlockingIOError` if another writer has it.
 
     Whoever looks who has it (`root_holder`) may have to hold it for a moment: that is waited for.
     """
@@ -206,7 +222,8 @@ def _write_holder(lock_fd: int, owner: str) -> None:
 
 
 def root_holder(path: Path) -> RootHolder | None:
-    """Tell who owns a flight root; None if nobody does.
+    """
+    Tell who owns a flight root; None if nobody does.
 
     It is not tried to lock it: that would refuse a recorder which starts at the moment. The
     kernel's list of locks (proc(5)) says it, of all processes that this one can see. What is in

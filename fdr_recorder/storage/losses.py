@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Losses before the disk: what rings refused and what never arrived. Counted, recorded, told."""
 
 from __future__ import annotations
@@ -31,7 +41,8 @@ class LossReports:
         self._last_loss_at = {'overrun': 0.0, 'transport_loss': 0.0}
 
     def report(self, now: float, *, hurry: bool = False) -> None:
-        """Report what was lost since the last report, once a second at most.
+        """
+        Report what was lost since the last report, once a second at most.
 
         Args:
             now: Monotonic seconds.

@@ -1,4 +1,15 @@
-"""The bytes of the MCAP format, version 0: one small function for each record type.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The bytes of the MCAP format, version 0: one small function for each record type.
 
 Source: the MCAP specification (https://mcap.dev/spec). Integers are little-endian; a string is a
 32-bit length and UTF-8; a record is an opcode byte, a 64-bit length and its content. Functions
@@ -7,8 +18,8 @@ return whole records. Nothing here knows files.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
+import struct
 from typing import Final
 
 from fdr_recorder.storage.checksum import crc32

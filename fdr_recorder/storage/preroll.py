@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Pre-roll: while no flight is open, rings keep the last seconds, for the flight to begin with."""
 
 from __future__ import annotations
@@ -13,7 +23,8 @@ _SHRINK, _GROW = 0.8, 1.1
 
 
 class Preroll:
-    """Lets rings forget what is too old. Used by the writer's thread alone.
+    """
+    Lets rings forget what is too old. Used by the writer's thread alone.
 
     Rings keep less than is wanted where their own bounds, or that of all together, do not allow
     for it.
@@ -24,7 +35,8 @@ class Preroll:
         self._wanted_ns = self._window_ns = int(seconds * 1e9)
 
     def trim(self, clients: Iterable[FdrClient], now_ns: int) -> None:
-        """Let go of what was received too long ago, and of losses noticed before that.
+        """
+        Let go of what was received too long ago, and of losses noticed before that.
 
         Args:
             clients: Of all rings.

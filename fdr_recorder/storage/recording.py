@@ -1,4 +1,15 @@
-"""A flight that is being recorded: records in, time passing, a disk that fails, the end.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A flight that is being recorded: records in, time passing, a disk that fails, the end.
 
 `FlightRecording` knows no threads: the writer's thread is the only one that calls it. (`emit` is
 the exception: any thread may.)
@@ -10,14 +21,14 @@ own records wait meanwhile.
 
 from __future__ import annotations
 
-import errno
-import logging
-import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+import errno
+import logging
+import os
 from pathlib import Path
+import time
 from typing import Any, Final
 
 from fdr_recorder.alerts import Alert, AlertBoard
@@ -60,7 +71,8 @@ _DISK_ALERTS: Final = ('disk_full', 'write_error')
 
 @dataclass
 class DegradedSpell:
-    """A time in which the disk refuses data.
+    """
+    A time in which the disk refuses data.
 
     Attributes:
         error_number: What the operating system said first.
@@ -82,7 +94,8 @@ class DegradedSpell:
 
 @dataclass(frozen=True)
 class FlightSummary:
-    """How a flight was closed.
+    """
+    How a flight was closed.
 
     Attributes:
         flight_id: Which.
@@ -99,7 +112,8 @@ class FlightSummary:
 
 
 class FlightRecording:
-    """An open flight.
+    """
+    An open flight.
 
     Attributes:
         header: Which flight it is.
@@ -116,7 +130,8 @@ class FlightRecording:
         clients: Iterable[FdrClient] = (),
         on_rotation: RotationHook | None = None,
     ) -> None:
-        """Create the flight's directory and its first segment, the header its first record.
+        """
+        Create the flight's directory and its first segment, the header its first record.
 
         Args:
             root: An owned flight root.
@@ -167,22 +182,22 @@ class FlightRecording:
 
     @property
     def accounts(self) -> Sequence[ProducerAccount]:
-        """The accounts of all producers."""
+        """Return the accounts of all producers."""
         return self._ledger.accounts
 
     @property
     def path(self) -> Path:
-        """The flight's directory."""
+        """Return the flight's directory."""
         return self._log.directory.path
 
     @property
     def segment_index(self) -> int:
-        """Number of the newest segment."""
+        """Return the number of the newest segment."""
         return self._log.newest_index
 
     @property
     def closed_segments(self) -> int:
-        """Closed segments that are there."""
+        """Count the closed segments that are there."""
         return self._log.directory.closed_segments
 
     @property
@@ -296,7 +311,8 @@ class FlightRecording:
         )
 
     def _write_outbox(self) -> bool:
-        """Write what waits now; not what writing it may add, by rotating and dropping.
+        """
+        Write what waits now; not what writing it may add, by rotating and dropping.
 
         Returns:
             True if nothing waits any more.
@@ -338,7 +354,8 @@ class FlightRecording:
     # --- what time brings ----------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Do what is due: flush, sync, rotate by age, report losses, try a failed disk again.
+        """
+        Do what is due: flush, sync, rotate by age, report losses, try a failed disk again.
 
         Args:
             now: Monotonic seconds.
@@ -368,7 +385,8 @@ class FlightRecording:
             self._degrade(error)
 
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment and record that; there is no dropping without.
+        """
+        Drop the oldest closed segment and record that; there is no dropping without.
 
         Args:
             cap_bytes: The limit that asked for it, for the record.
@@ -406,7 +424,8 @@ class FlightRecording:
         self._free_space(limit - free)
 
     def _free_space(self, size: int) -> None:
-        """Drop the oldest segments of this flight until so much is free, if that is wanted.
+        """
+        Drop the oldest segments of this flight until so much is free, if that is wanted.
 
         Raises:
             OSError: It is not, or there is nothing to drop.
@@ -451,7 +470,8 @@ class FlightRecording:
             self._resume(spell)
 
     def _resume(self, spell: DegradedSpell, *, is_last: bool = False) -> None:
-        """Try to record again after the disk refused; raises `OSError` if it still does.
+        """
+        Try to record again after the disk refused; raises `OSError` if it still does.
 
         Args:
             spell: Since when it refuses.
@@ -485,7 +505,8 @@ class FlightRecording:
     # --- the end -------------------------------------------------------------------------
 
     def close(self) -> FlightSummary:
-        """Write what is left and the footer, seal the last segment.
+        """
+        Write what is left and the footer, seal the last segment.
 
         The rings must be drained. On a disk that still refuses, what is on it stays as it is.
         """

@@ -1,4 +1,15 @@
-"""One segment: an MCAP file that only ever grows at its end.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+One segment: an MCAP file that only ever grows at its end.
 
 Written in file order, never seeking: magic, header, metadata, then schemas and channels before
 the first chunk that needs them, chunks each followed by its message indexes, and when the segment
@@ -10,19 +21,19 @@ limit holds for the whole file, summary included.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+import os
 from pathlib import Path
+import time
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import descriptor, mcap
 from fdr_recorder.storage.checksum import crc32
-from fdr_recorder.storage.chunk import RECORD_COST, Chunk
+from fdr_recorder.storage.chunk import Chunk, RECORD_COST
 from fdr_recorder.storage.compression import compressor
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__
@@ -42,7 +53,8 @@ _LONGEST_COMPRESSION_NAME: Final = 'zstd'
 
 @dataclass(frozen=True)
 class ClosedSegment:
-    """What is known of a segment that is complete.
+    """
+    What is known of a segment that is complete.
 
     Attributes:
         index: Its number in the flight, from 0.
@@ -69,7 +81,8 @@ def _ignore(_channel: Channel, _records: int) -> None:
 
 
 class Segment:
-    """The open segment. Used by one thread.
+    """
+    The open segment. Used by one thread.
 
     Every method that writes may raise `OSError`; the file then ends with the last whole record
     (a torn tail is cut off), and the chunk is still there: `discard` it, or try again.
@@ -87,7 +100,8 @@ class Segment:
         on_written: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
     ) -> None:
-        """Create the file.
+        """
+        Create the file.
 
         Args:
             path: Where; nothing may be there.
@@ -135,7 +149,8 @@ class Segment:
     def restore(
         cls, path: Path, *, index: int, contents: SegmentIndex, size: int, missing: list[bytes]
     ) -> Segment:
-        """Open a file that a former process left, to go on at the end of its data section.
+        """
+        Open a file that a former process left, to go on at the end of its data section.
 
         Args:
             path: The file.
@@ -174,7 +189,7 @@ class Segment:
 
     @property
     def records(self) -> int:
-        """Records in the file now."""
+        """Count the records in the file now."""
         return self._contents.records
 
     @property
@@ -187,7 +202,8 @@ class Segment:
         return now - self._chunk_since if self._chunk.records else 0.0
 
     def sealed_size(self, *, more_channel: Channel | None = None, more_bytes: int = 0) -> int:
-        """Return the size the file would have if it were sealed now; exact without compression.
+        """
+        Return the size the file would have if it were sealed now; exact without compression.
 
         Args:
             more_channel: Count in one more record of this channel, in a chunk of its own that is
@@ -217,7 +233,8 @@ class Segment:
         *,
         force: bool = False,
     ) -> int:
-        """Take records of one channel until the chunk or the segment is full; write nothing.
+        """
+        Take records of one channel until the chunk or the segment is full; write nothing.
 
         Args:
             channel: The channel of all of them.
@@ -366,7 +383,8 @@ class Segment:
             self.path.unlink()
 
     def _write(self, pieces: Sequence[bytes]) -> None:
-        """Append all pieces, or none.
+        """
+        Append all pieces, or none.
 
         Raises:
             OSError: Not all could be written; what was is cut off again.
@@ -409,6 +427,6 @@ def _after(pieces: list[bytes], written: int) -> list[bytes]:
     for position, piece in enumerate(pieces):
         if written < len(piece):
             rest = memoryview(piece)[written:]
-            return [rest, *pieces[position + 1 :]]  # type: ignore[list-item]
+            return [rest, *pieces[position + 1:]]  # type: ignore[list-item]
         written -= len(piece)
     return []

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What a segment knows of itself: schemas, channels, chunks; and the summary made of it."""
 
 from __future__ import annotations
@@ -16,7 +26,8 @@ _STATISTICS_PER_CHANNEL: Final = mcap.statistics_length(1) - mcap.statistics_len
 
 @dataclass
 class KnownChannel:
-    """A channel of a segment.
+    """
+    A channel of a segment.
 
     Attributes:
         channel: Its description.
@@ -33,7 +44,8 @@ class KnownChannel:
 
 
 class SegmentIndex:
-    """Everything that will stand in the summary of a segment.
+    """
+    Everything that will stand in the summary of a segment.
 
     Attributes:
         end_size: What sealing would add to the file as it is now, in bytes; exact as soon as
@@ -44,7 +56,8 @@ class SegmentIndex:
     """
 
     def __init__(self, metadata_index: bytes) -> None:
-        """Begin with no channel and no chunk.
+        """
+        Begin with no channel and no chunk.
 
         Args:
             metadata_index: The MCAP record that says where the metadata record lies.
@@ -78,12 +91,12 @@ class SegmentIndex:
 
     @property
     def counts(self) -> Mapping[Channel, int]:
-        """Records in the file by channel."""
+        """Count the records in the file by channel."""
         return {known.channel: known.written for known in self._by_id.values()}
 
     @property
     def records(self) -> int:
-        """Records in the file."""
+        """Count the records in the file."""
         return sum(known.written for known in self._by_id.values())
 
     def announcement_cost(self, channel: Channel) -> int:
@@ -96,7 +109,8 @@ class SegmentIndex:
         return 2 * size + _STATISTICS_PER_CHANNEL
 
     def announce(self, channel: Channel) -> tuple[KnownChannel, list[bytes]]:
-        """Make a channel known.
+        """
+        Make a channel known.
 
         Returns:
             The channel, and the records that must be in the file before its first message.
@@ -130,7 +144,8 @@ class SegmentIndex:
     # --- chunks --------------------------------------------------------------------------
 
     def add_chunk(self, index_record: bytes, start_ns: int, end_ns: int) -> None:
-        """Take in a chunk that is in the file.
+        """
+        Take in a chunk that is in the file.
 
         Args:
             index_record: Its MCAP chunk index record.
@@ -147,7 +162,8 @@ class SegmentIndex:
     # --- the end -------------------------------------------------------------------------
 
     def ending(self, offset: int) -> list[bytes]:
-        """Encode all that follows the data section: its end, summary, footer, magic.
+        """
+        Encode all that follows the data section: its end, summary, footer, magic.
 
         Args:
             offset: Where in the file the data section ends.

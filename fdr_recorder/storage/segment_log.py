@@ -1,4 +1,15 @@
-"""The segments of a flight, one after the other: which is open, what is synced, what is kept.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The segments of a flight, one after the other: which is open, what is synced, what is kept.
 
 `SegmentLog` owns the open segment, the flight's directory and the thread that syncs both. A
 segment is first *ended* (its summary is written), then *closed* when all of it is on the disk.
@@ -8,18 +19,18 @@ be.
 
 from __future__ import annotations
 
-import logging
-import os
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+import logging
+import os
+import time
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION, FlightHeader, SegmentRollover
+from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
@@ -42,7 +53,8 @@ MAX_DESCRIPTORS: Final = 64
 
 
 class SegmentLog:
-    """The segments of one flight. Used by the writer's thread alone.
+    """
+    The segments of one flight. Used by the writer's thread alone.
 
     Attributes:
         directory: The flight's directory, with the closed segments.
@@ -59,7 +71,8 @@ class SegmentLog:
         config: FdrWriterConfig,
         ledger: Ledger,
     ) -> None:
-        """Create the flight's directory; no segment yet.
+        """
+        Create the flight's directory; no segment yet.
 
         Raises:
             FlightIdInvalidError: The id cannot be a name.
@@ -96,7 +109,7 @@ class SegmentLog:
 
     @property
     def newest_index(self) -> int:
-        """Number of the newest segment."""
+        """Return the number of the newest segment."""
         return self._next_index - 1
 
     @property
@@ -172,7 +185,8 @@ class SegmentLog:
         self._are_names_new = True
 
     def _repeat_latched(self, segment: Segment, now_ns: int) -> list[ProducerAccount]:
-        """Take the latched messages again, as many as half of a segment has room for.
+        """
+        Take the latched messages again, as many as half of a segment has room for.
 
         All in one chunk: either the segment begins with all of them or there is no segment.
         """
@@ -199,7 +213,8 @@ class SegmentLog:
         return len(self._ended) > MAX_ENDED
 
     def catch_up(self) -> None:
-        """Wait until the disk is not behind any more.
+        """
+        Wait until the disk is not behind any more.
 
         Raises:
             OSError: The disk refuses data.
@@ -233,7 +248,8 @@ class SegmentLog:
         self._is_metadata_stale = True
 
     def drop_oldest(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment; its file goes with a job that may unlink.
+        """
+        Drop the oldest closed segment; its file goes with a job that may unlink.
 
         Args:
             cap_bytes: The limit that asked for it, for the record.
@@ -273,7 +289,8 @@ class SegmentLog:
         return now - self._synced_at >= self._config.sync_interval_s * SYNC_SHARE
 
     def submit(self, now: float, *, may_unlink: bool, hurry: bool = False) -> bool:
-        """Begin to force to the disk what is due, unless that is being done already.
+        """
+        Begin to force to the disk what is due, unless that is being done already.
 
         Args:
             now: Monotonic seconds.
@@ -313,7 +330,8 @@ class SegmentLog:
         return True
 
     def take_outcome(self, *, wait: bool = False) -> None:
-        """Note what has come to be on the disk since.
+        """
+        Note what has come to be on the disk since.
 
         A `metadata.yaml` that cannot be renewed is no error: it is tried again at once, with the
         space of the reserve, and then once a second.
@@ -353,7 +371,8 @@ class SegmentLog:
             logger.warning('%s: metadata.yaml is not renewed: %s', self.directory.path, reason)
 
     def settle(self, *, may_unlink: bool = False) -> None:
-        """Force everything to the disk, and wait until it is there.
+        """
+        Force everything to the disk, and wait until it is there.
 
         Raises:
             OSError: The disk refuses data.
@@ -383,7 +402,8 @@ class SegmentLog:
     # --- when the disk refuses -----------------------------------------------------------
 
     def give_up(self) -> int:
-        """End the open segment as well as the disk allows, with the space of the reserve.
+        """
+        End the open segment as well as the disk allows, with the space of the reserve.
 
         Returns:
             How many records could not be written; they are counted.
@@ -403,7 +423,8 @@ class SegmentLog:
         return sum(lost.values())
 
     def end_given_up(self) -> None:
-        """Complete the segment that was given up, if that has not been possible yet.
+        """
+        Complete the segment that was given up, if that has not been possible yet.
 
         Raises:
             OSError: It still is not.

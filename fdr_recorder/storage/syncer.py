@@ -1,4 +1,15 @@
-"""Forcing data to the disk, in a thread of its own: `fsync` may take seconds on a worn card.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Forcing data to the disk, in a thread of its own: `fsync` may take seconds on a worn card.
 
 The writer hands over one job at a time and goes on writing; when it looks again, the job has an
 outcome. What comes to be due meanwhile makes up the next job, so that a slow disk is asked less
@@ -7,11 +18,11 @@ often instead of later and later.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+import queue
+import threading
 
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.flight import replace_file, sync_directory
@@ -20,7 +31,8 @@ from fdr_recorder.storage.segment import Segment
 
 @dataclass(frozen=True)
 class SyncJob:
-    """What shall be on the disk, in this order; nothing after a step that fails.
+    """
+    What shall be on the disk, in this order; nothing after a step that fails.
 
     Attributes:
         directory: The flight's.
@@ -43,7 +55,8 @@ class SyncJob:
 
 @dataclass(frozen=True)
 class SyncOutcome:
-    """How far a job came.
+    """
+    How far a job came.
 
     Attributes:
         job: Which.
@@ -112,7 +125,8 @@ class Syncer:
         self._jobs.put(job)
 
     def take_outcome(self, *, wait: bool) -> SyncOutcome | None:
-        """Return the outcome of the job, or None if there is no job, or it is not done yet.
+        """
+        Return the outcome of the job, or None if there is no job, or it is not done yet.
 
         Args:
             wait: Wait until it is done.

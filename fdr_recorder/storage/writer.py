@@ -1,15 +1,25 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The writer: the one consumer of all rings, the one thread that touches segment files."""
 
 from __future__ import annotations
 
-import logging
-import queue
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+import logging
 from pathlib import Path
+import queue
+import threading
+import time
 from typing import Final, Generic, TypeVar
 
 from fdr_recorder.alerts import AlertBoard
@@ -49,7 +59,8 @@ SETTLE_DEADLINE_S: Final = 1.0
 
 @dataclass(frozen=True)
 class WriterStatus:
-    """What the writer is doing, for displays; replaced as a whole several times a second.
+    """
+    What the writer is doing, for displays; replaced as a whole several times a second.
 
     Attributes:
         flight_id: The open flight; empty if there is none.
@@ -84,7 +95,8 @@ class _Command(Generic[_T]):
 
 
 class FileFdrWriter:
-    """Drains the rings of all registered clients into the segments of a flight.
+    """
+    Drains the rings of all registered clients into the segments of a flight.
 
     `start`, `open_flight`, `close_flight` and `stop` may be called from any thread, one at a
     time; `register`, `retire` and `emit` from any thread at any time. All file work is done in
@@ -112,7 +124,8 @@ class FileFdrWriter:
         on_rotation: RotationHook | None = None,
         preroll_s: float = 0.0,
     ) -> None:
-        """Make a writer that is not started.
+        """
+        Make a writer that is not started.
 
         Args:
             root: The flight root. A path is locked by `start` and given back by `stop`; one that
@@ -164,12 +177,13 @@ class FileFdrWriter:
 
     @property
     def open_flight_id(self) -> str | None:
-        """The open flight."""
+        """Return the open flight."""
         recording = self._recording
         return recording.header.flight_id if recording is not None else None
 
     def start(self) -> None:
-        """Take the flight root and start the thread.
+        """
+        Take the flight root and start the thread.
 
         Raises:
             WriterAlreadyStartedError: It runs.
@@ -188,7 +202,8 @@ class FileFdrWriter:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and give the flight root back. Idempotent.
+        """
+        End the thread and give the flight root back. Idempotent.
 
         A flight that is open is not closed by this: it gets no footer, though all that the rings
         held is written and its segments are complete.
@@ -209,7 +224,8 @@ class FileFdrWriter:
             self._root = None
 
     def open_flight(self, header: FlightHeader) -> None:
-        """Begin a flight; when this returns its header is on the disk and rings are open.
+        """
+        Begin a flight; when this returns its header is on the disk and rings are open.
 
         Raises:
             WriterNotStartedError: `start` was not called.
@@ -226,7 +242,8 @@ class FileFdrWriter:
         self._do(lambda: self._open(header))
 
     def close_flight(self, flight_id: str) -> FlightSummary:
-        """Shut and drain the rings, write the footer and seal the last segment.
+        """
+        Shut and drain the rings, write the footer and seal the last segment.
 
         Closing the flight that was closed last once more returns the same summary.
 
@@ -243,7 +260,8 @@ class FileFdrWriter:
         return summary
 
     def apply(self, config: FdrWriterConfig) -> None:
-        """Go by other limits from now on, in the open flight too; any thread.
+        """
+        Go by other limits from now on, in the open flight too; any thread.
 
         Args:
             config: May differ in `min_free_bytes`, `on_low_space` and `debug_log_per_record`.
@@ -255,7 +273,8 @@ class FileFdrWriter:
             recording.apply(config)
 
     def split(self) -> None:
-        """Have the open segment closed and the next one begun, if it holds data. Does not wait.
+        """
+        Have the open segment closed and the next one begun, if it holds data. Does not wait.
 
         Raises:
             FlightNotOpenError: No flight is open.
@@ -281,7 +300,8 @@ class FileFdrWriter:
     # --- clients -------------------------------------------------------------------------
 
     def register(self, client: FdrClient) -> None:
-        """Begin to drain a client's ring. Does not wait for the writer.
+        """
+        Begin to drain a client's ring. Does not wait for the writer.
 
         Raises:
             ClientError: It is registered, or another client of the same channel is.
@@ -297,7 +317,8 @@ class FileFdrWriter:
             client.ring.is_open = self._is_ready_for(client)
 
     def retire(self, client: FdrClient) -> None:
-        """Take no more from a client; what its ring holds is still written. Does not wait.
+        """
+        Take no more from a client; what its ring holds is still written. Does not wait.
 
         Raises:
             ClientError: It is not registered.
@@ -334,7 +355,7 @@ class FileFdrWriter:
 
     @property
     def closed_segments(self) -> int:
-        """Closed segments of the open flight that are there."""
+        """Count the closed segments of the open flight that are there."""
         return self._recording.closed_segments if self._recording is not None else 0
 
     @property
@@ -343,7 +364,8 @@ class FileFdrWriter:
         return self._recording.total_bytes if self._recording is not None else 0
 
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment of the open flight, and record that.
+        """
+        Drop the oldest closed segment of the open flight, and record that.
 
         Raises:
             FlightNotOpenError: No flight is open.
@@ -402,7 +424,8 @@ class FileFdrWriter:
             command.result.set_exception(error)
 
     def _drain(self) -> bool:
-        """Take one batch from every ring, then do what time brings.
+        """
+        Take one batch from every ring, then do what time brings.
 
         Returns:
             True if some ring holds more than a batch.

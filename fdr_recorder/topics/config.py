@@ -1,10 +1,20 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The options that say which topics are recorded, and how they are subscribed to."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+import math
 from typing import Final
 
 from fdr_recorder.options import Check, check, option
@@ -22,7 +32,8 @@ MAX_STALE_AFTER_S: Final = 86_400.0
 
 @dataclass(frozen=True)
 class TopicConfig:
-    """Options for choosing topics; the names are those of rosbag2 where it has the same.
+    """
+    Options for choosing topics; the names are those of rosbag2 where it has the same.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.

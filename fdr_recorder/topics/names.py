@@ -1,9 +1,19 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Names of topics, wildcards in them, and the hidden topics of services and actions."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+import re
 from typing import Final
 
 OWN_NAMESPACE: Final = '/fdr/'
@@ -32,7 +42,8 @@ def has_wildcard(pattern: str) -> bool:
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Return what a pattern matches; match with `fullmatch`.
+    """
+    Return what a pattern matches; match with `fullmatch`.
 
     `?` is one character, `*` any number of them, both within a part of the name: never `/`. `**`
     is any number of characters, `/` among them; `/**/` is also one `/`.
@@ -41,7 +52,8 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def absolute(name: str, namespace: str, node_name: str) -> str:
-    """Resolve a name or pattern as ROS does, without remapping.
+    """
+    Resolve a name or pattern as ROS does, without remapping.
 
     Args:
         name: Absolute, relative, or private (`~/...`).

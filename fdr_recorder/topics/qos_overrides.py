@@ -1,4 +1,15 @@
-"""QoS of single topics, in the form of `ros2 bag record --qos-profile-overrides-path`.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+QoS of single topics, in the form of `ros2 bag record --qos-profile-overrides-path`.
 
 A YAML mapping of topic names to policies. A policy that is not named stays as it is adapted to
 the publishers.
@@ -9,9 +20,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import yaml
-
 from fdr_recorder.topics.names import wrong_names
+import yaml
 
 QosOverrides = Mapping[str, Mapping[str, Any]]
 """Policies by topic: names as strings, durations as nanoseconds (0: unspecified), the depth."""
@@ -60,7 +70,8 @@ def parse_qos_overrides(text: str) -> tuple[QosOverrides, list[str]]:
 
 
 def merge_qos_overrides(text: str, over: str) -> tuple[str, list[str]]:
-    """Return one text of two, and what is wrong with the first.
+    """
+    Return one text of two, and what is wrong with the first.
 
     Args:
         text: Overrides.

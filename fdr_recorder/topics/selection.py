@@ -1,16 +1,26 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Which topics of the graph are recorded."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
+import re
 
 from fdr_recorder.topics.config import TopicConfig
 from fdr_recorder.topics.names import (
-    OWN_NAMESPACE,
     compile_pattern,
     has_wildcard,
     is_hidden,
+    OWN_NAMESPACE,
     owner_of,
 )
 
@@ -20,7 +30,8 @@ def _unchanged(name: str) -> str:
 
 
 class TopicSelection:
-    """Decides, by name and type, which topics are wanted.
+    """
+    Decides, by name and type, which topics are wanted.
 
     Attributes:
         required: Names of the required topics, and after how many seconds each is stale.
@@ -30,7 +41,8 @@ class TopicSelection:
     """
 
     def __init__(self, config: TopicConfig, absolute: Callable[[str], str] = _unchanged) -> None:
-        """Take the options.
+        """
+        Take the options.
 
         Args:
             config: The options.
@@ -67,7 +79,8 @@ class TopicSelection:
         )
 
     def wants(self, topic: str, type_name: str) -> bool:
-        """Tell whether a topic of this type is recorded.
+        """
+        Tell whether a topic of this type is recorded.
 
         Args:
             topic: Its absolute name.

@@ -1,4 +1,15 @@
-"""Campaigns: what must survive is really broken, many times over, at random.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Campaigns: what must survive is really broken, many times over, at random.
 
 Each module that has a `NAME` is one campaign; see `Campaign`. `python test/campaigns` (or
 `./dev campaign`) runs them for as long as asked, `test_campaigns.py` a few rounds of each.
@@ -6,19 +17,20 @@ Each module that has a `NAME` is one campaign; see `Campaign`. `python test/camp
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 import importlib
+from pathlib import Path
 import pkgutil
 import random
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Protocol, cast
+from typing import cast, Protocol
 
 Figures = Mapping[str, 'int | float']
 """What a round has measured, to be summed up over all rounds."""
 
 
 class Campaign(Protocol):
-    """What a campaign's module has.
+    """
+    What a campaign's module has.
 
     Attributes:
         NAME: What it is called on the command line.
@@ -36,7 +48,8 @@ class Campaign(Protocol):
     # run_short_round: may be there as well, for `./dev test`, where a whole round takes too long.
 
     def run_round(self, rng: random.Random, directory: Path) -> Figures:
-        """Run one round; raise if a promise is broken.
+        """
+        Run one round; raise if a promise is broken.
 
         Args:
             rng: The only source of chance, so that a round can be repeated.

@@ -1,9 +1,23 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Runs campaigns from the command line: progress, a summary table, the failing rounds."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 import json
+from pathlib import Path
 import random
 import shutil
 import signal
@@ -12,19 +26,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TextIO
-
-import pytest
 
 # Run as a directory: its parent has the helpers of all tests, and this package under its name.
 # (`test` itself is no package: Python has one of that name.)
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from campaigns import Campaign, campaigns, chance, short_round  # noqa: E402
+import pytest  # noqa: E402
 
 ROUND_DEADLINE_S = 300
 """A round that takes longer hangs."""

@@ -1,4 +1,15 @@
-"""Stands between the recorder and the operating system, for everything below one directory.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Stands between the recorder and the operating system, for everything below one directory.
 
 The core reaches the kernel through functions of `os`, `fcntl.flock`, `pathlib` (which calls `os`)
 and the built-in `open` (which does not: it is replaced by one that does). A *watch* sees every
@@ -8,14 +19,14 @@ such call, by name and file, and decides whether it is made.
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, ExitStack
+from dataclasses import dataclass
 import fcntl
 import io
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,7 +43,8 @@ BY_DESCRIPTOR = (
 
 @dataclass(frozen=True)
 class Call:
-    """A system call that is about to be made.
+    """
+    A system call that is about to be made.
 
     Attributes:
         name: For example `fsync`.
@@ -52,7 +64,8 @@ Watch = Callable[[Call, Callable[[], Any]], Any]
 
 @contextmanager
 def interposed(directory: Path, watch: Watch) -> Iterator[dict[int, Path]]:
-    """Show every system call about a file below a directory, or about itself, to a watch.
+    """
+    Show every system call about a file below a directory, or about itself, to a watch.
 
     Gives the files that are open, by descriptor.
     """
@@ -155,6 +168,7 @@ def _buffered(raw: _File, mode: str, *, encoding: str | None = None, **_: object
 
 
 class _Listener(logging.Handler):
+
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.heard: list[logging.LogRecord] = []

@@ -1,18 +1,27 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What must hold for every flight that was recovered, and for everything beside it."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
+import json
 from pathlib import Path
-
-from flights import FlightFiles, check_identities, open_flight_files
 
 from fdr_recorder.flights.reader import DAMAGED_SUFFIX
 from fdr_recorder.flights.recover import is_unclean, recover
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from flights import check_identities, FlightFiles, open_flight_files
 
 Snapshot = Mapping[str, tuple[bytes, int]]
 
@@ -29,7 +38,8 @@ def snapshot(directory: Path) -> Snapshot:
 def check_recovered(
     path: Path, *, dropped_records: list[int] | None = None
 ) -> tuple[FlightFiles, Verification]:
-    """Check a flight that `recover` has gone over: whole, and not touched a second time.
+    """
+    Check a flight that `recover` has gone over: whole, and not touched a second time.
 
     Args:
         path: The flight.

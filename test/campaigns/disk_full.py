@@ -1,4 +1,15 @@
-"""A disk fails under the recorder: its process, over DDS, on a real small file system.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A disk fails under the recorder: its process, over DDS, on a real small file system.
 
 While a publisher's process publishes, the disk is filled and freed, or system calls are refused
 for another reason, several times. A ground station watches `/diagnostics` and the lifecycle. The
@@ -9,8 +20,8 @@ the next configure. It needs ROS 2; `disk_full_writer` does not.
 from __future__ import annotations
 
 import errno
-import random
 from pathlib import Path
+import random
 
 from campaigns import Figures
 from fdr_recorder.flights.recover import is_unclean
@@ -43,7 +54,7 @@ def _run_round(
     rng: random.Random, directory: Path, spells: int, *, ends_in_spell: bool
 ) -> Figures:
     # importing it skips where there is no ROS 2, and says so
-    from failing_disk import FullDisk, Refusal, failing_disk_flight
+    from failing_disk import failing_disk_flight, FullDisk, Refusal
 
     def new_fault() -> FullDisk | Refusal:
         if rng.random() < 0.6:

@@ -1,4 +1,15 @@
-"""A disk fills up and is freed again while a writer records: a real small file system.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A disk fills up and is freed again while a writer records: a real small file system.
 
 `disk_full` does this to the node; here are more rounds in the same time, more options, policies
 that drop segments, and a look at the accounts from inside. Another file takes all space at a
@@ -8,24 +19,19 @@ there is space, or while there is none; then it is recovered.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 import logging
+from pathlib import Path
 import random
 import threading
 import time
 import unittest
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from unittest import mock
 
-import pytest
-from faults import fill_disk, mounted_tmpfs
-from flights import FlightFiles, check_flight, open_flight_files
-from producers import make_client, number_of, numbered
-from waiting import wait_until
-
 from campaigns._interpose import recorder_logs
+from faults import fill_disk, mounted_tmpfs
 from fdr_recorder import (
     Alert,
     AlertBoard,
@@ -39,6 +45,10 @@ from fdr_recorder import (
 from fdr_recorder.flights.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import SegmentRollover, WriteError
+from flights import check_flight, FlightFiles, open_flight_files
+from producers import make_client, number_of, numbered
+import pytest
+from waiting import wait_until
 
 NAME = 'disk_full_writer'
 ABOUT = 'The same without ROS: many options, and policies that make room.'
@@ -198,7 +208,7 @@ class Round:
         assert not any(alert.code == 'writer_failed' for alert in self.told)
 
     def _check_bytes(self) -> None:
-        """What was on the disk before the spell is there, or was dropped and is counted."""
+        """Check that what was there before the spell is there, or was dropped and counted."""
         gone = self.writer.status.counters.segments_dropped
         for name, content in self.before.items():
             path = self.disk / _FLIGHT / name

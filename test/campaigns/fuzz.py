@@ -1,4 +1,15 @@
-"""Files and names that nobody wrote in good faith, for all that reads flights.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Files and names that nobody wrote in good faith, for all that reads flights.
 
 A round works in a child process of limited memory, with an alarm for each input: real segments,
 mutated where it hurts (lengths, counts, numbers, schemas, with CRCs made right again), are read,
@@ -9,9 +20,12 @@ not be), it looks for more, guided by coverage.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 import importlib.util
 import logging
 import os
+from pathlib import Path
 import random
 import resource
 import shutil
@@ -20,11 +34,8 @@ import struct
 import subprocess
 import sys
 import traceback
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from unittest import mock
+import zlib
 
 if __name__ == '__main__':  # started by `guided` below
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -33,8 +44,6 @@ if __name__ == '__main__':  # started by `guided` below
     with atheris.instrument_imports(include=['fdr_recorder']):
         import fdr_recorder.flights.recover
         import fdr_recorder.flights.verify  # noqa: F401
-
-from producers import make_client, numbered, open_flight
 
 from campaigns import Figures
 from fdr_recorder import FdrError, FdrWriterConfig, FileFdrWriter, Schema
@@ -46,6 +55,7 @@ from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import PAYLOADS
 from fdr_recorder.record.schema import own_schema
 from fdr_recorder.storage import mcap
+from producers import make_client, numbered, open_flight
 
 NAME = 'fuzz'
 ABOUT = (
@@ -133,23 +143,23 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
         place = rng.randrange(len(result)) if result else 0
         kind = rng.randrange(11)
         if kind == 0:
-            result[place : place + 1] = bytes([rng.randrange(256)])
+            result[place:place + 1] = bytes([rng.randrange(256)])
         elif kind == 1:
-            del result[place : place + rng.choice([1, 8, 100, 5000])]
+            del result[place:place + rng.choice([1, 8, 100, 5000])]
         elif kind == 2:
             other = rng.randrange(len(data))
-            result[place:place] = data[other : other + rng.choice([1, 9, 200, 3000])]
+            result[place:place] = data[other:other + rng.choice([1, 9, 200, 3000])]
         elif kind == 3:
             del result[place:]
         elif kind == 4:  # a hole, where pages were lost
             start = place // 512 * 512
-            result[start : start + 512] = bytes(len(result[start : start + 512]))
+            result[start:start + 512] = bytes(len(result[start:start + 512]))
         elif kind == 5:
-            for turned in result[place : place + 1]:
+            for turned in result[place:place + 1]:
                 result[place] = turned ^ 1 << rng.randrange(8)
         elif kind == 6:  # behind damage, many places where a record may begin
             _, start, end = rng.choice(records_of(data))
-            piece = data[start : min(end, start + 60)]
+            piece = data[start:min(end, start + 60)]
             result[place:place] = bytes(9) + piece * rng.choice([3, 500])
         else:
             mutate_number(result, rng)
@@ -167,7 +177,7 @@ def mutate_number(data: bytearray, rng: random.Random) -> None:
     place = rng.choice(starts) + rng.choice([0, 1, *range(9, 70)])
     size = rng.choice([1, 2, 4, 8])
     value = rng.choice(NUMBERS) & ((1 << 8 * size) - 1)
-    data[place : place + size] = value.to_bytes(size, 'little')
+    data[place:place + size] = value.to_bytes(size, 'little')
 
 
 def records_of(data: bytes | bytearray) -> list[tuple[int, int, int]]:
@@ -190,12 +200,12 @@ def repair(data: bytearray) -> None:
         if opcode == mcap.CHUNK:
             [name_length] = struct.unpack_from('<I', data, start + 9 + 28)
             if not name_length:  # not compressed
-                crc = zlib.crc32(data[start + 9 + 28 + 4 + 8 : end])
+                crc = zlib.crc32(data[start + 9 + 28 + 4 + 8:end])
                 struct.pack_into('<I', data, start + 9 + 24, crc)
     end = len(data) - len(mcap.MAGIC)
     footer = end - mcap.FOOTER_LENGTH
     [summary_start] = struct.unpack_from('<Q', data, footer + 9)
-    struct.pack_into('<I', data, end - 4, zlib.crc32(data[summary_start : end - 4]))
+    struct.pack_into('<I', data, end - 4, zlib.crc32(data[summary_start:end - 4]))
 
 
 def try_segment(data: bytes, root: Path, beside: bytes | bool) -> None:
@@ -265,7 +275,7 @@ def hostile_definition(rng: random.Random) -> str:
         return f'uint8 A={rng.choice(["1e999", "9" * 5000, "0x", chr(39), "{}"])}\nstring<=0 b\n'
     text = own_schema(rng.choice(list(PAYLOADS.values()))).definition
     place = rng.randrange(len(text))
-    return text[:place] + rng.choice(['', '[]', '[99999999]', '\n', '=', '#']) + text[place + 1 :]
+    return text[:place] + rng.choice(['', '[]', '[99999999]', '\n', '=', '#']) + text[place + 1:]
 
 
 def try_definition(definition: str, rng: random.Random) -> None:

@@ -1,4 +1,15 @@
-"""Bytes go bad in the middle: pages that a power cut kept from the disk, bits that turned.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Bytes go bad in the middle: pages that a power cut kept from the disk, bits that turned.
 
 A round makes one flight of several segments, and damages one of them many times over, each time in
 another way: zeros, rubbish or old data in place of pages, and single bits. The segment has its
@@ -8,18 +19,16 @@ chunk that was left whole must be there, wherever the damage is, and `verify` mu
 
 from __future__ import annotations
 
-import random
-import shutil
-import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
+import random
+import shutil
+import time
 from typing import NamedTuple
 from unittest import mock
-
-from flights import Message, read_segment
 
 from campaigns import Figures
 from campaigns._recovered import check_recovered
@@ -28,6 +37,7 @@ from fdr_recorder.flights.reader import DAMAGED_SUFFIX, FlightReader, segment_fi
 from fdr_recorder.flights.recover import recover
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.storage import mcap
+from flights import Message, read_segment
 
 NAME = 'holes'
 ABOUT = (
@@ -101,7 +111,8 @@ def ago(seconds: int, now_ns: Callable[[], int] = time.time_ns) -> int:
 
 
 def damaged(data: bytes, old: bytes, rng: random.Random) -> tuple[bytes, bool]:
-    """Return a segment with some of its bytes gone bad.
+    """
+    Return a segment with some of its bytes gone bad.
 
     Also whether that can be seen: schemas and channels of the data section have no CRC, so what
     looks like one may mean anything.
@@ -110,7 +121,7 @@ def damaged(data: bytes, old: bytes, rng: random.Random) -> tuple[bytes, bool]:
     end = data_end if rng.random() < 0.7 else len(data)
     result = bytearray(data[:end])
     if end < len(data) and rng.random() < 0.5:  # torn at its end, besides
-        del result[rng.randrange(len(result) * 3 // 4, len(result)) :]
+        del result[rng.randrange(len(result) * 3 // 4, len(result)):]
     is_certain = True
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         kind = rng.choice(['zeros', 'zeros', 'rubbish', 'old', 'bit'])
@@ -122,11 +133,11 @@ def damaged(data: bytes, old: bytes, rng: random.Random) -> tuple[bytes, bool]:
             new = rng.randbytes(length)
         elif kind == 'old' and old:
             offset = rng.randrange(0, len(old) - length, SECTOR)
-            new = old[offset : offset + length]
+            new = old[offset:offset + length]
         elif kind == 'bit':
             start = rng.randrange(len(result))
             new = bytes([result[start] ^ 1 << rng.randrange(8)])
-        result[start : start + len(new)] = new
+        result[start:start + len(new)] = new
         if kind in ('bit', 'old'):
             is_certain = is_certain and not has_description(data, start, start + len(new))
     return bytes(result), is_certain

@@ -1,4 +1,15 @@
-"""The recorder is killed at any moment: under load, at any system call, while it recovers.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The recorder is killed at any moment: under load, at any system call, while it recovers.
 
 A child process records; it is killed by `SIGKILL`, from outside at a random time or by itself in
 the middle of a random system call (a `writev` then ends after a random byte). What the flight must
@@ -8,25 +19,21 @@ became of it, and how many records the writer had taken from each ring, and when
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 import logging
 import mmap
 import os
+from pathlib import Path
 import random
 import signal
 import struct
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
 from typing import Any
-
-from flights import FlightFiles
-from producers import blob, make_client
-from waiting import wait_until
+import zlib
 
 from campaigns import Figures
 from campaigns._recovered import check_recovered, last_footer, snapshot
@@ -40,6 +47,9 @@ from fdr_recorder import (
 )
 from fdr_recorder.flights.recover import is_unclean, recover
 from fdr_recorder.storage.segment import ClosedSegment
+from flights import FlightFiles
+from producers import blob, make_client
+from waiting import wait_until
 
 NAME = 'kill'
 ABOUT = (
@@ -195,7 +205,7 @@ class Shared:
 
     def fates(self, client: int) -> list[int]:
         start = _FATES_AT + client * MAX_RECORDS
-        return list(self.memory[start : start + MAX_RECORDS].rstrip(b'\0'))
+        return list(self.memory[start:start + MAX_RECORDS].rstrip(b'\0'))
 
     def add_sample(self, number: int, taken: list[int]) -> None:
         """Note what was taken from the rings: read before the clock, so it is true by then."""
@@ -466,7 +476,8 @@ def first_segment(path: Path) -> int:
 
 
 def check_records(flight: FlightFiles, plan: Plan, shared: Shared, died_at_ns: int) -> float:
-    """Check that every producer's records are there, in order, without a gap, as they were.
+    """
+    Check that every producer's records are there, in order, without a gap, as they were.
 
     Returns:
         How many seconds before the end the oldest record that is not in the flight had been

@@ -1,4 +1,15 @@
-"""The power goes: what was not forced to the disk vanishes or tears, page by page.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The power goes: what was not forced to the disk vanishes or tears, page by page.
 
 A flight is recorded while every change of a file or a directory is noted. Then, for moments chosen
 at random, the flight root is built as a power cut could have left it:
@@ -15,24 +26,18 @@ left durable must be there, complete and in order, and the flight must be sound.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 import errno
 import os
+from pathlib import Path
 import random
 import re
 import shutil
 import threading
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest import mock
-
-import yaml
-from flights import Message, check_identities, open_flight_files, read_whole_chunks
-from mcap.records import Chunk, MessageIndex
-from mcap.stream_reader import StreamReader, get_chunk_data_stream
-from producers import blob, make_client
 
 from campaigns._interpose import Call, interposed, recorder_logs
 from fdr_recorder import (
@@ -47,6 +52,11 @@ from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover, WriteError
 from fdr_recorder.storage.recording import FlightRecording
 from fdr_recorder.storage.segment import ClosedSegment
+from flights import check_identities, Message, open_flight_files, read_whole_chunks
+from mcap.records import Chunk, MessageIndex
+from mcap.stream_reader import get_chunk_data_stream, StreamReader
+from producers import blob, make_client
+import yaml
 
 NAME = 'power'
 ABOUT = 'Cuts the power at any moment: what lay before the last sync must be there.'
@@ -68,7 +78,8 @@ _SEGMENT = re.compile(r'segment_(\d{6})\.mcap')
 
 @dataclass(frozen=True)
 class Event:
-    """A change: `write`, `cut` (a new size) or `sync` of a node; `link` or `sync` of a directory.
+    """
+    A change: `write`, `cut` (a new size) or `sync` of a node; `link` or `sync` of a directory.
 
     `link` sets what names stand for: the number of a node, or nothing.
     """
@@ -264,7 +275,7 @@ def _changed(content: bytes, change: Event) -> bytes:
     if change.kind == 'cut':
         return content[: change.offset].ljust(change.offset, b'\0')
     content = content.ljust(change.offset, b'\0')
-    return content[: change.offset] + change.data + content[change.offset + len(change.data) :]
+    return content[: change.offset] + change.data + content[change.offset + len(change.data):]
 
 
 def _torn(durable: bytes, later: list[Event], rng: random.Random, hole: str) -> bytes:
@@ -278,7 +289,7 @@ def _torn(durable: bytes, later: list[Event], rng: random.Random, hole: str) -> 
     share = rng.choice((0.05, 0.5, 0.95))  # of pages that did not reach the disk
     pages = []
     for start in range(0, size, PAGE):
-        versions = [state[start : start + PAGE].ljust(PAGE, b'\0') for state in states]
+        versions = [state[start:start + PAGE].ljust(PAGE, b'\0') for state in states]
         page = versions[-1]
         if rng.random() < share:
             if any(len(state) <= start for state in states):
@@ -309,7 +320,8 @@ class _Clock:
 
 
 def _fly(disk: Disk, rng: random.Random, clock: _Clock) -> None:
-    """Record a flight, with settings, load and faults of the disk chosen at random.
+    """
+    Record a flight, with settings, load and faults of the disk chosen at random.
 
     What the writer's thread does is done here step by step.
     """
@@ -394,7 +406,8 @@ def _failing(
 
 @dataclass
 class Promise:
-    """What a power cut must leave: the messages of each segment, and how `metadata.yaml` may be.
+    """
+    What a power cut must leave: the messages of each segment, and how `metadata.yaml` may be.
 
     Attributes:
         messages: By name of the segment: the messages in chunks that are certain.
@@ -443,7 +456,7 @@ def _metadata_versions(disk: Disk, durable: Durable, moment: int) -> list[bytes 
 
 
 def _check_names(disk: Disk, durable: Durable) -> None:
-    """A segment's name must be durable no later than the second sync of its data."""
+    """Check that a segment's name is durable no later than the second sync of its data."""
     certain = set(durable.files().values())
     flight = disk.nodes.get(disk.path / _FLIGHT)
     removed = {
@@ -538,8 +551,8 @@ def _places(chunk: bytes) -> dict[int, list[tuple[int, int]]]:
     found: dict[int, list[tuple[int, int]]] = {}
     position = 0
     while position < len(chunk):
-        length = int.from_bytes(chunk[position + 1 : position + 9], 'little')
-        body = chunk[position + 9 : position + 9 + length]
+        length = int.from_bytes(chunk[position + 1:position + 9], 'little')
+        body = chunk[position + 9:position + 9 + length]
         if chunk[position] == 5:
             channel = int.from_bytes(body[:2], 'little')
             log_time = int.from_bytes(body[6:14], 'little')

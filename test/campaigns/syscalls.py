@@ -1,4 +1,15 @@
-"""Every system call of a recorder's life fails once, in every way that it can.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Every system call of a recorder's life fails once, in every way that it can.
 
 Two lives are led: that of a writer (start, open a flight, rotate and drop segments, find the disk
 full, go on, close) and that of a recovery of a flight that was torn. The calls of a life without
@@ -8,22 +19,18 @@ operating system, or by doing only a part of what it was asked for.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 import errno
 import os
+from pathlib import Path
 import random
 import shutil
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from unittest import mock
-
-from flights import check_flight, check_identities, open_flight_files
-from producers import make_client, number_of, numbered
-from waiting import wait_until
 
 from campaigns._interpose import Call, interposed, recorder_logs
 from fdr_recorder import (
@@ -38,6 +45,9 @@ from fdr_recorder import (
 from fdr_recorder.flights.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import SegmentRollover
+from flights import check_flight, check_identities, open_flight_files
+from producers import make_client, number_of, numbered
+from waiting import wait_until
 
 NAME = 'syscalls'
 ABOUT = 'Fails one system call of writer or recovery: nothing is uncaught, nothing is lost.'
@@ -80,7 +90,8 @@ _WAYS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass
 class Fault:
-    """The watch of `interposed`: counts calls, and lets one of them fail.
+    """
+    The watch of `interposed`: counts calls, and lets one of them fail.
 
     Attributes:
         name: Of the call that is to fail; empty for none.

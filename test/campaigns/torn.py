@@ -1,4 +1,15 @@
-"""Files end anywhere: a finished segment is cut, the last of its flight or one in its middle.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Files end anywhere: a finished segment is cut, the last of its flight or one in its middle.
 
 A round makes one flight of several segments, with own records, latched messages, and one way of
 compression, and cuts one of them: at every byte of its last chunk, its summary and its footer, and
@@ -8,17 +19,14 @@ recovered; everything in chunks that were whole before must be there.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import random
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+import hashlib
+import logging
 from pathlib import Path
+import random
+import shutil
 from unittest import mock
-
-from flights import Message, read_segment
-from producers import make_client, numbered, open_flight
 
 from campaigns import Figures
 from campaigns._recovered import check_recovered, snapshot
@@ -28,6 +36,8 @@ from fdr_recorder.flights.recover import DAMAGED_SUFFIX, recover
 from fdr_recorder.flights.verify import Verdict
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.storage import mcap
+from flights import Message, read_segment
+from producers import make_client, numbered, open_flight
 
 NAME = 'torn'
 ABOUT = (
@@ -153,7 +163,8 @@ def chunk_ends(data: bytes) -> list[tuple[int, int]]:
 def check_cut(
     path: Path, whole: Path, victim: str, kept: list[Message], outcomes: dict[bytes, int]
 ) -> None:
-    """Recover a flight with a cut segment, and compare.
+    """
+    Recover a flight with a cut segment, and compare.
 
     Most cuts come to the same in the end: what was seen before is not looked at again.
     """
@@ -175,7 +186,7 @@ def check_cut(
         assert (path / victim).read_bytes() == before[victim], 'not as if it had never been cut'
     else:
         found = by_name[victim]
-        added = [message.topic for message in found[len(kept) :]]
+        added = [message.topic for message in found[len(kept):]]
         assert found[: len(kept)] == kept
         header = [] if kept else [FlightHeader.channel_topic()]
         footer = [FlightFooter.channel_topic()] if victim == names[-1] else []

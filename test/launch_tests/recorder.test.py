@@ -1,20 +1,30 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """For `launch_test`: the recorder by its launch file, its lifecycle, its alerts, its end."""
 
 from __future__ import annotations
 
+from pathlib import Path
 import shutil
 import subprocess
-import unittest
-from pathlib import Path
 from typing import Any
+import unittest
 
-import launch_testing
 from launch import LaunchDescription
 from launch_helpers import check_flight_on_disk, fly
 from launch_scenario import describe, own_ground
+import launch_testing
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from node_helpers import Ground, String, has_alert
+from node_helpers import Ground, has_alert, String
 
 
 def generate_test_description() -> tuple[LaunchDescription, dict[str, Any]]:

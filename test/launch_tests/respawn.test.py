@@ -1,20 +1,30 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """For `launch_test`: who is killed in flight makes that flight whole and records on."""
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 import shutil
 import signal
-import unittest
-from pathlib import Path
 from typing import Any
+import unittest
 
-import launch_testing
 from flights import open_flight_files
 from launch import LaunchDescription
 from launch_helpers import check_flight_on_disk, flights, fly
 from launch_scenario import describe, own_ground
+import launch_testing
 from node_helpers import has_alert
 
 

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A flight on one page: HTML that opens offline, and needs nothing else."""
 
 from __future__ import annotations
@@ -7,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import ExportError
-from fdr_recorder.flights.report.gather import LOOKS, Advance, Report, gather
+from fdr_recorder.flights.report.gather import Advance, gather, LOOKS, Report
 from fdr_recorder.flights.report.page import GENERATOR, render
 
 __all__ = ['LOOKS', 'Advance', 'Report', 'check_target', 'gather', 'render', 'write_page']
@@ -16,7 +26,8 @@ _HEAD_BYTES: Final = 4096
 
 
 def check_target(path: Path) -> None:
-    """See that a page may be written to a path: there is nothing, or an earlier page.
+    """
+    See that a page may be written to a path: there is nothing, or an earlier page.
 
     Raises:
         ExportError: There is something else, which is not to be lost.
@@ -34,7 +45,8 @@ def check_target(path: Path) -> None:
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all.
+    """
+    Write the page, whole or not at all.
 
     Raises:
         ExportError: As `check_target`.

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Where every message and every byte is; alerts; who recorded, with what configuration."""
 
 from __future__ import annotations
@@ -5,19 +15,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import yaml
-
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.flights.details import SegmentDetails
 from fdr_recorder.flights.report.account import Account
 from fdr_recorder.flights.report.drawing import Drawing
 from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.html import Child, Html, h
+from fdr_recorder.flights.report.html import Child, h, Html
 from fdr_recorder.flights.report.topic_list import fact_list
 from fdr_recorder.flights.report.verdict import config_options
 from fdr_recorder.flights.report.words import clock, elapsed, short
 from fdr_recorder.flights.units import format_size, plural
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, ProducerCounters
+import yaml
 
 _MOST_ROWS: Final = 500
 _MOST_NAMED: Final = 10
@@ -280,4 +289,4 @@ def _ends(segments: Sequence[SegmentDetails]) -> Sequence[SegmentDetails]:
     """Return the first and the last ones, if there are too many."""
     if len(segments) <= _MOST_ROWS:
         return segments
-    return [*segments[: _MOST_ROWS // 2], *segments[-_MOST_ROWS // 2 :]]
+    return [*segments[: _MOST_ROWS // 2], *segments[-_MOST_ROWS // 2:]]

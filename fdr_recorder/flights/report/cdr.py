@@ -1,4 +1,15 @@
-"""Numbers out of serialised messages, for a whole chunk of them at once.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Numbers out of serialised messages, for a whole chunk of them at once.
 
 The place of a field follows from the definition of its type, which lies in the file. Up to the
 first list without a fixed length it can be worked out for many messages in a few array operations;
@@ -10,16 +21,15 @@ a string is a 32-bit length and so many bytes. Source: OMG DDS-XTypes 1.3, secti
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+import re
 from typing import Final
-
-import numpy as np
 
 from fdr_recorder.flights.report.columns import Floats, Messages, numbers_at
 from fdr_recorder.record.schema import Schema
+import numpy as np
 
 _SEPARATOR: Final = re.compile(r'^=+\s*\nMSG: *(\S+)\s*\n', re.MULTILINE)
 _FIELD: Final = re.compile(
@@ -52,7 +62,8 @@ class Extractor:
     """Gets some numeric fields out of messages of one type."""
 
     def __init__(self, schema: Schema, paths: Sequence[str]) -> None:
-        """Find the fields.
+        """
+        Find the fields.
 
         Args:
             schema: The type, as the file defines it.

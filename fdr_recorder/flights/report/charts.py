@@ -1,15 +1,25 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Values over time: one chart for each, and small ones for the rates of topics."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+import math
 from statistics import median
 from typing import Final
 
 from fdr_recorder.flights.report.drawing import Drawing, plot, stretched
-from fdr_recorder.flights.report.html import Html, h
+from fdr_recorder.flights.report.html import h, Html
 from fdr_recorder.flights.report.words import number
 
 Run = Sequence[tuple[float, float]]
@@ -25,7 +35,8 @@ _ANGLE_STEPS: Final = (180.0, 90.0, 45.0, 30.0, 15.0)
 
 @dataclass(frozen=True)
 class Line:
-    """One value over time.
+    """
+    One value over time.
 
     Attributes:
         name: What it is.
@@ -48,7 +59,8 @@ class Line:
 
 
 def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -math.inf) -> Html:
-    """Draw a value over time.
+    """
+    Draw a value over time.
 
     Args:
         drawing: The page's.
@@ -150,7 +162,8 @@ def _value_grid(scale: _Scale) -> list[Html]:
 def spark(
     drawing: Drawing, rates: Sequence[float], step_s: float, marks_s: Iterable[float]
 ) -> Html:
-    """Draw a rate over time, small.
+    """
+    Draw a rate over time, small.
 
     Args:
         drawing: The page's.

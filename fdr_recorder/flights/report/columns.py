@@ -1,4 +1,15 @@
-"""Messages of a chunk as columns: where they are and when they came, their data untouched.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Messages of a chunk as columns: where they are and when they came, their data untouched.
 
 An array operation for all messages of a chunk costs little more than one Python statement for one
 of them. So what needs every message is done with columns.
@@ -6,20 +17,19 @@ of them. So what needs every message is done with columns.
 
 from __future__ import annotations
 
-import struct
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+import struct
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.chunks import IndexedChunk, chunks
+from fdr_recorder.flights.chunks import chunks, IndexedChunk
 from fdr_recorder.flights.fields import Fields
 from fdr_recorder.flights.segment_reader import Message, SegmentReader
 from fdr_recorder.storage import mcap
+import numpy as np
+import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
@@ -32,7 +42,8 @@ _MAX_TIME_NS: Final = 2**63 - 1
 
 @dataclass(frozen=True)
 class Messages:
-    """Messages of one channel. All columns have the same length.
+    """
+    Messages of one channel. All columns have the same length.
 
     Attributes:
         buffer: Bytes in which their data lie.
@@ -52,7 +63,7 @@ class Messages:
         for time_ns, start, length in zip(
             self.log_time_ns.tolist(), self.start.tolist(), self.length.tolist(), strict=True
         ):
-            yield time_ns, self.buffer[start : start + length].tobytes()
+            yield time_ns, self.buffer[start:start + length].tobytes()
 
 
 def times_of(entries: array[int]) -> Integers:
@@ -68,7 +79,8 @@ def numbers_at(buffer: Bytes, places: Integers, dtype: str) -> Any:  # noqa: ANN
 
 
 def indexed_messages(buffer: Bytes, entries: array[int]) -> Messages:
-    """Return the messages that an index names; those that are not where it says are left out.
+    """
+    Return the messages that an index names; those that are not where it says are left out.
 
     Args:
         buffer: The uncompressed records of the chunk.
@@ -106,7 +118,8 @@ def joined_messages(messages: Iterable[Message]) -> Messages:
 
 
 class Span(NamedTuple):
-    """When a chunk was recorded.
+    """
+    When a chunk was recorded.
 
     Attributes:
         start_ns: Earliest log time in it.
@@ -121,7 +134,8 @@ class Span(NamedTuple):
 
 
 def chunk_spans(reader: SegmentReader) -> Iterator[Span]:
-    """Yield when each chunk was recorded; from the summary if there is one.
+    """
+    Yield when each chunk was recorded; from the summary if there is one.
 
     Nothing that is in the file makes it raise.
     """

@@ -1,4 +1,15 @@
-"""Charts as inline SVG, drawn here and not by a script: they are there on paper, too.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Charts as inline SVG, drawn here and not by a script: they are there on paper, too.
 
 Time goes over the whole width of a plot, which is as wide as its place on the page: what is drawn
 over time lies in an inner SVG of 1000 units that is stretched, while text and marks are placed by
@@ -8,12 +19,12 @@ to show the exact one under the pointer.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+import math
 from typing import Any, Final
 
-from fdr_recorder.flights.report.html import Attribute, Child, Html, h
+from fdr_recorder.flights.report.html import Attribute, Child, h, Html
 from fdr_recorder.flights.report.series import NS_PER_S
 from fdr_recorder.flights.report.words import clock
 
@@ -29,7 +40,8 @@ _EDGE: Final = 0.04
 
 @dataclass
 class Drawing:
-    """What all charts of a page share.
+    """
+    What all charts of a page share.
 
     Attributes:
         start_ns: Where their time begins (system clock).
@@ -111,7 +123,8 @@ def plot(
     shapes: Child,
     front: Child = None,
 ) -> Html:
-    """Return the part of a chart that the pointer moves over.
+    """
+    Return the part of a chart that the pointer moves over.
 
     Args:
         drawing: The page's.

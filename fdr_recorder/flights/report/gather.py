@@ -1,4 +1,15 @@
-"""Finds out all that a report says of a flight.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Finds out all that a report says of a flight.
 
 Three looks: `verify` reads every byte and decides whether the flight is sound, `details` takes its
 own account of itself, and this module adds what becomes a plot: rates from the message indexes,
@@ -8,37 +19,36 @@ bounded by the largest chunk, whatever the length of the flight.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+import time
 from typing import Final
 
-import numpy as np
-
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.chunks import IndexedChunk, chunks, index_entries
-from fdr_recorder.flights.details import FlightDetails, TopicDetails, details
+from fdr_recorder.flights.chunks import chunks, index_entries, IndexedChunk
+from fdr_recorder.flights.details import details, FlightDetails, TopicDetails
 from fdr_recorder.flights.overview import FlightState
 from fdr_recorder.flights.reader import segment_files
 from fdr_recorder.flights.report.account import Account
 from fdr_recorder.flights.report.columns import (
-    Integers,
-    Messages,
-    Span,
     chunk_spans,
     indexed_messages,
+    Integers,
     joined_messages,
+    Messages,
+    Span,
     times_of,
 )
 from fdr_recorder.flights.report.rates import Rates
-from fdr_recorder.flights.report.recorder_status import STATUS_TYPE, RecorderStatus
+from fdr_recorder.flights.report.recorder_status import RecorderStatus, STATUS_TYPE
 from fdr_recorder.flights.report.series import Axis, flight_time, plot_axis, rate_axis
 from fdr_recorder.flights.report.signals import Signal, SignalTable
 from fdr_recorder.flights.segment_reader import FileChannel, SegmentReader, WholeChunk
 from fdr_recorder.flights.verify import Verification, verify
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+import numpy as np
 
 Advance = Callable[[int], None]
 """Told that so many more bytes are done with."""
@@ -51,7 +61,8 @@ _EARLIEST_NS: Final = 7 * 86_400 * 1_000_000_000
 
 @dataclass
 class Source:
-    """Where a topic's messages came from.
+    """
+    Where a topic's messages came from.
 
     Attributes:
         types: Their types; more than one is a mistake of the vehicle.
@@ -67,7 +78,8 @@ class Source:
 
 @dataclass
 class Report:
-    """What is known of a flight.
+    """
+    What is known of a flight.
 
     Attributes:
         details: What it says of itself.
@@ -98,19 +110,20 @@ class Report:
 
     @property
     def topics(self) -> list[TopicDetails]:
-        """The topics of the vehicle, by name."""
+        """Return the topics of the vehicle, by name."""
         topics = (topic for topic in self.details.topics.values() if not topic.is_own)
         return sorted(topics, key=lambda topic: topic.name)
 
     @property
     def account(self) -> Account | None:
-        """What became of their messages; None if the flight has no footer."""
+        """Return what became of their messages; None if the flight has no footer."""
         footer = self.details.footer
         return Account.of(self.topics, footer) if footer is not None else None
 
 
 def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
-    """Look at a flight.
+    """
+    Look at a flight.
 
     Args:
         flight: Its directory.

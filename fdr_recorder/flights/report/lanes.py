@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Rows of a time line: what was from when to when."""
 
 from __future__ import annotations
@@ -7,12 +17,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.flights.report.drawing import Drawing, plot
-from fdr_recorder.flights.report.html import Html, h
+from fdr_recorder.flights.report.html import h, Html
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that was from one time to another.
+    """
+    Something that was from one time to another.
 
     Attributes:
         from_s: When it began.
@@ -44,7 +55,8 @@ _MOST_DESCRIBED: Final = 50
 
 
 def lane(drawing: Drawing, name: str, marks: Sequence[Mark], sign: str = '') -> Html:
-    """Draw what was when, in a row of the time line.
+    """
+    Draw what was when, in a row of the time line.
 
     Args:
         drawing: The page's.

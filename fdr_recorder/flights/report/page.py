@@ -1,13 +1,23 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Puts the page together: one file that needs nothing else."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from dataclasses import replace
 from functools import cache
+import hashlib
 from importlib.resources import files
+import json
 from typing import Any, Final
 
 from fdr_recorder.flights.overview import Losses
@@ -20,12 +30,12 @@ from fdr_recorder.flights.report.accounts import (
 )
 from fdr_recorder.flights.report.drawing import Drawing
 from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.html import Child, Html, h, join
+from fdr_recorder.flights.report.html import Child, h, Html, join
 from fdr_recorder.flights.report.plots import flight_plots, recorder_plots
 from fdr_recorder.flights.report.series import NS_PER_S
 from fdr_recorder.flights.report.timeline import timeline
 from fdr_recorder.flights.report.topic_list import topic_list
-from fdr_recorder.flights.report.verdict import Level, findings, verdict
+from fdr_recorder.flights.report.verdict import findings, Level, verdict
 from fdr_recorder.flights.report.words import clock, date, duration, short
 from fdr_recorder.flights.units import format_size, plural
 from fdr_recorder.record.kinds import AlertRecord

@@ -1,16 +1,26 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What a pilot looks at first: attitude, position, battery; and what the recorder did."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+import math
 from typing import Final
 
 from fdr_recorder.flights.report.charts import Line, Run, time_chart
 from fdr_recorder.flights.report.drawing import Drawing
 from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.html import Html, h
+from fdr_recorder.flights.report.html import h, Html
 from fdr_recorder.flights.report.rates import silence_s
 from fdr_recorder.flights.report.recorder_status import STATUS_GAP_S
 from fdr_recorder.flights.report.series import NS_PER_S

@@ -1,13 +1,22 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """How many messages each topic had at what time, and when there were none at all."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from fdr_recorder.flights.report.columns import Integers
-from fdr_recorder.flights.report.series import NS_PER_S, Axis, fine_axis
+from fdr_recorder.flights.report.series import Axis, fine_axis, NS_PER_S
+import numpy as np
 
 MAX_TOPICS: Final = 2000
 """Of further ones nothing is kept."""
@@ -18,7 +27,8 @@ _MAX_QUIET: Final = 200
 
 
 class Rates:
-    """Counts the messages of topics by time. Memory does not grow with their number.
+    """
+    Counts the messages of topics by time. Memory does not grow with their number.
 
     Attributes:
         axis: The buckets.
@@ -44,7 +54,8 @@ class Rates:
         return number
 
     def add(self, topic: Integers, times_ns: Integers) -> None:
-        """Take in messages.
+        """
+        Take in messages.
 
         Args:
             topic: The number of the topic of each.
@@ -98,7 +109,8 @@ class QuietTimes:
     """Finds times without any message, however the chunks overlap."""
 
     def __init__(self, axis: Axis) -> None:
-        """Begin with no message.
+        """
+        Begin with no message.
 
         Args:
             axis: Buckets; a time that lies within one is not seen.

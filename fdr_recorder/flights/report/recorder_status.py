@@ -1,4 +1,15 @@
-"""What the recorder published of itself while it flew: how full its rings and the disk were.
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What the recorder published of itself while it flew: how full its rings and the disk were.
 
 The flight's own records do not say this over time. The summary on the diagnostics topic does, and
 it is in the flight if that topic was among those recorded.
@@ -10,11 +21,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
-import numpy as np
-from rosbags.typesys import Stores, get_typestore
-
 from fdr_recorder.flights.report.columns import Messages
 from fdr_recorder.flights.report.series import Axis, Extremes
+import numpy as np
+from rosbags.typesys import get_typestore, Stores
 
 STATUS_TYPE: Final = 'diagnostic_msgs/msg/DiagnosticArray'
 RING_FILL_KEY: Final = 'ring_fill_percent'
@@ -28,7 +38,8 @@ class RecorderStatus:
     """Ring fill and free space over time."""
 
     def __init__(self, axis: Axis, flight_id: str) -> None:
-        """Begin with nothing.
+        """
+        Begin with nothing.
 
         Args:
             axis: Buckets of time.

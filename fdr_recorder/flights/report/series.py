@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A flight's time in buckets, and what is kept of many samples in each of them."""
 
 from __future__ import annotations
@@ -7,9 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
-
 from fdr_recorder.flights.report.columns import Floats, Integers, Span
+import numpy as np
 
 NS_PER_S: Final = 1_000_000_000
 NS_PER_DAY: Final = 86_400 * NS_PER_S
@@ -23,7 +32,8 @@ _NICE_WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600
 
 @dataclass(frozen=True)
 class Axis:
-    """A stretch of time, cut into buckets of one width.
+    """
+    A stretch of time, cut into buckets of one width.
 
     Attributes:
         start_ns: Where it begins (system clock).
@@ -66,7 +76,8 @@ def fine_axis(start_ns: int, end_ns: int) -> Axis:
 
 
 def flight_time(spans: Iterable[Span]) -> tuple[int, int]:
-    """Return from when to when a flight was, given the times of its chunks.
+    """
+    Return from when to when a flight was, given the times of its chunks.
 
     A vehicle without a clock of its own begins in 1970 and is set right in flight. Both parts on
     one axis would be two points: the larger part is taken.
@@ -79,7 +90,7 @@ def flight_time(spans: Iterable[Span]) -> tuple[int, int]:
         rest = int(ends[-1]) - parts[0].start_ns - gaps[widest]
         if gaps[widest] < max(NS_PER_DAY, 10 * rest):
             break
-        sides = parts[: widest + 1], parts[widest + 1 :]
+        sides = parts[: widest + 1], parts[widest + 1:]
         parts = max(sides, key=lambda side: sum(part.bytes for part in side))
     if not parts:
         return 0, 0
@@ -87,13 +98,15 @@ def flight_time(spans: Iterable[Span]) -> tuple[int, int]:
 
 
 class Extremes:
-    """Of many samples, those with the lowest and the highest value in each bucket, by column.
+    """
+    Of many samples, those with the lowest and the highest value in each bucket, by column.
 
     So a spike of a single sample is still there, whatever the length of the flight.
     """
 
     def __init__(self, axis: Axis, columns: int) -> None:
-        """Begin with no sample.
+        """
+        Begin with no sample.
 
         Args:
             axis: The buckets.

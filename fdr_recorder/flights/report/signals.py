@@ -1,18 +1,27 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What a pilot looks at first, where a topic has a standard type: attitude, position, battery."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+import re
 from typing import Final
-
-import numpy as np
 
 from fdr_recorder.flights.report.cdr import Extractor
 from fdr_recorder.flights.report.columns import Floats, Integers
 from fdr_recorder.flights.report.series import Axis, Extremes
 from fdr_recorder.record.schema import Schema
+import numpy as np
 
 MAX_SIGNALS: Final = 24
 """Of all kinds together; further topics are not plotted."""
@@ -28,7 +37,8 @@ _NO_ORIENTATION: Final = -1.0
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of plot.
+    """
+    One kind of plot.
 
     Attributes:
         name: For programs.
@@ -66,7 +76,8 @@ def _below(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _attitude(fields: Floats) -> Floats:
-    """Return roll, pitch and yaw in degrees (REP-103: about x, y, z; yaw is left of east).
+    """
+    Return roll, pitch and yaw in degrees (REP-103: about x, y, z; yaw is left of east).
 
     The last of five rows, where there is one, is -1 for a message that has no orientation
     (`sensor_msgs/Imu`).
@@ -139,7 +150,8 @@ _SOURCES: Final[Mapping[str, tuple[_Source, ...]]] = {
 
 @dataclass
 class Signal:
-    """What is plotted of one topic.
+    """
+    What is plotted of one topic.
 
     Attributes:
         topic: Its name.
@@ -158,7 +170,7 @@ class Signal:
 
     @property
     def rank(self) -> tuple[bool, bool, int, str]:
-        """What to sort by: what was measured before what was wanted, then the faster topic."""
+        """Return the sort key: what was measured before what was wanted, then the faster."""
         is_setpoint = _SETPOINT.search(self.topic) is not None
         return is_setpoint, self.kind is not GLOBAL, -self.extremes.samples, self.topic
 
@@ -186,7 +198,8 @@ class Signal:
 
 
 class SignalTable:
-    """Picks out of messages what is plotted.
+    """
+    Picks out of messages what is plotted.
 
     Attributes:
         axis: Buckets of the plots.

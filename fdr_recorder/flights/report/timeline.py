@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The flight's time line: segments, what is missing and when, alerts."""
 
 from __future__ import annotations
@@ -8,8 +18,8 @@ from typing import Final
 from fdr_recorder.flights.details import Event, SegmentDetails
 from fdr_recorder.flights.report.drawing import Drawing
 from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.html import Html, h
-from fdr_recorder.flights.report.lanes import Mark, lane
+from fdr_recorder.flights.report.html import h, Html
+from fdr_recorder.flights.report.lanes import lane, Mark
 from fdr_recorder.flights.report.series import NS_PER_S
 from fdr_recorder.flights.report.words import duration, short, span
 from fdr_recorder.flights.units import format_size, plural
@@ -78,8 +88,8 @@ def _bars(segments: Sequence[SegmentDetails], drawing: Drawing) -> list[Mark]:
     step = -(-len(segments) // _MOST_BARS) or 1
     bars = []
     for place in range(0, len(segments), step):
-        some = segments[place : place + step]
-        numbers = [segment.name[len('segment_') : -len('.mcap')].lstrip('0') for segment in some]
+        some = segments[place:place + step]
+        numbers = [segment.name[len('segment_'):-len('.mcap')].lstrip('0') for segment in some]
         first, last = numbers[0] or '0', numbers[-1]
         name = first if step == 1 else f'{first} to {last}'
         records, count = sum(item.records for item in some), sum(item.bytes for item in some)
@@ -178,6 +188,6 @@ def _thinned(marks: Iterable[Mark]) -> list[Mark]:
                 pair[0].words if len(pair) == 1 else f'{short(pair[0].words)}, and others',
                 pair[0].style,
             )
-            for pair in (found[place : place + 2] for place in range(0, len(found), 2))
+            for pair in (found[place:place + 2] for place in range(0, len(found), 2))
         ]
     return found

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """The topics: how many messages, how often, what is missing, who published them."""
 
 from __future__ import annotations
@@ -7,17 +17,16 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
-import yaml
-
 from fdr_recorder.flights.details import TopicDetails
 from fdr_recorder.flights.report.charts import spark
 from fdr_recorder.flights.report.drawing import Drawing
 from fdr_recorder.flights.report.gather import Report, Source
-from fdr_recorder.flights.report.html import Child, Html, h, path
+from fdr_recorder.flights.report.html import Child, h, Html, path
 from fdr_recorder.flights.report.series import NS_PER_S
 from fdr_recorder.flights.report.words import clock, duration, hertz, short
 from fdr_recorder.flights.units import format_size, plural
 from fdr_recorder.record.kinds import ProducerCounters
+import yaml
 
 _MOST_PUBLISHERS: Final = 50
 _MOST_PROFILES: Final = 8
@@ -131,7 +140,7 @@ def _rates(report: Report, topic: TopicDetails) -> tuple[list[float], float]:
     span_s = (report.end_ns - report.start_ns) / NS_PER_S
     rates = []
     for place in range(0, len(counts), wide):
-        some = counts[place : place + wide]
+        some = counts[place:place + wide]
         length_s = min(len(some) * width_s, span_s - place * width_s)
         rates.append(sum(some) / max(length_s, width_s / 2))
     return rates, wide * width_s

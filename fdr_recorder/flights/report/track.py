@@ -1,12 +1,22 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """A way seen from above."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+import math
 
 from fdr_recorder.flights.report.drawing import Drawing
-from fdr_recorder.flights.report.html import Html, h
+from fdr_recorder.flights.report.html import h, Html
 
 
 def track(
@@ -15,7 +25,8 @@ def track(
     values: Sequence[str],
     described: str,
 ) -> Html:
-    """Draw a way seen from above, the same scale in both directions.
+    """
+    Draw a way seen from above, the same scale in both directions.
 
     Args:
         drawing: The page's.

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """What a pilot should know of a flight, in plain words."""
 
 from __future__ import annotations
@@ -8,8 +18,6 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
-import yaml
-
 from fdr_recorder.flights.overview import FlightState
 from fdr_recorder.flights.report.account import Account
 from fdr_recorder.flights.report.gather import Report
@@ -18,6 +26,7 @@ from fdr_recorder.flights.report.words import clock, duration, short, span
 from fdr_recorder.flights.units import format_size, plural
 from fdr_recorder.flights.verify import Loss
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
+import yaml
 
 _MOST_SENTENCES: Final = 8
 _LONGEST: Final = 400
@@ -40,7 +49,8 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out.
+    """
+    What came out.
 
     Attributes:
         level: How bad it is.
@@ -56,7 +66,8 @@ class Verdict:
 
 @dataclass
 class LossGroup:
-    """Losses of one cause and topic.
+    """
+    Losses of one cause and topic.
 
     Attributes:
         cause: As in `Loss`.

@@ -1,3 +1,13 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
 """Numbers and times as people read them."""
 
 from __future__ import annotations
@@ -70,7 +80,8 @@ def short(text: str, longest: int = _LONGEST) -> str:
 
 
 def span(first_ns: int, last_ns: int) -> str:
-    """Return when something was: `at 14:03:11.2`, `between 14:03:11.2 and 14:03:11.9`.
+    """
+    Return when something was: `at 14:03:11.2`, `between 14:03:11.2 and 14:03:11.9`.
 
     A time of 0 is not known; a clock may have been set back between them.
     """

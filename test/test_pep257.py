@@ -1,0 +1,21 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+from __future__ import annotations
+
+import pytest
+
+ament_pep257 = pytest.importorskip('ament_pep257.main', reason='ament_pep257 is not installed')
+
+
+@pytest.mark.linter
+def test_pep257() -> None:
+    # Underlined section names are NumPy's; here they are Google's, `Args:` and `Raises:`.
+    assert ament_pep257.main(argv=['.', '--add-ignore', 'D406', 'D407']) == 0
