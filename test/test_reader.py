@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 from pathlib import Path
 import struct
@@ -28,6 +29,7 @@ from fdr_recorder.flights.segment_reader import Message, SegmentReader
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover
 from fdr_recorder.storage import mcap
 from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+from fdr_recorder.storage.checksum import crc32
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import pytest
@@ -186,6 +188,46 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
     messages, damage = read_segment(path)
     assert messages == []
     assert 'size' in str(damage)
+
+
+def lz4_frame(data: bytes) -> tuple[bytes, bytes]:
+    """Return a frame, and the same without its end."""
+    compressor = pytest.importorskip('lz4.frame').LZ4FrameCompressor()
+    endless = compressor.begin() + compressor.compress(data)
+    return endless + compressor.flush(), endless
+
+
+def zstd_frame(data: bytes) -> tuple[bytes, bytes]:
+    """Return a frame, and the same without its end."""
+    compressor = pytest.importorskip('backports.zstd').ZstdCompressor()
+    endless = compressor.compress(data, compressor.FLUSH_BLOCK)
+    return endless + compressor.flush(), endless
+
+
+@pytest.mark.parametrize('frame', [lz4_frame, zstd_frame])
+def test_a_compressed_chunk_must_end(
+    tmp_path: Path, frame: Callable[[bytes], tuple[bytes, bytes]]
+) -> None:
+    """Other readers refuse it, though the CRC of what comes out of it is right."""
+    declared = mcap.schema(1, 'a/msg/B', '', b'') + mcap.channel(1, 1, '/text', 'cdr', {})
+    body = struct.pack('<HIQQ', 1, 0, 0, 0) + bytes(300_000)
+    records = mcap.RECORD_PREFIX.pack(mcap.MESSAGE, len(body)) + body
+    whole, endless = frame(records)
+    path = tmp_path / 'chunk.mcap'
+    for stored, count in (whole, 1), (endless, 0), (whole + b'x', 0):
+        chunk = mcap.chunk_prefix(
+            start_time=0,
+            end_time=0,
+            uncompressed_size=len(records),
+            uncompressed_crc=crc32([records]),
+            compression=frame.__name__.partition('_')[0],
+            compressed_size=len(stored),
+        )
+        path.write_bytes(mcap.MAGIC + declared + chunk + stored)
+        messages, damage = read_segment(path)
+        assert len(messages) == count
+        assert damage is not None
+        assert ('has no end' in str(damage)) == (count == 0)
 
 
 def test_links_and_other_files_are_not_followed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import sys
-from typing import Final
+from typing import Final, Protocol
 
 
 def decompress(compression: str, data: memoryview, size: int) -> memoryview:
@@ -37,29 +37,43 @@ def decompress(compression: str, data: memoryview, size: int) -> memoryview:
         msg = f'unknown compression {compression!r}'
         raise ValueError(msg)
     try:
-        return memoryview(decompressor(data, size + 1))
+        records, is_whole = decompressor(data, size + 1)
     except Exception as error:  # each library has errors of its own
         msg = f'cannot decompress: {error}'
         raise ValueError(msg) from error
+    if not is_whole and len(records) <= size:
+        msg = 'what is compressed has no end'
+        raise ValueError(msg)
+    return memoryview(records)
 
 
-def _decompress_lz4(data: memoryview, max_length: int) -> bytes:
+def _decompress_lz4(data: memoryview, max_length: int) -> tuple[bytes, bool]:
     from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415 - only where it is needed
 
-    result: bytes = LZ4FrameDecompressor().decompress(data, max_length=max_length)
-    return result
+    decompressor = LZ4FrameDecompressor()
+    return decompressor.decompress(data, max_length=max_length), _has_ended(decompressor)
 
 
-def _decompress_zstd(data: memoryview, max_length: int) -> bytes:
+def _decompress_zstd(data: memoryview, max_length: int) -> tuple[bytes, bool]:
     if sys.version_info >= (3, 14):
         from compression.zstd import ZstdDecompressor  # noqa: PLC0415
     else:
         from backports.zstd import ZstdDecompressor  # noqa: PLC0415
-    result: bytes = ZstdDecompressor().decompress(data, max_length=max_length)
-    return result
+    decompressor = ZstdDecompressor()
+    return decompressor.decompress(data, max_length=max_length), _has_ended(decompressor)
 
 
-_DECOMPRESSORS: Final[Mapping[str, Callable[[memoryview, int], bytes]]] = {
+class _Decompressor(Protocol):
+    eof: bool
+    unused_data: bytes | None
+
+
+def _has_ended(decompressor: _Decompressor) -> bool:
+    """Tell whether the data were one frame, all of it; readers refuse anything else."""
+    return decompressor.eof and not decompressor.unused_data
+
+
+_DECOMPRESSORS: Final[Mapping[str, Callable[[memoryview, int], tuple[bytes, bool]]]] = {
     'lz4': _decompress_lz4,
     'zstd': _decompress_zstd,
 }
