@@ -27,14 +27,13 @@ from pathlib import Path
 import sys
 import threading
 import time
-from typing import Any
 
 from bench.workloads import TYPE
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig, RingConfig
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.ingest import Ingest
-from fdr_recorder.node.intake import TAKE_LIMIT, TopicIntake
+from fdr_recorder.node.intake import RawMessage, TAKE_LIMIT, TopicIntake
 from fdr_recorder.node.topics import plan_topic
 from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage.writer import FileFdrWriter
@@ -49,36 +48,37 @@ _PATIENCE_S = 30.0
 _DEPTH = FdrConfig().intake_depth
 
 
-class _CountingIngest(Ingest):
-    """The recorder's wait-set loop, draining each subscription into nothing."""
+class _CountingIntake(TopicIntake):
+    """A topic of the recorder's wait-set loop, drained into nothing."""
 
-    def __init__(self, node: Node) -> None:
-        super().__init__(node, FileFdrWriter('.'), RingConfig(), AlertBoard())
-        self.counts: dict[str, int] = {}
+    count = 0
 
-    def _drain(self, intake: TopicIntake) -> int:
-        take: Any = intake.subscription.handle.take_message
-        message_type = intake.plan.message_type
-        taken = 0
-        while taken < TAKE_LIMIT and take(message_type, True) is not None:
+    def drain(self, _message: RawMessage) -> int:
+        """Take what is there and count it."""
+        take = self.take
+        taken = 1
+        while taken < TAKE_LIMIT and take() is not None:
             taken += 1
-        topic = intake.plan.name
-        self.counts[topic] = self.counts.get(topic, 0) + taken
+        self.count += taken
         return taken
 
 
 def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Take and count until standard input ends."""
-    ingest = _CountingIngest(node)
+    ingest = Ingest(node, FileFdrWriter('.'), RingConfig(), AlertBoard())
+    intakes = {}
     for topic in topics:
         plan = plan_topic(node, topic, Definitions(node), _DEPTH)
         assert plan is not None
         ingest.add(plan)
+        intake = ingest._intakes[topic]
+        intakes[topic] = _CountingIntake(intake.plan, intake.subscription, intake.meet)
+    ingest._intakes.update(intakes)
     ingest.start()
     sys.stdin.read()
     ingest.catch_up()
     ingest.stop()
-    return ingest.counts
+    return {topic: intake.count for topic, intake in intakes.items()}
 
 
 def record_plainly(node: Node, directory: Path, topics: Sequence[str]) -> dict[str, int]:

@@ -79,6 +79,8 @@ class FdrClient:
         self.ring = Ring(
             max_records=config.max_records, max_bytes=config.max_bytes, budget=budget
         )
+        self.offer = self._keep_and_offer if channel.latched else self.ring.offer
+        """As `enqueue`, for who knows log time, publish time (both valid), sequence and data."""
         self.latest: tuple[int, int, bytes] | None = None
         """Publish time, sequence number and data of a latched channel's last message."""
         self.losses = Losses()
@@ -123,8 +125,12 @@ class FdrClient:
         if not 0 <= log_time_ns <= MAX_TIME_NS or not 0 <= publish_time_ns <= MAX_TIME_NS:
             log_time_ns = min(max(log_time_ns, 0), MAX_TIME_NS)
             publish_time_ns = min(max(publish_time_ns, 0), MAX_TIME_NS)
-        if self.channel.latched:
-            self.latest = (publish_time_ns, sequence, data)
+        return self.offer(log_time_ns, publish_time_ns, sequence, data)
+
+    def _keep_and_offer(
+        self, log_time_ns: int, publish_time_ns: int, sequence: int, data: bytes
+    ) -> bool:
+        self.latest = (publish_time_ns, sequence, data)
         return self.ring.offer(log_time_ns, publish_time_ns, sequence, data)
 
     def count_transport_loss(self, first_sequence: int, last_sequence: int) -> None:

@@ -20,6 +20,7 @@ the safe side: the producer sees less room than there is, the consumer sees fewe
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 import time
 from typing import Final, NamedTuple
 
@@ -82,6 +83,8 @@ class Ring:
     Attributes:
         budget: The bound that it shares with others.
         is_open: Whether records are taken; set by the consumer.
+        call_consumer: Called in the producer's thread when the ring has become half full, once
+            until the consumer takes; set by the consumer, who may rest for long otherwise.
         offered: Records ever offered while open, refused ones included; written by the producer.
         drops: What was refused; replaced as a whole by the producer.
         taken: Records ever taken out; written by the consumer.
@@ -92,10 +95,14 @@ class Ring:
         '_acknowledged',
         '_bytes_in',
         '_bytes_out',
+        '_half_bytes',
+        '_half_records',
+        '_has_called',
         '_max_bytes',
         '_max_records',
         '_records',
         'budget',
+        'call_consumer',
         'drops',
         'is_open',
         'offered',
@@ -116,9 +123,14 @@ class Ring:
         """
         self._max_records = max_records
         self._max_bytes = max_bytes
+        self._half_records = (max_records + 1) // 2
+        self._half_bytes = max_bytes // 2
         self.budget = budget
         self._records: deque[QueuedRecord] = deque()
         self.is_open = False
+        self.call_consumer: Callable[[], object] | None = None
+        self._has_called = False
+        """Set by the producer, taken back by the consumer."""
         # producer's
         self.offered = 0
         self.drops = Drops()
@@ -154,11 +166,13 @@ class Ring:
         self.offered += 1
         size = len(data) + RECORD_OVERHEAD_BYTES
         ring_bytes = self._bytes_in + size
-        if (
-            ring_bytes - self._bytes_out > self._max_bytes
-            or len(self._records) >= self._max_records
-        ):
-            return self._refuse(len(data))
+        waiting_bytes, waiting = ring_bytes - self._bytes_out, len(self._records)
+        if waiting_bytes > self._half_bytes or waiting >= self._half_records:
+            if not self._has_called and self.call_consumer is not None:
+                self._has_called = True
+                self.call_consumer()
+            if waiting_bytes > self._max_bytes or waiting >= self._max_records:
+                return self._refuse(len(data))
         budget = self.budget
         if budget is not None:
             granted = budget.granted + size
@@ -195,6 +209,7 @@ class Ring:
         waiting = len(records)
         if not waiting:
             return []
+        self._has_called = False  # first of all: what comes now may call again
         popleft = records.popleft
         if max_bytes is None or self.bytes <= max_bytes:
             batch = [popleft() for _ in range(min(limit, waiting))]

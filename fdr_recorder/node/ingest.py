@@ -51,6 +51,10 @@ logger = logging.getLogger(__name__)
 REST_S: Final = 0.02
 """Rest after a round, so that one wake-up serves many messages. The middleware keeps
 `intake_depth` of each topic meanwhile."""
+REST_PER_TOPIC_S: Final = 0.00012
+"""Rest for so long if that is more: asking a topic in vain costs a hundredth of it."""
+MAX_REST_S: Final = 0.06
+"""A quarter of `flush_interval_s`, for a message waits so long before anything else is done."""
 HURRY: Final = 250
 """No rest after a round that found so many messages of one topic."""
 WAIT_NS: Final = 1_000_000_000
@@ -187,6 +191,11 @@ class Ingest:
             for topic, intake in list(self._intakes.items())
             if intake.subscription.has_changed()
         }
+
+    def matched(self, topic: str) -> int:
+        """Return how many publishers a topic had at the last call of `changed_topics`."""
+        intake = self._intakes.get(topic)
+        return intake.subscription.matched if intake is not None else 0
 
     def silence_s(self, topic: str) -> float:
         """Return for how long no message of a topic has come."""
@@ -335,16 +344,25 @@ class Ingest:
             )
             handles.enter_context(wait_set)
             handles.enter_context(self._guard)
+            rest_s = min(max(REST_S, len(intakes) * REST_PER_TOPIC_S), MAX_REST_S)
+            replaying = [intake for intake in intakes if intake.replay is not None]
+            asked = [(intake.take, intake) for intake in intakes if intake.replay is None]
             while not self._must_stop and not self._calls and not self._is_set_stale:
-                most = max(map(self._drain, intakes), default=0)
-                if not most:
+                most = 0
+                for take, intake in asked:
+                    message = take()
+                    if message is not None:
+                        most = max(most, intake.drain(message))
+                for intake in replaying:
+                    self._advance(intake)
+                if not most and not self._is_set_stale:
                     wait_set.clear_entities()
                     for handle in served:
                         wait_set.add_subscription(handle)
                     wait_set.add_guard_condition(self._guard)
                     wait_set.wait(WAIT_NS)
                 if most < HURRY:
-                    time.sleep(REST_S)
+                    time.sleep(rest_s)
         self._answer_calls()
 
     def _answer_calls(self) -> None:
@@ -353,13 +371,10 @@ class Ingest:
         for call in calls:
             call()
 
-    def _drain(self, intake: TopicIntake) -> int:
-        """Take the messages of one topic that are there; return how many."""
-        if intake.replay is not None:
-            if not intake.replay.advance():
-                return 0
+    def _advance(self, intake: TopicIntake) -> None:
+        """Go on with a replay; once it is over, the topic is asked like the others."""
+        if intake.replay is not None and intake.replay.advance():
             self._end_replay(intake)
-        return intake.drain()
 
     def _end_replay(self, intake: TopicIntake) -> None:
         subscription = intake.end_replay()

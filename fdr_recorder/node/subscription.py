@@ -55,6 +55,11 @@ class TopicSubscription:
             )
         self._last = (0, 0, 0)
 
+    @property
+    def matched(self) -> int:
+        """How many publishers there were at the last call of `has_changed`."""
+        return self._last[0]
+
     def has_changed(self) -> bool:
         """
         Tell whether publishers have come or left since the last call.

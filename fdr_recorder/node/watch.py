@@ -47,6 +47,8 @@ REVIEW_INTERVAL_S: Final = 1.0
 SETTLING_S: Final = 5.0
 """A topic whose publishers have changed is reviewed for so long: the graph hears of an endpoint,
 of its node and of its end one after the other."""
+CALM_S: Final = 1.0
+"""Or for so long, if then the graph and the subscription agree."""
 
 _CODES: Final = (
     'topic_missing',
@@ -255,11 +257,21 @@ class TopicWatch:
         for topic, until in list(self._settling.items()):
             if now > until or topic not in self._plans:
                 del self._settling[topic]
-            if topic in self._plans:
-                self._review(topic)
+            if topic not in self._plans:
+                continue
+            is_complete = self._review(topic)
+            if is_complete and now > until - SETTLING_S + CALM_S:
+                self._settling.pop(topic, None)
 
-    def _review(self, topic: str) -> None:
-        """Give back the rings of publishers that have left; adapt to those that have come."""
+    def _review(self, topic: str) -> bool:
+        """
+        Give back the rings of publishers that have left; adapt to those that have come.
+
+        Returns:
+            Whether the graph tells of as many publishers as the subscription has, and of the node
+            of each: most likely nothing new is to come.
+
+        """
         plan = self._plans[topic]
         endpoints = self._node.get_publishers_info_by_topic(topic)
         ours = [endpoint for endpoint in endpoints if endpoint.topic_type == plan.type_name]
@@ -270,7 +282,7 @@ class TopicWatch:
             del self._plans[topic]
             self._waiting.add(topic)
             self._subscribe(topic)
-            return
+            return False
         nodes = node_names(endpoints)
         if nodes != plan.publishers:
             plan = self._plans[topic] = replace(plan, publishers=nodes)
@@ -290,6 +302,8 @@ class TopicWatch:
             if others
             else '',
         )
+        is_known = not others and all(nodes.values())
+        return is_known and len(ours) == self._ingest.matched(topic)
 
     def _adapt(self, plan: TopicPlan, endpoints: list[TopicEndpointInfo]) -> None:
         """Ask for what all publishers offer now, where no override says otherwise."""

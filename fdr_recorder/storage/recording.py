@@ -57,9 +57,9 @@ logger = logging.getLogger(__name__)
 RotationHook = Callable[[ClosedSegment], None]
 
 RETRY_INTERVAL_S: Final = 1.0
-FLUSH_SHARE: Final = 0.6
-"""A chunk is written at this share of `flush_interval_s`. The rest is for waiting before: in the
-middleware while the intake rests, and in the ring while the writer does."""
+FLUSH_SHARE: Final = 0.5
+"""A chunk is written before it is this share of `flush_interval_s` old. The rest is for waiting
+before: in the middleware while the intake rests, and in the ring while the writer does."""
 
 _FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low')
@@ -241,7 +241,7 @@ class FlightRecording:
             if segment is None:
                 self._discard(account, batch[position:])
                 return
-            after = self._log.append(segment, account.channel, batch, position)
+            after = segment.append(account.channel, batch, position)
             try:
                 if segment.is_chunk_full:
                     self._log.flush()
@@ -264,7 +264,7 @@ class FlightRecording:
     def split(self) -> None:
         """Begin the next segment now, if the open one holds data. Never raises."""
         try:
-            if self._log.has_data and self._log.segment is not None:
+            if self._log.has_data:
                 self._rotate()
         except OSError as error:
             self._degrade(error)
@@ -353,12 +353,13 @@ class FlightRecording:
 
     # --- what time brings ----------------------------------------------------------------
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float, rest_s: float) -> None:
         """
         Do what is due: flush, sync, rotate by age, report losses, try a failed disk again.
 
         Args:
             now: Monotonic seconds.
+            rest_s: When the next call comes, if not before.
 
         """
         if self.spell is None:  # else they add up until the disk takes records again
@@ -372,7 +373,7 @@ class FlightRecording:
             segment = self._log.segment
             if segment is None:
                 return
-            if segment.pending_for(now) >= self._config.flush_interval_s * FLUSH_SHARE:
+            if segment.pending_for(now) + rest_s > self._config.flush_interval_s * FLUSH_SHARE:
                 self._log.flush()
             if self._log.is_sync_due(now):
                 self._restore_reserve()

@@ -49,6 +49,12 @@ _CREATE_FLAGS: Final = (
 _APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 _LONGEST_COMPRESSION_NAME: Final = 'zstd'
+_CHANNEL_COST: Final = (
+    mcap.MESSAGE_INDEX_PREFIX_LENGTH
+    + mcap.chunk_index_length('', 1)
+    - mcap.chunk_index_length('', 0)
+)
+"""Bytes in the file for each channel of a chunk, beside its records and their index entries."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,7 @@ class Segment:
         self._chunk_size_bytes = chunk_size_bytes
         self._compression = compression
         self._compress = compressor(compression)
+        self._chunk_cost = _chunk_cost(_LONGEST_COMPRESSION_NAME if self._compress else '')
         self._on_written = on_written
         self._crc = crc
         self._begin(contents, 0, [beginning + metadata_record])
@@ -144,6 +151,8 @@ class Segment:
         self._chunk = Chunk()
         self._chunk_since = 0.0
         self._is_ended = False
+        self.has_data = True
+        """False, if whoever owns it says so, until more is appended than each begins with."""
 
     @classmethod
     def restore(
@@ -169,6 +178,7 @@ class Segment:
         segment._max_bytes = 0
         segment._chunk_size_bytes = 1
         segment._compression, segment._compress = 'none', None
+        segment._chunk_cost = _chunk_cost('')
         segment._on_written = _ignore
         segment._crc = crc32
         segment._begin(contents, size, missing)
@@ -213,15 +223,12 @@ class Segment:
         """
         size = self._size + self._announcements_size + self._contents.end_size
         if self._chunk.records:
-            size += self._chunk_cost(len(self._chunk.indexes)) + self._chunk.size
-            size += self._chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
+            size += self._chunk_cost + len(self._chunk.indexes) * _CHANNEL_COST
+            size += self._chunk.size + self._chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
         if more_channel is not None:
             size += self._contents.announcement_cost(more_channel)
-            size += _chunk_cost(1, '') + RECORD_COST + more_bytes
+            size += _chunk_cost('') + _CHANNEL_COST + RECORD_COST + more_bytes
         return size
-
-    def _chunk_cost(self, channels: int) -> int:
-        return _chunk_cost(channels, _LONGEST_COMPRESSION_NAME if self._compress else '')
 
     # --- taking records ------------------------------------------------------------------
 
@@ -240,23 +247,29 @@ class Segment:
             channel: The channel of all of them.
             batch: What came out of a ring.
             position: The first record to take.
-            force: Take at least one, whatever its size and however full the chunk is.
+            force: Take at least one, whatever its size and however full the chunk is; one is
+                also taken by a segment without data.
 
         Returns:
             The position of the first record that was not taken. If it is the one given although
             the chunk is not full, this segment has no room for it.
 
         """
+        chunk, contents = self._chunk, self._contents
+        known = contents.find(channel)
         room = (
             self._max_bytes
             - self._size
             - self._announcements_size
-            - self._contents.end_size
-            - self._contents.announcement_cost(channel)
-            - self._chunk_cost(len(self._chunk.indexes) + 1)
-            - self._chunk.size
-            - self._chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
+            - contents.end_size
+            - self._chunk_cost
+            - (len(chunk.indexes) + 1) * _CHANNEL_COST
+            - chunk.size
+            - chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
         )
+        if known is None:
+            room -= contents.announcement_cost(channel)
+        force = force or not self.has_data
         needed = RECORD_COST + len(batch[position][3])
         if room < needed:
             if not force:
@@ -264,11 +277,15 @@ class Segment:
             room = needed
         full_size = self._chunk_size_bytes
         if force:
-            full_size = max(full_size, self._chunk.size + 1)
-        known = self._contents.find(channel) or self._announce(channel)
-        if not self._chunk.records:
+            full_size = max(full_size, chunk.size + 1)
+        if known is None:
+            known = self._announce(channel)
+        if not chunk.records:
             self._chunk_since = time.monotonic()
-        return self._chunk.add(known.id, batch, position, room=room, full_size=full_size)
+        after = chunk.add(known.id, batch, position, room=room, full_size=full_size)
+        if after > position:
+            self.has_data = True
+        return after
 
     def _announce(self, channel: Channel) -> KnownChannel:
         known, announcements = self._contents.announce(channel)
@@ -413,13 +430,9 @@ class Segment:
         self._torn_bytes = 0
 
 
-def _chunk_cost(channels: int, compression: str) -> int:
-    """Return what a chunk costs in the file beside its records and their index entries."""
-    return (
-        mcap.chunk_prefix_length(compression)
-        + channels * mcap.MESSAGE_INDEX_PREFIX_LENGTH
-        + mcap.chunk_index_length(compression, channels)
-    )
+def _chunk_cost(compression: str) -> int:
+    """Return what a chunk costs in the file beside `_CHANNEL_COST` and `RECORD_COST`."""
+    return mcap.chunk_prefix_length(compression) + mcap.chunk_index_length(compression, 0)
 
 
 def _after(pieces: list[bytes], written: int) -> list[bytes]:

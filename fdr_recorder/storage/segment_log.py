@@ -29,7 +29,6 @@ from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
-from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
 from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.bag_metadata import custom_data
@@ -59,7 +58,6 @@ class SegmentLog:
     Attributes:
         directory: The flight's directory, with the closed segments.
         segment: The open segment; None before the first and while the disk refuses.
-        has_data: Whether the open segment holds more than every segment begins with.
         rotated: Segments that were closed because they were full, for policies to look at.
 
     """
@@ -84,7 +82,6 @@ class SegmentLog:
             root.path, header.flight_id, ros_distro=header.ros_distro
         )
         self.segment: Segment | None = None
-        self.has_data = False
         self._root = root
         self._header = header
         self._config = config
@@ -122,13 +119,10 @@ class SegmentLog:
 
     # --- records -------------------------------------------------------------------------
 
-    def append(
-        self, segment: Segment, channel: Channel, batch: Sequence[QueuedRecord], position: int
-    ) -> int:
-        """Take records into the open segment, in memory; see `Segment.append`."""
-        after = segment.append(channel, batch, position, force=not self.has_data)
-        self.has_data = self.has_data or after > position
-        return after
+    @property
+    def has_data(self) -> bool:
+        """Whether the open segment holds more than every segment begins with."""
+        return self.segment is not None and self.segment.has_data
 
     def announce(self, batch: Sequence[QueuedRecord]) -> None:
         """Say which records are about to be appended."""
@@ -178,8 +172,8 @@ class SegmentLog:
             raise
         for account in repeated:
             account.repeated += 1
+        segment.has_data = False
         self.segment = segment
-        self.has_data = False
         self._next_index += 1
         self._is_dirty = True
         self._are_names_new = True

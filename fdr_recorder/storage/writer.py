@@ -46,9 +46,11 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar('_T')
 
-POLL_INTERVAL_S: Final = 0.04
-"""How long the thread rests when the rings are empty. Producers do not wake it: that would cost
-each of them a lock."""
+POLL_INTERVAL_S: Final = 0.15
+"""How long the thread rests when the rings are empty. Records do not wake it, for that would cost
+more than writing them; a ring that is half full does."""
+POLL_SHARE: Final = 0.6
+"""The same as a share of `flush_interval_s`, at most. A record waits so long in its ring."""
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """No more is taken from a ring at a time: what is taken must be in the file within
 `flush_interval_s`, and the next ring has its turn."""
@@ -149,7 +151,8 @@ class FileFdrWriter:
         self._owns_root = not isinstance(root, FlightRoot)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
-        self._commands: queue.SimpleQueue[_Command[FlightSummary | None]] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[_Command[FlightSummary | None] | None]
+        self._commands = queue.SimpleQueue()
         self._must_stop = False
         self._recording: FlightRecording | None = None
         self._last_summary: FlightSummary | None = None
@@ -165,7 +168,9 @@ class FileFdrWriter:
 
         self._accounts: dict[FdrClient, ProducerAccount] = {}
         self._batch_bytes = min(BATCH_BYTES, self.config.segment_size_bytes)
-        self._poll_interval_s = min(POLL_INTERVAL_S, self.config.flush_interval_s / 6)
+        self._poll_interval_s = min(
+            POLL_INTERVAL_S, self.config.flush_interval_s * POLL_SHARE
+        )
         self._status_at = 0.0
 
     # --- life ----------------------------------------------------------------------------
@@ -314,7 +319,13 @@ class FileFdrWriter:
                 msg = f'a client of this channel of {client.channel.topic} is already registered'
                 raise ClientError(msg)
             self._clients += (client,)
+            client.ring.call_consumer = self._hurry
             client.ring.is_open = self._is_ready_for(client)
+
+    def _hurry(self) -> None:
+        """Have the thread look at the rings now, if it writes; any thread."""
+        if self._is_recording:
+            self._commands.put(None)
 
     def retire(self, client: FdrClient) -> None:
         """
@@ -407,6 +418,8 @@ class FileFdrWriter:
             )
         except queue.Empty:
             return
+        if command is None:  # only to wake it
+            return
         try:
             command.result.set_result(command.call())
         except Exception as error:  # handed to who asked
@@ -419,6 +432,8 @@ class FileFdrWriter:
                 command = self._commands.get_nowait()
             except queue.Empty:
                 return
+            if command is None:
+                continue
             error = WriterFailedError() if self._failure is not None else WriterNotStartedError()
             error.__cause__ = self._failure
             command.result.set_exception(error)
@@ -439,17 +454,18 @@ class FileFdrWriter:
         batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
         is_busy = False
         for client in self._clients:
-            if not len(client.ring):
+            ring = client.ring
+            if not len(ring):
                 continue
             account = self._account(recording, client)  # before anything is taken
             recording.keep_pace()
-            batch = client.ring.take(batch_size, batch_bytes)
+            batch = ring.take(batch_size, batch_bytes)
             recording.write(account, batch)
-            is_busy = is_busy or len(batch) == batch_size or client.ring.bytes > batch_bytes
+            is_busy = is_busy or len(batch) == batch_size or ring.bytes > batch_bytes
         if self._retiring:
             self._drain_retiring(recording)
         now = time.monotonic()
-        recording.tick(now)
+        recording.tick(now, 0.0 if is_busy else self._poll_interval_s)
         if now - self._status_at >= STATUS_INTERVAL_S:
             self._status_at = now
             self._publish_status()

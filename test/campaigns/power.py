@@ -365,7 +365,7 @@ def _fly(disk: Disk, rng: random.Random, clock: _Clock) -> None:
             if batch := client.ring.take(rng.choice((3, 100))):
                 recording.write(account, batch)
         clock.now += rng.choice((0.001, 0.01, 0.03, 0.1))
-        recording.tick(clock.now)
+        recording.tick(clock.now, 0.0)
         if spell:
             spell -= 1
             if not spell:
