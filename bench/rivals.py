@@ -33,8 +33,10 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig, RingConfig
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.ingest import Ingest
-from fdr_recorder.node.intake import RawMessage, TAKE_LIMIT, TopicIntake
+from fdr_recorder.node.intake import TAKE_LIMIT, TopicIntake
+from fdr_recorder.node.subscription import RawMessage
 from fdr_recorder.node.topics import plan_topic
+from fdr_recorder.node.wait_set import WaitSetSubscriber
 from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage.writer import FileFdrWriter
 from mcap.writer import CompressionType, Writer
@@ -65,7 +67,8 @@ class _CountingIntake(TopicIntake):
 
 def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Take and count until standard input ends."""
-    ingest = Ingest(node, FileFdrWriter('.'), RingConfig(), AlertBoard())
+    subscriber = WaitSetSubscriber(node)
+    ingest = Ingest(node, subscriber, FileFdrWriter('.'), RingConfig(), AlertBoard())
     intakes = {}
     for topic in topics:
         plan = plan_topic(node, topic, Definitions(node), _DEPTH)

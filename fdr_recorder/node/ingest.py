@@ -9,23 +9,16 @@
 # the License.
 
 """
-The intake: from DDS into the rings, in one thread with one wait set.
+The intake: from DDS into the rings, in one thread.
 
-rclpy's executors dispatch each message through a task, which costs twenty times what taking it
-costs. The intake's subscriptions belong to the node, for everybody to see in the graph, but no
-executor knows them; the intake's own thread waits for all of them and takes from each that is
-ready until it is empty.
-
-This file, `intake`, `replay` and `subscription` use what lies below rclpy's public interface:
-`WaitSet`, `GuardCondition`, `EventHandle`, and `Subscription` with `take_message`. They are the
-same in rclpy 7.1 (Jazzy) and 9.x (Kilted), apart from the publisher's gid in the message info,
-which Jazzy lacks: there a topic has one ring, however many publishers.
+Where messages come from is behind `Subscriber`: `wait_set`, below rclpy's executors, or
+`executor`, which is slower and needs nothing but rclpy's public interface. rclpy 7.1 (Jazzy) does
+not tell a message's publisher: there a topic has one ring, however many publishers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 import logging
@@ -39,11 +32,10 @@ from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake import Source, TopicIntake, UNKNOWN_GID
 from fdr_recorder.node.replay import LatchedReplay
-from fdr_recorder.node.subscription import TopicSubscription
+from fdr_recorder.node.subscription import Subscriber, TopicSubscription
 from fdr_recorder.node.topics import node_names, TopicPlan
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.writer import FileFdrWriter
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 
 logger = logging.getLogger(__name__)
@@ -57,8 +49,6 @@ MAX_REST_S: Final = 0.06
 """A quarter of `flush_interval_s`, for a message waits so long before anything else is done."""
 HURRY: Final = 250
 """No rest after a round that found so many messages of one topic."""
-WAIT_NS: Final = 1_000_000_000
-"""In case a wake-up is missed; none is known to be."""
 CALL_DEADLINE_S: Final = 2.0
 """How long another thread waits for the intake's to make a call."""
 OVERLAP_S: Final = 1.0
@@ -84,13 +74,19 @@ class Ingest:
     """
 
     def __init__(
-        self, node: Node, writer: FileFdrWriter, config: RingConfig, alerts: AlertBoard
+        self,
+        node: Node,
+        subscriber: Subscriber,
+        writer: FileFdrWriter,
+        config: RingConfig,
+        alerts: AlertBoard,
     ) -> None:
         """
         Make an intake without topics.
 
         Args:
-            node: The node that will own the subscriptions.
+            node: Asks the graph who publishes.
+            subscriber: Where messages come from; the intake closes it.
             writer: Where the publishers' rings are registered.
             config: Bounds of the rings.
             alerts: Where a fault of the intake is raised.
@@ -98,14 +94,13 @@ class Ingest:
         """
         self._alerts = alerts
         self._node = node
+        self._subscriber = subscriber
         self._writer = writer
         self._config = config
         self._budget = RingBudget(config.total_bytes)
         self._intakes: dict[str, TopicIntake] = {}
         self._successors: dict[str, _Successor] = {}
         self._replaced: list[TopicSubscription] = []
-        self._context = node.context.handle
-        self._guard = _rclpy.GuardCondition(self._context)  # type: ignore[arg-type]
         self._calls: list[Callable[[], None]] = []
         self._calls_lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -122,7 +117,7 @@ class Ingest:
             RCLError: The middleware refuses.
 
         """
-        intake = TopicIntake(plan, TopicSubscription(self._node, plan), self._meet)
+        intake = TopicIntake(plan, self._subscriber.subscribe(plan), self._meet)
 
         def add() -> None:
             self._intakes[plan.name] = intake
@@ -160,7 +155,7 @@ class Ingest:
         """Subscribe to a topic anew, with another QoS; nothing is recorded twice or missed."""
         if plan.name in self._successors:
             self._successors.pop(plan.name).subscription.destroy()
-        self._successors[plan.name] = _Successor(plan, TopicSubscription(self._node, plan))
+        self._successors[plan.name] = _Successor(plan, self._subscriber.subscribe(plan))
 
         def begin() -> None:
             self._intakes[plan.name].known = set()
@@ -226,7 +221,7 @@ class Ingest:
         Topics that have been heard wait from now on, until `replay_latched` and some time after.
         """
         replays = [
-            (intake, TopicSubscription(self._node, intake.plan))
+            (intake, self._subscriber.subscribe(intake.plan))
             for intake in list(self._intakes.values())
             if intake.plan.is_latched and intake.sources
         ]
@@ -244,7 +239,7 @@ class Ingest:
                 intake.drain_all()
                 clients = {gid: source.client for gid, source in intake.sources.items()}
                 intake.replay = LatchedReplay(
-                    subscription, intake.plan.message_type, clients, is_repeated=is_repeated
+                    subscription, clients, is_repeated=is_repeated
                 )
 
         self._call_and_wait(hold)
@@ -275,6 +270,7 @@ class Ingest:
         """
 
         def take_all() -> None:
+            self._subscriber.gather()
             for intake in self._intakes.values():
                 self._end_replay(intake)
                 intake.drain_all()
@@ -284,7 +280,7 @@ class Ingest:
     def stop(self) -> None:
         """End the thread, give back rings and subscriptions. Idempotent."""
         self._must_stop = True
-        self._guard.trigger_guard_condition()
+        self._subscriber.wake()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
@@ -293,6 +289,7 @@ class Ingest:
         for topic in list(self._intakes):
             self.remove(topic)
         self.tidy()
+        self._subscriber.close()
 
     def _call(self, call: Callable[[], None]) -> None:
         """Have the intake's thread make a call; make it here while there is none."""
@@ -301,7 +298,7 @@ class Ingest:
             return
         with self._calls_lock:
             self._calls.append(call)
-        self._guard.trigger_guard_condition()
+        self._subscriber.wake()
 
     def _call_and_wait(self, call: Callable[[], None]) -> bool:
         """Have the intake's thread make a call; tell whether it did within `CALL_DEADLINE_S`."""
@@ -332,22 +329,15 @@ class Ingest:
         one that is empty, where the wait set, which must be filled anew for every wait, costs a
         hundred. So it is waited only once nothing has come for a whole rest.
         """
-        with ExitStack() as handles:
-            intakes = list(self._intakes.values())
-            self._is_set_stale = False
-            served = [intake.served.handle for intake in intakes if intake.served is not None]
-            for handle in served:
-                handles.enter_context(handle)
-            handles.enter_context(self._context)  # type: ignore[arg-type]
-            wait_set = _rclpy.WaitSet(
-                len(served), 1, 0, 0, 0, 0, self._context  # type: ignore[arg-type]
-            )
-            handles.enter_context(wait_set)
-            handles.enter_context(self._guard)
+        intakes = list(self._intakes.values())
+        self._is_set_stale = False
+        served = [intake.served for intake in intakes if intake.served is not None]
+        with self._subscriber.serving(served) as wait:
             rest_s = min(max(REST_S, len(intakes) * REST_PER_TOPIC_S), MAX_REST_S)
             replaying = [intake for intake in intakes if intake.replay is not None]
             asked = [(intake.take, intake) for intake in intakes if intake.replay is None]
             while not self._must_stop and not self._calls and not self._is_set_stale:
+                self._subscriber.gather()
                 most = 0
                 for take, intake in asked:
                     message = take()
@@ -356,11 +346,7 @@ class Ingest:
                 for intake in replaying:
                     self._advance(intake)
                 if not most and not self._is_set_stale:
-                    wait_set.clear_entities()
-                    for handle in served:
-                        wait_set.add_subscription(handle)
-                    wait_set.add_guard_condition(self._guard)
-                    wait_set.wait(WAIT_NS)
+                    wait()
                 if most < HURRY:
                     time.sleep(rest_s)
         self._answer_calls()

@@ -12,19 +12,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 import time
-from typing import Any, Final
+from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.node.replay import LatchedReplay
-from fdr_recorder.node.subscription import TopicSubscription
+from fdr_recorder.node.subscription import RawMessage, TopicSubscription
 from fdr_recorder.node.topics import TopicPlan
-
-RawMessage = tuple[bytes, Mapping[str, Any]]
-"""A serialised message and what the middleware says about it."""
 
 TAKE_LIMIT: Final = 2000
 """Most messages taken from one topic before the next has its turn."""
@@ -78,12 +74,7 @@ class TopicIntake:
 
     def __post_init__(self) -> None:
         """Begin to take from the subscription."""
-        self._begin_to_take()
-
-    def _begin_to_take(self) -> None:
-        self.take = partial(
-            self.subscription.handle.take_message, self.plan.message_type, True
-        )
+        self.take = self.subscription.take
 
     @property
     def served(self) -> TopicSubscription | None:
@@ -166,7 +157,7 @@ class TopicIntake:
         """Go on with another subscription; return the one before, with nothing left in it."""
         self.drain_all()
         before, self.plan, self.subscription = self.subscription, plan, subscription
-        self._begin_to_take()
+        self.take = subscription.take
         return before
 
     def end_replay(self) -> TopicSubscription | None:

@@ -20,13 +20,16 @@ import logging
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig, OPTIONS
 from fdr_recorder.errors import FdrError, FlightNotOpenError
+from fdr_recorder.node import wait_set
 from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.diagnostics import Diagnostics, RecorderStatus
+from fdr_recorder.node.executor import ExecutorSubscriber
 from fdr_recorder.node.ingest import Ingest
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.recovery import BackgroundRecovery
+from fdr_recorder.node.subscription import Subscriber
 from fdr_recorder.node.topics import plan_own_topic
 from fdr_recorder.node.watch import TopicWatch
 from fdr_recorder.record.identity import hash_manifest, new_flight_header
@@ -197,7 +200,9 @@ class Recorder(LifecycleNode):
             )
             policy = CapacityCapPolicy(config.writer.flight_cap_bytes, writer, self._board)
             writer.on_rotation = policy.on_rotation
-            ingest = Ingest(self, writer, config.ring, self._board)
+            ingest = Ingest(
+                self, self._subscriber(config), writer, config.ring, self._board
+            )
             giving_back.callback(ingest.stop)
             giving_back.callback(writer.stop)
             annotation = plan_own_topic(
@@ -222,6 +227,12 @@ class Recorder(LifecycleNode):
         finally:
             parts.ingest.replay_latched()
         self.get_logger().info(f'recording to {parts.root.path / flight_id}')
+
+    def _subscriber(self, config: FdrConfig) -> Subscriber:
+        if not config.intake_via_executor and wait_set.IS_AVAILABLE:
+            return wait_set.WaitSetSubscriber(self)
+        logger.warning('messages come through an executor of rclpy: some 8,000 a second at most')
+        return ExecutorSubscriber(self)
 
     def _open_flight(self, parts: _Parts, flight_id: str) -> None:
         header = new_flight_header(

@@ -50,7 +50,6 @@ class LatchedReplay:
     def __init__(
         self,
         subscription: TopicSubscription,
-        message_type: type[Any],
         clients: Mapping[bytes, FdrClient],
         *,
         is_repeated: bool,
@@ -60,14 +59,12 @@ class LatchedReplay:
 
         Args:
             subscription: To the topic, transient-local.
-            message_type: Of the topic.
             clients: Of the topic's publishers by gid.
             is_repeated: Whether the last message of each is in the flight without this.
 
         """
         self.subscription = subscription
         self.known: set[tuple[int, int]] = set()
-        self._message_type = message_type
         self._is_repeated = is_repeated
         self._waiting = {
             gid: (client, client.latest, list[_Message]())
@@ -91,7 +88,7 @@ class LatchedReplay:
         if self._deadline is None:
             return False
         while self._waiting:
-            message = self.subscription.handle.take_message(self._message_type, True)
+            message = self.subscription.take()
             if message is None:
                 return time.monotonic() >= self._deadline
             self._take(*message)

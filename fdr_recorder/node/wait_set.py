@@ -1,0 +1,158 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The intake's own way to the middleware: subscriptions that no executor knows, and a wait set.
+
+rclpy's executors dispatch each message through a task, which costs twenty times what taking it
+costs. These subscriptions belong to the node, for everybody to see in the graph, but no executor
+knows them: the intake's thread takes from each.
+
+All that the recorder uses below rclpy's public interface is in this file: `Subscription` with
+`take_message`, `EventHandle`, `WaitSet` and `GuardCondition`. They are the same in rclpy 7.1
+(Jazzy) and 9.x (Kilted), apart from the publisher's gid in the message info, which Jazzy lacks.
+With an rclpy that has them no more, `executor` takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, ExitStack
+from functools import partial
+from typing import Any, Final
+
+from fdr_recorder.node.subscription import RawMessage, TopicSubscription
+from fdr_recorder.node.topics import TopicPlan
+from rclpy.node import Node
+
+try:
+    from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+
+    _EVENTS: Any = _rclpy.rcl_subscription_event_type_t
+    IS_AVAILABLE = all(
+        callable(part)
+        for part in (
+            _rclpy.Subscription.take_message,
+            _rclpy.EventHandle.take_event,
+            _rclpy.WaitSet.get_ready_entities,
+            _rclpy.GuardCondition.trigger_guard_condition,
+        )
+    )
+    """Whether this rclpy has what is needed here."""
+except (ImportError, AttributeError):
+    IS_AVAILABLE = False
+
+WAIT_NS: Final = 1_000_000_000
+"""In case a wake-up is missed; none is known to be."""
+
+
+class WaitSetSubscription:
+    """
+    A `TopicSubscription` below rclpy's own class.
+
+    That class is left out because executors look at each of its objects whenever they wake: with
+    500 topics that is 3 ms.
+    """
+
+    def __init__(self, node: Node, plan: TopicPlan) -> None:
+        """Subscribe; as `WaitSetSubscriber.subscribe`."""
+        with node.handle:
+            self.handle: Any = _rclpy.Subscription(
+                node.handle, plan.message_type, plan.name, plan.qos.get_c_qos_profile()
+            )
+        with self.handle:
+            self._matched: Any = _rclpy.EventHandle(self.handle, _EVENTS.RCL_SUBSCRIPTION_MATCHED)
+            self._refused: Any = _rclpy.EventHandle(
+                self.handle, _EVENTS.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS
+            )
+        self.take: Callable[[], RawMessage | None] = partial(
+            self.handle.take_message, plan.message_type, True
+        )
+        self._last = (0, 0, 0)
+
+    @property
+    def matched(self) -> int:
+        """As `TopicSubscription.matched`."""
+        return self._last[0]
+
+    def has_changed(self) -> bool:
+        """
+        Tell whether publishers have come or left since the last call.
+
+        That costs 4 us; asking the graph for the publishers of a topic costs 50 us and more.
+        """
+        matched = self._matched.take_event()
+        last = self._last
+        self._last = (
+            matched.current_count,
+            matched.total_count,
+            self._refused.take_event().total_count,
+        )
+        return self._last != last
+
+    def destroy(self) -> None:
+        """As `TopicSubscription.destroy`."""
+        for handle in (self._matched, self._refused, self.handle):
+            handle.destroy_when_not_in_use()
+
+
+class WaitSetSubscriber:
+    """A `Subscriber` with a wait set of its own."""
+
+    def __init__(self, node: Node) -> None:
+        """
+        Begin without subscriptions.
+
+        Args:
+            node: The node that will own them.
+
+        """
+        self._node = node
+        self._context: Any = node.context.handle
+        self._guard = _rclpy.GuardCondition(self._context)  # type: ignore[arg-type]
+
+    def subscribe(self, plan: TopicPlan) -> WaitSetSubscription:
+        """As `Subscriber.subscribe`."""
+        return WaitSetSubscription(self._node, plan)
+
+    @contextmanager
+    def serving(
+        self, subscriptions: Sequence[TopicSubscription]
+    ) -> Iterator[Callable[[], None]]:
+        """As `Subscriber.serving`."""
+        served = [
+            subscription.handle
+            for subscription in subscriptions
+            if isinstance(subscription, WaitSetSubscription)
+        ]
+        with ExitStack() as handles:
+            for handle in (*served, self._context, self._guard):
+                handles.enter_context(handle)
+            wait_set = _rclpy.WaitSet(len(served), 1, 0, 0, 0, 0, self._context)
+            handles.enter_context(wait_set)
+
+            def wait() -> None:
+                wait_set.clear_entities()
+                for handle in served:
+                    wait_set.add_subscription(handle)
+                wait_set.add_guard_condition(self._guard)
+                wait_set.wait(WAIT_NS)
+
+            yield wait
+
+    def gather(self) -> None:
+        """Do nothing: the middleware itself is asked."""
+
+    def wake(self) -> None:
+        """As `Subscriber.wake`."""
+        self._guard.trigger_guard_condition()
+
+    def close(self) -> None:
+        """Do nothing: the guard goes with the last reference to it."""

@@ -1,0 +1,111 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""Two ways from the middleware into the rings: a wait set, and an executor of rclpy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from flights import FlightFiles
+from node_helpers import (
+    BEST_EFFORT,
+    Ground,
+    Image,
+    LATCHED,
+    own_ground,
+    PublisherProcess,
+    read_flight,
+    RecorderProcess,
+    String,
+)
+import pytest
+
+TOPICS = ('/chatter', '/latched', '/best_effort', '/image')
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with own_ground() as ground:
+        yield ground
+
+
+def recorder_process(ground: Ground, directory: Path, **options: object) -> RecorderProcess:
+    (directory / 'flights').mkdir(parents=True)
+    return RecorderProcess(
+        ground, directory, name=directory.name, topics=list(TOPICS), **options
+    )
+
+
+def content(flight: FlightFiles) -> Counter[tuple[object, ...]]:
+    """Return what does not depend on when it was received."""
+    return Counter(
+        (topic, message.publisher, message.sequence, message.publish_time, message.data)
+        for topic in TOPICS
+        for message in flight.of_topic(topic)
+    )
+
+
+def test_both_ways_record_the_same(ground: Ground, tmp_path: Path) -> None:
+    with (
+        recorder_process(ground, tmp_path / 'by_wait_set') as one,
+        recorder_process(ground, tmp_path / 'by_executor', intake_via_executor=True) as other,
+    ):
+        both = (one, other)
+
+        def stored(topic: str, count: int) -> None:
+            ground.wait_until(
+                lambda: all(recorder.stored(topic) == count for recorder in both), topic
+            )
+
+        latched = ground.publisher(String, '/latched', LATCHED, recorders=0)
+        latched.publish(String(data='before'))
+        for recorder in both:
+            recorder.make('configure', 'activate')
+        stored('/latched', 1)
+        chatter = ground.publisher(String, '/chatter', recorders=2)
+        best_effort = ground.publisher(String, '/best_effort', BEST_EFFORT, recorders=2)
+        image = ground.publisher(Image, '/image', recorders=2)
+        for number in range(300):
+            chatter.publish(String(data=f'{number}'))
+        for number in range(30):
+            best_effort.publish(String(data=f'{number}'))
+        image.publish(Image(height=800, width=500, data=bytes(1_200_000)))
+        stored('/chatter', 300)
+        with PublisherProcess(ground, tmp_path, '/chatter') as elsewhere:
+            elsewhere.ask('publish', 0, 50)
+            stored('/chatter', 350)
+        stored('/best_effort', 30)
+        stored('/image', 1)
+        for recorder in both:
+            recorder.make('deactivate', 'activate')  # the next flight gets what is latched, too
+        latched.publish(String(data='after'))
+        stored('/latched', 2)
+        for recorder in both:
+            recorder.make('deactivate')
+        flights = [[read_flight(path) for path in recorder.flights()] for recorder in both]
+        for by_wait_set, by_executor in zip(*flights, strict=True):
+            found = content(by_wait_set)
+            assert found == content(by_executor)
+            assert set(found.values()) == {1}
+            assert by_executor.footer.records_lost_transport == 0
+
+
+def test_it_says_which_way(ground: Ground, tmp_path: Path) -> None:
+    with recorder_process(ground, tmp_path / 'drone', intake_via_executor=True) as recorder:
+        recorder.make('configure')
+        assert 'through an executor of rclpy' in recorder.log
+        assert ground.node.get_node_names().count('drone_intake') == 1
+        recorder.make('cleanup')
+        ground.wait_until(
+            lambda: 'drone_intake' not in ground.node.get_node_names(), 'the second node to go'
+        )
