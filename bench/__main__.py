@@ -34,6 +34,7 @@ _CORE = {
     'writer-small': core.writer_small,
     'writer-large': core.writer_large,
     'rotation': core.rotation,
+    'pause': core.pause,
 }
 _DDS = {
     'cpu': dds.cpu,

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import os
 from pathlib import Path
+from statistics import median
 import time
 from typing import Final
 
@@ -39,6 +40,7 @@ _SCHEMA: Final = Schema('std_msgs/msg/String', 'string data\n')
 _RINGS: Final = 10
 _ROOMY: Final = RingConfig(max_records=1 << 20, max_bytes=1 << 32, total_bytes=1 << 32)
 _MIB: Final = 1024 * 1024
+_SLOW_SYNC_S: Final = 0.1
 
 
 class _StilledWriter:
@@ -223,3 +225,63 @@ class _Rotations:
     def close(self) -> None:
         """Close the flight."""
         self._writer.close()
+
+
+def pause(rounds: int, *, quick: bool) -> list[Row]:
+    """How long the rings wait at most while segments are sealed, and the disk is slow."""
+    seconds = 2.0 if quick else 5.0
+    slow, prompt = in_turn(
+        rounds,
+        lambda: _longest_pause(seconds, _SLOW_SYNC_S),
+        lambda: _longest_pause(seconds, 0.0),
+    )
+    return [
+        Row(
+            'pause',
+            f'longest round of the writer, 4 MB/s, 4 MiB segments, syncs of {_SLOW_SYNC_S} s',
+            '',
+            [1e3 * t for t in slow],
+            unit='ms',
+            note=f'{1e3 * median(prompt):.1f} ms where syncs take no time; a round that finds '
+            'the disk more than two segments behind would wait for it',
+            samples={'slow_ms': [1e3 * t for t in slow], 'prompt_ms': [1e3 * t for t in prompt]},
+        )
+    ]
+
+
+def _longest_pause(seconds: float, sync_s: float) -> float:
+    """Record for so long; return the longest time that the writer was away from the rings."""
+    longest = 0.0
+    syncs = os.fsync, os.fdatasync
+    with memory_directory() as directory:
+        writer = FileFdrWriter(directory, FdrWriterConfig(segment_size_bytes=4 * _MIB))
+        drain = writer._drain
+
+        def timed_drain() -> bool:
+            nonlocal longest
+            start = time.perf_counter()
+            is_busy = drain()
+            longest = max(longest, time.perf_counter() - start)
+            return is_busy
+
+        def slow_sync(fd: int) -> None:
+            time.sleep(sync_s)
+            syncs[0](fd)
+
+        writer._drain = timed_drain  # type: ignore[method-assign]
+        os.fsync = os.fdatasync = slow_sync  # type: ignore[assignment]
+        try:
+            writer.start()
+            client = FdrClient(Channel('/bench/pause', _SCHEMA), RingConfig())
+            writer.register(client)
+            writer.open_flight(FlightHeader(flight_id='bench'))
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                client.enqueue(bytes(16 * 1024))
+                time.sleep(0.004)
+            summary = writer.close_flight('bench')
+            assert summary.footer.rollover_count > 1
+            writer.stop()
+        finally:
+            os.fsync, os.fdatasync = syncs
+    return longest

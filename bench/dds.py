@@ -25,6 +25,7 @@ from bench.workloads import Workload
 
 RECORDER: Final = Recorder()
 COUNTING: Final = Rival('counting')
+SIMPLE: Final = Rival('simple')
 PLAIN: Final = Rival('plain')
 ROSBAG2: Final = Rosbag2()
 
@@ -95,7 +96,7 @@ def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     rows = []
     for rate in (5_000,) if quick else (1_000, 5_000, 20_000):
         workload = workloads.small(rate)
-        programs: list[Program] = [RECORDER, COUNTING, *_rosbag2()]
+        programs: list[Program] = [RECORDER, COUNTING, SIMPLE, *_rosbag2()]
         trials = _in_turn(programs, rounds, partial(_run, workload, seconds))
         what = f'CPU time per message, 256 B, {rate:,}/s'
         note = '; '.join(filter(None, (_microseconds(trials), _losses(trials))))
@@ -105,6 +106,8 @@ def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
             Row(name, what, 'counting loop', ratios, at_most=1.2, note=note,
                 samples=trials.samples())
         )
+        ratios = trials.ratios(SIMPLE.name, lambda trial: trial.cpu_us)
+        rows.append(Row(name, what, 'counting loop that waits each time', ratios))
         if ROSBAG2.name in trials.by_program:
             ratios = trials.ratios(ROSBAG2.name, lambda trial: trial.cpu_us)
             rows.append(Row(name, what, 'ros2 bag record', ratios, at_most=1))

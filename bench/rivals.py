@@ -9,24 +9,27 @@
 # the License.
 
 """
-What the recorder is compared with over DDS: `counting` and `plain`, each a process.
+What the recorder is compared with over DDS: `counting`, `simple` and `plain`, each a process.
 
-`counting` is the recorder's own intake loop with nothing behind it: it takes and counts. `plain`
-is what one writes in an hour: rclpy's executor, raw callbacks, the `mcap` library's writer.
+`counting` is the recorder's own intake loop with nothing behind it: it takes and counts. `simple`
+counts, too, in the loop that one writes first. `plain` is what one writes in an hour: rclpy's
+executor, raw callbacks, the `mcap` library's writer.
 
-Usage: `python -m bench.rivals counting|plain DIRECTORY TOPIC...`. Each subscribes to all topics
-as soon as they are published, works until standard input ends, and says
+Usage: `python -m bench.rivals counting|simple|plain DIRECTORY TOPIC...`. Each subscribes to all
+topics as soon as they are published, works until standard input ends, and says
 `{"received": {topic: ..}}`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 import json
 from pathlib import Path
 import sys
 import threading
 import time
+from typing import Any
 
 from bench.workloads import TYPE
 from fdr_recorder.alerts import AlertBoard
@@ -42,6 +45,7 @@ from fdr_recorder.storage.writer import FileFdrWriter
 from mcap.writer import CompressionType, Writer
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import UInt8MultiArray
@@ -84,6 +88,36 @@ def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]
     return {topic: intake.count for topic, intake in intakes.items()}
 
 
+def count_simply(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:
+    """Take and count: wait, take from what is ready, rest for two milliseconds."""
+    counts = dict.fromkeys(topics, 0)
+    subscriptions = {
+        topic: node.create_subscription(
+            UInt8MultiArray, topic, _ignore, QoSProfile(depth=_DEPTH), raw=True
+        ).handle
+        for topic in topics
+    }
+    ended = _await_end()
+    with ExitStack() as handles:
+        context: Any = node.context.handle
+        for handle in (*subscriptions.values(), context):
+            handles.enter_context(handle)
+        wait_set: Any = _rclpy.WaitSet(len(topics), 0, 0, 0, 0, 0, context)
+        handles.enter_context(wait_set)
+        while not ended.is_set():
+            wait_set.clear_entities()
+            for handle in subscriptions.values():
+                wait_set.add_subscription(handle)
+            wait_set.wait(100_000_000)
+            ready = set(wait_set.get_ready_entities('subscription'))
+            for topic, handle in subscriptions.items():
+                if handle.pointer in ready:
+                    while handle.take_message(UInt8MultiArray, True) is not None:
+                        counts[topic] += 1
+            time.sleep(0.002)
+    return counts
+
+
 def record_plainly(node: Node, directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Record with what rclpy and the `mcap` library offer until standard input ends."""
     counts = dict.fromkeys(topics, 0)
@@ -109,17 +143,27 @@ def record_plainly(node: Node, directory: Path, topics: Sequence[str]) -> dict[s
             )
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        ended = threading.Event()
-
-        def await_end() -> None:
-            sys.stdin.read()
-            ended.set()
-
-        threading.Thread(target=await_end, daemon=True).start()
+        ended = _await_end()
         while not ended.is_set():
             executor.spin_once(timeout_sec=0.1)
         writer.finish()  # type: ignore[no-untyped-call]
     return counts
+
+
+def _await_end() -> threading.Event:
+    """Return an event that is set when standard input ends."""
+    ended = threading.Event()
+
+    def await_end() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=await_end, daemon=True).start()
+    return ended
+
+
+def _ignore(_data: bytes) -> None:
+    pass
 
 
 def main() -> None:
@@ -134,7 +178,7 @@ def main() -> None:
         if time.monotonic() > deadline:
             raise SystemExit('nobody publishes')
         time.sleep(0.02)
-    run = {'counting': count, 'plain': record_plainly}[program]
+    run = {'counting': count, 'simple': count_simply, 'plain': record_plainly}[program]
     print(json.dumps({'received': run(node, Path(directory), topics)}), flush=True)
     node.destroy_node()
     rclpy.try_shutdown()

@@ -81,7 +81,8 @@ def test_both_ways_record_the_same(ground: Ground, tmp_path: Path) -> None:
             best_effort.publish(String(data=f'{number}'))
         image.publish(Image(height=800, width=500, data=bytes(1_200_000)))
         stored('/chatter', 300)
-        with PublisherProcess(ground, tmp_path, '/chatter') as elsewhere:
+        with PublisherProcess(ground, tmp_path, '/chatter', subscribers=2) as elsewhere:
+            assert elsewhere.hear()['gid']
             elsewhere.ask('publish', 0, 50)
             stored('/chatter', 350)
         stored('/best_effort', 30)

@@ -97,9 +97,10 @@ class Reporter:
 
     def _publish(self, statuses: list[DiagnosticStatus]) -> None:
         node = self._node.get_fully_qualified_name().lstrip('/')
+        hardware_id = self._hardware_id()
         for status in statuses:
             status.name = f'{node}: {status.name}'
-            status.hardware_id = self._hardware_id()
+            status.hardware_id = hardware_id
         array = DiagnosticArray(status=statuses)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
