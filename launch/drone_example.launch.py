@@ -13,7 +13,8 @@ An example of a drone's own launch file: the recorder flies whenever the vehicle
 
 Copy what it does into yours. The flight trigger follows a `std_msgs/Bool` on `<namespace>/armed`;
 with `source:=mavros` or `source:=px4` it listens to the autopilot. `autostart` of the recorder is
-off: the trigger configures it when it starts, and activates it when the vehicle is armed.
+off: the trigger configures it when it starts, and activates it when the vehicle is armed. That
+stays so whatever is given for the arguments of `recorder.launch.py` that are listed here, too.
 """
 
 from __future__ import annotations

@@ -110,3 +110,18 @@ def test_it_says_which_way(ground: Ground, tmp_path: Path) -> None:
         ground.wait_until(
             lambda: 'drone_intake' not in ground.node.get_node_names(), 'the second node to go'
         )
+
+
+def test_what_has_arrived_is_recorded_though_the_flight_ends(
+    ground: Ground, tmp_path: Path
+) -> None:
+    with recorder_process(ground, tmp_path / 'drone', intake_via_executor=True) as recorder:
+        recorder.make('configure', 'activate')
+        with PublisherProcess(ground, tmp_path, '/chatter', depth=4000) as publisher:
+            gid = publisher.hear()['gid']
+            publisher.ask('publish', 0, 3000)
+            assert publisher.ask('acknowledged')['acknowledged']
+            recorder.make('deactivate')
+        recorded = recorder.read_flight().of_topic('/chatter')
+        assert [message.sequence for message in recorded] == list(range(1, 3001))
+        assert {message.publisher for message in recorded} <= {gid, ''}  # Jazzy does not tell

@@ -24,9 +24,11 @@ from fdr_recorder.storage import descriptor, mcap
 MAX_RECORD_BYTES: Final = 1 << 30
 """A record, compressed or not, that claims to be larger is not believed."""
 
-DATA_OPCODES: Final = frozenset(range(mcap.HEADER, mcap.DATA_END + 1)) - {mcap.FOOTER}
-_FIRST_PRIVATE_OPCODE: Final = 0x80
-"""From here on an application may add records of its own; readers pass over them."""
+DATA_OPCODES: Final = frozenset(
+    (*range(mcap.HEADER, mcap.FOOTER), *range(mcap.FOOTER + 1, mcap.DATA_END + 1), mcap.UNREADABLE)
+)
+"""What a data section may hold. Another private record would be another program's: in a segment
+it is more likely one of these, with a bit of its opcode turned."""
 _ENDING_BYTES: Final = mcap.FOOTER_LENGTH + len(mcap.MAGIC)
 
 
@@ -120,7 +122,7 @@ class RecordReader:
     def data_record_at(self, offset: int) -> RawRecord:
         """Read a record that may be in a data section; as `record_at`."""
         record = self.record_at(offset)
-        if record.opcode not in DATA_OPCODES and record.opcode < _FIRST_PRIVATE_OPCODE:
+        if record.opcode not in DATA_OPCODES:
             # zeros, for example: so reads a page that a power cut kept from the disk
             what = f'no record begins with the byte {record.opcode}'
             raise SegmentError(self.path, offset, what)

@@ -117,13 +117,16 @@ class ExecutorSubscriber:
 
         yield wait
 
-    def gather(self) -> None:
+    def gather(self) -> bool:
         """As `Subscriber.gather`."""
+        in_vain = 0
         for _ in range(GATHER_LIMIT):
             before = self._received
             self._executor.spin_once(timeout_sec=0)
-            if self._received == before:
-                return
+            in_vain = in_vain + 1 if self._received == before else 0
+            if in_vain == 2:  # once is between two rounds of the executor
+                return False
+        return True
 
     def wake(self) -> None:
         """As `Subscriber.wake`."""

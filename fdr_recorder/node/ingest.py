@@ -49,6 +49,8 @@ MAX_REST_S: Final = 0.06
 """A quarter of `flush_interval_s`, for a message waits so long before anything else is done."""
 HURRY: Final = 250
 """No rest after a round that found so many messages of one topic."""
+MOST_GATHERS: Final = 20
+"""What has arrived is gathered so many times at most, for more may come all the time."""
 CALL_DEADLINE_S: Final = 2.0
 """How long another thread waits for the intake's to make a call."""
 OVERLAP_S: Final = 1.0
@@ -130,6 +132,7 @@ class Ingest:
             self._successors.pop(topic).subscription.destroy()
 
         def remove() -> None:
+            self._gather()
             intake = self._intakes.pop(topic)
             self._end_replay(intake)
             intake.drain_all()
@@ -206,6 +209,8 @@ class Ingest:
         """Give back the rings of publishers that have left; what they hold is still written."""
 
         def forget() -> None:
+            self._gather()
+            self._intakes[topic].drain_all()  # or what they sent last would get a new ring
             sources = self._intakes[topic].sources
             for gid in gone & sources.keys():
                 self._writer.retire(sources.pop(gid).client)
@@ -270,7 +275,7 @@ class Ingest:
         """
 
         def take_all() -> None:
-            self._subscriber.gather()
+            self._gather()
             for intake in self._intakes.values():
                 self._end_replay(intake)
                 intake.drain_all()
@@ -357,6 +362,12 @@ class Ingest:
         for call in calls:
             call()
 
+    def _gather(self) -> None:
+        """Have all that has arrived where it can be taken."""
+        for _ in range(MOST_GATHERS):
+            if not self._subscriber.gather():
+                return
+
     def _advance(self, intake: TopicIntake) -> None:
         """Go on with a replay; once it is over, the topic is asked like the others."""
         if intake.replay is not None and intake.replay.advance():
@@ -370,6 +381,7 @@ class Ingest:
 
     def _take_over(self, successor: _Successor) -> None:
         """Let a topic's new subscription take over from the old one."""
+        self._gather()
         intake = self._intakes[successor.plan.name]
         self._replaced.append(intake.take_over(successor.plan, successor.subscription))
 

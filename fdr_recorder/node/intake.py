@@ -116,7 +116,7 @@ class TopicIntake:
             if sequence == source.next_sequence or self._is_new(source, published_ns, sequence):
                 if gid:
                     source.next_sequence = sequence + 1
-                if published_ns >= 0 < received_ns:
+                if received_ns > 0 and published_ns >= 0:
                     offer(received_ns, published_ns, sequence, data)
                 else:
                     source.client.enqueue(data, received_ns or None, published_ns, sequence)

@@ -60,8 +60,8 @@ class Subscriber(Protocol):
     ) -> AbstractContextManager[Callable[[], None]]:
         """Lend a call that waits: for a message of these, for `wake`, for a second at most."""
 
-    def gather(self) -> None:
-        """Have `take` find all that has arrived."""
+    def gather(self) -> bool:
+        """Have `take` find what has arrived; tell whether there may be more."""
 
     def wake(self) -> None:
         """End the waiting, or the next; any thread."""

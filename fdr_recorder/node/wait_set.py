@@ -147,8 +147,9 @@ class WaitSetSubscriber:
 
             yield wait
 
-    def gather(self) -> None:
+    def gather(self) -> bool:
         """Do nothing: the middleware itself is asked."""
+        return False
 
     def wake(self) -> None:
         """As `Subscriber.wake`."""
