@@ -61,7 +61,7 @@ class _CountingIntake(TopicIntake):
 
     def drain(self, _message: RawMessage) -> int:
         """Take what is there and count it."""
-        take = self.take
+        take = self.subscription.take
         taken = 1
         while taken < TAKE_LIMIT and take() is not None:
             taken += 1

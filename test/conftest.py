@@ -16,11 +16,15 @@ from collections.abc import Callable, Iterator
 import os
 from pathlib import Path
 import threading
+from typing import TYPE_CHECKING
 
 from fdr_recorder import AlertBoard, FdrWriterConfig, FileFdrWriter
 from producers import make_client, open_flight, send
 import pytest
 from waiting import wait_until
+
+if TYPE_CHECKING:
+    from node_helpers import Ground
 
 pytest_plugins: list[str] = []
 
@@ -70,6 +74,15 @@ def root(tmp_path: Path) -> Path:
     path = tmp_path / 'flights'
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    """Return a ground station with a ROS domain of its own."""
+    from node_helpers import own_ground  # needs ROS 2, which most tests do not
+
+    with own_ground() as ground:
+        yield ground
 
 
 QUICK = {

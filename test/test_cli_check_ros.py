@@ -21,15 +21,8 @@ import subprocess
 import sys
 from typing import Any
 
-from node_helpers import DEADLINE_S, Ground, own_ground, PublisherProcess, ros_environment, String
-import pytest
+from node_helpers import DEADLINE_S, Ground, PublisherProcess, ros_environment, String
 import yaml
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 @contextmanager

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import fields
 import importlib.util
 import os
@@ -28,7 +27,6 @@ from fdr_recorder.record.definition import Definition
 from interfaces import type_hashes
 from node_helpers import (
     Ground,
-    own_ground,
     PointStamped,
     read_flight,
     RecorderProcess,
@@ -182,12 +180,6 @@ def test_it_decodes_what_the_middleware_serialises() -> None:
 
 
 # --- in a recording ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def decoded(flight: Path, topic: str) -> list[Any]:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 import socket
@@ -20,7 +19,6 @@ import socket
 from node_helpers import (
     DiagnosticStatus,
     Ground,
-    own_ground,
     PublisherProcess,
     RecorderProcess,
     values_of,
@@ -51,12 +49,6 @@ CONFIGURED = ALWAYS | {
     'records_repeated',
 }
 GROUPS = ['summary', 'disk', 'capacity', 'rings', 'transport', 'topics', 'recorder']
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def test_the_summary(ground: Ground, tmp_path: Path, root: Path) -> None:

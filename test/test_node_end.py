@@ -12,12 +12,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 import signal
 import subprocess
 
-from node_helpers import Ground, is_locked, own_ground, RecorderProcess, String
+from node_helpers import Ground, is_locked, RecorderProcess, String
 import pytest
 from waiting import wait_until
 
@@ -26,12 +25,6 @@ WAY_TO = {
     'inactive': ('configure',),
     'active': ('configure', 'activate'),
 }
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def fly_until_stored(ground: Ground, recorder: RecorderProcess) -> None:

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from flights import FlightFiles
@@ -22,21 +21,13 @@ from node_helpers import (
     Ground,
     Image,
     LATCHED,
-    own_ground,
     PublisherProcess,
     read_flight,
     RecorderProcess,
     String,
 )
-import pytest
 
 TOPICS = ('/chatter', '/latched', '/best_effort', '/image')
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def recorder_process(ground: Ground, directory: Path, **options: object) -> RecorderProcess:

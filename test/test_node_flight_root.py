@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 import signal
 
@@ -21,17 +20,9 @@ from node_helpers import (
     DiagnosticStatus,
     Ground,
     is_locked,
-    own_ground,
     read_flight,
     RecorderProcess,
 )
-import pytest
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def test_it_must_be_a_directory(ground: Ground, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from faults import fill_disk, mounted_tmpfs
@@ -21,21 +20,13 @@ from flights import open_flight_files
 from node_helpers import (
     DiagnosticStatus,
     Ground,
-    own_ground,
     PublisherProcess,
     read_flight,
     RecorderProcess,
     String,
 )
-import pytest
 
 BURST = 5000
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def test_overrun(ground: Ground, tmp_path: Path, root: Path) -> None:

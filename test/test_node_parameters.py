@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from fdr_recorder.config import OPTIONS
@@ -20,7 +19,6 @@ from flights import open_flight_files
 from node_helpers import (
     DiagnosticStatus,
     Ground,
-    own_ground,
     ParameterType,
     PublisherProcess,
     RecorderProcess,
@@ -67,12 +65,6 @@ MISTAKEN = [
     'writer.debug_log_per_record',
     'ring.max_records',
 ]
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 @pytest.mark.smoke

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from node_helpers import (
@@ -20,19 +19,11 @@ from node_helpers import (
     Duration,
     Ground,
     LATCHED,
-    own_ground,
     read_flight,
     RecorderProcess,
     serialize_message,
     String,
 )
-import pytest
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def texts(*words: str) -> list[bytes]:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from node_helpers import (
     Duration,
     Ground,
     LATCHED,
-    own_ground,
     PublisherProcess,
     RecorderProcess,
     RELIABLE,
@@ -40,12 +38,6 @@ from rclpy.qos import (
 )
 
 TOPIC = '/chatter'
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def requested(ground: Ground, topic: str = TOPIC) -> list[QoSProfile]:

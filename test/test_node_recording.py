@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 import random
 import time
@@ -26,7 +25,6 @@ from node_helpers import (
     Image,
     Imu,
     LATCHED,
-    own_ground,
     PublisherProcess,
     PUBLISHERS_ARE_TOLD,
     read_flight,
@@ -37,12 +35,6 @@ from node_helpers import (
 import pytest
 
 BURST = 20_000
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 @pytest.mark.smoke

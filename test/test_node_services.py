@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 import time
 
@@ -21,7 +20,6 @@ from node_helpers import (
     DiagnosticStatus,
     Ground,
     LATCHED,
-    own_ground,
     read_flight,
     RecorderProcess,
     RELIABLE,
@@ -30,12 +28,6 @@ from node_helpers import (
 import pytest
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def split(recorder: RecorderProcess) -> Trigger.Response:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from fdr_recorder.record.kinds import AlertRecord
@@ -21,20 +20,12 @@ from node_helpers import (
     BEST_EFFORT,
     DiagnosticStatus,
     Ground,
-    own_ground,
     PointStamped,
     PublisherProcess,
     PUBLISHERS_ARE_TOLD,
     RecorderProcess,
     String,
 )
-import pytest
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def test_a_topic_that_appears_in_flight(ground: Ground, tmp_path: Path, root: Path) -> None:

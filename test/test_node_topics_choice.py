@@ -12,14 +12,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from node_helpers import (
     are_the_same,
     Ground,
     Imu,
-    own_ground,
     RecorderProcess,
     RELIABLE,
     serialize_message,
@@ -30,12 +28,6 @@ from rclpy.service_introspection import ServiceIntrospectionState
 from std_srvs.srv import Trigger
 
 OWN = '/fdr/'
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def publish_each(ground: Ground, *topics: str) -> None:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,24 +21,16 @@ from node_helpers import (
     Duration,
     Ground,
     LATCHED,
-    own_ground,
     PublisherProcess,
     read_flight,
     RecorderProcess,
     RELIABLE,
     String,
 )
-import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 HOLDS_FIVE = QoSProfile(depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TOPIC = '/static'
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 def text_of(message: Message) -> str:

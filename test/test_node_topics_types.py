@@ -22,19 +22,12 @@ from node_helpers import (
     DiagnosticStatus,
     Ground,
     Imu,
-    own_ground,
     PublisherProcess,
     RecorderProcess,
     serialize_message,
     String,
 )
 import pytest
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 @pytest.fixture

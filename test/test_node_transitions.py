@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from node_helpers import (
@@ -20,7 +19,6 @@ from node_helpers import (
     Ground,
     has_alert,
     is_locked,
-    own_ground,
     read_flight,
     RecorderProcess,
     String,
@@ -42,12 +40,6 @@ def writev(fd, buffers):
 os.writev = writev
 """
 """A sitecustomize.py: writing fails, and not as files fail, while there is a file `$FAULT`."""
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 import signal
@@ -31,7 +30,6 @@ from node_helpers import (
     has_alert,
     LATCHED,
     NodeProcess,
-    own_ground,
     read_flight,
     RecorderProcess,
 )
@@ -42,12 +40,6 @@ from std_msgs.msg import Bool, String
 PERIOD_S = 0.1
 """How often the autopilot says whether it is armed."""
 QUICK = {'debounce_s': 0.1, 'post_roll_s': 0.0, 'source_timeout_s': 30.0}
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    with own_ground() as ground:
-        yield ground
 
 
 class TriggerProcess(NodeProcess):

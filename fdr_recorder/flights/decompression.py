@@ -32,48 +32,46 @@ def decompress(compression: str, data: memoryview, size: int) -> memoryview:
     """
     if not compression:
         return data
-    decompressor = _DECOMPRESSORS.get(compression)
-    if decompressor is None:
+    make_decompressor = _DECOMPRESSORS.get(compression)
+    if make_decompressor is None:
         msg = f'unknown compression {compression!r}'
         raise ValueError(msg)
+    decompressor = make_decompressor()
     try:
-        records, is_whole = decompressor(data, size + 1)
+        records = decompressor.decompress(data, max_length=size + 1)
     except Exception as error:  # each library has errors of its own
         msg = f'cannot decompress: {error}'
         raise ValueError(msg) from error
-    if not is_whole and len(records) <= size:
+    is_one_frame = decompressor.eof and not decompressor.unused_data  # readers refuse the rest
+    if not is_one_frame and len(records) <= size:
         msg = 'what is compressed has no end'
         raise ValueError(msg)
     return memoryview(records)
 
 
-def _decompress_lz4(data: memoryview, max_length: int) -> tuple[bytes, bool]:
+class _Decompressor(Protocol):
+    """What both libraries have, as `bz2.BZ2Decompressor` has it."""
+
+    eof: bool
+    unused_data: bytes | None
+
+    def decompress(self, data: memoryview, *, max_length: int) -> bytes: ...
+
+
+def _lz4() -> _Decompressor:
     from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415 - only where it is needed
 
-    decompressor = LZ4FrameDecompressor()
-    return decompressor.decompress(data, max_length=max_length), _has_ended(decompressor)
+    decompressor: _Decompressor = LZ4FrameDecompressor()
+    return decompressor
 
 
-def _decompress_zstd(data: memoryview, max_length: int) -> tuple[bytes, bool]:
+def _zstd() -> _Decompressor:
     if sys.version_info >= (3, 14):
         from compression.zstd import ZstdDecompressor  # noqa: PLC0415
     else:
         from backports.zstd import ZstdDecompressor  # noqa: PLC0415
-    decompressor = ZstdDecompressor()
-    return decompressor.decompress(data, max_length=max_length), _has_ended(decompressor)
+    decompressor: _Decompressor = ZstdDecompressor()
+    return decompressor
 
 
-class _Decompressor(Protocol):
-    eof: bool
-    unused_data: bytes | None
-
-
-def _has_ended(decompressor: _Decompressor) -> bool:
-    """Tell whether the data were one frame, all of it; readers refuse anything else."""
-    return decompressor.eof and not decompressor.unused_data
-
-
-_DECOMPRESSORS: Final[Mapping[str, Callable[[memoryview, int], tuple[bytes, bool]]]] = {
-    'lz4': _decompress_lz4,
-    'zstd': _decompress_zstd,
-}
+_DECOMPRESSORS: Final[Mapping[str, Callable[[], _Decompressor]]] = {'lz4': _lz4, 'zstd': _zstd}

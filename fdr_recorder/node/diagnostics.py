@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -21,8 +21,8 @@ import time
 from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from fdr_recorder.alerts import Alert, AlertBoard
-from fdr_recorder.node.reporter import key_values, level_of, Reporter, worst_of
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.node.reporter import key_values, Reporter
 from fdr_recorder.storage.writer import WriterStatus
 from rclpy.node import Node
 
@@ -101,23 +101,15 @@ class Diagnostics:
         """Publish no more."""
         self._reporter.stop()
 
-    def _summary(self, present: Sequence[Alert]) -> DiagnosticStatus:
+    def _summary(self) -> DiagnosticStatus:
         """Say whether it records; never OK unless it does."""
         status = self._status()
-        worst = worst_of(present)
-        level = level_of(worst)
         writer = status.writer
-        if writer is not None and writer.flight_id and not writer.is_degraded:
-            message = f'recording {writer.flight_id}'
-        else:
-            message = f'not recording ({status.state})'
-            level = max(level, DiagnosticStatus.WARN)
-        if worst is not None:
-            message += f': {worst.message}'
+        recorded = '' if writer is None or writer.is_degraded else writer.flight_id
         return DiagnosticStatus(
-            level=level,
+            level=DiagnosticStatus.OK if recorded else DiagnosticStatus.WARN,
             name='summary',
-            message=message,
+            message=f'recording {recorded}' if recorded else f'not recording ({status.state})',
             values=key_values(self._values(status)),
         )
 

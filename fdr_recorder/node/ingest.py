@@ -340,7 +340,9 @@ class Ingest:
         with self._subscriber.serving(served) as wait:
             rest_s = min(max(REST_S, len(intakes) * REST_PER_TOPIC_S), MAX_REST_S)
             replaying = [intake for intake in intakes if intake.replay is not None]
-            asked = [(intake.take, intake) for intake in intakes if intake.replay is None]
+            asked = [
+                (intake.subscription.take, intake) for intake in intakes if intake.replay is None
+            ]
             while not self._must_stop and not self._calls and not self._is_set_stale:
                 self._subscriber.gather()
                 most = 0

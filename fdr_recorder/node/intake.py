@@ -59,7 +59,6 @@ class TopicIntake:
         replay: What the flight gets first; messages of `subscription` wait meanwhile.
         known: Without gids: sending time and sequence number of what another subscription
             has taken or may have; None while there is no other.
-        take: Takes a message from the subscription, if there is one.
 
     """
 
@@ -70,11 +69,6 @@ class TopicIntake:
     heard_at: float = field(default_factory=time.monotonic)
     replay: LatchedReplay | None = None
     known: set[tuple[int, int]] | None = None
-    take: Callable[[], RawMessage | None] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begin to take from the subscription."""
-        self.take = self.subscription.take
 
     @property
     def served(self) -> TopicSubscription | None:
@@ -99,7 +93,7 @@ class TopicIntake:
             message: The first of them; the caller has taken it.
 
         """
-        take, sources = self.take, self.sources
+        take, sources = self.subscription.take, self.sources
         last_gid: bytes | None = None
         taken = 0
         while True:
@@ -150,14 +144,13 @@ class TopicIntake:
 
     def drain_all(self) -> None:
         """Take all that is there."""
-        while (message := self.take()) is not None:
+        while (message := self.subscription.take()) is not None:
             self.drain(message)
 
     def take_over(self, plan: TopicPlan, subscription: TopicSubscription) -> TopicSubscription:
         """Go on with another subscription; return the one before, with nothing left in it."""
         self.drain_all()
         before, self.plan, self.subscription = self.subscription, plan, subscription
-        self.take = subscription.take
         return before
 
     def end_replay(self) -> TopicSubscription | None:

@@ -49,7 +49,7 @@ class Reporter:
         board: AlertBoard,
         *,
         groups: Mapping[str, Sequence[str]],
-        summarize: Callable[[Sequence[Alert]], DiagnosticStatus],
+        summarize: Callable[[], DiagnosticStatus],
         hardware_id: Callable[[], str],
     ) -> None:
         """
@@ -60,7 +60,7 @@ class Reporter:
             topic: Where to.
             board: The faults of the node.
             groups: Alert codes by fault group; each group is one status.
-            summarize: Builds the first status once a second, from the faults that are present.
+            summarize: Builds the first status once a second, as if there were no faults.
             hardware_id: Says which vehicle this is; called in any thread.
 
         """
@@ -84,8 +84,11 @@ class Reporter:
 
     def _publish_all(self) -> None:
         present = self._board.present()
-        groups = [self._group(name, present) for name in self._groups]
-        self._publish([self._summarize(present), *groups])
+        summary, worst = self._summarize(), worst_of(present)
+        if worst is not None:
+            summary.level = max(summary.level, level_of(worst))
+            summary.message += f': {worst.message}'
+        self._publish([summary, *(self._group(name, present) for name in self._groups)])
 
     def _on_alert(self, alert: Alert) -> None:
         """Publish the group that the alert belongs to; in any thread."""

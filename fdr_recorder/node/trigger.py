@@ -26,7 +26,7 @@ from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.process import ros_process
 from fdr_recorder.node.qos import qos_for
 from fdr_recorder.node.remote_lifecycle import RemoteLifecycle
-from fdr_recorder.node.reporter import key_values, level_of, Reporter, STEADY_CLOCK, worst_of
+from fdr_recorder.node.reporter import key_values, Reporter, STEADY_CLOCK
 from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
 from lifecycle_msgs.msg import State, Transition
 from rclpy.exceptions import NameValidationException
@@ -212,19 +212,13 @@ class FlightTrigger(Node):
         else:
             self.get_logger().info(f'{alert.code} over: {alert.message}')
 
-    def _summary(self, present: Sequence[Alert]) -> DiagnosticStatus:
-        worst = worst_of(present)
+    def _summary(self) -> DiagnosticStatus:
         said = {None: 'unknown', True: 'armed', False: 'disarmed'}[self._switch.is_armed]
-        message = f'{said}; {self._recorder.name} is {self._recorder.state or "unknown"}'
-        level = level_of(worst)
-        if self._is_flying and self._recorder.state != 'active':
-            level = max(level, DiagnosticStatus.WARN)
-        if worst is not None:
-            message += f': {worst.message}'
+        is_missed = self._is_flying and self._recorder.state != 'active'
         return DiagnosticStatus(
-            level=level,
+            level=DiagnosticStatus.WARN if is_missed else DiagnosticStatus.OK,
             name='summary',
-            message=message,
+            message=f'{said}; {self._recorder.name} is {self._recorder.state or "unknown"}',
             values=key_values(
                 {
                     'source': f'{self._config.source} on {self._topic}',

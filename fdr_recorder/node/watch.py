@@ -118,7 +118,7 @@ class TopicWatch:
         self._refused: set[str] = set()
         self._plans: dict[str, TopicPlan] = {}
         self._publishers: dict[str, set[bytes]] = {}
-        self._settling: dict[str, float] = {}
+        self._changed_at: dict[str, float] = {}
         self._always = len(always)
         for plan in always:
             self._add(plan)
@@ -248,20 +248,19 @@ class TopicWatch:
 
     def _settle(self, topic: str) -> None:
         """Have a topic reviewed for a while."""
-        self._settling[topic] = time.monotonic() + SETTLING_S
+        self._changed_at[topic] = time.monotonic()
 
     def _review_changed(self, now: float) -> None:
         """Review topics whose publishers have changed; what the others cost is next to nothing."""
         for topic in self._ingest.changed_topics():
             self._settle(topic)
-        for topic, until in list(self._settling.items()):
-            if now > until or topic not in self._plans:
-                del self._settling[topic]
+        for topic, changed_at in list(self._changed_at.items()):
             if topic not in self._plans:
+                del self._changed_at[topic]
                 continue
-            is_complete = self._review(topic)
-            if is_complete and now > until - SETTLING_S + CALM_S:
-                self._settling.pop(topic, None)
+            patience_s = CALM_S if self._review(topic) else SETTLING_S
+            if now - changed_at > patience_s and self._changed_at[topic] == changed_at:
+                del self._changed_at[topic]
 
     def _review(self, topic: str) -> bool:
         """
