@@ -187,7 +187,7 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / 'metadata.yaml'
-    replace_file(path, b'first')
+    replace_file(path, [b'first'])
 
     def fsync(_fd: int) -> None:
         raise OSError(28, 'No space left on device')
@@ -195,10 +195,10 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(
     with monkeypatch.context() as patched:
         patched.setattr('os.fsync', fsync)
         with pytest.raises(OSError, match='No space'):
-            replace_file(path, b'second')
+            replace_file(path, [b'second'])
     assert path.read_bytes() == b'first'
     assert [item.name for item in tmp_path.iterdir()] == ['metadata.yaml']
-    replace_file(path, b'third')
+    replace_file(path, [b'third'])
     assert path.read_bytes() == b'third'
 
 

@@ -12,14 +12,14 @@
 `metadata.yaml`: what makes a flight directory a rosbag2 bag (metadata version 9).
 
 Written by hand and not by a YAML library because it is renewed at every rotation: the part that
-grows with the number of segments is put together from the texts of blocks of them, of which only
+grows with the number of segments is put together from the texts of groups of them, of which only
 the first and the last change.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 import json
@@ -90,14 +90,25 @@ class _Block:
         self.start: int | None = None
         self.end = 0
 
-    def renew(self) -> None:
-        """Work out the texts and times again."""
-        names = [_quoted(segment.file_name) for segment in self.segments]
-        self.paths = ''.join(f'    - {name}\n' for name in names).encode()
-        self.files = ''.join(map(_file, names, self.segments)).encode()
+    def append(self, segment: ClosedSegment) -> None:
+        """Take in the newest segment."""
+        self.segments.append(segment)
+        self.paths += _path_line(segment)
+        self.files += _file_line(segment)
+        if segment.records:
+            start, end = segment.first_log_time_ns, segment.last_log_time_ns
+            self.start = start if self.start is None else min(start, self.start)
+            self.end = max(end, self.end)
+
+    def popleft(self) -> ClosedSegment:
+        """Take out the oldest segment."""
+        segment = self.segments.popleft()
+        self.paths = self.paths[len(_path_line(segment)) :]
+        self.files = self.files[len(_file_line(segment)) :]
         holding = [segment for segment in self.segments if segment.records]
         self.start = min((segment.first_log_time_ns for segment in holding), default=None)
         self.end = max((segment.last_log_time_ns for segment in holding), default=0)
+        return segment
 
 
 class SegmentList:
@@ -106,9 +117,9 @@ class SegmentList:
     def __init__(self) -> None:
         """Begin with none."""
         self.block_segments = 128
-        self._blocks: deque[_Block] = deque()
-        self._stale: set[_Block] = set()
         self._length = 0
+        self.blocks: deque[_Block] = deque()
+        """The segments in groups, oldest first."""
 
     def __len__(self) -> int:
         """Return how many segments."""
@@ -116,30 +127,18 @@ class SegmentList:
 
     def append(self, segment: ClosedSegment) -> None:
         """Take in the newest segment."""
-        if not self._blocks or len(self._blocks[-1].segments) >= self.block_segments:
-            self._blocks.append(_Block())
-        self._blocks[-1].segments.append(segment)
-        self._stale.add(self._blocks[-1])
+        if not self.blocks or len(self.blocks[-1].segments) >= self.block_segments:
+            self.blocks.append(_Block())
+        self.blocks[-1].append(segment)
         self._length += 1
 
     def popleft(self) -> ClosedSegment:
         """Take out the oldest segment."""
-        oldest = self._blocks[0]
-        segment = oldest.segments.popleft()
-        if oldest.segments:
-            self._stale.add(oldest)
-        else:
-            self._blocks.popleft()
-            self._stale.discard(oldest)
+        segment = self.blocks[0].popleft()
+        if not self.blocks[0].segments:
+            self.blocks.popleft()
         self._length -= 1
         return segment
-
-    def blocks(self) -> Sequence[_Block]:
-        """Return blocks of the segments, oldest first."""
-        for block in self._stale:
-            block.renew()
-        self._stale.clear()
-        return self._blocks
 
 
 def custom_data(
@@ -177,7 +176,7 @@ def render(
         ros_distro: For example `kilted`; empty if unknown.
 
     """
-    blocks = segments.blocks()
+    blocks = segments.blocks
     start = min((block.start for block in blocks if block.start is not None), default=0)
     end = max((block.end for block in blocks), default=0)
     beginning = (
@@ -207,12 +206,17 @@ def render(
     ]
 
 
-def _file(name: str, segment: ClosedSegment) -> str:
+def _path_line(segment: ClosedSegment) -> bytes:
+    return f'    - {_quoted(segment.file_name)}\n'.encode()
+
+
+def _file_line(segment: ClosedSegment) -> bytes:
     start, end = segment.first_log_time_ns, segment.last_log_time_ns
     return (
-        f'    - {{path: {name}, starting_time: {{nanoseconds_since_epoch: {start}}}, '
+        f'    - {{path: {_quoted(segment.file_name)}, '
+        f'starting_time: {{nanoseconds_since_epoch: {start}}}, '
         f'duration: {{nanoseconds: {end - start}}}, message_count: {segment.records}}}\n'
-    )
+    ).encode()
 
 
 _SEGMENT_NAME = re.compile(r'"(segment_\d+\.mcap)"')

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 import os
@@ -162,7 +162,7 @@ class FlightDirectory:
             OSError: The file system refuses; the former `metadata.yaml` is still there then.
 
         """
-        replace_file(self.path / bag_metadata.FILE_NAME, b''.join(self.render(custom_data)))
+        replace_file(self.path / bag_metadata.FILE_NAME, self.render(custom_data))
 
 
 def sync_directory(path: Path) -> None:
@@ -174,7 +174,7 @@ def sync_directory(path: Path) -> None:
         descriptor.close(fd)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
     """Replace a file as a whole: a reader, or a power cut, sees the old one or the new one."""
     temporary = path.with_name(f'.{path.name}.tmp')
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -185,7 +185,7 @@ def replace_file(path: Path, content: bytes) -> None:
         fd = os.open(temporary, flags, FILE_MODE)
     try:
         with open(fd, 'wb', closefd=False) as file:
-            file.write(content)
+            file.writelines(pieces)
         os.fsync(fd)
     except OSError:
         with suppress(OSError):

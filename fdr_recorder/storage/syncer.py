@@ -91,7 +91,7 @@ def perform(job: SyncJob) -> SyncOutcome:
             sync_directory(job.directory)
         outcome = replace(outcome, is_data_durable=True)
         if job.metadata:
-            replace_file(job.directory / FILE_NAME, b''.join(job.metadata))
+            replace_file(job.directory / FILE_NAME, job.metadata)
             outcome = replace(outcome, is_metadata_durable=True)
         for name in job.unlink:
             (job.directory / name).unlink(missing_ok=True)
