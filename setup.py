@@ -56,7 +56,7 @@ setup(
         (SHARE, ['package.xml']),
         (f'{SHARE}/msg', files('msg/*.msg')),
         (f'{SHARE}/launch', files('launch/*.launch.py')),
-        (f'{SHARE}/config', files('config/*.yaml')),
+        (f'{SHARE}/config', files('config/*')),
         (f'lib/{NAME}', files('scripts/*')),
     ],
     entry_points={

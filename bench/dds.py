@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from bench import workloads
 from bench.figures import Row
-from bench.trial import Program, Recorder, Rival, Rosbag2, run, Trial
+from bench.trial import Program, Recorder, Rival, Rosbag2, run, Sample, Trial
 from bench.workloads import Workload
 
 RECORDER: Final = Recorder()
@@ -251,22 +251,22 @@ def _memory_rows(name: str, made: Sequence[Trial]) -> list[Row]:
     count = len(trial.samples)
     early, late = trial.samples[count // 5:2 * count // 5], trial.samples[4 * count // 5:]
 
-    def mib(samples: Sequence[tuple[float, float, float]]) -> float:
-        return median(sample[2] for sample in samples)
+    def mib(samples: Sequence[Sample]) -> float:
+        return median(sample.rss_mib for sample in samples)
 
-    def share(samples: Sequence[tuple[float, float, float]]) -> float:
-        (start, cpu_start, _), (end, cpu_end, _) = samples[0], samples[-1]
-        return (cpu_end - cpu_start) / (end - start)
+    def share(samples: Sequence[Sample]) -> float:
+        first, last = samples[0], samples[-1]
+        return (last.cpu_s - first.cpu_s) / (last.load_cpu_s - first.load_cpu_s)
 
     series = [
-        {'seconds': round(s, 1), 'cpu_s': round(c, 3), 'rss_mib': round(m, 1)}
-        for s, c, m in trial.samples[:: max(1, count // 60)]
+        {name: round(value, 3) for name, value in sample._asdict().items()}
+        for sample in trial.samples[:: max(1, count // 60)]
     ]
     return [
         Row(name, 'highest memory, rings included', '', [trial.max_rss_mib], at_most=150,
             unit='MiB', samples={'over_time': series}),
         Row(name, 'memory, last fifth of the time over second', 'itself',
             [mib(late) / mib(early)], at_most=1.05),
-        Row(name, 'CPU share, last fifth of the time over second', 'itself',
+        Row(name, 'CPU time over that of the load, last fifth of the time over second', 'itself',
             [share(late) / share(early)], at_most=1.1),
     ]

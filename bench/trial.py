@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from bench.workloads import Workload
 from demo.flight import environment
@@ -36,7 +36,10 @@ import yaml
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 SETTLE_S: Final = 0.5
 """From the last message sent until the clocks are read; the same for every program."""
+LOAD_PROFILE: Final = CHECKOUT / 'config' / 'fast_dds_large_messages.xml'
+"""With Fast DDS's own settings images are lost in shared memory and sent again, seconds later."""
 _ATTEMPTS = 3
+_DOMAIN = 101
 _START_S, _MATCH_S, _TRANSITION_S, _GRACE_S = 60.0, 20.0, 60.0, 30.0
 _QUEUE_DEPTH = 1000
 _SAMPLE_S = 0.2
@@ -44,6 +47,24 @@ _SAMPLE_S = 0.2
 
 Finish = Callable[[], Mapping[str, int]]
 """Ends a program and returns how many messages of each topic it had received."""
+
+
+class Sample(NamedTuple):
+    """
+    A look at a trial.
+
+    Attributes:
+        seconds: Since the first message.
+        cpu_s: Processor time of the program since.
+        load_cpu_s: That of the load's processes.
+        rss_mib: The program's memory now.
+
+    """
+
+    seconds: float
+    cpu_s: float
+    load_cpu_s: float
+    rss_mib: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,7 @@ class Trial:
         load_cpu_s: That of the load's processes while they sent.
         late_ms: By how much the latest message was published too late.
         max_rss_mib: The most memory that the program's process had.
-        samples: Seconds since the first message, processor time and memory, a few a second.
+        samples: A few a second.
         bytes: Size of what it recorded.
 
     """
@@ -72,7 +93,7 @@ class Trial:
     late_ms: float
     max_rss_mib: float
     bytes: int
-    samples: Sequence[tuple[float, float, float]] = field(repr=False)
+    samples: Sequence[Sample] = field(repr=False)
 
     @property
     def is_lossless(self) -> bool:
@@ -222,7 +243,11 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
         loads = []
         for number in range(workload.publishers):
             load = _process(
-                f'load {number}', [sys.executable, '-m', 'bench.load'], directory, speaks=True
+                f'load {number}',
+                [sys.executable, '-m', 'bench.load'],
+                directory,
+                speaks=True,
+                FASTDDS_DEFAULT_PROFILES_FILE=str(LOAD_PROFILE),
             )
             ending.callback(load.stop, _GRACE_S)
             share = workload.streams[number:: workload.publishers]
@@ -236,11 +261,14 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
                 raise _NotMatchedError(str(error)) from error
             time.sleep(SETTLE_S)
             before, samples = _cpu_s(pid), []
+            load_before = sum(_cpu_s(load.pid) for load in loads)
             for load in loads:
                 load.say({'send': {'seconds': seconds}})
             start = time.monotonic()
             while (passed := time.monotonic() - start) < seconds:
-                samples.append((passed, _cpu_s(pid) - before, _memory_mib(pid, 'VmRSS')))
+                load_cpu_s = sum(_cpu_s(load.pid) for load in loads) - load_before
+                memory_mib = _memory_mib(pid, 'VmRSS')
+                samples.append(Sample(passed, _cpu_s(pid) - before, load_cpu_s, memory_mib))
                 time.sleep(min(_SAMPLE_S, seconds - passed))
             heard = hear(loads, 'sent', timeout_s=_START_S, check=_nothing)
             time.sleep(SETTLE_S)
@@ -267,9 +295,8 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
 
 
 def join_domain() -> None:
-    """Put this process, and all that it starts, into a ROS domain of this machine's own."""
-    domain = os.environ.get('ROS_DOMAIN_ID') or str(1 + os.getpid() % 100)
-    os.environ.update(environment(int(domain)))
+    """Put this process, and all that it starts, into a ROS domain that tests and demo leave."""
+    os.environ.update(environment(int(os.environ.get('ROS_DOMAIN_ID') or _DOMAIN)))
 
 
 @contextmanager
@@ -282,14 +309,19 @@ def memory_directory() -> Iterator[Path]:
 
 
 def _process(
-    name: str, command: list[str], directory: Path, *, speaks: bool = False
+    name: str,
+    command: list[str],
+    directory: Path,
+    *,
+    speaks: bool = False,
+    **environment: str,
 ) -> Process:
     return Process(
         name,
         command,
         log=directory / f'{name.replace(" ", "_")}.log',
         directory=CHECKOUT,
-        environment={**os.environ, 'ROS_LOG_DIR': str(directory / 'log')},
+        environment={**os.environ, 'ROS_LOG_DIR': str(directory / 'log'), **environment},
         speaks=speaks,
         orphan_signal=signal.SIGKILL,
     )
