@@ -44,6 +44,9 @@ logger = logging.getLogger(__name__)
 
 SYNC_SHARE: Final = 0.8
 """A sync begins at this share of `sync_interval_s`. The rest is for the disk."""
+METADATA_INTERVAL_S: Final = 0.1
+"""`metadata.yaml` is renewed at every rotation, unless they come more often than this: a flight of
+ten thousand segments has one of megabytes."""
 METADATA_RETRY_S: Final = 1.0
 MAX_ENDED: Final = 2
 """So many segments may wait for the disk before the writer takes more records..."""
@@ -100,6 +103,7 @@ class SegmentLog:
         self._are_names_new = False
         """Whether a power cut can take a segment's name from the directory."""
         self._is_metadata_stale = True
+        self._metadata_at = 0.0
         self._metadata_failures = 0
         self._metadata_retry_at = 0.0
         self._is_shut_down = False
@@ -297,9 +301,10 @@ class SegmentLog:
         """
         if self._syncer.is_busy:
             return True
-        unlink = self.directory.dropped_names if may_unlink else ()
-        if now < self._metadata_retry_at:
-            unlink = ()
+        is_metadata_due = now >= self._metadata_retry_at and (
+            hurry or now - self._metadata_at >= METADATA_INTERVAL_S
+        )
+        unlink = self.directory.dropped_names if may_unlink and is_metadata_due else ()
         opened = None
         if hurry or unlink or self.is_sync_due(now):
             self.flush()
@@ -307,8 +312,9 @@ class SegmentLog:
             if self._is_dirty:
                 opened, self._is_dirty = self.segment, False
         metadata: list[bytes] = []
-        if self._is_metadata_stale and now >= self._metadata_retry_at:
+        if self._is_metadata_stale and is_metadata_due:
             metadata, self._is_metadata_stale = self._metadata(), False
+            self._metadata_at = now
         if not (self._ended or opened or metadata or unlink):
             return False
         job = SyncJob(
