@@ -23,6 +23,17 @@ from fdr_recorder.storage import mcap
 RECORD_COST: Final = mcap.MESSAGE_PREFIX.size + mcap.MESSAGE_INDEX_ENTRY_LENGTH
 """Bytes in the file for a record beside its data: its prefix, and its entry in the index."""
 
+CHANNEL_COST: Final = (
+    mcap.MESSAGE_INDEX_PREFIX_LENGTH
+    + mcap.chunk_index_length('', 1)
+    - mcap.chunk_index_length('', 0)
+)
+"""Bytes in the file for a channel with records in a chunk."""
+
+_PACK_PREFIX: Final = mcap.MESSAGE_PREFIX.pack
+_PREFIX_SIZE: Final = mcap.MESSAGE_PREFIX.size
+_FIXED_LENGTH: Final = mcap.MESSAGE_FIXED_LENGTH
+
 _LARGE_BYTES: Final = 32 * 1024
 """Data from this size on are handed to the kernel as they are; smaller ones are joined first.
 A copy of 32 KiB costs about as much as one more element of `writev`."""
@@ -35,11 +46,12 @@ class Chunk:
     Attributes:
         size: Uncompressed size of the chunk's records, in bytes.
         records: How many records.
+        cost: Bytes that they and their indexes take in the file, without what a chunk costs.
         indexes: By channel id: log time and offset of each record, in turn.
 
     """
 
-    __slots__ = ('_has_large', '_parts', 'indexes', 'records', 'size')
+    __slots__ = ('_has_large', '_parts', 'cost', 'indexes', 'records', 'size')
 
     def __init__(self) -> None:
         """Begin with no record."""
@@ -47,6 +59,7 @@ class Chunk:
         self._has_large = False
         self.size = 0
         self.records = 0
+        self.cost = 0
         self.indexes: dict[int, array[int]] = {}
 
     def add(
@@ -75,10 +88,11 @@ class Chunk:
             The position of the first record that was not taken.
 
         """
-        if (index := self.indexes.get(channel_id)) is None:
-            index = self.indexes[channel_id] = array('Q')
-        pack, fixed_length = mcap.MESSAGE_PREFIX.pack, mcap.MESSAGE_FIXED_LENGTH
-        prefix_size = mcap.MESSAGE_PREFIX.size
+        index = self.indexes.get(channel_id)
+        cost = 0
+        if index is None:
+            index = array('Q')
+            cost = CHANNEL_COST
         append, note = self._parts.append, index.append
         size, start = self.size, position
         for position in range(start, len(batch)):
@@ -88,9 +102,9 @@ class Chunk:
             if room < 0 or size >= full_size:
                 break
             append(
-                pack(
+                _PACK_PREFIX(
                     mcap.MESSAGE,
-                    length + fixed_length,
+                    length + _FIXED_LENGTH,
                     channel_id,
                     sequence & 0xFFFFFFFF,
                     log_time,
@@ -100,15 +114,17 @@ class Chunk:
             append(data)
             note(log_time)
             note(size)
-            size += length + prefix_size
+            size += length + _PREFIX_SIZE
             if length >= _LARGE_BYTES:
                 self._has_large = True
         else:
             position = len(batch)
-        self.size = size
-        self.records += position - start
-        if not index:
-            del self.indexes[channel_id]
+        taken = position - start
+        if taken:
+            self.indexes[channel_id] = index
+            self.cost += cost + size - self.size + taken * mcap.MESSAGE_INDEX_ENTRY_LENGTH
+            self.size = size
+            self.records += taken
         return position
 
     def buffers(self) -> list[bytes]:

@@ -138,12 +138,12 @@ def chunk_prefix_length(compression: str) -> int:
 def message_index_prefix(channel_id: int, entries: int) -> bytes:
     """Encode a message index up to its entries, each log time and offset in the chunk."""
     size = entries * MESSAGE_INDEX_ENTRY_LENGTH
-    content = _U16.pack(channel_id) + _U32.pack(size)
-    return RECORD_PREFIX.pack(MESSAGE_INDEX, len(content) + size) + content
+    return _MESSAGE_INDEX_PREFIX.pack(MESSAGE_INDEX, 2 + 4 + size, channel_id, size)
 
 
+_MESSAGE_INDEX_PREFIX: Final = struct.Struct('<BQHI')
 MESSAGE_INDEX_ENTRY_LENGTH: Final = 16
-MESSAGE_INDEX_PREFIX_LENGTH: Final = RECORD_PREFIX.size + 2 + 4
+MESSAGE_INDEX_PREFIX_LENGTH: Final = _MESSAGE_INDEX_PREFIX.size
 
 
 def data_end() -> bytes:

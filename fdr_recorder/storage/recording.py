@@ -228,28 +228,38 @@ class FlightRecording:
         self._losses.report_producer(account, time.monotonic())
         account.finish()
 
-    def write(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
-        """Take records that came out of a producer's ring. Never raises for a failing disk."""
+    def write(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> bool:
+        """
+        Take records that came out of a producer's ring. Never raises for a failing disk.
+
+        Returns:
+            True if segments have been ended meanwhile: it may be time to `keep_pace`.
+
+        """
         if self._config.debug_log_per_record:
             _log_records(account, batch)
-        if account.channel.latched:
-            self._log.latch(account, batch[-1])
-        self._log.announce(batch)
-        position = 0
-        while position < len(batch):
-            segment = self._log.segment
+        channel, log = account.channel, self._log
+        if channel.latched:
+            log.latch(account, batch[-1])
+        log.announce(batch)
+        position, count = 0, len(batch)
+        has_rotated = False
+        while position < count:
+            segment = log.segment
             if segment is None:
                 self._discard(account, batch[position:])
-                return
-            after = segment.append(account.channel, batch, position)
+                break
+            after = segment.append(channel, batch, position)
             try:
                 if segment.is_chunk_full:
-                    self._log.flush()
+                    log.flush()
                 elif after == position:  # the segment has no room for it
+                    has_rotated = True
                     self._rotate()
             except OSError as error:
                 self._degrade(error)
             position = after
+        return has_rotated
 
     def keep_pace(self) -> None:
         """Wait for a disk that is segments behind; before records are taken, not after."""

@@ -33,7 +33,7 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import descriptor, mcap
 from fdr_recorder.storage.checksum import crc32
-from fdr_recorder.storage.chunk import Chunk, RECORD_COST
+from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, RECORD_COST
 from fdr_recorder.storage.compression import compressor
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__
@@ -49,12 +49,6 @@ _CREATE_FLAGS: Final = (
 _APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 _LONGEST_COMPRESSION_NAME: Final = 'zstd'
-_CHANNEL_COST: Final = (
-    mcap.MESSAGE_INDEX_PREFIX_LENGTH
-    + mcap.chunk_index_length('', 1)
-    - mcap.chunk_index_length('', 0)
-)
-"""Bytes in the file for each channel of a chunk, beside its records and their index entries."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +144,7 @@ class Segment:
         self._announcements_size = sum(map(len, announcements))
         self._chunk = Chunk()
         self._chunk_since = 0.0
+        self._measure_room()
         self._is_ended = False
         self.has_data = True
         """False, if whoever owns it says so, until more is appended than each begins with."""
@@ -223,11 +218,10 @@ class Segment:
         """
         size = self._size + self._announcements_size + self._contents.end_size
         if self._chunk.records:
-            size += self._chunk_cost + len(self._chunk.indexes) * _CHANNEL_COST
-            size += self._chunk.size + self._chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
+            size += self._chunk_cost + self._chunk.cost
         if more_channel is not None:
             size += self._contents.announcement_cost(more_channel)
-            size += _chunk_cost('') + _CHANNEL_COST + RECORD_COST + more_bytes
+            size += _chunk_cost('') + CHANNEL_COST + RECORD_COST + more_bytes
         return size
 
     # --- taking records ------------------------------------------------------------------
@@ -255,20 +249,11 @@ class Segment:
             the chunk is not full, this segment has no room for it.
 
         """
-        chunk, contents = self._chunk, self._contents
-        known = contents.find(channel)
-        room = (
-            self._max_bytes
-            - self._size
-            - self._announcements_size
-            - contents.end_size
-            - self._chunk_cost
-            - (len(chunk.indexes) + 1) * _CHANNEL_COST
-            - chunk.size
-            - chunk.records * mcap.MESSAGE_INDEX_ENTRY_LENGTH
-        )
+        chunk = self._chunk
+        known = self._contents.find(channel)
+        room = self._room - chunk.cost - CHANNEL_COST
         if known is None:
-            room -= contents.announcement_cost(channel)
+            room -= self._contents.announcement_cost(channel)
         force = force or not self.has_data
         needed = RECORD_COST + len(batch[position][3])
         if room < needed:
@@ -291,7 +276,13 @@ class Segment:
         known, announcements = self._contents.announce(channel)
         self._announcements += announcements
         self._announcements_size += sum(map(len, announcements))
+        self._measure_room()
         return known
+
+    def _measure_room(self) -> None:
+        """Work out what the open chunk may cost; to be called when anything else has grown."""
+        used = self._size + self._announcements_size + self._contents.end_size
+        self._room = self._max_bytes - used - self._chunk_cost
 
     # --- writing -------------------------------------------------------------------------
 
@@ -321,7 +312,7 @@ class Segment:
         chunk_offset = self._size + self._announcements_size
         indexes_offset = chunk_offset + len(prefix) + stored_size
 
-        self._write([*self._announcements, prefix, *pieces, *indexes])
+        self._write([*self._announcements, prefix, *pieces, b''.join(indexes)])
 
         self._announcements, self._announcements_size = [], 0
         index_record = mcap.chunk_index(
@@ -339,10 +330,12 @@ class Segment:
         )
         self._contents.add_chunk(index_record, start, end)
         self._chunk = Chunk()
+        self._measure_room()
+        by_id, on_written = self._contents.by_id, self._on_written
         for channel_id, index in chunk.indexes.items():
-            known = self._contents.by_id(channel_id)
-            known.written += len(index) // 2
-            self._on_written(known.channel, len(index) // 2)
+            known, written = by_id(channel_id), len(index) // 2
+            known.written += written
+            on_written(known.channel, written)
 
     def discard(self) -> dict[Channel, int]:
         """Give up the records that could not be written; return how many of each channel."""

@@ -20,7 +20,6 @@ be.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 import logging
 import os
@@ -98,6 +97,8 @@ class SegmentLog:
         self.rotated: deque[ClosedSegment] = deque()
         self._syncer = Syncer()
         self._crc_ahead = CrcAhead()
+        self.announce = self._crc_ahead.announce
+        """Say which records are about to be appended."""
         self._synced_at = time.monotonic()
         self._is_dirty = False
         self._are_names_new = False
@@ -127,10 +128,6 @@ class SegmentLog:
     def has_data(self) -> bool:
         """Whether the open segment holds more than every segment begins with."""
         return self.segment is not None and self.segment.has_data
-
-    def announce(self, batch: Sequence[QueuedRecord]) -> None:
-        """Say which records are about to be appended."""
-        self._crc_ahead.announce(batch)
 
     def latch(self, account: ProducerAccount, record: QueuedRecord) -> None:
         """Remember a transient-local message, to repeat it at the start of each segment."""

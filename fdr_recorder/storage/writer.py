@@ -452,15 +452,20 @@ class FileFdrWriter:
                 self._trim(self._preroll)
             return False
         batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
-        is_busy = False
+        is_busy, accounts = False, self._accounts
+        recording.keep_pace()
         for client in self._clients:
             ring = client.ring
-            if not len(ring):
-                continue
-            account = self._account(recording, client)  # before anything is taken
-            recording.keep_pace()
+            account = accounts.get(client)
+            if account is None:
+                if not len(ring):
+                    continue
+                account = self._account(recording, client)  # before anything is taken
             batch = ring.take(batch_size, batch_bytes)
-            recording.write(account, batch)
+            if not batch:
+                continue
+            if recording.write(account, batch):
+                recording.keep_pace()
             is_busy = is_busy or len(batch) == batch_size or ring.bytes > batch_bytes
         if self._retiring:
             self._drain_retiring(recording)
