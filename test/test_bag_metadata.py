@@ -12,14 +12,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 import json
 from pathlib import Path
 import threading
+import tracemalloc
 
 from conftest import MakeWriter
 from fdr_recorder import AlertBoard, CapacityCapPolicy, Channel, FdrClient, FlightHeader
-from fdr_recorder.storage.bag_metadata import FILE_NAME, render, SegmentList, Topic
-from fdr_recorder.storage.flight import replace_file
+from fdr_recorder.storage.bag_metadata import (
+    FILE_NAME,
+    render,
+    SegmentList,
+    Topic,
+    TopicCounts,
+)
+from fdr_recorder.storage.flight import FlightDirectory, replace_file
 from fdr_recorder.storage.segment import ClosedSegment
 from flights import check_flight, open_flight_files
 from hypothesis import given, settings
@@ -135,6 +143,41 @@ def test_the_text_is_yaml_and_says_what_was_given(
     assert info['starting_time']['nanoseconds_since_epoch'] == min(starts, default=0)
     ends = [start + long for start, long, _ in segments]
     assert info['duration']['nanoseconds'] == max(ends, default=0) - min(starts, default=0)
+
+
+@given(
+    st.lists(st.dictionaries(st.integers(0, 4), st.integers(0, 2**32 - 1)), max_size=9),
+    st.integers(0, 9),
+)
+def test_messages_of_a_topic_are_those_in_the_segments_that_are_there(
+    segments: list[dict[int, int]], dropped: int
+) -> None:
+    channels = [Channel(f'/{number // 2}', TEXT) for number in range(5)]
+    counts = TopicCounts()
+    for segment in segments:
+        counts.append({channels[number]: messages for number, messages in segment.items()})
+    for _ in segments[:dropped]:
+        counts.popleft()
+    expected: Counter[Topic] = Counter()
+    for segment in segments[dropped:]:
+        for number, messages in segment.items():
+            expected[Topic.of(channels[number])] += messages
+    assert counts.totals() == +expected
+
+
+def test_little_is_kept_of_a_closed_segment() -> None:
+    channels = [Channel(f'/{number}', TEXT) for number in range(500)]
+    directory = FlightDirectory(Path('/there/is/none'))
+    tracemalloc.start()
+    try:
+        for index in range(100):
+            name = f'segment_{index:06d}.mcap'
+            counts = dict.fromkeys(channels, 1000 + index)
+            directory.note(ClosedSegment(index, name, 1000, 500_000, 10**18, 10**18, counts))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept / 100 < 10_000, 'a flight of 10,000 segments and 500 topics would take 100 MB'
 
 
 def test_a_bag_can_be_opened_at_any_moment_of_a_flight_that_drops_segments(

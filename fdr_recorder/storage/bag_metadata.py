@@ -18,6 +18,7 @@ the first and the last change.
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,6 +140,45 @@ class SegmentList:
             self.blocks.popleft()
         self._length -= 1
         return segment
+
+
+class TopicCounts:
+    """
+    Messages of each topic in the segments that are there.
+
+    A flight at its cap has thousands of segments with hundreds of topics: for each segment and
+    topic 8 bytes are kept.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no segment."""
+        self._numbers: dict[Topic, int] = {}
+        self._totals: list[int] = []
+        self._segments: deque[array[int]] = deque()
+        """Of each: a topic's number and its messages, in turn."""
+
+    def append(self, counts: Mapping[Channel, int]) -> None:
+        """Take in the newest segment."""
+        kept = array('I')
+        for channel, messages in counts.items():
+            if messages:
+                number = self._numbers.setdefault(Topic.of(channel), len(self._totals))
+                if number == len(self._totals):
+                    self._totals.append(0)
+                self._totals[number] += messages
+                kept.extend((number, messages))
+        self._segments.append(kept)
+
+    def popleft(self) -> None:
+        """Take out the oldest segment."""
+        kept = self._segments.popleft()
+        for number, messages in zip(kept[::2], kept[1::2], strict=True):
+            self._totals[number] -= messages
+
+    def totals(self) -> dict[Topic, int]:
+        """Return the messages of each topic that has some."""
+        totals = self._totals
+        return {topic: totals[number] for topic, number in self._numbers.items() if totals[number]}
 
 
 def custom_data(

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 import os
 from pathlib import Path
@@ -23,11 +24,13 @@ from typing import Final
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
+from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import bag_metadata, descriptor
-from fdr_recorder.storage.bag_metadata import SegmentList, Topic
+from fdr_recorder.storage.bag_metadata import SegmentList, TopicCounts
 from fdr_recorder.storage.segment import ClosedSegment, FILE_MODE
 
 DIRECTORY_MODE: Final = 0o750
+_NOT_KEPT: Final[Mapping[Channel, int]] = {}
 
 
 def new_flight_id() -> str:
@@ -61,7 +64,7 @@ class FlightDirectory:
         self._ros_distro = ros_distro
         self._segments = SegmentList()
         self._doomed: deque[ClosedSegment] = deque()
-        self._topic_counts: dict[Topic, int] = {}
+        self._topic_counts = TopicCounts()
         self._bytes = 0
 
     @classmethod
@@ -123,9 +126,9 @@ class FlightDirectory:
 
     def note(self, segment: ClosedSegment) -> None:
         """Take in a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
-        self._segments.append(segment)
+        self._segments.append(replace(segment, counts=_NOT_KEPT))
         self._bytes += segment.bytes
-        self._count(segment, 1)
+        self._topic_counts.append(segment.counts)
 
     def forget_dropped(self, number: int) -> None:
         """Note that so many files of dropped segments were removed."""
@@ -133,25 +136,23 @@ class FlightDirectory:
             self._doomed.popleft()
 
     def drop_oldest(self) -> ClosedSegment:
-        """Take the oldest closed segment out; its file is among the `dropped_names` then."""
+        """
+        Take the oldest closed segment out; its file is among the `dropped_names` then.
+
+        Returns:
+            What is known of it, but for its counts.
+
+        """
         segment = self._segments.popleft()
         self._bytes -= segment.bytes
-        self._count(segment, -1)
+        self._topic_counts.popleft()
         self._doomed.append(segment)
         return segment
-
-    def _count(self, segment: ClosedSegment, sign: int) -> None:
-        counts = self._topic_counts
-        for channel, records in segment.counts.items():
-            topic = Topic.of(channel)
-            count = counts.pop(topic, 0) + sign * records
-            if count:
-                counts[topic] = count
 
     def render(self, custom_data: Mapping[str, str]) -> list[bytes]:
         """Return the `metadata.yaml` of what is there, in pieces."""
         return bag_metadata.render(
-            self._segments, self._topic_counts, custom_data, self._ros_distro
+            self._segments, self._topic_counts.totals(), custom_data, self._ros_distro
         )
 
     def commit(self, custom_data: Mapping[str, str]) -> None:

@@ -51,7 +51,7 @@ _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 _LONGEST_COMPRESSION_NAME: Final = 'zstd'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClosedSegment:
     """
     What is known of a segment that is complete.
