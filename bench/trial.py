@@ -30,6 +30,9 @@ from bench.workloads import Workload
 from demo.flight import environment
 from demo.lifecycle import Lifecycle
 from demo.processes import hear, Process, ProcessError
+from fdr_recorder.flights.reader import own_record, segment_files
+from fdr_recorder.flights.segment_reader import SegmentReader
+from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage import bag_metadata
 import yaml
 
@@ -154,7 +157,7 @@ class Recorder:
 
             def finish() -> Mapping[str, int]:
                 lifecycle.change('deactivate', _TRANSITION_S)
-                return _bag_counts(directory / 'bench')
+                return _footer_counts(directory / 'bench')
 
             yield process.pid, finish
 
@@ -343,6 +346,19 @@ def _memory_mib(pid: int, key: str) -> float:
         if name == key:
             return int(value.split()[0]) / 1024
     return 0.0
+
+
+def _footer_counts(flight: Path) -> dict[str, int]:
+    """Return the messages of each topic as a flight's footer has them, dropped ones included."""
+    counts: dict[str, int] = {}
+    with SegmentReader(segment_files(flight)[-1].path) as reader:
+        for message in reader.messages():
+            footer = own_record(message)
+            if isinstance(footer, FlightFooter):
+                for producer in footer.producers:
+                    recorded = producer.written - producer.repeated
+                    counts[producer.topic] = counts.get(producer.topic, 0) + recorded
+    return counts
 
 
 def _bag_counts(bag: Path) -> dict[str, int]:

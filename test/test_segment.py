@@ -379,6 +379,25 @@ def test_sealing_forces_the_file_to_the_disk_before_it_is_closed(
 # --- when writing fails ------------------------------------------------------------------------
 
 
+def test_a_sealed_segment_leaves_the_page_cache_to_others(tmp_path: Path) -> None:
+    def is_cached() -> bool:
+        with path.open('rb') as file:
+            try:
+                return os.preadv(file.fileno(), [bytearray(1)], 1 << 20, os.RWF_NOWAIT) == 1
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                pytest.skip(f'this file system does not tell what is cached: {error}')
+
+    path = tmp_path / 'segment_000003.mcap'
+    segment = make_segment(path)
+    segment.append(CHANNELS[0], [record(number, 1000) for number in range(4000)])
+    segment.flush()
+    assert is_cached()
+    segment.seal()
+    assert not is_cached()
+
+
 def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel may take less than it was given (POSIX), also in the middle of a piece."""
     path = tmp_path / 's.mcap'
