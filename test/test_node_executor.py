@@ -66,17 +66,17 @@ def test_both_ways_record_the_same(ground: Ground, tmp_path: Path) -> None:
         chatter = ground.publisher(String, '/chatter', recorders=2)
         best_effort = ground.publisher(String, '/best_effort', BEST_EFFORT, recorders=2)
         image = ground.publisher(Image, '/image', recorders=2)
-        for number in range(300):
-            chatter.publish(String(data=f'{number}'))
         for number in range(30):
             best_effort.publish(String(data=f'{number}'))
+        stored('/best_effort', 30)  # before anything fills the middleware's shared memory
+        for number in range(300):
+            chatter.publish(String(data=f'{number}'))
         image.publish(Image(height=800, width=500, data=bytes(1_200_000)))
         stored('/chatter', 300)
         with PublisherProcess(ground, tmp_path, '/chatter', subscribers=2) as elsewhere:
             assert elsewhere.hear()['gid']
             elsewhere.ask('publish', 0, 50)
             stored('/chatter', 350)
-        stored('/best_effort', 30)
         stored('/image', 1)
         for recorder in both:
             recorder.make('deactivate', 'activate')  # the next flight gets what is latched, too

@@ -104,8 +104,8 @@ class _Block:
     def popleft(self) -> ClosedSegment:
         """Take out the oldest segment."""
         segment = self.segments.popleft()
-        self.paths = self.paths[len(_path_line(segment)) :]
-        self.files = self.files[len(_file_line(segment)) :]
+        self.paths = self.paths[len(_path_line(segment)):]
+        self.files = self.files[len(_file_line(segment)):]
         holding = [segment for segment in self.segments if segment.records]
         self.start = min((segment.first_log_time_ns for segment in holding), default=None)
         self.end = max((segment.last_log_time_ns for segment in holding), default=0)
