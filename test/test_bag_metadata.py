@@ -213,7 +213,9 @@ def test_a_bag_can_be_opened_at_any_moment_of_a_flight_that_drops_segments(
     reader.start()
     try:
         number = 0
-        while len(opened) < 60 and not failures and number < 200_000:
+        while len(opened) < 60 or len(set(opened)) <= 5:
+            if failures or number >= 200_000:
+                break
             number += send(client, range(number, number + 20), 500)
             if number % 400 == 0:
                 wait_until(lambda: len(client.ring) == 0, 'the writer')
