@@ -376,9 +376,6 @@ def test_sealing_forces_the_file_to_the_disk_before_it_is_closed(
     assert sizes == [closed.bytes]
 
 
-# --- when writing fails ------------------------------------------------------------------------
-
-
 def test_a_sealed_segment_leaves_the_page_cache_to_others(tmp_path: Path) -> None:
     def is_cached() -> bool:
         with path.open('rb') as file:
@@ -396,6 +393,9 @@ def test_a_sealed_segment_leaves_the_page_cache_to_others(tmp_path: Path) -> Non
     assert is_cached()
     segment.seal()
     assert not is_cached()
+
+
+# --- when writing fails ------------------------------------------------------------------------
 
 
 def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

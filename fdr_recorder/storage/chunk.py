@@ -89,10 +89,8 @@ class Chunk:
 
         """
         index = self.indexes.get(channel_id)
-        cost = 0
         if index is None:
             index = array('Q')
-            cost = CHANNEL_COST
         append, note = self._parts.append, index.append
         size, start = self.size, position
         for position in range(start, len(batch)):
@@ -121,8 +119,10 @@ class Chunk:
             position = len(batch)
         taken = position - start
         if taken:
-            self.indexes[channel_id] = index
-            self.cost += cost + size - self.size + taken * mcap.MESSAGE_INDEX_ENTRY_LENGTH
+            if channel_id not in self.indexes:
+                self.indexes[channel_id] = index
+                self.cost += CHANNEL_COST
+            self.cost += size - self.size + taken * mcap.MESSAGE_INDEX_ENTRY_LENGTH
             self.size = size
             self.records += taken
         return position

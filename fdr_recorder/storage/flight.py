@@ -110,11 +110,6 @@ class FlightDirectory:
         return self._bytes
 
     @property
-    def has_dropped(self) -> bool:
-        """Whether there are files of dropped segments to remove."""
-        return bool(self._doomed)
-
-    @property
     def dropped_bytes(self) -> int:
         """Size of the files of dropped segments that are there still."""
         return sum(segment.bytes for segment in self._doomed)
