@@ -216,7 +216,7 @@ class Segment:
             more_bytes: ...with so many bytes of data.
 
         """
-        size = self._size + self._announcements_size + self._contents.end_size
+        size = self._size_without_chunk
         if self._chunk.records:
             size += self._chunk_cost + self._chunk.cost
         if more_channel is not None:
@@ -281,8 +281,11 @@ class Segment:
 
     def _measure_room(self) -> None:
         """Work out what the open chunk may cost; to be called when anything else has grown."""
-        used = self._size + self._announcements_size + self._contents.end_size
-        self._room = self._max_bytes - used - self._chunk_cost
+        self._room = self._max_bytes - self._size_without_chunk - self._chunk_cost
+
+    @property
+    def _size_without_chunk(self) -> int:
+        return self._size + self._announcements_size + self._contents.end_size
 
     # --- writing -------------------------------------------------------------------------
 
