@@ -150,6 +150,26 @@ def test_a_large_one_that_a_segment_cannot_begin_with(
         assert list(map(text_of, check(path).of_topic(TOPIC))) == [large]
 
 
+def test_a_large_one_whose_publisher_was_killed(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    qos = {'depth': 1, 'durability': 'transient_local', 'size': 120_000}
+    large = '7 ' + 'x' * 120_000
+    options = {'topics': [TOPIC], 'writer.segment_size_bytes': 200_000}
+    with RecorderProcess(ground, tmp_path, root, **options) as recorder:
+        recorder.make('configure', 'activate')
+        with PublisherProcess(ground, tmp_path, TOPIC, **qos) as publisher:
+            publisher.hear()
+            publisher.ask('publish', 7, 1)
+            wait_until_stored(recorder, large)
+            recorder.make('deactivate')
+        recorder.make('activate')  # nobody can be asked, and nobody knows
+        wait_until_stored(recorder, large)
+        recorder.make('deactivate')
+    for path in recorder.flights():
+        assert list(map(text_of, check(path).of_topic(TOPIC))) == [large]
+
+
 def test_while_it_is_published_fast(ground: Ground, tmp_path: Path, root: Path) -> None:
     options = {'depth': 100, 'durability': 'transient_local'}
     with (

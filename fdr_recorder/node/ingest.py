@@ -108,6 +108,8 @@ class Ingest:
         self._thread: threading.Thread | None = None
         self._must_stop = False
         self._is_set_stale = False
+        self._is_opening = False
+        """Whether latched topics wait for a flight that is about to open."""
 
     # --- topics --------------------------------------------------------------------------
 
@@ -123,6 +125,8 @@ class Ingest:
 
         def add() -> None:
             self._intakes[plan.name] = intake
+            if self._is_opening and plan.is_latched:
+                intake.replay = LatchedReplay(None, {}, is_repeated=False)
 
         self._call(add)
 
@@ -223,29 +227,23 @@ class Ingest:
         """
         Ask latched publishers for all that they hold, for a flight that is about to open.
 
-        Topics that have been heard wait from now on, until `replay_latched` and some time after.
+        Their topics wait from now on, until `replay_latched` and some time after; also those that
+        are added meanwhile.
         """
-        replays = [
-            (intake, self._subscriber.subscribe(intake.plan))
-            for intake in list(self._intakes.values())
-            if intake.plan.is_latched and intake.sources
-        ]
-        if not replays:
-            return
 
         def hold() -> None:
-            latched_bytes = sum(intake.latched_bytes for intake in self._intakes.values())
-            is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
-            for intake, subscription in replays:
-                if self._intakes.get(intake.plan.name) is not intake:
-                    self._replaced.append(subscription)
-                    continue
+            self._is_opening = True
+            self._gather()
+            latched = [intake for intake in self._intakes.values() if intake.plan.is_latched]
+            for intake in latched:
                 self._end_replay(intake)
-                intake.drain_all()
+                intake.drain_all()  # now it is known whom to ask
+            latched_bytes = sum(intake.latched_bytes for intake in latched)
+            is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
+            for intake in latched:
+                subscription = self._subscriber.subscribe(intake.plan) if intake.sources else None
                 clients = {gid: source.client for gid, source in intake.sources.items()}
-                intake.replay = LatchedReplay(
-                    subscription, clients, is_repeated=is_repeated
-                )
+                intake.replay = LatchedReplay(subscription, clients, is_repeated=is_repeated)
 
         self._call_and_wait(hold)
 
@@ -253,6 +251,7 @@ class Ingest:
         """Record what latched publishers hold; the flight is open."""
 
         def replay() -> None:
+            self._is_opening = False
             for intake in self._intakes.values():
                 if intake.replay is not None:
                     intake.replay.begin()
@@ -376,10 +375,12 @@ class Ingest:
             self._end_replay(intake)
 
     def _end_replay(self, intake: TopicIntake) -> None:
+        if intake.replay is None:
+            return
         subscription = intake.end_replay()
         if subscription is not None:
             self._replaced.append(subscription)
-            self._is_set_stale = True
+        self._is_set_stale = True
 
     def _take_over(self, successor: _Successor) -> None:
         """Let a topic's new subscription take over from the old one."""

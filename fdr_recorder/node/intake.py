@@ -165,5 +165,6 @@ class TopicIntake:
         if replay is None:
             return None
         replay.finish()
-        self.known = replay.known
+        if replay.known:
+            self.known = replay.known | (self.known or set())
         return replay.subscription

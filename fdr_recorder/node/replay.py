@@ -41,7 +41,7 @@ class LatchedReplay:
     Belongs to the intake's thread.
 
     Attributes:
-        subscription: The second subscription.
+        subscription: The second subscription, if there is one.
         known: Sending time and sequence number of what was recorded, where messages do not tell
             their publisher.
 
@@ -49,7 +49,7 @@ class LatchedReplay:
 
     def __init__(
         self,
-        subscription: TopicSubscription,
+        subscription: TopicSubscription | None,
         clients: Mapping[bytes, FdrClient],
         *,
         is_repeated: bool,
@@ -58,7 +58,8 @@ class LatchedReplay:
         Take nothing before `begin`.
 
         Args:
-            subscription: To the topic, transient-local.
+            subscription: To the topic, transient-local; None if there is nobody to ask, and
+                messages only wait for the flight.
             clients: Of the topic's publishers by gid.
             is_repeated: Whether the last message of each is in the flight without this.
 
@@ -87,7 +88,7 @@ class LatchedReplay:
         """Record what has come; tell whether that was all, or it is time to end."""
         if self._deadline is None:
             return False
-        while self._waiting:
+        while self._waiting and self.subscription is not None:
             message = self.subscription.take()
             if message is None:
                 return time.monotonic() >= self._deadline
@@ -123,8 +124,10 @@ class LatchedReplay:
             self._deadline = time.monotonic() + OTHERS_DEADLINE_S
 
     def _record(self, gid: bytes) -> None:
-        client, (published_ns, last, _), messages = self._waiting.pop(gid)
+        client, (published_ns, last, data), messages = self._waiting.pop(gid)
         if not messages:
+            if not self._is_repeated:  # the last one is here, whatever has become of its publisher
+                client.enqueue(data, None, published_ns, last)
             return
         end = messages[-1]
         if self._is_repeated and len(messages) == 1 and end[2:] == (published_ns, last):
