@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from bench import workloads
 from bench.figures import Row
-from bench.trial import Program, Recorder, Rival, Rosbag2, run, Sample, Trial
+from bench.programs import Program, Recorder, Rival, Rosbag2
+from bench.trial import run, Sample, Trial
 from bench.workloads import Workload
 
 RECORDER: Final = Recorder()
@@ -109,11 +110,7 @@ def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
         )
         ratios = trials.ratios(SIMPLE.name, lambda trial: trial.cpu_us)
         rows.append(Row(name, what, 'counting loop that waits each time', ratios))
-        if ROSBAG2.name in trials.by_program:
-            ratios = trials.ratios(ROSBAG2.name, lambda trial: trial.cpu_us)
-            rows.append(Row(name, what, 'ros2 bag record', ratios, at_most=1))
-        else:
-            rows.append(Row(name, what, 'ros2 bag record', at_most=1, note=_ABSENT))
+        rows.append(_against_rosbag2(name, what, trials, lambda trial: trial.cpu_us, at_most=1))
     return rows
 
 
@@ -153,18 +150,12 @@ def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     def by_rate(trial: Trial) -> float:
         return trial.rate
 
-    rows = [
+    return [
         Row('rate', what, 'counting loop', trials.ratios('counting', by_rate), at_least=0.95,
             note=note, samples=trials.samples()),
         Row('rate', what, 'plain recorder', trials.ratios('plain', by_rate), at_least=4),
+        _against_rosbag2('rate', what, trials, by_rate, at_least=1),
     ]
-    if ROSBAG2.name in trials.by_program:
-        rows.append(
-            Row('rate', what, 'ros2 bag record', trials.ratios(ROSBAG2.name, by_rate), at_least=1)
-        )
-    else:
-        rows.append(Row('rate', what, 'ros2 bag record', at_least=1, note=_ABSENT))
-    return rows
 
 
 def _alone(
@@ -172,41 +163,84 @@ def _alone(
 ) -> tuple[Row, list[Trial]]:
     """Measure the recorder alone: whether it gets everything, and at what cost."""
     trials = _in_turn((program,), rounds, partial(_run, workload, seconds))
-    made = trials.by_program[program.name]
-    share = median(trial.cpu_s / seconds for trial in made)
+    return _kept(name, workload, seconds, trials), trials.by_program[program.name]
+
+
+def _beside_rosbag2(
+    name: str, workload: Workload, rounds: int, seconds: float
+) -> tuple[list[Row], Trials]:
+    """Measure the recorder, and `ros2 bag record` in turn with it, if there is one."""
+    trials = _in_turn((RECORDER, *_rosbag2()), rounds, partial(_run, workload, seconds))
+    what = f'CPU time, {workload.name}'
+    rows = [
+        _kept(name, workload, seconds, trials),
+        _against_rosbag2(name, what, trials, lambda trial: trial.cpu_us, at_most=1),
+    ]
+    return rows, trials
+
+
+def _kept(name: str, workload: Workload, seconds: float, trials: Trials) -> Row:
+    """Say how much the recorder kept of a load; and what every program's part in it was."""
+    made = trials.by_program[RECORDER.name]
+    share = ', '.join(
+        f'{program} {100 * median(trial.cpu_s / seconds for trial in others):.1f} % of a core and '
+        f'at most {max(trial.max_rss_mib for trial in others):.0f} MiB'
+        for program, others in trials.by_program.items()
+    )
     note = (
         f'{median(trial.rate for trial in made):,.0f} messages/s, '
-        f'{workload.bytes_rate / 1e6:.1f} MB/s, {100 * share:.1f} % of a core, '
-        f'{median(trial.bytes for trial in made) / seconds / 1e6:.1f} MB/s kept on disk, '
-        f'at most {max(trial.max_rss_mib for trial in made):.0f} MiB'
+        f'{workload.bytes_rate / 1e6:.1f} MB/s, '
+        f'{median(trial.bytes for trial in made) / seconds / 1e6:.1f} MB/s kept on disk, {share}'
     )
-    row = Row(
+    return Row(
         name,
         f'recorded of sent, {workload.name}',
         'the load',
         [trial.received / trial.sent for trial in made],
         at_least=1,
-        note=note,
+        note='; '.join(filter(None, (note, _losses(trials)))),
         samples=trials.samples(),
     )
-    return row, made
+
+
+def _against_rosbag2(
+    name: str,
+    what: str,
+    trials: Trials,
+    value: Callable[[Trial], float],
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Row:
+    """Compare with `ros2 bag record`, or say that there is none."""
+    is_there = ROSBAG2.name in trials.by_program
+    return Row(
+        name,
+        what,
+        'ros2 bag record',
+        trials.ratios(ROSBAG2.name, value) if is_there else (),
+        at_least=at_least,
+        at_most=at_most,
+        note='' if is_there else _ABSENT,
+    )
 
 
 def drone(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     """Thirty topics of a drone."""
-    return [_alone('drone', workloads.drone(), rounds, seconds)[0]]
+    return _beside_rosbag2('drone', workloads.drone(), rounds, seconds)[0]
 
 
 def mixed(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     """Small messages and 5 MB blobs together."""
-    return [_alone('mixed', workloads.mixed(), rounds, seconds)[0]]
+    return _beside_rosbag2('mixed', workloads.mixed(), rounds, seconds)[0]
 
 
 def many(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     """Five hundred topics against ten, at the same rate."""
     total = 5_000
     few_row, few = _alone('many', workloads.small(total), rounds, seconds)
-    many_row, many = _alone('many', workloads.many(total), rounds, seconds)
+    rows, trials = _beside_rosbag2('many', workloads.many(total), rounds, seconds)
+    many = trials.by_program[RECORDER.name]
     return [
         Row(
             'many',
@@ -216,9 +250,9 @@ def many(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
             at_most=1.2,
             note=f'{median(t.cpu_us for t in many):.1f} µs against '
             f'{median(t.cpu_us for t in few):.1f} µs',
-            samples={'few': few_row.samples, 'many': many_row.samples},
+            samples={'few': few_row.samples},
         ),
-        many_row,
+        *rows,
     ]
 
 

@@ -12,44 +12,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, ExitStack
 from dataclasses import asdict, dataclass, field
-import json
 import os
 from pathlib import Path
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
+from bench.programs import CHECKOUT, GRACE_S, processor_s, Program, start_process, START_S
 from bench.workloads import Workload
 from demo.flight import environment
-from demo.lifecycle import Lifecycle
-from demo.processes import hear, Process, ProcessError
-from fdr_recorder.flights.reader import own_record, segment_files
-from fdr_recorder.flights.segment_reader import SegmentReader
-from fdr_recorder.record.kinds import FlightFooter
-from fdr_recorder.storage import bag_metadata
-import yaml
+from demo.processes import hear, ProcessError
 
-CHECKOUT: Final = Path(__file__).resolve().parent.parent
 SETTLE_S: Final = 0.5
 """From the last message sent until the clocks are read; the same for every program."""
 LOAD_PROFILE: Final = CHECKOUT / 'config' / 'fast_dds_large_messages.xml'
 """With Fast DDS's own settings images are lost in shared memory and sent again, seconds later."""
 _ATTEMPTS = 3
 _DOMAIN = 101
-_START_S, _MATCH_S, _TRANSITION_S, _GRACE_S = 60.0, 20.0, 60.0, 30.0
-_QUEUE_DEPTH = 1000
+_MATCH_S = 20.0
 _SAMPLE_S = 0.2
-
-
-Finish = Callable[[], Mapping[str, int]]
-"""Ends a program and returns how many messages of each topic it had received."""
 
 
 class Sample(NamedTuple):
@@ -115,114 +100,6 @@ class Trial:
         return facts
 
 
-class Program(Protocol):
-    """A program that receives a load."""
-
-    @property
-    def name(self) -> str:
-        """Return what the table calls it."""
-
-    def running(
-        self, workload: Workload, directory: Path
-    ) -> AbstractContextManager[tuple[int, Finish]]:
-        """Run it; yield its process id, and the call that ends it and says what it received."""
-
-
-@dataclass(frozen=True)
-class Recorder:
-    """The recorder: its node process, driven through its lifecycle services."""
-
-    options: Mapping[str, object] = field(default_factory=dict)
-    name: str = 'recorder'
-
-    @contextmanager
-    def running(self, workload: Workload, directory: Path) -> Iterator[tuple[int, Finish]]:
-        """As `Program.running`."""
-        values = {
-            'flight_root': str(directory),
-            'flight_id': 'bench',
-            'topics': [stream.topic for stream in workload.streams],
-            **self.options,
-        }
-        parameters = directory / 'recorder.yaml'
-        parameters.write_text(json.dumps({'/**': {'ros__parameters': values}}))
-        command = '-m fdr_recorder.node --ros-args --params-file'.split()
-        process = _process(self.name, [sys.executable, *command, str(parameters)], directory)
-        with ExitStack() as ending:
-            ending.callback(process.stop, _GRACE_S)
-            lifecycle = ending.enter_context(Lifecycle('/fdr_recorder', process.check))
-            lifecycle.wait_for_node(_START_S)
-            lifecycle.change('configure', _TRANSITION_S)
-            lifecycle.change('activate', _TRANSITION_S)
-
-            def finish() -> Mapping[str, int]:
-                lifecycle.change('deactivate', _TRANSITION_S)
-                return _footer_counts(directory / 'bench')
-
-            yield process.pid, finish
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A program of `bench.rivals`."""
-
-    name: str
-
-    @contextmanager
-    def running(self, workload: Workload, directory: Path) -> Iterator[tuple[int, Finish]]:
-        """As `Program.running`."""
-        topics = [stream.topic for stream in workload.streams]
-        arguments = [sys.executable, '-m', 'bench.rivals', self.name, str(directory), *topics]
-        process = _process(self.name, arguments, directory, speaks=True)
-        with ExitStack() as ending:
-            ending.callback(process.stop, _GRACE_S)
-
-            def finish() -> Mapping[str, int]:
-                stdin = process._process.stdin
-                assert stdin is not None
-                stdin.close()
-                lines = hear([process], 'received', timeout_s=_GRACE_S, check=_nothing)
-                received: dict[str, int] = lines[process]['received']
-                return received
-
-            yield process.pid, finish
-
-
-@dataclass(frozen=True)
-class Rosbag2:
-    """`ros2 bag record`, if it is installed."""
-
-    name: str = 'rosbag2'
-
-    @staticmethod
-    def is_installed() -> bool:
-        """Tell whether there is a `ros2` command with a `bag record`."""
-        if shutil.which('ros2') is None:
-            return False
-        command = ['ros2', 'bag', 'record', '--help']
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-    @contextmanager
-    def running(self, workload: Workload, directory: Path) -> Iterator[tuple[int, Finish]]:
-        """As `Program.running`."""
-        topics = [stream.topic for stream in workload.streams]
-        qos = {'history': 'keep_last', 'depth': _QUEUE_DEPTH, 'reliability': 'reliable'}
-        overrides = directory / 'qos.yaml'
-        overrides.write_text(json.dumps(dict.fromkeys(topics, qos)))
-        bag = directory / 'bag'
-        command = ['ros2', 'bag', 'record', '--storage', 'mcap', '--output', str(bag)]
-        command += ['--qos-profile-overrides-path', str(overrides), '--topics', *topics]
-        process = _process(self.name, command, directory)
-        with ExitStack() as ending:
-            ending.callback(process.stop, _GRACE_S)
-
-            def finish() -> Mapping[str, int]:
-                process.stop(_GRACE_S)
-                return _bag_counts(bag)
-
-            yield process.pid, finish
-
-
 class _NotMatchedError(Exception):
     """Some topic has found no subscription; nothing has been sent yet."""
 
@@ -245,38 +122,42 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
     with memory_directory() as directory, ExitStack() as ending:
         loads = []
         for number in range(workload.publishers):
-            load = _process(
+            load = start_process(
                 f'load {number}',
                 [sys.executable, '-m', 'bench.load'],
                 directory,
                 speaks=True,
                 FASTDDS_DEFAULT_PROFILES_FILE=str(LOAD_PROFILE),
+                FASTRTPS_DEFAULT_PROFILES_FILE=str(LOAD_PROFILE),  # Jazzy's name for it
             )
-            ending.callback(load.stop, _GRACE_S)
+            ending.callback(load.stop, GRACE_S)
             share = workload.streams[number:: workload.publishers]
             load.say({'workload': {'name': f'{number}', 'streams': [asdict(s) for s in share]}})
             loads.append(load)
-        hear(loads, 'created', timeout_s=_START_S, check=_nothing)
-        with program.running(workload, directory) as (pid, finish):
+        hear(loads, 'created', timeout_s=START_S, check=_nothing)
+        with program.running(workload, directory) as (process, finish):
             try:
-                hear(loads, 'ready', timeout_s=_MATCH_S, check=_nothing)
+                hear(loads, 'ready', timeout_s=_MATCH_S, check=process.check)
             except ProcessError as error:
+                if process.exit_code is not None:
+                    raise ProcessError(f'{error}\n{process.log_tail()}') from error
                 raise _NotMatchedError(str(error)) from error
+            pid = process.pid
             time.sleep(SETTLE_S)
-            before, samples = _cpu_s(pid), []
-            load_before = sum(_cpu_s(load.pid) for load in loads)
+            before, samples = processor_s(pid), []
+            load_before = sum(processor_s(load.pid) for load in loads)
             for load in loads:
                 load.say({'send': {'seconds': seconds}})
             start = time.monotonic()
             while (passed := time.monotonic() - start) < seconds:
-                load_cpu_s = sum(_cpu_s(load.pid) for load in loads) - load_before
+                load_cpu_s = sum(processor_s(load.pid) for load in loads) - load_before
                 memory_mib = _memory_mib(pid, 'VmRSS')
-                samples.append(Sample(passed, _cpu_s(pid) - before, load_cpu_s, memory_mib))
+                samples.append(Sample(passed, processor_s(pid) - before, load_cpu_s, memory_mib))
                 time.sleep(min(_SAMPLE_S, seconds - passed))
-            heard = hear(loads, 'sent', timeout_s=_START_S, check=_nothing)
+            heard = hear(loads, 'sent', timeout_s=START_S, check=_nothing)
             time.sleep(SETTLE_S)
-            cpu_s, max_rss = _cpu_s(pid) - before, _memory_mib(pid, 'VmHWM')
-            hear(loads, 'acknowledged', timeout_s=_START_S, check=_nothing)
+            cpu_s, max_rss = processor_s(pid) - before, _memory_mib(pid, 'VmHWM')
+            hear(loads, 'acknowledged', timeout_s=START_S, check=_nothing)
             received = finish()
             reports = list(heard.values())
             sent = sum(sum(report['sent'].values()) for report in reports)
@@ -311,65 +192,12 @@ def memory_directory() -> Iterator[Path]:
         yield Path(directory)
 
 
-def _process(
-    name: str,
-    command: list[str],
-    directory: Path,
-    *,
-    speaks: bool = False,
-    **environment: str,
-) -> Process:
-    return Process(
-        name,
-        command,
-        log=directory / f'{name.replace(" ", "_")}.log',
-        directory=CHECKOUT,
-        environment={**os.environ, 'ROS_LOG_DIR': str(directory / 'log'), **environment},
-        speaks=speaks,
-        orphan_signal=signal.SIGKILL,
-    )
-
-
-def _cpu_s(pid: int) -> float:
-    """
-    Return the processor time of a process, all its threads, user and system.
-
-    The clock id is that of clock_getcpuclockid(3): nanoseconds, where /proc has hundredths of a
-    second.
-    """
-    return time.clock_gettime((~pid << 3) | 2)
-
-
 def _memory_mib(pid: int, key: str) -> float:
     for line in Path(f'/proc/{pid}/status').read_text().splitlines():
         name, _, value = line.partition(':')
         if name == key:
             return int(value.split()[0]) / 1024
     return 0.0
-
-
-def _footer_counts(flight: Path) -> dict[str, int]:
-    """Return the messages of each topic as a flight's footer has them, dropped ones included."""
-    counts: dict[str, int] = {}
-    with SegmentReader(segment_files(flight)[-1].path) as reader:
-        for message in reader.messages():
-            footer = own_record(message)
-            if isinstance(footer, FlightFooter):
-                for producer in footer.producers:
-                    recorded = producer.written - producer.repeated
-                    counts[producer.topic] = counts.get(producer.topic, 0) + recorded
-    return counts
-
-
-def _bag_counts(bag: Path) -> dict[str, int]:
-    """Return the messages of each topic as a bag's `metadata.yaml` has them."""
-    text = (bag / bag_metadata.FILE_NAME).read_text(encoding='utf-8')
-    information = yaml.safe_load(text)['rosbag2_bagfile_information']
-    counts: dict[str, int] = {}
-    for entry in information['topics_with_message_count']:
-        name = entry['topic_metadata']['name']
-        counts[name] = counts.get(name, 0) + entry['message_count']
-    return counts
 
 
 def _nothing() -> None:
