@@ -12,7 +12,7 @@
 Readers that are not ours open every kind of flight, and find the bytes that were sent.
 
 `mcap` (both of its readers) and `rosbags` read whatever `open_flight_files` returns; here
-`@mcap/core` joins them, and the indexes are followed.
+`@mcap/core` joins them, and rosbag2 where it is installed, and the indexes are followed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import hashlib
 import json
 from pathlib import Path
+import shutil
 import signal
 import struct
 import subprocess
@@ -167,6 +168,29 @@ def test_npms_reader_finds_the_same(known: Known, flight: FlightFiles) -> None:
         assert file['profile'] == 'ros2'
         assert file['count'] == len(segment.messages)
         assert [tuple(item) for item in file['messages']] == list(map(identity, segment.messages))
+
+
+def test_rosbag2_reads_all_of_it(known: Known, flight: FlightFiles, tmp_path: Path) -> None:
+    require_rosbag2()
+    copy = tmp_path / 'copy'
+    options = {'uri': str(copy), 'storage_id': 'mcap', 'all_topics': True}
+    (tmp_path / 'options.yaml').write_text(json.dumps({'output_bags': [options]}))
+    command = ['ros2', 'bag', 'convert', '-i', str(known.path), 'mcap']
+    command += ['-o', str(tmp_path / 'options.yaml')]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    copied = Counter[Any]()
+    for path in copy.glob('*.mcap'):
+        copied += seek(path, None, 0, 1 << 63)
+    assert copied == Counter((item.topic, item.log_time, item.data) for item in flight.messages)
+
+
+def require_rosbag2() -> None:
+    if shutil.which('ros2') is None:
+        pytest.skip('there is no ros2 command; it comes with a ROS 2 installation')
+    command = ['ros2', 'bag', 'convert', '--help']
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip('the ros2 command has no bag convert')
 
 
 def identity(message: Message) -> tuple[str, str, int, str, str, str]:
