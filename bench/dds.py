@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from statistics import median
 from typing import Any, Final
 
@@ -57,6 +57,7 @@ class Trials:
         }
 
 
+@cache
 def _rosbag2() -> tuple[Program, ...]:
     return (ROSBAG2,) if Rosbag2.is_installed() else ()
 

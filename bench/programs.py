@@ -43,7 +43,7 @@ _TRANSITION_S = 60.0
 _QUEUE_DEPTH = FdrConfig().intake_depth
 _SOURCED = 'FDR_BENCH_SOURCED'
 """The variable in which `./dev bench` hands on the environment that it was called in."""
-_DOMAIN = ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
+_DOMAIN_VARIABLES = ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
 _IDLE_S, _IDLE_SHARE, _DRAIN_S = 0.2, 0.025, 10.0
 
 
@@ -117,7 +117,7 @@ class Rival:
                 stdin = process._process.stdin
                 assert stdin is not None
                 stdin.close()
-                lines = hear([process], 'received', timeout_s=GRACE_S, check=_nothing)
+                lines = hear([process], 'received', timeout_s=GRACE_S)
                 received: dict[str, int] = lines[process]['received']
                 return received
 
@@ -202,7 +202,7 @@ def _sourced() -> dict[str, str]:
         return dict(os.environ)
     lines = base64.b64decode(packed).decode(errors='surrogateescape').split('\0')
     sourced = dict(line.split('=', 1) for line in lines if line)
-    return {**sourced, **{name: os.environ[name] for name in _DOMAIN}}
+    return {**sourced, **{name: os.environ[name] for name in _DOMAIN_VARIABLES}}
 
 
 def _wait_until_idle(process: Process) -> None:
@@ -246,7 +246,3 @@ def _bag_counts(bag: Path) -> dict[str, int]:
         name = entry['topic_metadata']['name']
         counts[name] = counts.get(name, 0) + entry['message_count']
     return counts
-
-
-def _nothing() -> None:
-    pass

@@ -134,7 +134,7 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
             share = workload.streams[number:: workload.publishers]
             load.say({'workload': {'name': f'{number}', 'streams': [asdict(s) for s in share]}})
             loads.append(load)
-        hear(loads, 'created', timeout_s=START_S, check=_nothing)
+        hear(loads, 'created', timeout_s=START_S)
         with program.running(workload, directory) as (process, finish):
             try:
                 hear(loads, 'ready', timeout_s=_MATCH_S, check=process.check)
@@ -154,10 +154,10 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
                 memory_mib = _memory_mib(pid, 'VmRSS')
                 samples.append(Sample(passed, processor_s(pid) - before, load_cpu_s, memory_mib))
                 time.sleep(min(_SAMPLE_S, seconds - passed))
-            heard = hear(loads, 'sent', timeout_s=START_S, check=_nothing)
+            heard = hear(loads, 'sent', timeout_s=START_S)
             time.sleep(SETTLE_S)
             cpu_s, max_rss = processor_s(pid) - before, _memory_mib(pid, 'VmHWM')
-            hear(loads, 'acknowledged', timeout_s=START_S, check=_nothing)
+            hear(loads, 'acknowledged', timeout_s=START_S)
             received = finish()
             reports = list(heard.values())
             sent = sum(sum(report['sent'].values()) for report in reports)
@@ -198,7 +198,3 @@ def _memory_mib(pid: int, key: str) -> float:
         if name == key:
             return int(value.split()[0]) / 1024
     return 0.0
-
-
-def _nothing() -> None:
-    pass

@@ -179,7 +179,7 @@ def hear(
     word: str,
     *,
     timeout_s: float,
-    check: Callable[[], None],
+    check: Callable[[], None] | None = None,
     other: Callable[[Process, dict[str, Any]], None] | None = None,
 ) -> dict[Process, dict[str, Any]]:
     """
@@ -202,7 +202,8 @@ def hear(
         if time.monotonic() > deadline:
             names = ' and '.join(sorted(process.name for process in silent))
             raise ProcessError(f'{names}: silent for {timeout_s:.0f} s, before "{word}"')
-        check()
+        if check is not None:
+            check()
         for process in select.select(list(silent), [], [], 0.1)[0]:
             deadline = time.monotonic() + timeout_s
             for line in process.read():

@@ -18,7 +18,7 @@ not tell a message's publisher: there a topic has one ring, however many publish
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 import logging
@@ -136,10 +136,8 @@ class Ingest:
             self._successors.pop(topic).subscription.destroy()
 
         def remove() -> None:
-            self._gather()
             intake = self._intakes.pop(topic)
-            self._end_replay(intake)
-            intake.drain_all()
+            self._take_all([intake])
             for source in intake.sources.values():
                 self._writer.retire(source.client)
             self._replaced.append(intake.subscription)
@@ -233,12 +231,9 @@ class Ingest:
 
         def hold() -> None:
             self._is_opening = True
-            self._gather()
             latched = [intake for intake in self._intakes.values() if intake.plan.is_latched]
-            for intake in latched:
-                self._end_replay(intake)
-                intake.drain_all()  # now it is known whom to ask
-            latched_bytes = sum(intake.latched_bytes for intake in latched)
+            self._take_all(latched)  # now it is known whom to ask
+            latched_bytes = sum(intake.latched_bytes for intake in self._intakes.values())
             is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
             for intake in latched:
                 subscription = self._subscriber.subscribe(intake.plan) if intake.sources else None
@@ -272,14 +267,7 @@ class Ingest:
             False if that did not happen within `CALL_DEADLINE_S`.
 
         """
-
-        def take_all() -> None:
-            self._gather()
-            for intake in self._intakes.values():
-                self._end_replay(intake)
-                intake.drain_all()
-
-        return self._call_and_wait(take_all)
+        return self._call_and_wait(lambda: self._take_all(self._intakes.values()))
 
     def stop(self) -> None:
         """End the thread, give back rings and subscriptions. Idempotent."""
@@ -369,17 +357,24 @@ class Ingest:
             if not self._subscriber.gather():
                 return
 
+    def _take_all(self, intakes: Iterable[TopicIntake]) -> None:
+        """Take all that has arrived for some topics; their replays end."""
+        self._gather()
+        for intake in intakes:
+            self._end_replay(intake)
+            intake.drain_all()
+
     def _advance(self, intake: TopicIntake) -> None:
         """Go on with a replay; once it is over, the topic is asked like the others."""
         if intake.replay is not None and intake.replay.advance():
             self._end_replay(intake)
 
     def _end_replay(self, intake: TopicIntake) -> None:
-        if intake.replay is None:
+        ended = intake.end_replay()
+        if ended is None:
             return
-        subscription = intake.end_replay()
-        if subscription is not None:
-            self._replaced.append(subscription)
+        if ended.subscription is not None:
+            self._replaced.append(ended.subscription)
         self._is_set_stale = True
 
     def _take_over(self, successor: _Successor) -> None:

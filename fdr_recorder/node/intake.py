@@ -153,12 +153,12 @@ class TopicIntake:
         before, self.plan, self.subscription = self.subscription, plan, subscription
         return before
 
-    def end_replay(self) -> TopicSubscription | None:
+    def end_replay(self) -> LatchedReplay | None:
         """
         Go on with the topic's own subscription, and with what has waited there.
 
         Returns:
-            The other one, if there was a replay.
+            The replay, if there was one.
 
         """
         replay, self.replay = self.replay, None
@@ -167,4 +167,4 @@ class TopicIntake:
         replay.finish()
         if replay.known:
             self.known = replay.known | (self.known or set())
-        return replay.subscription
+        return replay
