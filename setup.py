@@ -47,7 +47,7 @@ setup(
     package_dir={f'{NAME}.record.msg': 'msg'},
     package_data={
         NAME: ['py.typed'],
-        f'{NAME}.flights.report': ['page.css', 'page.js'],
+        f'{NAME}.report': ['page.css', 'page.js'],
         f'{NAME}.record.msg': ['*.msg'],
     },
     data_files=[

@@ -28,10 +28,10 @@ from bench.figures import Row
 from bench.trial import memory_directory
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.config import FdrWriterConfig, RingConfig
+from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader
-from fdr_recorder.record.schema import Schema
-from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.writer import FileFdrWriter
 from mcap.writer import CompressionType, Writer

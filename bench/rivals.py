@@ -40,7 +40,6 @@ from fdr_recorder.node.intake import TAKE_LIMIT, TopicIntake
 from fdr_recorder.node.subscription import RawMessage
 from fdr_recorder.node.topics import plan_topic
 from fdr_recorder.node.wait_set import WaitSetSubscriber
-from fdr_recorder.record.schema import Schema
 from fdr_recorder.storage.writer import FileFdrWriter
 from mcap.writer import CompressionType, Writer
 import rclpy
@@ -121,7 +120,7 @@ def count_simply(node: Node, _directory: Path, topics: Sequence[str]) -> dict[st
 def record_plainly(node: Node, directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Record with what rclpy and the `mcap` library offer until standard input ends."""
     counts = dict.fromkeys(topics, 0)
-    schema = Schema.of(installed_definitions(TYPE)[0])
+    schema = installed_definitions(TYPE)[0].schema
     with (directory / 'plain.mcap').open('wb') as file:
         writer = Writer(file, compression=CompressionType.NONE)
         writer.start('ros2', 'bench')

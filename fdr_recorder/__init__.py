@@ -47,16 +47,16 @@ if TYPE_CHECKING:
         WriterFailedError,
         WriterNotStartedError,
     )
+    from fdr_recorder.mcap.schema import Schema
     from fdr_recorder.record.channel import Channel
-    from fdr_recorder.record.identity import new_flight_header
+    from fdr_recorder.record.header import new_flight_header
     from fdr_recorder.record.kinds import (
         FlightFooter,
         FlightHeader,
         KNOWN_PAYLOAD_KEYS,
         RECORD_SCHEMA_VERSION,
     )
-    from fdr_recorder.record.schema import Schema
-    from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+    from fdr_recorder.storage.cap import CapacityCapPolicy
     from fdr_recorder.storage.flight import new_flight_id
     from fdr_recorder.storage.flight_root import FlightRoot
     from fdr_recorder.storage.recording import FlightSummary
@@ -115,13 +115,13 @@ _HOMES = {
     'FdrWriterConfig': 'config',
     'RingConfig': 'config',
     'Channel': 'record.channel',
-    'new_flight_header': 'record.identity',
+    'new_flight_header': 'record.header',
     'KNOWN_PAYLOAD_KEYS': 'record.kinds',
     'RECORD_SCHEMA_VERSION': 'record.kinds',
     'FlightFooter': 'record.kinds',
     'FlightHeader': 'record.kinds',
-    'Schema': 'record.schema',
-    'CapacityCapPolicy': 'storage.cap_policy',
+    'Schema': 'mcap.schema',
+    'CapacityCapPolicy': 'storage.cap',
     'new_flight_id': 'storage.flight',
     'FlightRoot': 'storage.flight_root',
     'FlightSummary': 'storage.recording',

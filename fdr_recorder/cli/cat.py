@@ -25,8 +25,8 @@ from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.errors import NoFlightError, RecordError
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.message_json import MessageDecoder
-    from fdr_recorder.flights.segment_reader import FileChannel, Message
+    from fdr_recorder.mcap.reader import FileChannel, Message
+    from fdr_recorder.types.message_json import MessageDecoder
 
 SUMMARY: Final = 'Print messages of a flight as JSON lines'
 EXAMPLES: Final = """\
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Print them, one at a time."""
     from itertools import islice
 
-    from fdr_recorder.flights.overview import overview
+    from fdr_recorder.flights.listing import overview
     from fdr_recorder.storage.flight_root import root_holder
 
     path = find_flight(args.flight)
@@ -104,7 +104,7 @@ class _Decoders:
 
     def describe(self, message: Message) -> dict[str, Any]:
         """Return the object to be printed for a message."""
-        from fdr_recorder.record.identity import iso_time
+        from fdr_recorder.record.header import iso_time
 
         channel = message.channel
         said = {
@@ -124,7 +124,7 @@ class _Decoders:
         return {**said, 'data_base64': base64.b64encode(message.data).decode()}
 
     def _find(self, channel: FileChannel) -> MessageDecoder | None:
-        from fdr_recorder.flights.message_json import MessageDecoder
+        from fdr_recorder.types.message_json import MessageDecoder
 
         if channel not in self._known:
             try:

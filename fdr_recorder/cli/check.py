@@ -20,10 +20,10 @@ from typing import Final, TYPE_CHECKING
 from fdr_recorder.cli.console import print_json, say, table
 from fdr_recorder.cli.units import parse_count, parse_seconds
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
-from fdr_recorder.flights.units import format_size
+from fdr_recorder.units import format_size
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.details import TopicDetails
+    from fdr_recorder.flights.info import TopicDetails
 
 SUMMARY: Final = 'Check before take-off whether the recorder would record here and now'
 EXAMPLES: Final = """\

@@ -31,15 +31,15 @@ from fdr_recorder.errors import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
-from fdr_recorder.flights.details import details, FlightDetails, TopicDetails
-from fdr_recorder.flights.overview import flight_paths
-from fdr_recorder.flights.units import format_size, plural
-from fdr_recorder.record.identity import hash_manifest
+from fdr_recorder.flights.info import details, FlightDetails, TopicDetails
+from fdr_recorder.flights.listing import flight_paths
+from fdr_recorder.record.header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.storage.chunk import RECORD_COST
 from fdr_recorder.storage.flight_root import root_holder
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.selection import TopicSelection
+from fdr_recorder.units import format_size, plural
 
 WORK_NAME: Final = '.fdr.check'
 """Below the flight root: where it is tried to write, and to record."""

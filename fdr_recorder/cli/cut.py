@@ -21,8 +21,8 @@ from fdr_recorder.cli.units import NS_PER_S, parse_moment, parse_seconds
 from fdr_recorder.errors import UsageError
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.overview import FlightOverview
-    from fdr_recorder.flights.selection import Selection
+    from fdr_recorder.flights.listing import FlightOverview
+    from fdr_recorder.flights.query import Selection
 
 
 def add_cut(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +57,8 @@ def make_selection(
         UsageError: They contradict each other.
 
     """
-    from fdr_recorder.flights.overview import FlightState
-    from fdr_recorder.flights.selection import Selection
+    from fdr_recorder.flights.listing import FlightState
+    from fdr_recorder.flights.query import Selection
 
     if flight.state is FlightState.UNCLEAN:
         warn(f'{flight.path} was never closed: what came last may be missing; see `fdr recover`')

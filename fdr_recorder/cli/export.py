@@ -22,7 +22,7 @@ from fdr_recorder.cli.cut import add_cut, make_selection
 from fdr_recorder.cli.paths import add_flight, find_flight
 from fdr_recorder.cli.units import format_duration
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.units import format_size, plural
 
 SUMMARY: Final = 'Copy a flight, or a part of it, into one MCAP file or a bag'
 EXAMPLES: Final = """\
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Copy it."""
     from fdr_recorder.flights.export import export
-    from fdr_recorder.flights.overview import overview
+    from fdr_recorder.flights.listing import overview
     from fdr_recorder.storage.flight_root import root_holder
 
     path = find_flight(args.flight)

@@ -21,11 +21,11 @@ from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.paths import add_flight, find_flight
 from fdr_recorder.cli.units import format_duration, format_time
 from fdr_recorder.cli.verb import EXIT_OK
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.units import format_size, plural
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.details import Event, FlightDetails, SegmentDetails, TopicDetails
-    from fdr_recorder.flights.overview import FlightOverview
+    from fdr_recorder.flights.info import Event, FlightDetails, SegmentDetails, TopicDetails
+    from fdr_recorder.flights.listing import FlightOverview
 
 SUMMARY: Final = 'Show what is in a flight: topics, segments, losses, alerts'
 EXAMPLES: Final = """\
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    from fdr_recorder.flights.details import details
+    from fdr_recorder.flights.info import details
     from fdr_recorder.flights.reader import segment_files
 
     flight = find_flight(args.flight)

@@ -19,10 +19,10 @@ from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.paths import add_root, find_root
 from fdr_recorder.cli.units import format_duration, format_time
 from fdr_recorder.cli.verb import EXIT_OK
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.units import format_size, plural
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.overview import FlightOverview
+    from fdr_recorder.flights.listing import FlightOverview
 
 SUMMARY: Final = 'List the flights of a flight root'
 EXAMPLES: Final = """\
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the flights."""
-    from fdr_recorder.flights.overview import flight_paths, overview
+    from fdr_recorder.flights.listing import flight_paths, overview
     from fdr_recorder.storage.flight_root import root_holder
 
     root = find_root(args.root)

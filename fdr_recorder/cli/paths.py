@@ -133,7 +133,7 @@ def _is_flight(path: Path) -> bool:
 def _flights_below(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
-    from fdr_recorder.flights.recover import flight_directories
+    from fdr_recorder.flights.recovery.recover import flight_directories
 
     return [path for path in flight_directories(root) if _is_flight(path)]
 

@@ -20,12 +20,12 @@ from fdr_recorder.cli.paths import find_root
 from fdr_recorder.cli.units import format_time, parse_count, parse_size
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.errors import UsageError
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.units import format_size, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fdr_recorder.flights.overview import FlightOverview
+    from fdr_recorder.flights.listing import FlightOverview
     from fdr_recorder.flights.prune import Pruning
 
 SUMMARY: Final = 'Remove the oldest flights of a flight root, to make room'
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove them."""
-    from fdr_recorder.flights.overview import flight_paths, overview
+    from fdr_recorder.flights.listing import flight_paths, overview
     from fdr_recorder.flights.prune import plan_pruning, prune
     from fdr_recorder.storage.flight_root import root_holder
 

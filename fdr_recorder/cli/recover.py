@@ -20,13 +20,13 @@ from fdr_recorder.cli.console import print_json, progress, say
 from fdr_recorder.cli.paths import add_flight, find_flights
 from fdr_recorder.cli.units import format_duration
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.units import format_size, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fdr_recorder.flights.overview import FlightState
-    from fdr_recorder.flights.recover import RecoveredFlight
+    from fdr_recorder.flights.listing import FlightState
+    from fdr_recorder.flights.recovery.recover import RecoveredFlight
 
 SUMMARY: Final = 'Make flights whole that were not closed; clean ones are left alone'
 EXAMPLES: Final = """\
@@ -107,9 +107,9 @@ class _Result:
 
 
 def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
-    from fdr_recorder.flights.overview import FlightState, overview
+    from fdr_recorder.flights.listing import FlightState, overview
     from fdr_recorder.flights.reader import segment_files
-    from fdr_recorder.flights.recover import recover_flight
+    from fdr_recorder.flights.recovery.recover import recover_flight
     from fdr_recorder.storage.flight_root import FlightRoot, root_holder
 
     root = flight.absolute().parent

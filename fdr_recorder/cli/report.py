@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Gather, write, and say what came out."""
     from fdr_recorder.flights.reader import segment_files
-    from fdr_recorder.flights.report import check_target, gather, LOOKS, write_page
-    from fdr_recorder.flights.report.document import to_dict
-    from fdr_recorder.flights.report.verdict import verdict
+    from fdr_recorder.report import check_target, gather, LOOKS, write_page
+    from fdr_recorder.report.document import to_dict
+    from fdr_recorder.report.verdict import verdict
 
     flight = find_flight(args.flight)
     page = args.output or (None if args.json else Path())

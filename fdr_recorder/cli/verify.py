@@ -21,7 +21,7 @@ from fdr_recorder.cli.paths import add_flight, find_flights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fdr_recorder.flights.verify import Verification
+    from fdr_recorder.flights.verify.check import Verification
 
 SUMMARY: Final = 'Check that flights are sound, and say what they do not contain'
 EXAMPLES: Final = """\
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _verify(flight: Path, *, quiet: bool) -> Verification:
     from fdr_recorder.flights.reader import segment_files
-    from fdr_recorder.flights.verify import verify
+    from fdr_recorder.flights.verify.check import verify
 
     size = sum(segment.path.stat().st_size for segment in segment_files(flight))
     done = 0

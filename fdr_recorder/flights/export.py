@@ -24,11 +24,11 @@ from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
-from fdr_recorder.flights.contents import read_contents
-from fdr_recorder.flights.segment_reader import FileChannel, Message
-from fdr_recorder.flights.selection import Advance, Selection
+from fdr_recorder.flights.query import Advance, Selection
+from fdr_recorder.flights.recovery.contents import read_contents
+from fdr_recorder.mcap.reader import FileChannel, Message
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.identity import iso_time
+from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.flight import DIRECTORY_MODE, FlightDirectory, sync_directory
 from fdr_recorder.storage.segment import ClosedSegment, Segment

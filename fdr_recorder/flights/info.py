@@ -26,15 +26,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.chunks import chunks, damage, index_entries, IndexedChunk, is_closed
-from fdr_recorder.flights.overview import FlightOverview, overview
+from fdr_recorder.flights.listing import FlightOverview, overview
 from fdr_recorder.flights.reader import own_record, segment_files, SegmentFile
-from fdr_recorder.flights.segment_reader import (
+from fdr_recorder.mcap import layout
+from fdr_recorder.mcap.reader import (
     FileChannel,
     Message,
     SegmentReader,
     WholeChunk,
 )
+from fdr_recorder.mcap.walk import chunks, damage, index_entries, IndexedChunk, is_closed
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -43,7 +44,6 @@ from fdr_recorder.record.kinds import (
     Payload,
     TransportLoss,
 )
-from fdr_recorder.storage import mcap
 from fdr_recorder.storage.flight_root import root_holder
 
 Advance = Callable[[int], None]
@@ -317,7 +317,7 @@ def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
     ends = chain(offsets[1:], (chunk_bytes,))
     sizes = dict(zip(offsets, map(sub, ends, offsets), strict=True))
     for index in indexes:
-        prefixes = len(index) // 2 * mcap.MESSAGE_PREFIX.size
+        prefixes = len(index) // 2 * layout.MESSAGE_PREFIX.size
         yield sum(map(sizes.__getitem__, index[1::2])) - prefixes
 
 

@@ -25,9 +25,9 @@ import re
 from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
-from fdr_recorder.flights.contents import read_contents, SegmentContents
 from fdr_recorder.flights.reader import segment_files, SegmentFile
-from fdr_recorder.flights.recover import flight_directories, is_unclean
+from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
+from fdr_recorder.flights.recovery.recover import flight_directories, is_unclean
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters

@@ -28,7 +28,7 @@ from pathlib import Path
 import shutil
 from typing import Final
 
-from fdr_recorder.flights.overview import FlightOverview, FlightState
+from fdr_recorder.flights.listing import FlightOverview, FlightState
 from fdr_recorder.storage.flight import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.chunks import chunks, damage, IndexedChunk
 from fdr_recorder.flights.reader import segment_files, SegmentFile
-from fdr_recorder.flights.segment_reader import FileChannel, Message, SegmentReader
+from fdr_recorder.mcap.reader import FileChannel, Message, SegmentReader
+from fdr_recorder.mcap.walk import chunks, damage, IndexedChunk
 from fdr_recorder.topics.names import compile_pattern
 
 Advance = Callable[[int], None]

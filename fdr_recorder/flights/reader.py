@@ -19,7 +19,8 @@ import re
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.segment_reader import Message, SegmentReader
+from fdr_recorder.mcap.reader import Message, SegmentReader
+from fdr_recorder.record.codec import decode
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -27,7 +28,6 @@ from fdr_recorder.record.kinds import (
     Payload,
     PAYLOADS,
 )
-from fdr_recorder.record.schema import decode
 
 SEGMENT_PATTERN: Final = re.compile(r'segment_([0-9]{6}|[1-9][0-9]{6,8})\.mcap')
 """One name for each number, and no number that cannot be."""

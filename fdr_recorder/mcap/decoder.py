@@ -26,14 +26,15 @@ import struct
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.decompression import decompress
-from fdr_recorder.flights.fields import Fields
-from fdr_recorder.flights.gaps import Gap
-from fdr_recorder.flights.record_reader import MAX_RECORD_BYTES, RawRecord
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.checksum import crc32
+from fdr_recorder.mcap.decompression import decompress
+from fdr_recorder.mcap.fields import Fields
+from fdr_recorder.mcap.gaps import Gap
+from fdr_recorder.mcap.records import MAX_RECORD_BYTES, RawRecord
+from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.record.codec import own_schema
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, PAYLOADS, RECORD_SCHEMA_VERSION
-from fdr_recorder.record.schema import own_schema, Schema
-from fdr_recorder.storage import mcap
-from fdr_recorder.storage.checksum import crc32
 
 LOST_TOPIC_PREFIX: Final = '/unknown_'
 """Of channels whose description is lost; their number in the segment follows."""
@@ -159,14 +160,14 @@ class Decoder:
         """Take in a schema, a channel or metadata; of a message index check the length alone."""
         opcode = record.opcode
         fields = Fields(record.content, self._path, record.offset)
-        if opcode == mcap.SCHEMA:
+        if opcode == layout.SCHEMA:
             schema_id = self._number(fields, record)
             name, encoding = fields.string(), fields.string()
             schema = Schema(name, fields.string(), encoding)
             self._check_end(fields, record)
             if self.schemas.setdefault(schema_id, schema) != schema:
                 raise SegmentError(self._path, record.offset, f'a second schema {schema_id}')
-        elif opcode == mcap.CHANNEL:
+        elif opcode == layout.CHANNEL:
             channel_id, schema_id = self._number(fields, record), self._number(fields, record)
             topic, encoding = fields.string(), fields.string()
             metadata = fields.string_map()
@@ -176,12 +177,12 @@ class Decoder:
             known = self.channels.setdefault(channel_id, channel)
             if (known.topic, known.schema_id) != (topic, schema_id):
                 raise SegmentError(self._path, record.offset, f'a second channel {channel_id}')
-        elif opcode == mcap.METADATA:
+        elif opcode == layout.METADATA:
             name = fields.string()
             values = fields.string_map()
             self._check_end(fields, record)
             self.metadata[name] = values
-        elif opcode == mcap.MESSAGE_INDEX:
+        elif opcode == layout.MESSAGE_INDEX:
             fields.u16()
             fields.bytes(fields.u32())
             self._check_end(fields, record)
@@ -205,7 +206,7 @@ class Decoder:
         if schema_id not in self.schemas:
             schema = self._own_schema(topic) or Schema(f'unknown/msg/Type{schema_id}', '', '')
             definition = schema.definition.encode()
-            lost = mcap.schema(schema_id, schema.name, schema.encoding, definition)
+            lost = encode.schema(schema_id, schema.name, schema.encoding, definition)
             self._make_good(lost, offset, f'a channel of unknown schema {schema_id}')
             self.schemas[schema_id] = schema
         return self.schemas[schema_id]
@@ -226,7 +227,7 @@ class Decoder:
             raise SegmentError(self._path, offset, what)
         schema = self._schema(_LOST_ID, offset)
         topic = f'{LOST_TOPIC_PREFIX}{channel_id}'
-        self._make_good(mcap.channel(channel_id, _LOST_ID, topic, 'cdr', {}), offset, what)
+        self._make_good(encode.channel(channel_id, _LOST_ID, topic, 'cdr', {}), offset, what)
         channel = FileChannel(channel_id, topic, _LOST_ID, schema, 'cdr', {})
         self.channels[channel_id] = channel
         return channel
@@ -257,14 +258,14 @@ class Decoder:
         messages = []
         position = 0
         while position < len(records):
-            if position + mcap.RECORD_PREFIX.size > len(records):
+            if position + layout.RECORD_PREFIX.size > len(records):
                 raise SegmentError(self._path, offset, 'the chunk ends within a record')
-            opcode, length = mcap.RECORD_PREFIX.unpack_from(records, position)
+            opcode, length = layout.RECORD_PREFIX.unpack_from(records, position)
             place = position
-            position += mcap.RECORD_PREFIX.size
+            position += layout.RECORD_PREFIX.size
             if length > len(records) - position:
                 raise SegmentError(self._path, offset, 'the chunk ends within a record')
-            if opcode != mcap.MESSAGE:
+            if opcode != layout.MESSAGE:
                 raise SegmentError(self._path, offset, 'something is in the chunk beside messages')
             messages.append((self._message(records[position:position + length], offset), place))
             position += length

@@ -19,7 +19,7 @@ import struct
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.storage import mcap
+from fdr_recorder.mcap import layout
 
 _BEGINNING: Final = re.compile(
     rb'\x03.{3}\0{5}..(?:.{2}\0\0)[!-~]'  # schema: length, id, name
@@ -71,13 +71,13 @@ class Gap:
         """Return what is to be written at `offset`, for readers to pass over the rest."""
         if not self.size:
             return bytes(self.fill)
-        length = self.size - mcap.RECORD_PREFIX.size
-        return bytes(self.fill) + mcap.RECORD_PREFIX.pack(mcap.UNREADABLE, length)
+        length = self.size - layout.RECORD_PREFIX.size
+        return bytes(self.fill) + layout.RECORD_PREFIX.pack(layout.UNREADABLE, length)
 
     def take(self, lost: bytes = b'') -> bool:
         """Take in records that were lost, if they leave nothing, or a record, of the gap."""
         left = self.size - len(lost)
-        if left and left < mcap.RECORD_PREFIX.size:
+        if left and left < layout.RECORD_PREFIX.size:
             return False
         self.fill += lost
         return True

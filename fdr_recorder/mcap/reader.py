@@ -25,22 +25,22 @@ from types import TracebackType
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.decoder import (
+from fdr_recorder.mcap import layout
+from fdr_recorder.mcap.decoder import (
     Decoder,
     FileChannel,
     LOST_TOPIC_PREFIX,
     Message,
     WholeChunk,
 )
-from fdr_recorder.flights.gaps import Gap, possible_records
-from fdr_recorder.flights.record_reader import (
+from fdr_recorder.mcap.gaps import Gap, possible_records
+from fdr_recorder.mcap.records import (
     DATA_OPCODES,
     MAX_RECORD_BYTES,
     RawRecord,
     RecordReader,
 )
-from fdr_recorder.record.schema import Schema
-from fdr_recorder.storage import mcap
+from fdr_recorder.mcap.schema import Schema
 
 __all__ = [
     'LOST_TOPIC_PREFIX',
@@ -53,15 +53,17 @@ __all__ = [
 ]
 
 _UNUSED_OPCODES: Final = DATA_OPCODES - {
-    mcap.HEADER,
-    mcap.SCHEMA,
-    mcap.CHANNEL,
-    mcap.CHUNK,
-    mcap.MESSAGE_INDEX,
-    mcap.METADATA,
-    mcap.DATA_END,
+    layout.HEADER,
+    layout.SCHEMA,
+    layout.CHANNEL,
+    layout.CHUNK,
+    layout.MESSAGE_INDEX,
+    layout.METADATA,
+    layout.DATA_END,
 }
-_READABLE_OPCODES: Final = frozenset((mcap.SCHEMA, mcap.CHANNEL, mcap.CHUNK, mcap.DATA_END))
+_READABLE_OPCODES: Final = frozenset(
+    (layout.SCHEMA, layout.CHANNEL, layout.CHUNK, layout.DATA_END)
+)
 
 _LONGEST_WAIT_NS: Final = 60_000_000_000
 """For so long a record may have waited when its segment was begun. What is older, and was found by
@@ -178,7 +180,7 @@ class SegmentReader(RecordReader):
                 self.gaps.append(part)
             elif isinstance(part, WholeChunk):
                 self._note_time(part)
-            elif part.opcode == mcap.DATA_END:
+            elif part.opcode == layout.DATA_END:
                 self.is_sealed = True
                 return
             yield part
@@ -197,9 +199,9 @@ class SegmentReader(RecordReader):
     def _part_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
         """Read what begins at an offset; raise `SegmentError` if it is not whole."""
         record = self.data_record_at(offset)
-        if record.opcode == mcap.CHUNK:
+        if record.opcode == layout.CHUNK:
             return self._decoder.whole_chunk(record)
-        if record.opcode == mcap.UNREADABLE:
+        if record.opcode == layout.UNREADABLE:
             return Gap(offset, record.end, None)
         if record.opcode in _UNUSED_OPCODES:
             what = f'the recorder writes no record {record.opcode}'
@@ -216,7 +218,7 @@ class SegmentReader(RecordReader):
             gap = Gap(offset, end, error)
             if gap.take() and self._is_sound_behind(gap):
                 return gap
-        start = offset + mcap.RECORD_PREFIX.size
+        start = offset + layout.RECORD_PREFIX.size
         is_old = False
         for end in possible_records(self.read, start, stop):
             gap = Gap(offset, end, error)
@@ -242,11 +244,11 @@ class SegmentReader(RecordReader):
                 return
             if offset > start and opcode in _READABLE_OPCODES:
                 yield offset
-            offset += mcap.RECORD_PREFIX.size + length
+            offset += layout.RECORD_PREFIX.size + length
             self._patience -= _STEP_BYTES
 
     def _prefix(self, offset: int) -> tuple[int, int]:
-        opcode, length = mcap.RECORD_PREFIX.unpack(self.read(offset, mcap.RECORD_PREFIX.size))
+        opcode, length = layout.RECORD_PREFIX.unpack(self.read(offset, layout.RECORD_PREFIX.size))
         return opcode, length
 
     def _is_sound_behind(self, gap: Gap) -> bool:
@@ -269,7 +271,7 @@ class SegmentReader(RecordReader):
                         return True
                     if isinstance(part, Gap) or part.opcode not in _READABLE_OPCODES:
                         return False
-                    if part.opcode == mcap.DATA_END:
+                    if part.opcode == layout.DATA_END:
                         return True
                     offset = part.end
             except SegmentError:

@@ -13,23 +13,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 import os
 from pathlib import Path
 import stat
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.storage import descriptor, mcap
+from fdr_recorder.mcap import layout
 
 MAX_RECORD_BYTES: Final = 1 << 30
 """A record, compressed or not, that claims to be larger is not believed."""
 
 DATA_OPCODES: Final = frozenset(
-    (*range(mcap.HEADER, mcap.FOOTER), *range(mcap.FOOTER + 1, mcap.DATA_END + 1), mcap.UNREADABLE)
+    (
+        *range(layout.HEADER, layout.FOOTER),
+        *range(layout.FOOTER + 1, layout.DATA_END + 1),
+        layout.UNREADABLE,
+    )
 )
 """What a data section may hold. Another private record would be another program's: in a segment
 it is more likely one of these, with a bit of its opcode turned."""
-_ENDING_BYTES: Final = mcap.FOOTER_LENGTH + len(mcap.MAGIC)
+_ENDING_BYTES: Final = layout.FOOTER_LENGTH + len(layout.MAGIC)
 
 
 class RawRecord(NamedTuple):
@@ -50,7 +55,7 @@ class RawRecord(NamedTuple):
     @property
     def end(self) -> int:
         """Where the next record begins."""
-        return self.offset + mcap.RECORD_PREFIX.size + len(self.content)
+        return self.offset + layout.RECORD_PREFIX.size + len(self.content)
 
 
 class RecordReader:
@@ -94,7 +99,8 @@ class RecordReader:
         """Close the file. Idempotent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            descriptor.close(fd)
+            with suppress(OSError):
+                os.close(fd)
 
     def records(self) -> Iterator[RawRecord]:
         """
@@ -107,7 +113,7 @@ class RecordReader:
         self.check_magic()
         while True:
             record = self.data_record_at(self.whole_bytes)
-            if record.opcode == mcap.DATA_END:
+            if record.opcode == layout.DATA_END:
                 self.is_sealed = True
                 return
             yield record
@@ -115,9 +121,9 @@ class RecordReader:
 
     def check_magic(self) -> None:
         """Go behind the magic that a segment begins with; raise `SegmentError` if it does not."""
-        if self.read(0, len(mcap.MAGIC)) != mcap.MAGIC:
+        if self.read(0, len(layout.MAGIC)) != layout.MAGIC:
             raise SegmentError(self.path, 0, 'this is no MCAP file')
-        self.whole_bytes = len(mcap.MAGIC)
+        self.whole_bytes = len(layout.MAGIC)
 
     def data_record_at(self, offset: int) -> RawRecord:
         """Read a record that may be in a data section; as `record_at`."""
@@ -126,7 +132,7 @@ class RecordReader:
             # zeros, for example: so reads a page that a power cut kept from the disk
             what = f'no record begins with the byte {record.opcode}'
             raise SegmentError(self.path, offset, what)
-        if record.opcode == mcap.DATA_END:
+        if record.opcode == layout.DATA_END:
             self._check_ending(record)
         return record
 
@@ -138,8 +144,8 @@ class RecordReader:
             SegmentError: It is not whole, or claims to be larger than is believed.
 
         """
-        prefix = self.read(offset, mcap.RECORD_PREFIX.size)
-        opcode, length = mcap.RECORD_PREFIX.unpack(prefix)
+        prefix = self.read(offset, layout.RECORD_PREFIX.size)
+        opcode, length = layout.RECORD_PREFIX.unpack(prefix)
         if offset + len(prefix) + length > self.size:
             raise SegmentError(self.path, offset, 'the file ends within a record')
         if length > MAX_RECORD_BYTES:
@@ -151,8 +157,8 @@ class RecordReader:
     def _check_ending(self, data_end: RawRecord) -> None:
         """Raise `SegmentError` unless summary, footer and magic follow."""
         ending = self.read(max(self.size - _ENDING_BYTES, 0), min(self.size, _ENDING_BYTES))
-        summary_start = int.from_bytes(ending[mcap.RECORD_PREFIX.size:][:8], 'little')
-        if not ending.endswith(mcap.MAGIC) or summary_start != data_end.end:
+        summary_start = int.from_bytes(ending[layout.RECORD_PREFIX.size:][:8], 'little')
+        if not ending.endswith(layout.MAGIC) or summary_start != data_end.end:
             raise SegmentError(self.path, self.size, 'the summary is not complete')
 
     def read(self, offset: int, length: int) -> bytes:

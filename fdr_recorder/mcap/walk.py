@@ -25,8 +25,8 @@ import sys
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.segment_reader import SegmentReader, WholeChunk
-from fdr_recorder.storage import mcap
+from fdr_recorder.mcap import layout
+from fdr_recorder.mcap.reader import SegmentReader, WholeChunk
 
 _CHUNK_BEGINNING: Final = struct.Struct('<QQQ')
 _CHANNEL_ID: Final = struct.Struct('<H')
@@ -59,8 +59,8 @@ class IndexedChunk(NamedTuple):
 
 def is_closed(reader: SegmentReader) -> bool:
     """Tell whether a segment ends as a sealed one does."""
-    start = reader.size - len(mcap.MAGIC)
-    return start >= len(mcap.MAGIC) and reader.read(start, len(mcap.MAGIC)) == mcap.MAGIC
+    start = reader.size - len(layout.MAGIC)
+    return start >= len(layout.MAGIC) and reader.read(start, len(layout.MAGIC)) == layout.MAGIC
 
 
 def index_entries(reader: SegmentReader, offset: int) -> array[int]:
@@ -133,11 +133,12 @@ def _walk(reader: SegmentReader) -> Iterator[IndexedChunk]:
     """
     chunk: IndexedChunk | None = None
     indexes: dict[int, int] = {}
-    offset = len(mcap.MAGIC)
+    offset = len(layout.MAGIC)
     while True:
-        opcode, length = mcap.RECORD_PREFIX.unpack(reader.read(offset, mcap.RECORD_PREFIX.size))
-        content = offset + mcap.RECORD_PREFIX.size
-        if opcode == mcap.MESSAGE_INDEX and chunk is not None:
+        prefix = reader.read(offset, layout.RECORD_PREFIX.size)
+        opcode, length = layout.RECORD_PREFIX.unpack(prefix)
+        content = offset + layout.RECORD_PREFIX.size
+        if opcode == layout.MESSAGE_INDEX and chunk is not None:
             (channel_id,) = _CHANNEL_ID.unpack(reader.read(content, _CHANNEL_ID.size))
             if channel_id not in reader.channels:
                 raise SegmentError(reader.path, offset, f'unknown channel {channel_id}')
@@ -147,15 +148,15 @@ def _walk(reader: SegmentReader) -> Iterator[IndexedChunk]:
                 raise SegmentError(reader.path, offset, 'a chunk without message index')
             yield chunk._replace(indexes=indexes)
             chunk = None
-        if opcode == mcap.CHUNK:
+        if opcode == layout.CHUNK:
             beginning = reader.read(content, _CHUNK_BEGINNING.size)
             start_ns, end_ns, size = _CHUNK_BEGINNING.unpack(beginning)
             chunk = IndexedChunk(offset, content + length, start_ns, end_ns, size, {})
             indexes = {}
-        elif opcode in (mcap.SCHEMA, mcap.CHANNEL, mcap.METADATA):
+        elif opcode in (layout.SCHEMA, layout.CHANNEL, layout.METADATA):
             reader.describe(reader.record_at(offset))
-        elif opcode == mcap.DATA_END:
+        elif opcode == layout.DATA_END:
             return
-        elif opcode not in (mcap.HEADER, mcap.MESSAGE_INDEX):
+        elif opcode not in (layout.HEADER, layout.MESSAGE_INDEX):
             raise SegmentError(reader.path, offset, f'an unexpected record {opcode}')
         offset = content + length

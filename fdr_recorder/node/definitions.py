@@ -27,10 +27,10 @@ from typing import Any, Final
 
 from ament_index_python.packages import get_package_share_directory
 from fdr_recorder.errors import RecordError
+from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.message_class import import_message_class, text_of_class
-from fdr_recorder.record.definition import Definition, Field
-from fdr_recorder.record.interface_file import read_interface
-from fdr_recorder.record.schema import Schema
+from fdr_recorder.types.definition import Definition, Field
+from fdr_recorder.types.interface_file import read_interface
 from rclpy.client import Client
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
@@ -68,7 +68,7 @@ class Definitions:
         """
         for definition in installed_definitions(type_name):
             if type_hash in ('', definition.type_hash):
-                return Schema.of(definition)
+                return definition.schema
         if not type_hash or not publisher:
             return Schema(type_name, '')
         key = (type_name, type_hash)
@@ -83,7 +83,7 @@ class Definitions:
             return None
         question.close()
         del self._questions[key]
-        return Schema.of(question.answer) if question.answer else Schema(type_name, '')
+        return question.answer.schema if question.answer else Schema(type_name, '')
 
     def close(self) -> None:
         """Ask no more."""

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from fdr_recorder.errors import RecordError
-from fdr_recorder.record.definition import Field
+from fdr_recorder.types.definition import Field
 from rclpy.type_support import check_for_type_support
 from rosidl_parser import definition as idl
 

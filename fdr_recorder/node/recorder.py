@@ -32,8 +32,8 @@ from fdr_recorder.node.recovery import BackgroundRecovery
 from fdr_recorder.node.subscription import Subscriber
 from fdr_recorder.node.topics import plan_own_topic
 from fdr_recorder.node.watch import TopicWatch
-from fdr_recorder.record.identity import hash_manifest, new_flight_header
-from fdr_recorder.storage.cap_policy import CapacityCapPolicy
+from fdr_recorder.record.header import hash_manifest, new_flight_header
+from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.flight import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.recording import FlightSummary

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fdr_recorder.errors import FdrError, RecordError
+from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.message_class import import_message_class
 from fdr_recorder.node.qos import NO_OVERRIDE, offered_qos_profiles, qos_for
-from fdr_recorder.record.schema import Schema
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -145,7 +145,7 @@ def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan
     return TopicPlan(
         name=topic,
         message_type=message_type,
-        schema=Schema.of(definition),
+        schema=definition.schema,
         qos=QoSProfile(depth=depth),
         metadata={
             'offered_qos_profiles': offered_qos_profiles([]),

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fdr_recorder.record.schema import MESSAGE_ENCODING, Schema
+from fdr_recorder.mcap.layout import CDR
+from fdr_recorder.mcap.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class Channel:
     publisher: str = ''
     metadata: Mapping[str, str] = field(default_factory=dict)
     latched: bool = False
-    message_encoding: str = MESSAGE_ENCODING
+    message_encoding: str = CDR
 
     def file_metadata(self) -> dict[str, str]:
         """Return the key-value pairs of the MCAP channel record."""

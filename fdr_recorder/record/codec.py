@@ -19,7 +19,7 @@ from them: the type system of the `rosbags` library encodes and decodes at run t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, MISSING
+from dataclasses import fields, MISSING
 from enum import IntEnum
 from functools import cache, lru_cache
 import math
@@ -28,15 +28,14 @@ import re
 from typing import Any, cast, Final, TypeVar
 
 from fdr_recorder.errors import RecordError
-from fdr_recorder.record.definition import Definition, ROS2MSG
+from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.kinds import MESSAGE_PACKAGE, Payload, PAYLOADS
+from fdr_recorder.types.definition import Definition
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import get_types_from_msg, TypesysError
 from rosbags.typesys.store import Typestore
 
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
-
-MESSAGE_ENCODING = 'cdr'
 
 _MAX_DEFINITION_CHARACTERS: Final = 64 * 1024
 _MAX_DEFINITION_LINES: Final = 1000
@@ -45,29 +44,6 @@ _MAX_UNROLLED: Final = 1000
 """Bounds on the definition of one of the recorder's own records in a file; see `decode`."""
 
 _FIXED_ARRAY = re.compile(r'\[\s*([0-9]+)\s*\]')
-
-
-@dataclass(frozen=True)
-class Schema:
-    """
-    The type of a channel.
-
-    Attributes:
-        name: ROS type, for example `sensor_msgs/msg/Imu`.
-        definition: What it is made of, in full; empty if nobody knows it.
-        encoding: How the definition is written, as the MCAP registry calls it: `ros2msg` or
-            `ros2idl`. A file says nothing here for a type that nobody knows.
-
-    """
-
-    name: str
-    definition: str
-    encoding: str = ROS2MSG
-
-    @classmethod
-    def of(cls, definition: Definition) -> Schema:
-        """Return the schema of a type whose definition is known."""
-        return cls(definition.name, definition.text, definition.encoding)
 
 
 def _own_msg_directory() -> Path:
@@ -93,7 +69,7 @@ def own_schema(payload_type: type[Payload]) -> Schema:
 
 @cache
 def _own_schema(type_name: str) -> Schema:
-    return Schema.of(Definition.collect(type_name, _read_own_msg))
+    return Definition.collect(type_name, _read_own_msg).schema
 
 
 @lru_cache(maxsize=64)

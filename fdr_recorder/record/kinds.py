@@ -14,7 +14,7 @@ What a record of the recorder itself is: one frozen dataclass for each kind.
 A payload class has the fields of the ROS message of the same name in `msg/`, in the same order,
 and the names of that message's fields are its `KNOWN_PAYLOAD_KEYS`. Decoded from a file that a
 newer version wrote, what this version does not know is in `extra`; decoded from an older one,
-what that version did not know has its default. `fdr_recorder.record.schema` turns payloads into
+what that version did not know has its default. `fdr_recorder.record.codec` turns payloads into
 bytes and back.
 
 Times named `..._ns` are nanoseconds of the system clock (UTC), apart from `..._monotonic_ns`

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fdr_recorder.flights.details import TopicDetails
+from fdr_recorder.flights.info import TopicDetails
 from fdr_recorder.record.kinds import FlightFooter, OWN_TOPIC_PREFIX
 
 

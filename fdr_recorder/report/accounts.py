@@ -16,16 +16,16 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from fdr_recorder.config import FdrConfig
-from fdr_recorder.flights.details import SegmentDetails
-from fdr_recorder.flights.report.account import Account
-from fdr_recorder.flights.report.drawing import Drawing
-from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.html import Child, h, Html
-from fdr_recorder.flights.report.topic_list import fact_list
-from fdr_recorder.flights.report.verdict import config_options
-from fdr_recorder.flights.report.words import clock, elapsed, short
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.flights.info import SegmentDetails
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, ProducerCounters
+from fdr_recorder.report.account import Account
+from fdr_recorder.report.drawing import Drawing
+from fdr_recorder.report.gather import Report
+from fdr_recorder.report.html import Child, h, Html
+from fdr_recorder.report.topic_list import fact_list
+from fdr_recorder.report.verdict import config_options
+from fdr_recorder.report.words import clock, elapsed, short
+from fdr_recorder.units import format_size, plural
 import yaml
 
 _MOST_ROWS: Final = 500

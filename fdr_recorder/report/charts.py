@@ -18,9 +18,9 @@ import math
 from statistics import median
 from typing import Final
 
-from fdr_recorder.flights.report.drawing import Drawing, plot, stretched
-from fdr_recorder.flights.report.html import h, Html
-from fdr_recorder.flights.report.words import number
+from fdr_recorder.report.drawing import Drawing, plot, stretched
+from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.words import number
 
 Run = Sequence[tuple[float, float]]
 

@@ -24,10 +24,10 @@ import struct
 from typing import Any, Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.chunks import chunks, IndexedChunk
-from fdr_recorder.flights.fields import Fields
-from fdr_recorder.flights.segment_reader import Message, SegmentReader
-from fdr_recorder.storage import mcap
+from fdr_recorder.mcap import layout
+from fdr_recorder.mcap.fields import Fields
+from fdr_recorder.mcap.reader import Message, SegmentReader
+from fdr_recorder.mcap.walk import chunks, IndexedChunk
 import numpy as np
 import numpy.typing as npt
 
@@ -87,20 +87,20 @@ def indexed_messages(buffer: Bytes, entries: array[int]) -> Messages:
         entries: Log times and offsets in them, in turn.
 
     """
-    room = max(len(buffer) - mcap.MESSAGE_PREFIX.size + 1, 0)
+    room = max(len(buffer) - layout.MESSAGE_PREFIX.size + 1, 0)
     offsets: npt.NDArray[np.uint64] = np.frombuffer(entries, np.uint64)[1::2]
     is_inside = offsets < np.uint64(room)
     place = offsets[is_inside].astype(np.int64)
     times = times_of(entries)[is_inside]
-    start = place + mcap.MESSAGE_PREFIX.size
+    start = place + layout.MESSAGE_PREFIX.size
     length = numbers_at(buffer, place + 1, '<u8')
-    longest = (len(buffer) - start + mcap.MESSAGE_FIXED_LENGTH).astype(np.uint64)
-    is_whole = (buffer[place] == mcap.MESSAGE) & (length <= longest)
-    is_whole &= length >= mcap.MESSAGE_FIXED_LENGTH
+    longest = (len(buffer) - start + layout.MESSAGE_FIXED_LENGTH).astype(np.uint64)
+    is_whole = (buffer[place] == layout.MESSAGE) & (length <= longest)
+    is_whole &= length >= layout.MESSAGE_FIXED_LENGTH
     return Messages(
         buffer,
         start[is_whole],
-        length[is_whole].astype(np.int64) - mcap.MESSAGE_FIXED_LENGTH,
+        length[is_whole].astype(np.int64) - layout.MESSAGE_FIXED_LENGTH,
         times[is_whole],
     )
 
@@ -151,15 +151,15 @@ def chunk_spans(reader: SegmentReader) -> Iterator[Span]:
 
 
 def _summary_spans(reader: SegmentReader) -> Iterator[Span]:
-    end = reader.size - len(mcap.MAGIC)
-    if reader.read(end, len(mcap.MAGIC)) != mcap.MAGIC:
+    end = reader.size - len(layout.MAGIC)
+    if reader.read(end, len(layout.MAGIC)) != layout.MAGIC:
         raise SegmentError(reader.path, end, 'there is no summary')
-    footer = reader.record_at(end - mcap.FOOTER_LENGTH)
+    footer = reader.record_at(end - layout.FOOTER_LENGTH)
     fields = Fields(footer.content, reader.path, footer.offset)
     offset, _, _ = fields.unpack(_FOOTER)
     while offset < footer.offset:
         record = reader.record_at(offset)
-        if record.opcode == mcap.CHUNK_INDEX:
+        if record.opcode == layout.CHUNK_INDEX:
             fields = Fields(record.content, reader.path, offset)
             start_ns, end_ns, _, length = fields.unpack(_CHUNK_INDEX)
             yield _span(start_ns, end_ns, length)

@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fdr_recorder.flights.report.gather import Report, Source
-from fdr_recorder.flights.report.plots import gap_of
-from fdr_recorder.flights.report.verdict import findings, verdict
+from fdr_recorder.report.gather import Report, Source
+from fdr_recorder.report.plots import gap_of
+from fdr_recorder.report.verdict import findings, verdict
 
 
 def to_dict(report: Report) -> dict[str, Any]:

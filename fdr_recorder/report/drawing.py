@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 import math
 from typing import Any, Final
 
-from fdr_recorder.flights.report.html import Attribute, Child, h, Html
-from fdr_recorder.flights.report.series import NS_PER_S
-from fdr_recorder.flights.report.words import clock
+from fdr_recorder.report.html import Attribute, Child, h, Html
+from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.words import clock
 
 WIDTH: Final = 1000
 _MAX_TICKS: Final = 7

@@ -27,12 +27,15 @@ import time
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.chunks import chunks, index_entries, IndexedChunk
-from fdr_recorder.flights.details import details, FlightDetails, TopicDetails
-from fdr_recorder.flights.overview import FlightState
+from fdr_recorder.flights.info import details, FlightDetails, TopicDetails
+from fdr_recorder.flights.listing import FlightState
 from fdr_recorder.flights.reader import segment_files
-from fdr_recorder.flights.report.account import Account
-from fdr_recorder.flights.report.columns import (
+from fdr_recorder.flights.verify.check import Verification, verify
+from fdr_recorder.mcap.reader import FileChannel, SegmentReader, WholeChunk
+from fdr_recorder.mcap.walk import chunks, index_entries, IndexedChunk
+from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+from fdr_recorder.report.account import Account
+from fdr_recorder.report.columns import (
     chunk_spans,
     indexed_messages,
     Integers,
@@ -41,13 +44,10 @@ from fdr_recorder.flights.report.columns import (
     Span,
     times_of,
 )
-from fdr_recorder.flights.report.rates import Rates
-from fdr_recorder.flights.report.recorder_status import RecorderStatus, STATUS_TYPE
-from fdr_recorder.flights.report.series import Axis, flight_time, plot_axis, rate_axis
-from fdr_recorder.flights.report.signals import Signal, SignalTable
-from fdr_recorder.flights.segment_reader import FileChannel, SegmentReader, WholeChunk
-from fdr_recorder.flights.verify import Verification, verify
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+from fdr_recorder.report.rates import Rates
+from fdr_recorder.report.recorder_status import RecorderStatus, STATUS_TYPE
+from fdr_recorder.report.series import Axis, flight_time, plot_axis, rate_axis
+from fdr_recorder.report.signals import Signal, SignalTable
 import numpy as np
 
 Advance = Callable[[int], None]

@@ -20,25 +20,25 @@ from importlib.resources import files
 import json
 from typing import Any, Final
 
-from fdr_recorder.flights.overview import Losses
-from fdr_recorder.flights.report.accounts import (
+from fdr_recorder.flights.listing import Losses
+from fdr_recorder.record.kinds import AlertRecord
+from fdr_recorder.report.accounts import (
     accounts,
     alert_list,
     configuration,
     header_list,
     segment_list,
 )
-from fdr_recorder.flights.report.drawing import Drawing
-from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.html import Child, h, Html, join
-from fdr_recorder.flights.report.plots import flight_plots, recorder_plots
-from fdr_recorder.flights.report.series import NS_PER_S
-from fdr_recorder.flights.report.timeline import timeline
-from fdr_recorder.flights.report.topic_list import topic_list
-from fdr_recorder.flights.report.verdict import findings, Level, verdict
-from fdr_recorder.flights.report.words import clock, date, duration, short
-from fdr_recorder.flights.units import format_size, plural
-from fdr_recorder.record.kinds import AlertRecord
+from fdr_recorder.report.drawing import Drawing
+from fdr_recorder.report.gather import Report
+from fdr_recorder.report.html import Child, h, Html, join
+from fdr_recorder.report.plots import flight_plots, recorder_plots
+from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.timeline import timeline
+from fdr_recorder.report.topic_list import topic_list
+from fdr_recorder.report.verdict import findings, Level, verdict
+from fdr_recorder.report.words import clock, date, duration, short
+from fdr_recorder.units import format_size, plural
 from fdr_recorder.version import __version__
 
 GENERATOR: Final = 'fdr report'
@@ -96,7 +96,7 @@ def render(report: Report) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    return files('fdr_recorder.flights.report').joinpath(name).read_text(encoding='utf-8')
+    return files('fdr_recorder.report').joinpath(name).read_text(encoding='utf-8')
 
 
 def _head(flight_id: str) -> Html:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import re
 from typing import Final
 
-from fdr_recorder.flights.report.cdr import Extractor
-from fdr_recorder.flights.report.columns import Floats, Integers
-from fdr_recorder.flights.report.series import Axis, Extremes
-from fdr_recorder.record.schema import Schema
+from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.report.columns import Floats, Integers
+from fdr_recorder.report.series import Axis, Extremes
+from fdr_recorder.types.cdr import Extractor
 import numpy as np
 
 MAX_SIGNALS: Final = 24

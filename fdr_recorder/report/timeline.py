@@ -15,16 +15,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from fdr_recorder.flights.details import Event, SegmentDetails
-from fdr_recorder.flights.report.drawing import Drawing
-from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.html import h, Html
-from fdr_recorder.flights.report.lanes import lane, Mark
-from fdr_recorder.flights.report.series import NS_PER_S
-from fdr_recorder.flights.report.words import duration, short, span
-from fdr_recorder.flights.units import format_size, plural
-from fdr_recorder.flights.verify import Loss
+from fdr_recorder.flights.info import Event, SegmentDetails
+from fdr_recorder.flights.verify.check import Loss
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
+from fdr_recorder.report.drawing import Drawing
+from fdr_recorder.report.gather import Report
+from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.lanes import lane, Mark
+from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.words import duration, short, span
+from fdr_recorder.units import format_size, plural
 
 _MOST_BARS: Final = 120
 _MOST_MARKS: Final = 400

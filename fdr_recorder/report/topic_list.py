@@ -17,15 +17,15 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
-from fdr_recorder.flights.details import TopicDetails
-from fdr_recorder.flights.report.charts import spark
-from fdr_recorder.flights.report.drawing import Drawing
-from fdr_recorder.flights.report.gather import Report, Source
-from fdr_recorder.flights.report.html import Child, h, Html, path
-from fdr_recorder.flights.report.series import NS_PER_S
-from fdr_recorder.flights.report.words import clock, duration, hertz, short
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.flights.info import TopicDetails
 from fdr_recorder.record.kinds import ProducerCounters
+from fdr_recorder.report.charts import spark
+from fdr_recorder.report.drawing import Drawing
+from fdr_recorder.report.gather import Report, Source
+from fdr_recorder.report.html import Child, h, Html, path
+from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.words import clock, duration, hertz, short
+from fdr_recorder.units import format_size, plural
 import yaml
 
 _MOST_PUBLISHERS: Final = 50

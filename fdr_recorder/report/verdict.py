@@ -18,14 +18,14 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
-from fdr_recorder.flights.overview import FlightState
-from fdr_recorder.flights.report.account import Account
-from fdr_recorder.flights.report.gather import Report
-from fdr_recorder.flights.report.series import NS_PER_S
-from fdr_recorder.flights.report.words import clock, duration, short, span
-from fdr_recorder.flights.units import format_size, plural
-from fdr_recorder.flights.verify import Loss
+from fdr_recorder.flights.listing import FlightState
+from fdr_recorder.flights.verify.check import Loss
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
+from fdr_recorder.report.account import Account
+from fdr_recorder.report.gather import Report
+from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.words import clock, duration, short, span
+from fdr_recorder.units import format_size, plural
 import yaml
 
 _MOST_SENTENCES: Final = 8

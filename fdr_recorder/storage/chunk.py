@@ -18,21 +18,21 @@ import sys
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
-from fdr_recorder.storage import mcap
+from fdr_recorder.mcap import encode, layout
 
-RECORD_COST: Final = mcap.MESSAGE_PREFIX.size + mcap.MESSAGE_INDEX_ENTRY_LENGTH
+RECORD_COST: Final = layout.MESSAGE_PREFIX.size + layout.MESSAGE_INDEX_ENTRY_LENGTH
 """Bytes in the file for a record beside its data: its prefix, and its entry in the index."""
 
 CHANNEL_COST: Final = (
-    mcap.MESSAGE_INDEX_PREFIX_LENGTH
-    + mcap.chunk_index_length('', 1)
-    - mcap.chunk_index_length('', 0)
+    layout.MESSAGE_INDEX_PREFIX.size
+    + encode.chunk_index_length('', 1)
+    - encode.chunk_index_length('', 0)
 )
 """Bytes in the file for a channel with records in a chunk."""
 
-_PACK_PREFIX: Final = mcap.MESSAGE_PREFIX.pack
-_PREFIX_SIZE: Final = mcap.MESSAGE_PREFIX.size
-_FIXED_LENGTH: Final = mcap.MESSAGE_FIXED_LENGTH
+_PACK_PREFIX: Final = layout.MESSAGE_PREFIX.pack
+_PREFIX_SIZE: Final = layout.MESSAGE_PREFIX.size
+_FIXED_LENGTH: Final = layout.MESSAGE_FIXED_LENGTH
 
 _LARGE_BYTES: Final = 32 * 1024
 """Data from this size on are handed to the kernel as they are; smaller ones are joined first.
@@ -101,7 +101,7 @@ class Chunk:
                 break
             append(
                 _PACK_PREFIX(
-                    mcap.MESSAGE,
+                    layout.MESSAGE,
                     length + _FIXED_LENGTH,
                     channel_id,
                     sequence & 0xFFFFFFFF,
@@ -122,7 +122,7 @@ class Chunk:
             if channel_id not in self.indexes:
                 self.indexes[channel_id] = index
                 self.cost += CHANNEL_COST
-            self.cost += size - self.size + taken * mcap.MESSAGE_INDEX_ENTRY_LENGTH
+            self.cost += size - self.size + taken * layout.MESSAGE_INDEX_ENTRY_LENGTH
             self.size = size
             self.records += taken
         return position
@@ -164,7 +164,7 @@ class Chunk:
                 index = index[:]
                 index.byteswap()
             entries = index.tobytes()
-            prefix = mcap.message_index_prefix(channel_id, len(index) // 2)
+            prefix = encode.message_index_prefix(channel_id, len(index) // 2)
             pieces += (prefix, entries)
             offsets[channel_id] = offset
             offset += len(prefix) + len(entries)

@@ -21,8 +21,8 @@ from dataclasses import dataclass, fields
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.codec import own_schema, type_description_hash
 from fdr_recorder.record.kinds import Payload, ProducerCounters
-from fdr_recorder.record.schema import own_schema, type_description_hash
 
 
 @dataclass(frozen=True)

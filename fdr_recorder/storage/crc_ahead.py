@@ -26,7 +26,7 @@ import threading
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
-from fdr_recorder.storage.checksum import crc32
+from fdr_recorder.mcap.checksum import crc32
 
 LARGE_BYTES: Final = 256 * 1024
 """From here on it takes longer to compute a CRC than to hand it to another thread."""

@@ -36,7 +36,8 @@ from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError, RecordError
-from fdr_recorder.record.identity import iso_time
+from fdr_recorder.record.codec import encode
+from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import (
     AlertRecord,
     FlightFooter,
@@ -45,7 +46,6 @@ from fdr_recorder.record.kinds import (
     SegmentRollover,
     WriteError,
 )
-from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.losses import LossReports

@@ -30,11 +30,12 @@ import time
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.checksum import crc32
+from fdr_recorder.mcap.compression import compressor
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.storage import descriptor, mcap
-from fdr_recorder.storage.checksum import crc32
+from fdr_recorder.storage import descriptor
 from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, RECORD_COST
-from fdr_recorder.storage.compression import compressor
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__
 
@@ -117,10 +118,10 @@ class Segment:
             OSError: The file exists or cannot be created.
 
         """
-        metadata_record = mcap.metadata(METADATA_NAME, metadata)
-        beginning = mcap.MAGIC + mcap.header(PROFILE, LIBRARY)
+        metadata_record = encode.metadata(METADATA_NAME, metadata)
+        beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
         contents = SegmentIndex(
-            mcap.metadata_index(len(beginning), len(metadata_record), METADATA_NAME)
+            encode.metadata_index(len(beginning), len(metadata_record), METADATA_NAME)
         )
         self.path = path
         self.index = index
@@ -303,7 +304,7 @@ class Segment:
             if len(squeezed) < chunk.size:
                 pieces, stored_size, compression = [squeezed], len(squeezed), self._compression
         start, end = chunk.time_range()
-        prefix = mcap.chunk_prefix(
+        prefix = encode.chunk_prefix(
             start_time=start,
             end_time=end,
             uncompressed_size=chunk.size,
@@ -318,7 +319,7 @@ class Segment:
         self._write([*self._announcements, prefix, *pieces, b''.join(indexes)])
 
         self._announcements, self._announcements_size = [], 0
-        index_record = mcap.chunk_index(
+        index_record = encode.chunk_index(
             start_time=start,
             end_time=end,
             chunk_offset=chunk_offset,
@@ -435,7 +436,7 @@ class Segment:
 
 def _chunk_cost(compression: str) -> int:
     """Return what a chunk costs in the file beside `_CHANNEL_COST` and `RECORD_COST`."""
-    return mcap.chunk_prefix_length(compression) + mcap.chunk_index_length(compression, 0)
+    return encode.chunk_prefix_length(compression) + encode.chunk_index_length(compression, 0)
 
 
 def _after(pieces: list[bytes], written: int) -> list[bytes]:

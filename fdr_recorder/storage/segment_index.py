@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.schema import Schema
-from fdr_recorder.storage import mcap
 
 _SUMMARY_GROUPS: Final = 5
-_STATISTICS_PER_CHANNEL: Final = mcap.statistics_length(1) - mcap.statistics_length(0)
+_STATISTICS_PER_CHANNEL: Final = encode.statistics_length(1) - encode.statistics_length(0)
 
 
 @dataclass
@@ -71,12 +71,12 @@ class SegmentIndex:
         self._by_id: dict[int, KnownChannel] = {}
         self._chunk_indexes: list[bytes] = []
         self.end_size = (
-            mcap.DATA_END_LENGTH
-            + mcap.statistics_length(0)
+            layout.DATA_END_LENGTH
+            + encode.statistics_length(0)
             + len(metadata_index)
-            + _SUMMARY_GROUPS * mcap.SUMMARY_OFFSET_LENGTH
-            + mcap.FOOTER_LENGTH
-            + len(mcap.MAGIC)
+            + _SUMMARY_GROUPS * layout.SUMMARY_OFFSET_LENGTH
+            + layout.FOOTER_LENGTH
+            + len(layout.MAGIC)
         )
 
     # --- channels ------------------------------------------------------------------------
@@ -169,13 +169,13 @@ class SegmentIndex:
             offset: Where in the file the data section ends.
 
         """
-        summary_start = offset + mcap.DATA_END_LENGTH
+        summary_start = offset + layout.DATA_END_LENGTH
         groups = (
-            (mcap.SCHEMA, [record for _, record in self._schemas.values()]),
-            (mcap.CHANNEL, [known.record for known in self._by_id.values()]),
-            (mcap.STATISTICS, [self._statistics()]),
-            (mcap.CHUNK_INDEX, self._chunk_indexes),
-            (mcap.METADATA_INDEX, [self._metadata_index]),
+            (layout.SCHEMA, [record for _, record in self._schemas.values()]),
+            (layout.CHANNEL, [known.record for known in self._by_id.values()]),
+            (layout.STATISTICS, [self._statistics()]),
+            (layout.CHUNK_INDEX, self._chunk_indexes),
+            (layout.METADATA_INDEX, [self._metadata_index]),
         )
         summary: list[bytes] = []
         offsets: list[bytes] = []
@@ -184,13 +184,13 @@ class SegmentIndex:
             length = sum(map(len, records))
             if length:
                 summary += records
-                offsets.append(mcap.summary_offset(opcode, position, length))
+                offsets.append(encode.summary_offset(opcode, position, length))
                 position += length
         summary += offsets
-        return [mcap.data_end(), *summary, mcap.file_end(summary_start, position, summary)]
+        return [encode.data_end(), *summary, encode.file_end(summary_start, position, summary)]
 
     def _statistics(self) -> bytes:
-        return mcap.statistics(
+        return encode.statistics(
             schemas=len(self._schemas),
             chunks=len(self._chunk_indexes),
             metadata=1,
@@ -202,10 +202,10 @@ class SegmentIndex:
 
 def _schema_record(schema: Schema, schema_id: int) -> bytes:
     encoding = schema.encoding if schema.definition else ''
-    return mcap.schema(schema_id, schema.name, encoding, schema.definition.encode())
+    return encode.schema(schema_id, schema.name, encoding, schema.definition.encode())
 
 
 def _channel_record(channel: Channel, channel_id: int, schema_id: int) -> bytes:
-    return mcap.channel(
+    return encode.channel(
         channel_id, schema_id, channel.topic, channel.message_encoding, channel.file_metadata()
     )

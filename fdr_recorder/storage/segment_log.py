@@ -28,8 +28,8 @@ from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
-from fdr_recorder.record.schema import encode
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 from fdr_recorder.storage.crc_ahead import CrcAhead

@@ -27,8 +27,8 @@ from functools import lru_cache
 import re
 from typing import Final
 
-from fdr_recorder.flights.report.columns import Floats, Messages, numbers_at
-from fdr_recorder.record.schema import Schema
+from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.report.columns import Floats, Messages, numbers_at
 import numpy as np
 
 _SEPARATOR: Final = re.compile(r'^=+\s*\nMSG: *(\S+)\s*\n', re.MULTILINE)

@@ -26,9 +26,8 @@ import re
 from typing import Any, Final, NamedTuple
 
 from fdr_recorder.errors import RecordError
-
-ROS2MSG: Final = 'ros2msg'
-ROS2IDL: Final = 'ros2idl'
+from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
+from fdr_recorder.mcap.schema import Schema
 
 SEPARATOR: Final = '=' * 80
 _LINE = re.compile(
@@ -238,6 +237,11 @@ class Definition:
         in `ros2msg`. In `ros2idl` everybody finds them.
         """
         return ROS2IDL if '/srv/' in self.name else ROS2MSG
+
+    @property
+    def schema(self) -> Schema:
+        """Return the schema of a channel of this type."""
+        return Schema(self.name, self.text, self.encoding)
 
     @cached_property
     def text(self) -> str:

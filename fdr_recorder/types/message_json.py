@@ -19,8 +19,9 @@ import struct
 from typing import Any, cast, Final
 
 from fdr_recorder.errors import RecordError
-from fdr_recorder.record.definition import ROS2IDL, SEPARATOR
-from fdr_recorder.record.schema import Schema
+from fdr_recorder.mcap.layout import ROS2IDL
+from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.types.definition import SEPARATOR
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import get_types_from_idl, get_types_from_msg, TypesysError
 from rosbags.typesys.store import Typestore

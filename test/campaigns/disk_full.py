@@ -24,7 +24,7 @@ from pathlib import Path
 import random
 
 from campaigns import Figures
-from fdr_recorder.flights.recover import is_unclean
+from fdr_recorder.flights.recovery.recover import is_unclean
 
 NAME = 'disk_full'
 ABOUT = 'The disk fails under the node, and works again: told once, counted, over by itself.'

@@ -38,23 +38,23 @@ from unittest import mock
 import zlib
 
 if __name__ == '__main__':  # started by `guided` below
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[:1] = [str(Path(__file__).resolve().parents[1] / room) for room in ('', 'support')]
     import atheris
 
     with atheris.instrument_imports(include=['fdr_recorder']):
-        import fdr_recorder.flights.recover
-        import fdr_recorder.flights.verify  # noqa: F401
+        import fdr_recorder.flights.recovery.recover
+        import fdr_recorder.flights.verify.check  # noqa: F401
 
 from campaigns import Figures
 from fdr_recorder import FdrError, FdrWriterConfig, FileFdrWriter, Schema
-from fdr_recorder.flights.contents import read_contents
 from fdr_recorder.flights.reader import FlightReader, own_record, segment_files
-from fdr_recorder.flights.recover import is_unclean, recover
-from fdr_recorder.flights.segment_reader import FileChannel, Message, SegmentReader
-from fdr_recorder.flights.verify import verify
+from fdr_recorder.flights.recovery.contents import read_contents
+from fdr_recorder.flights.recovery.recover import is_unclean, recover
+from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.mcap import layout
+from fdr_recorder.mcap.reader import FileChannel, Message, SegmentReader
+from fdr_recorder.record.codec import own_schema
 from fdr_recorder.record.kinds import PAYLOADS
-from fdr_recorder.record.schema import own_schema
-from fdr_recorder.storage import mcap
 from producers import make_client, numbered, open_flight
 
 NAME = 'fuzz'
@@ -183,10 +183,10 @@ def mutate_number(data: bytearray, rng: random.Random) -> None:
 def records_of(data: bytes | bytearray) -> list[tuple[int, int, int]]:
     """Return opcode, beginning and end of the records of a file, as far as it makes sense."""
     found = []
-    start = len(mcap.MAGIC)
-    while start + mcap.RECORD_PREFIX.size <= len(data):
-        opcode, length = mcap.RECORD_PREFIX.unpack_from(data, start)
-        end = start + mcap.RECORD_PREFIX.size + length
+    start = len(layout.MAGIC)
+    while start + layout.RECORD_PREFIX.size <= len(data):
+        opcode, length = layout.RECORD_PREFIX.unpack_from(data, start)
+        end = start + layout.RECORD_PREFIX.size + length
         if end > len(data):
             break
         found.append((opcode, start, end))
@@ -197,13 +197,13 @@ def records_of(data: bytes | bytearray) -> list[tuple[int, int, int]]:
 def repair(data: bytearray) -> None:
     """Make all CRCs right, so that what they protect is looked at."""
     for opcode, start, end in records_of(data):
-        if opcode == mcap.CHUNK:
+        if opcode == layout.CHUNK:
             [name_length] = struct.unpack_from('<I', data, start + 9 + 28)
             if not name_length:  # not compressed
                 crc = zlib.crc32(data[start + 9 + 28 + 4 + 8:end])
                 struct.pack_into('<I', data, start + 9 + 24, crc)
-    end = len(data) - len(mcap.MAGIC)
-    footer = end - mcap.FOOTER_LENGTH
+    end = len(data) - len(layout.MAGIC)
+    footer = end - layout.FOOTER_LENGTH
     [summary_start] = struct.unpack_from('<Q', data, footer + 9)
     struct.pack_into('<I', data, end - 4, zlib.crc32(data[summary_start:end - 4]))
 

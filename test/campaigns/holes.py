@@ -34,9 +34,9 @@ from campaigns import Figures
 from campaigns._recovered import check_recovered
 from campaigns.torn import FLIGHT, quiet, record, records_of
 from fdr_recorder.flights.reader import DAMAGED_SUFFIX, FlightReader, segment_files
-from fdr_recorder.flights.recover import recover
-from fdr_recorder.flights.verify import verify
-from fdr_recorder.storage import mcap
+from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.mcap import layout
 from flights import Message, read_segment
 
 NAME = 'holes'
@@ -117,7 +117,7 @@ def damaged(data: bytes, old: bytes, rng: random.Random) -> tuple[bytes, bool]:
     Also whether that can be seen: schemas and channels of the data section have no CRC, so what
     looks like one may mean anything.
     """
-    data_end = next(start for opcode, start, _ in records_of(data) if opcode == mcap.DATA_END)
+    data_end = next(start for opcode, start, _ in records_of(data) if opcode == layout.DATA_END)
     end = data_end if rng.random() < 0.7 else len(data)
     result = bytearray(data[:end])
     if end < len(data) and rng.random() < 0.5:  # torn at its end, besides
@@ -148,7 +148,7 @@ def has_description(data: bytes, start: int, end: int) -> bool:
     return any(
         first < end and start < last
         for opcode, first, last in records_of(data)
-        if opcode in (mcap.HEADER, mcap.METADATA, mcap.SCHEMA, mcap.CHANNEL)
+        if opcode in (layout.HEADER, layout.METADATA, layout.SCHEMA, layout.CHANNEL)
     )
 
 
@@ -174,11 +174,11 @@ def chunks_of(victim: Path, after: bytes) -> list[Chunk]:
     messages = iter(read_segment(victim).messages)
     chunks: list[Chunk] = []
     for opcode, start, end in records_of(before):
-        if opcode == mcap.CHUNK:
+        if opcode == layout.CHUNK:
             chunks.append(Chunk([], after[start:end] == before[start:end]))
-        elif opcode == mcap.MESSAGE_INDEX:
-            size = end - start - mcap.MESSAGE_INDEX_PREFIX_LENGTH
-            count = size // mcap.MESSAGE_INDEX_ENTRY_LENGTH
+        elif opcode == layout.MESSAGE_INDEX:
+            size = end - start - layout.MESSAGE_INDEX_PREFIX.size
+            count = size // layout.MESSAGE_INDEX_ENTRY_LENGTH
             chunks[-1].messages.extend(islice(messages, count))
     return chunks
 

@@ -45,7 +45,7 @@ from fdr_recorder import (
     FlightHeader,
     RingConfig,
 )
-from fdr_recorder.flights.recover import is_unclean, recover
+from fdr_recorder.flights.recovery.recover import is_unclean, recover
 from fdr_recorder.storage.segment import ClosedSegment
 from flights import FlightFiles
 from producers import blob, make_client

@@ -47,8 +47,8 @@ from fdr_recorder import (
     FlightHeader,
     FlightRoot,
 )
-from fdr_recorder.flights.recover import recover
-from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.verify.check import Verdict, verify
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover, WriteError
 from fdr_recorder.storage.recording import FlightRecording
 from fdr_recorder.storage.segment import ClosedSegment

@@ -22,7 +22,7 @@ from campaigns import Campaign, campaigns, chance, short_round
 import pytest
 
 SEED = 1
-RUNNER = Path(__file__).with_name('campaigns')
+RUNNER = Path(__file__).parent
 
 
 @pytest.mark.parametrize('campaign', campaigns().values(), ids=lambda item: item.NAME)

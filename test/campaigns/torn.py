@@ -32,10 +32,10 @@ from campaigns import Figures
 from campaigns._recovered import check_recovered, snapshot
 from fdr_recorder import FdrWriterConfig, FileFdrWriter
 from fdr_recorder.flights.reader import segment_files
-from fdr_recorder.flights.recover import DAMAGED_SUFFIX, recover
-from fdr_recorder.flights.verify import Verdict
+from fdr_recorder.flights.recovery.recover import DAMAGED_SUFFIX, recover
+from fdr_recorder.flights.verify.check import Verdict
+from fdr_recorder.mcap import layout
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
-from fdr_recorder.storage import mcap
 from flights import Message, read_segment
 from producers import make_client, numbered, open_flight
 
@@ -73,7 +73,7 @@ def _run_round(rng: random.Random, directory: Path, cuts: int | None) -> Figures
     victim = rng.choice([segments[-1], segments[-1], *segments[:-1]]).path
     data = victim.read_bytes()
     places = interesting_places(data)
-    before = range(len(mcap.MAGIC), places.start)
+    before = range(len(layout.MAGIC), places.start)
     lengths = [*places, *rng.sample(before, min(RANDOM_CUTS, len(before))), *range(12)]
     if cuts is not None:
         lengths = rng.sample(lengths, cuts)
@@ -133,17 +133,17 @@ def record(root: Path, rng: random.Random) -> None:
 
 def records_of(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield opcode, beginning and end of every record of a whole segment."""
-    offset = len(mcap.MAGIC)
-    while offset < len(data) - len(mcap.MAGIC):
-        opcode, length = mcap.RECORD_PREFIX.unpack_from(data, offset)
-        end = offset + mcap.RECORD_PREFIX.size + length
+    offset = len(layout.MAGIC)
+    while offset < len(data) - len(layout.MAGIC):
+        opcode, length = layout.RECORD_PREFIX.unpack_from(data, offset)
+        end = offset + layout.RECORD_PREFIX.size + length
         yield opcode, offset, end
         offset = end
 
 
 def interesting_places(data: bytes) -> range:
     """Return every length that ends in the last chunk, its indexes, the summary or the footer."""
-    last_chunk = max(start for opcode, start, _ in records_of(data) if opcode == mcap.CHUNK)
+    last_chunk = max(start for opcode, start, _ in records_of(data) if opcode == layout.CHUNK)
     return range(last_chunk, len(data))
 
 
@@ -151,12 +151,12 @@ def chunk_ends(data: bytes) -> list[tuple[int, int]]:
     """Return where each chunk ends, and how many messages it has, by its message indexes."""
     ends: list[tuple[int, int]] = []
     for opcode, start, end in records_of(data):
-        if opcode == mcap.CHUNK:
+        if opcode == layout.CHUNK:
             ends.append((end, 0))
-        elif opcode == mcap.MESSAGE_INDEX:
-            size = end - start - mcap.MESSAGE_INDEX_PREFIX_LENGTH
+        elif opcode == layout.MESSAGE_INDEX:
+            size = end - start - layout.MESSAGE_INDEX_PREFIX.size
             chunk_end, count = ends[-1]
-            ends[-1] = chunk_end, count + size // mcap.MESSAGE_INDEX_ENTRY_LENGTH
+            ends[-1] = chunk_end, count + size // layout.MESSAGE_INDEX_ENTRY_LENGTH
     return ends
 
 
@@ -213,7 +213,7 @@ def digest(path: Path) -> bytes:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep what recovery says of hundreds of torn files off the terminal."""
-    logger = logging.getLogger('fdr_recorder.flights.recover')
+    logger = logging.getLogger('fdr_recorder.flights.recovery.recover')
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

@@ -24,7 +24,7 @@ from conftest import MakeWriter
 from fdr_recorder import FdrClient, Schema
 from fdr_recorder.cli.main import main
 from fdr_recorder.errors import RecordError
-from fdr_recorder.flights.message_json import MessageDecoder
+from fdr_recorder.types.message_json import MessageDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from producers import make_client, numbered, open_flight, TEXT

@@ -28,7 +28,7 @@ from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter
 import pytest
 import yaml
 
-TEMPLATE = Path(__file__).resolve().parents[1] / 'config' / 'recorder.yaml'
+TEMPLATE = Path(__file__).resolve().parents[2] / 'config' / 'recorder.yaml'
 HOUR_S = 3600
 
 

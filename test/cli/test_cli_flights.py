@@ -21,8 +21,8 @@ from campaigns._recovered import check_recovered, snapshot
 from conftest import MakeWriter, Record, SMALL
 from fdr_recorder import FdrConfig, FlightRoot, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
-from fdr_recorder.flights.details import details
-from fdr_recorder.flights.recover import is_unclean
+from fdr_recorder.flights.info import details
+from fdr_recorder.flights.recovery.recover import is_unclean
 from flights import open_flight_files, read_whole_chunks
 from paths_of_kinds import FLIGHTS, Kinds, MESSAGES
 from producers import make_client, numbered, open_flight, send

@@ -24,7 +24,7 @@ from fdr_recorder.cli.units import (
     parse_seconds,
     parse_size,
 )
-from fdr_recorder.flights.units import format_size, plural
+from fdr_recorder.units import format_size, plural
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest

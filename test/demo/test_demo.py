@@ -29,7 +29,7 @@ from demo.multirotor import Autopilot, GRAVITY, Trajectory
 from demo.rotation import frd_to_flu, ned_to_enu, px4_attitude_to_ros, rotate
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLE = CHECKOUT.parent / 'shared' / 'data' / 'px4_hardware_flight.ulg'
 
 

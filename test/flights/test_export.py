@@ -22,7 +22,7 @@ from faults import is_segment_fd, SystemCall
 from fdr_recorder import Channel, FdrClient, FdrWriterConfig, FileFdrWriter
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.export import export
-from fdr_recorder.flights.selection import Selection
+from fdr_recorder.flights.query import Selection
 from flights import Message, open_flight_files, read_segment
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st

@@ -31,7 +31,7 @@ import sys
 from typing import Any
 import zlib
 
-from fdr_recorder.flights.recover import recover
+from fdr_recorder.flights.recovery.recover import recover
 from flights import FlightFiles, Message, open_flight_files, read_whole_chunks
 import known_flight
 from known_flight import content_of, FLIGHT_ID, LATCHED, PRODUCERS
@@ -158,7 +158,7 @@ def test_every_message_is_one_that_was_sent(known: Known, flight: FlightFiles) -
 
 def test_npms_reader_finds_the_same(known: Known, flight: FlightFiles) -> None:
     modules = node_modules()
-    script = Path(__file__).with_name('read_mcap.mjs')
+    script = Path(__file__).parents[1] / 'support' / 'read_mcap.mjs'
     paths = [str(segment.path) for segment in flight.segments]
     done = subprocess.run(
         ['node', str(script), str(modules), *paths], capture_output=True, text=True, check=False

@@ -25,6 +25,7 @@ import known_flight
 from known_flight import FLIGHT_ID
 import pytest
 
+SUPPORT = Path(known_flight.__file__).parent
 SHORTEST, LONGEST = 2000, 100_000
 
 
@@ -37,7 +38,7 @@ def test_another_process_can_open_the_flight_at_any_moment(
     """It may come too late for a segment that is dropped; then there is a newer metadata.yaml."""
     answers: list[dict[str, Any]] = []
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name('opening_process.py')), root / FLIGHT_ID],
+        [sys.executable, str(SUPPORT / 'opening_process.py'), root / FLIGHT_ID],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -25,7 +25,7 @@ from conftest import MakeWriter, Record, SMALL
 from faults import SystemCall
 from fdr_recorder import FlightRoot, FlightRootLockedError
 from fdr_recorder.cli.main import main
-from fdr_recorder.flights.overview import (
+from fdr_recorder.flights.listing import (
     flight_paths,
     FlightOverview,
     FlightState,
@@ -33,8 +33,8 @@ from fdr_recorder.flights.overview import (
     overview,
 )
 from fdr_recorder.flights.prune import plan_pruning, prune
-from fdr_recorder.flights.recover import recover, recover_root
-from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.flights.recovery.recover import recover, recover_root
+from fdr_recorder.flights.verify.check import Verdict, verify
 from fdr_recorder.storage.flight_root import root_holder
 from flights import check_flight
 from hypothesis import given, settings

@@ -25,11 +25,11 @@ from fdr_recorder import (
     SegmentError,
 )
 from fdr_recorder.flights.reader import FlightReader, segment_files
-from fdr_recorder.flights.segment_reader import Message, SegmentReader
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.checksum import crc32
+from fdr_recorder.mcap.reader import Message, SegmentReader
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover
-from fdr_recorder.storage import mcap
-from fdr_recorder.storage.cap_policy import CapacityCapPolicy
-from fdr_recorder.storage.checksum import crc32
+from fdr_recorder.storage.cap import CapacityCapPolicy
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import pytest
@@ -64,10 +64,10 @@ def read_segment(path: Path) -> tuple[list[Message], SegmentError | None]:
 
 def record_ends(data: bytes) -> list[tuple[int, int]]:
     """Opcode and end of every record of a whole file."""
-    ends, offset = [], len(mcap.MAGIC)
-    while offset < len(data) - len(mcap.MAGIC):
-        opcode, length = mcap.RECORD_PREFIX.unpack_from(data, offset)
-        offset += mcap.RECORD_PREFIX.size + length
+    ends, offset = [], len(layout.MAGIC)
+    while offset < len(data) - len(layout.MAGIC):
+        opcode, length = layout.RECORD_PREFIX.unpack_from(data, offset)
+        offset += layout.RECORD_PREFIX.size + length
         ends.append((opcode, offset))
     return ends
 
@@ -109,7 +109,7 @@ def test_a_segment_cut_at_any_byte_is_read_up_to_its_last_whole_chunk(tmp_path: 
     data = path.read_bytes()
     whole, damage = read_segment(path)
     assert damage is None
-    chunk_ends = [end for opcode, end in record_ends(data) if opcode == mcap.CHUNK]
+    chunk_ends = [end for opcode, end in record_ends(data) if opcode == layout.CHUNK]
     counts = {}
     cut = tmp_path / 'cut.mcap'
     for length in range(len(data)):
@@ -154,7 +154,7 @@ def test_flipped_bits_never_raise(
 @given(data=st.binary(max_size=300))
 def test_garbage_never_raises(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / 'garbage.mcap'
-    for prefix in (b'', mcap.MAGIC):
+    for prefix in (b'', layout.MAGIC):
         path.write_bytes(prefix + data)
         messages, damage = read_segment(path)
         assert messages == []
@@ -164,7 +164,7 @@ def test_garbage_never_raises(tmp_path: Path, data: bytes) -> None:
 def test_a_huge_length_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / 'huge.mcap'
     with path.open('wb') as file:
-        file.write(mcap.MAGIC + struct.pack('<BQ', mcap.CHUNK, 5 << 30))
+        file.write(layout.MAGIC + struct.pack('<BQ', layout.CHUNK, 5 << 30))
         file.truncate(6 << 30)  # sparse: the file is as large as it says
     messages, damage = read_segment(path)
     assert messages == []
@@ -175,7 +175,7 @@ def test_a_huge_length_is_not_believed(tmp_path: Path) -> None:
 def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
     lz4 = pytest.importorskip('lz4.frame')
     bomb = lz4.compress(bytes(64 << 20))
-    chunk = mcap.chunk_prefix(
+    chunk = encode.chunk_prefix(
         start_time=0,
         end_time=0,
         uncompressed_size=1000,
@@ -184,7 +184,7 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
         compressed_size=len(bomb),
     )
     path = tmp_path / 'bomb.mcap'
-    path.write_bytes(mcap.MAGIC + chunk + bomb)
+    path.write_bytes(layout.MAGIC + chunk + bomb)
     messages, damage = read_segment(path)
     assert messages == []
     assert 'size' in str(damage)
@@ -209,13 +209,13 @@ def test_a_compressed_chunk_must_end(
     tmp_path: Path, frame: Callable[[bytes], tuple[bytes, bytes]]
 ) -> None:
     """Other readers refuse it, though the CRC of what comes out of it is right."""
-    declared = mcap.schema(1, 'a/msg/B', '', b'') + mcap.channel(1, 1, '/text', 'cdr', {})
+    declared = encode.schema(1, 'a/msg/B', '', b'') + encode.channel(1, 1, '/text', 'cdr', {})
     body = struct.pack('<HIQQ', 1, 0, 0, 0) + bytes(300_000)
-    records = mcap.RECORD_PREFIX.pack(mcap.MESSAGE, len(body)) + body
+    records = layout.RECORD_PREFIX.pack(layout.MESSAGE, len(body)) + body
     whole, endless = frame(records)
     path = tmp_path / 'chunk.mcap'
     for stored, count in (whole, 1), (endless, 0), (whole + b'x', 0):
-        chunk = mcap.chunk_prefix(
+        chunk = encode.chunk_prefix(
             start_time=0,
             end_time=0,
             uncompressed_size=len(records),
@@ -223,7 +223,7 @@ def test_a_compressed_chunk_must_end(
             compression=frame.__name__.partition('_')[0],
             compressed_size=len(stored),
         )
-        path.write_bytes(mcap.MAGIC + declared + chunk + stored)
+        path.write_bytes(layout.MAGIC + declared + chunk + stored)
         messages, damage = read_segment(path)
         assert len(messages) == count
         assert damage is not None

@@ -26,9 +26,9 @@ from campaigns._recovered import check_recovered, last_footer, snapshot
 from conftest import MakeWriter, Record, SMALL
 from faults import fill_disk, mounted_tmpfs, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, FlightRootLockedError, SegmentError
-from fdr_recorder.flights.contents import read_contents
 from fdr_recorder.flights.reader import segment_files
-from fdr_recorder.flights.recover import (
+from fdr_recorder.flights.recovery.contents import read_contents
+from fdr_recorder.flights.recovery.recover import (
     DAMAGED_SUFFIX,
     is_unclean,
     recover,
@@ -36,7 +36,7 @@ from fdr_recorder.flights.recover import (
     recover_root,
     RecoveryStoppedError,
 )
-from fdr_recorder.flights.verify import verify
+from fdr_recorder.flights.verify.check import verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from flights import read_whole_chunks
 from mcap.writer import Writer
@@ -251,7 +251,7 @@ def locked_by_another(root: Path) -> Iterator[None]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     assert child.stdout is not None
     assert child.stdin is not None
@@ -447,12 +447,13 @@ def test_a_fifo_in_place_of_the_temporary_metadata_does_not_stop_it(
 ) -> None:
     flight = record()
     os.mkfifo(flight / '.metadata.yaml.tmp')
-    code = 'import sys; from fdr_recorder.flights.recover import recover; recover(sys.argv[1])'
+    module = 'fdr_recorder.flights.recovery.recover'
+    code = f'import sys; from {module} import recover; recover(sys.argv[1])'
     subprocess.run(
         [sys.executable, '-c', code, str(root)],
         timeout=5,
         check=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
 
 
@@ -506,8 +507,8 @@ def test_a_segment_of_another_program_is_set_aside(record: Record, root: Path) -
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from fdr_recorder.flights.recover import recover
-from fdr_recorder.flights.verify import verify
+from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.verify.check import verify
 
 def peak():
     return int(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1])
@@ -542,7 +543,7 @@ def test_memory_does_not_grow_with_the_flight(
             capture_output=True,
             text=True,
             check=False,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )
         assert done.returncode == 0, done.stderr
         assert int(done.stdout) < 100 * 1024, what

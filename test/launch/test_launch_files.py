@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-DIRECTORY = Path(__file__).resolve().parents[1] / 'launch'
+DIRECTORY = Path(__file__).resolve().parents[2] / 'launch'
 ARGUMENTS = {
     'recorder': (
         'params_file',

@@ -32,7 +32,7 @@ def test_launch_test(file: Path, tmp_path: Path) -> None:
     command = [sys.executable, '-m', 'launch_testing.launch_test', '--junit-xml', str(report)]
     with own_domain() as domain_id:
         environment = launch_environment(domain_id, tmp_path)
-        python_path = [str(Path(__file__).parent), environment.get('PYTHONPATH')]
+        python_path = [str(Path(__file__).parents[1] / 'support'), environment.get('PYTHONPATH')]
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, python_path))
         environment['TMPDIR'] = str(tmp_path)
         done = subprocess.run(

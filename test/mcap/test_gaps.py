@@ -26,12 +26,12 @@ from campaigns.torn import records_of
 from conftest import MakeWriter, Record, SMALL
 from faults import SystemCall
 from fdr_recorder.flights.reader import DAMAGED_SUFFIX, FlightReader, segment_files
-from fdr_recorder.flights.recover import recover, recover_flight
-from fdr_recorder.flights.segment_reader import SegmentReader
-from fdr_recorder.flights.verification import Verification
-from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.flights.recovery.recover import recover, recover_flight
+from fdr_recorder.flights.verify.check import Verdict, verify
+from fdr_recorder.flights.verify.result import Verification
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
-from fdr_recorder.storage import mcap
 from producers import BLOB, make_client, number_of, open_flight, send
 import pytest
 
@@ -48,7 +48,7 @@ def flight(record_flight: Record) -> Path:
 def torn(flight: Path) -> Path:
     """Return the third of its segments; it has lost its summary, and is not the last."""
     path = segment_files(flight)[2].path
-    os.truncate(path, find(path, mcap.DATA_END)[0])
+    os.truncate(path, find(path, layout.DATA_END)[0])
     return path
 
 
@@ -75,7 +75,7 @@ def numbers_in(flight: Path) -> list[int]:
 
 def numbers_in_chunk(path: Path, number: int) -> set[int]:
     with SegmentReader(path) as reader:
-        chunk = reader.record_at(find(path, mcap.CHUNK, number)[0])
+        chunk = reader.record_at(find(path, layout.CHUNK, number)[0])
         for _ in reader.messages():  # it must know the channels
             pass
         messages = [message for message, _ in reader.whole_chunk(chunk).messages]
@@ -98,7 +98,7 @@ def check(flight: Path, lost: set[int]) -> Verification:
 
 def test_a_chunk_that_went_bad_does_not_cost_those_behind_it(flight: Path, torn: Path) -> None:
     lost = numbers_in_chunk(torn, 1)
-    start, end = find(torn, mcap.CHUNK, 1)
+    start, end = find(torn, layout.CHUNK, 1)
     turn_bit(torn, (start + end) // 2)
     verification = verify(flight)
     assert any('CRC of the chunk' in text and 'between 20' in text for text in verification.damage)
@@ -106,14 +106,14 @@ def test_a_chunk_that_went_bad_does_not_cost_those_behind_it(flight: Path, torn:
     verification = check(flight, lost)
     (loss,) = [item for item in verification.losses if item.cause == 'unreadable']
     assert loss.file_name == torn.name
-    assert loss.bytes == find(torn, mcap.UNREADABLE)[1] - start >= end - start
+    assert loss.bytes == find(torn, layout.UNREADABLE)[1] - start >= end - start
     assert loss.first_ns
     assert f'{loss.bytes} bytes of {torn.name} cannot be read, between 20' in str(loss)
     assert torn.read_bytes()[start + 9:end] == content[start + 9:end], 'it is gone'
 
 
 def test_a_page_of_zeros_costs_what_was_in_it(flight: Path, torn: Path) -> None:
-    first, second = find(torn, mcap.CHUNK, 1), find(torn, mcap.CHUNK, 2)
+    first, second = find(torn, layout.CHUNK, 1), find(torn, layout.CHUNK, 2)
     lost = numbers_in_chunk(torn, 1) | numbers_in_chunk(torn, 2)
     overwrite(torn, first[1] - 100, bytes(second[0] - first[1] + 200))
     check(flight, lost)
@@ -121,21 +121,21 @@ def test_a_page_of_zeros_costs_what_was_in_it(flight: Path, torn: Path) -> None:
 
 def test_a_chunk_that_says_it_is_longer_is_given_up_alone(flight: Path, torn: Path) -> None:
     lost = numbers_in_chunk(torn, 1)
-    overwrite(torn, find(torn, mcap.CHUNK, 1)[0] + 1, b'\xff\x10')
+    overwrite(torn, find(torn, layout.CHUNK, 1)[0] + 1, b'\xff\x10')
     check(flight, lost)
 
 
 def test_a_length_without_measure_does_not_end_the_search(flight: Path, torn: Path) -> None:
     lost = numbers_in_chunk(torn, 1)
-    start, _ = find(torn, mcap.CHUNK, 1)
-    looks_like_one = mcap.schema(99, 'a/msg/B', '', b'') + mcap.RECORD_PREFIX.pack(4, 1 << 50)
+    start, _ = find(torn, layout.CHUNK, 1)
+    looks_like_one = encode.schema(99, 'a/msg/B', '', b'') + layout.RECORD_PREFIX.pack(4, 1 << 50)
     overwrite(torn, start, bytes(40) + looks_like_one)
     check(flight, lost)
 
 
 def test_bad_times_in_the_head_of_a_chunk_are_made_right(flight: Path, torn: Path) -> None:
     content = torn.read_bytes()
-    overwrite(torn, find(torn, mcap.CHUNK, 1)[0] + 9, bytes(16))
+    overwrite(torn, find(torn, layout.CHUNK, 1)[0] + 9, bytes(16))
     check(flight, set())
     assert torn.read_bytes().startswith(content)
 
@@ -153,7 +153,7 @@ def test_a_message_index_is_written_anew(
     flight: Path, torn: Path, number: int, place: int, bit: int
 ) -> None:
     content = torn.read_bytes()
-    turn_bit(torn, find(torn, mcap.MESSAGE_INDEX, number)[0] + place, bit)
+    turn_bit(torn, find(torn, layout.MESSAGE_INDEX, number)[0] + place, bit)
     verification = check(flight, set())
     assert torn.read_bytes().startswith(content)
     assert not [item for item in verification.losses if item.cause == 'unreadable']
@@ -163,7 +163,7 @@ def test_a_sealed_segment_is_read_around_what_went_bad(record_flight: Record) ->
     flight = record_flight(close=True)
     path = segment_files(flight)[1].path
     lost = numbers_in_chunk(path, 1)
-    turn_bit(path, find(path, mcap.CHUNK, 1)[1] - 10)
+    turn_bit(path, find(path, layout.CHUNK, 1)[1] - 10)
     reader = FlightReader(flight)
     found = [number_of(item.data) for item in reader.messages() if item.channel.topic == '/blob']
     assert found == [number for number in range(COUNT) if number not in lost]
@@ -177,8 +177,8 @@ def test_a_footer_that_counts_what_is_lost_is_not_believed(record_flight: Record
     flight = record_flight(close=True, count=COUNT + 20)
     path = segment_files(flight)[-1].path
     assert numbers_in_chunk(path, 1)
-    turn_bit(path, find(path, mcap.CHUNK, 1)[1] - 10)
-    os.truncate(path, find(path, mcap.DATA_END)[0])
+    turn_bit(path, find(path, layout.CHUNK, 1)[1] - 10)
+    os.truncate(path, find(path, layout.DATA_END)[0])
     recover(flight)
     files, _ = check_recovered(flight)
     assert len(files.payloads(FlightFooter)) == 2
@@ -189,7 +189,7 @@ def test_a_footer_that_counts_what_is_lost_is_not_believed(record_flight: Record
 
 
 def test_messages_whose_channel_is_lost_are_kept_without_it(flight: Path, torn: Path) -> None:
-    start, end = find(torn, mcap.SCHEMA, 1)[0], find(torn, mcap.CHANNEL, 1)[1]
+    start, end = find(torn, layout.SCHEMA, 1)[0], find(torn, layout.CHANNEL, 1)[1]
     overwrite(torn, start, bytes(end - start))
     recover(flight)
     files, _ = check_recovered(flight)
@@ -202,7 +202,7 @@ def test_messages_whose_channel_is_lost_are_kept_without_it(flight: Path, torn: 
 
 
 def test_a_channel_that_ends_in_zeros_is_none(flight: Path, torn: Path) -> None:
-    end = find(torn, mcap.CHANNEL, 1)[1]
+    end = find(torn, layout.CHANNEL, 1)[1]
     place = torn.read_bytes().rindex(b'cdr', 0, end) - 4
     overwrite(torn, place, bytes(end - place))
     with SegmentReader(torn) as reader:
@@ -215,9 +215,9 @@ def test_a_channel_that_ends_in_zeros_is_none(flight: Path, torn: Path) -> None:
 @pytest.mark.parametrize(
     ('opcode', 'place', 'topic'),
     [
-        pytest.param(mcap.SCHEMA, 9, '/blob', id='a schema'),
-        pytest.param(mcap.CHANNEL, 9, '/unknown_2', id='a channel'),
-        pytest.param(mcap.CHANNEL, 11, '/unknown_2', id="a channel's schema"),
+        pytest.param(layout.SCHEMA, 9, '/blob', id='a schema'),
+        pytest.param(layout.CHANNEL, 9, '/unknown_2', id='a channel'),
+        pytest.param(layout.CHANNEL, 11, '/unknown_2', id="a channel's schema"),
     ],
 )
 def test_a_number_that_the_recorder_does_not_give_is_damage(
@@ -232,14 +232,14 @@ def test_a_number_that_the_recorder_does_not_give_is_damage(
     assert [item for item in segment.messages if item.topic == topic]
     kept = {number_of(item.data) for item in files.messages if item.topic in ('/blob', topic)}
     # what stands for a channel is longer than this one, and so takes the room of a chunk
-    assert set(range(COUNT)) - kept == (set() if opcode == mcap.SCHEMA else first_chunk)
+    assert set(range(COUNT)) - kept == (set() if opcode == layout.SCHEMA else first_chunk)
 
 
 def test_a_lost_definition_of_the_recorder_itself_is_known_all_the_same(
     flight: Path, torn: Path
 ) -> None:
     content = torn.read_bytes()
-    start, end = find(torn, mcap.SCHEMA, 0)
+    start, end = find(torn, layout.SCHEMA, 0)
     overwrite(torn, start, bytes(end - start))
     check(flight, set())
     assert torn.read_bytes().startswith(content)
@@ -257,7 +257,7 @@ def test_what_every_segment_begins_with_is_written_anew(
 
 
 def test_a_segment_without_its_beginning_is_still_one(flight: Path, torn: Path) -> None:
-    overwrite(torn, 0, bytes(find(torn, mcap.CHUNK, 0)[1]))
+    overwrite(torn, 0, bytes(find(torn, layout.CHUNK, 0)[1]))
     check(flight, set())
 
 
@@ -273,7 +273,7 @@ def test_old_data_that_show_in_a_hole_are_not_read(
     send(client, range(1000, 1030), 500)
     writer.stop()
     old = (root / 'old' / 'segment_000000.mcap').read_bytes()
-    first, last = find(torn, mcap.CHUNK, 1), find(torn, mcap.CHUNK, 3)
+    first, last = find(torn, layout.CHUNK, 1), find(torn, layout.CHUNK, 3)
     lost = set().union(*(numbers_in_chunk(torn, number) for number in (1, 2, 3)))
     overwrite(torn, first[0], old[1800:1800 + last[1] - first[0]])
     found = numbers_in(flight)
@@ -285,7 +285,7 @@ def test_a_chunk_that_looks_like_a_private_record_is_lost_with_a_trace(
     flight: Path, torn: Path
 ) -> None:
     lost = numbers_in_chunk(torn, 1)
-    turn_bit(torn, find(torn, mcap.CHUNK, 1)[0], 0x80)
+    turn_bit(torn, find(torn, layout.CHUNK, 1)[0], 0x80)
     verification = check(flight, lost)
     assert [item.file_name for item in verification.losses if item.cause == 'unreadable']
 
@@ -307,8 +307,8 @@ def test_a_disk_that_refuses_costs_nothing_and_it_goes_on_later(
     flight: Path, torn: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     lost = numbers_in_chunk(torn, 1)
-    turn_bit(torn, find(torn, mcap.CHUNK, 1)[1] - 10)
-    turn_bit(torn, find(torn, mcap.MESSAGE_INDEX, 0)[0] + 20)
+    turn_bit(torn, find(torn, layout.CHUNK, 1)[1] - 10)
+    turn_bit(torn, find(torn, layout.MESSAGE_INDEX, 0)[0] + 20)
     there = numbers_in(flight)
     for on_call in range(1, 100):
         with monkeypatch.context() as patched:

@@ -17,8 +17,8 @@ from io import BytesIO
 from typing import Any
 import zlib
 
-from fdr_recorder.storage import mcap
-from fdr_recorder.storage.checksum import crc32
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.storage.chunk import Chunk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,20 +52,20 @@ def test_the_opcodes_are_those_of_the_format() -> None:
         'HEADER FOOTER SCHEMA CHANNEL MESSAGE CHUNK MESSAGE_INDEX CHUNK_INDEX STATISTICS '
         'METADATA METADATA_INDEX SUMMARY_OFFSET DATA_END'
     ).split():
-        assert getattr(mcap, name) == getattr(Opcode, name), name
+        assert getattr(layout, name) == getattr(Opcode, name), name
 
 
 @quick
 @given(TEXT, TEXT)
 def test_header(profile: str, library: str) -> None:
-    found = read(mcap.header(profile, library), Opcode.HEADER, records.Header.read)
+    found = read(encode.header(profile, library), Opcode.HEADER, records.Header.read)
     assert (found.profile, found.library) == (profile, library)
 
 
 @quick
 @given(U16, TEXT, TEXT, st.binary(max_size=50))
 def test_schema(schema_id: int, name: str, encoding: str, data: bytes) -> None:
-    encoded = mcap.schema(schema_id, name, encoding, data)
+    encoded = encode.schema(schema_id, name, encoding, data)
     found = read(encoded, Opcode.SCHEMA, records.Schema.read)
     assert found == records.Schema(id=schema_id, name=name, encoding=encoding, data=data)
 
@@ -75,7 +75,7 @@ def test_schema(schema_id: int, name: str, encoding: str, data: bytes) -> None:
 def test_channel(
     channel_id: int, schema_id: int, topic: str, encoding: str, metadata: dict[str, str]
 ) -> None:
-    encoded = mcap.channel(channel_id, schema_id, topic, encoding, metadata)
+    encoded = encode.channel(channel_id, schema_id, topic, encoding, metadata)
     found = read(encoded, Opcode.CHANNEL, records.Channel.read)
     assert found == records.Channel(
         id=channel_id,
@@ -89,8 +89,8 @@ def test_channel(
 @quick
 @given(U16, U32, U64, U64, st.binary(max_size=50))
 def test_message(channel: int, sequence: int, log: int, publish: int, data: bytes) -> None:
-    prefix = mcap.MESSAGE_PREFIX.pack(
-        mcap.MESSAGE, len(data) + mcap.MESSAGE_FIXED_LENGTH, channel, sequence, log, publish
+    prefix = layout.MESSAGE_PREFIX.pack(
+        layout.MESSAGE, len(data) + layout.MESSAGE_FIXED_LENGTH, channel, sequence, log, publish
     )
     found = read(prefix + data, Opcode.MESSAGE, records.Message.read)
     assert found == records.Message(
@@ -101,7 +101,7 @@ def test_message(channel: int, sequence: int, log: int, publish: int, data: byte
 @quick
 @given(U64, U64, U64, U32, st.sampled_from(['', 'lz4', 'zstd']), st.binary(max_size=50))
 def test_chunk(start: int, end: int, size: int, crc: int, compression: str, data: bytes) -> None:
-    prefix = mcap.chunk_prefix(
+    prefix = encode.chunk_prefix(
         start_time=start,
         end_time=end,
         uncompressed_size=size,
@@ -109,7 +109,7 @@ def test_chunk(start: int, end: int, size: int, crc: int, compression: str, data
         compression=compression,
         compressed_size=len(data),
     )
-    assert len(prefix) == mcap.chunk_prefix_length(compression)
+    assert len(prefix) == encode.chunk_prefix_length(compression)
     found = read(prefix + data, Opcode.CHUNK, records.Chunk.read)
     assert found == records.Chunk(
         message_start_time=start,
@@ -134,7 +134,7 @@ def test_chunk_index(
     compressed: int,
     uncompressed: int,
 ) -> None:
-    encoded = mcap.chunk_index(
+    encoded = encode.chunk_index(
         start_time=start,
         end_time=end,
         chunk_offset=offset,
@@ -145,7 +145,7 @@ def test_chunk_index(
         compressed_size=compressed,
         uncompressed_size=uncompressed,
     )
-    assert len(encoded) == mcap.chunk_index_length(compression, len(indexes))
+    assert len(encoded) == encode.chunk_index_length(compression, len(indexes))
     found = read(encoded, Opcode.CHUNK_INDEX, records.ChunkIndex.read)
     assert found == records.ChunkIndex(
         message_start_time=start,
@@ -165,7 +165,7 @@ def test_chunk_index(
 def test_statistics(
     schemas: int, chunks: int, metadata: int, start: int, end: int, counts: dict[int, int]
 ) -> None:
-    encoded = mcap.statistics(
+    encoded = encode.statistics(
         schemas=schemas % 2**16,
         chunks=chunks,
         metadata=metadata,
@@ -173,7 +173,7 @@ def test_statistics(
         end_time=end,
         message_counts=counts,
     )
-    assert len(encoded) == mcap.statistics_length(len(counts))
+    assert len(encoded) == encode.statistics_length(len(counts))
     found = read(encoded, Opcode.STATISTICS, records.Statistics.read)
     assert found == records.Statistics(
         message_count=sum(counts.values()),
@@ -191,14 +191,14 @@ def test_statistics(
 @quick
 @given(TEXT, MAP)
 def test_metadata(name: str, values: dict[str, str]) -> None:
-    found = read(mcap.metadata(name, values), Opcode.METADATA, records.Metadata.read)
+    found = read(encode.metadata(name, values), Opcode.METADATA, records.Metadata.read)
     assert found == records.Metadata(name=name, metadata=values)
 
 
 @quick
 @given(U64, U64, TEXT)
 def test_metadata_index(offset: int, length: int, name: str) -> None:
-    encoded = mcap.metadata_index(offset, length, name)
+    encoded = encode.metadata_index(offset, length, name)
     found = read(encoded, Opcode.METADATA_INDEX, records.MetadataIndex.read)
     assert found == records.MetadataIndex(offset=offset, length=length, name=name)
 
@@ -206,8 +206,8 @@ def test_metadata_index(offset: int, length: int, name: str) -> None:
 @quick
 @given(U8, U64, U64)
 def test_summary_offset(opcode: int, start: int, length: int) -> None:
-    encoded = mcap.summary_offset(opcode, start, length)
-    assert len(encoded) == mcap.SUMMARY_OFFSET_LENGTH
+    encoded = encode.summary_offset(opcode, start, length)
+    assert len(encoded) == layout.SUMMARY_OFFSET_LENGTH
     found = read(encoded, Opcode.SUMMARY_OFFSET, records.SummaryOffset.read)
     assert found == records.SummaryOffset(
         group_opcode=opcode, group_start=start, group_length=length
@@ -215,8 +215,8 @@ def test_summary_offset(opcode: int, start: int, length: int) -> None:
 
 
 def test_data_end() -> None:
-    assert len(mcap.data_end()) == mcap.DATA_END_LENGTH
-    found = read(mcap.data_end(), Opcode.DATA_END, records.DataEnd.read)
+    assert len(encode.data_end()) == layout.DATA_END_LENGTH
+    found = read(encode.data_end(), Opcode.DATA_END, records.DataEnd.read)
     assert found == records.DataEnd(data_section_crc=0)
 
 
@@ -224,9 +224,9 @@ def test_data_end() -> None:
 @given(U64, U64, st.lists(st.binary(max_size=20), max_size=4))
 def test_the_end_of_the_file(start: int, offset_start: int, summary: list[bytes]) -> None:
     """The footer's CRC is that of the summary and of the footer up to the CRC itself."""
-    encoded = mcap.file_end(start, offset_start, summary)
-    footer, magic = encoded[: -len(mcap.MAGIC)], encoded[-len(mcap.MAGIC):]
-    assert len(footer) == mcap.FOOTER_LENGTH
+    encoded = encode.file_end(start, offset_start, summary)
+    footer, magic = encoded[: -len(layout.MAGIC)], encoded[-len(layout.MAGIC):]
+    assert len(footer) == layout.FOOTER_LENGTH
     assert magic == b'\x89MCAP0\r\n'
     found = read(footer, Opcode.FOOTER, records.Footer.read)
     assert found == records.Footer(
@@ -303,7 +303,7 @@ def test_a_chunk_stops_when_it_is_full() -> None:
 
 def test_a_chunk_stops_when_there_is_no_room() -> None:
     chunk = Chunk()
-    cost = mcap.MESSAGE_PREFIX.size + mcap.MESSAGE_INDEX_ENTRY_LENGTH + 100
+    cost = layout.MESSAGE_PREFIX.size + layout.MESSAGE_INDEX_ENTRY_LENGTH + 100
     batch = [(1, 1, number, bytes(100), 0) for number in range(10)]
     assert chunk.add(1, batch, 0, room=2 * cost, full_size=1 << 20) == 2
     assert chunk.add(2, batch, 0, room=cost - 1, full_size=1 << 20) == 0

@@ -20,7 +20,7 @@ import sys
 from node_helpers import own_domain, ros_environment
 import pytest
 
-PROFILE = Path(__file__).resolve().parents[1] / 'config' / 'fast_dds_large_messages.xml'
+PROFILE = Path(__file__).resolve().parents[2] / 'config' / 'fast_dds_large_messages.xml'
 
 SHARED_MEMORY = """
 import re

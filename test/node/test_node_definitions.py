@@ -23,7 +23,7 @@ from typing import Any
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.node.message_class import import_message_class, text_of_class
-from fdr_recorder.record.definition import Definition
+from fdr_recorder.types.definition import Definition
 from interfaces import type_hashes
 from node_helpers import (
     Ground,

@@ -20,7 +20,7 @@ from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.ingest import Ingest
 from fdr_recorder.node.topics import plan_topic
 from fdr_recorder.node.wait_set import WaitSetSubscriber
-from fdr_recorder.record.identity import new_flight_header
+from fdr_recorder.record.header import new_flight_header
 from fdr_recorder.storage.writer import FileFdrWriter
 from flights import read_whole_chunks
 from node_helpers import Duration, Ground, read_flight, String

@@ -25,7 +25,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1]
+SOURCE = Path(__file__).resolve().parents[2]
 PACKAGE = SOURCE / 'fdr_recorder'
 INDEX = Path('share/ament_index/resource_index')
 
@@ -53,7 +53,7 @@ for name in sys.argv[1:]:
 
 READ_A_MESSAGE_DEFINITION = """
 from fdr_recorder.record.kinds import FlightHeader
-from fdr_recorder.record.schema import own_schema
+from fdr_recorder.record.codec import own_schema
 print(own_schema(FlightHeader).definition)
 """
 

@@ -19,6 +19,7 @@ import re
 from typing import Any, get_type_hints
 
 from fdr_recorder import FlightFooter, FlightHeader, KNOWN_PAYLOAD_KEYS, RecordError, Schema
+from fdr_recorder.record.codec import decode, encode, own_schema, type_description_hash
 from fdr_recorder.record.kinds import (
     AlertRecord,
     Overrun,
@@ -28,14 +29,13 @@ from fdr_recorder.record.kinds import (
     RECORD_SCHEMA_VERSION,
     WriteError,
 )
-from fdr_recorder.record.schema import decode, encode, own_schema, type_description_hash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-MSG = Path(__file__).resolve().parents[1] / 'msg'
+MSG = Path(__file__).resolve().parents[2] / 'msg'
 
 TEXT = st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=30)
 UNSIGNED = {'level': (0, 255)}

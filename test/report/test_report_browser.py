@@ -18,7 +18,7 @@ import re
 
 from browser import browser_tab, find_browser, Tab
 from conftest import MakeWriter
-from fdr_recorder.flights.report import gather, write_page
+from fdr_recorder.report import gather, write_page
 from producers import make_client, open_flight, send
 import pytest
 from report_pages import record_hostile

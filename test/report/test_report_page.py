@@ -26,9 +26,9 @@ from fdr_recorder import AlertBoard, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
 from fdr_recorder.config import FdrConfig, FdrWriterConfig
 from fdr_recorder.errors import ExportError
-from fdr_recorder.flights.report import check_target, gather, render, write_page
-from fdr_recorder.flights.report.verdict import findings, Level, verdict
 from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.report import check_target, gather, render, write_page
+from fdr_recorder.report.verdict import findings, Level, verdict
 from paths_of_kinds import Kinds
 from producers import make_client, numbered, open_flight, send
 import pytest

@@ -25,8 +25,9 @@ from pathlib import Path
 import struct
 from typing import Any, TypeVar
 
+from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.record.codec import decode
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Payload
-from fdr_recorder.record.schema import decode, Schema
 from fdr_recorder.storage.recording import FlightSummary
 from mcap.exceptions import EndOfFile
 from mcap.reader import NonSeekingReader, SeekingReader

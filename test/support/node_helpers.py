@@ -96,7 +96,7 @@ __all__ = [
 
 PUBLISHERS_ARE_TOLD = hasattr(subscription, 'MessageInfo')
 """Whether rclpy says who has published a message; that of Jazzy does not."""
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
 END_DEADLINE_S = 15.0
 _DOMAINS = range(1, 101)  # above 101 the ports overlap those that Linux gives to clients

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from conftest import MakeWriter, Record, SMALL
 from fdr_recorder import CapacityCapPolicy
-from fdr_recorder.flights.recover import recover
+from fdr_recorder.flights.recovery.recover import recover
 from mcap.writer import Writer as McapWriter
 from producers import BLOB, make_client, numbered, open_flight, send
 from rosbags.rosbag2 import StoragePlugin

@@ -20,7 +20,7 @@ from typing import Any
 
 from conftest import MakeWriter
 from fdr_recorder import AlertBoard, Channel, FdrClient, FlightHeader, Schema
-from fdr_recorder.flights.report import gather, render
+from fdr_recorder.report import gather, render
 from producers import blob
 
 HOSTILE = (

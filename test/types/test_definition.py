@@ -20,8 +20,8 @@ from typing import Any
 from conftest import MakeWriter
 from fdr_recorder import Channel, FdrClient, Schema
 from fdr_recorder.errors import RecordError
-from fdr_recorder.flights.recover import recover
-from fdr_recorder.record.definition import (
+from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.types.definition import (
     Definition,
     Field,
     fields_of,
@@ -29,7 +29,7 @@ from fdr_recorder.record.definition import (
     ROS2MSG,
     SEPARATOR,
 )
-from fdr_recorder.record.interface_file import read_interface
+from fdr_recorder.types.interface_file import read_interface
 from flights import open_flight_files
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,8 +273,8 @@ def test_a_bag_opens_whatever_is_known_of_its_types(
         }
     )
     sent = {
-        '/known': (Schema.of(known), known.type_hash, b'\x07'),
-        '/event': (Schema.of(event), event.type_hash, struct.pack('<IH', 1, 1000)),
+        '/known': (known.schema, known.type_hash, b'\x07'),
+        '/event': (event.schema, event.type_hash, struct.pack('<IH', 1, 1000)),
         '/unknown': (Schema('a/msg/Unknown', ''), known.type_hash, b'whatever'),
     }
     writer = make_writer()

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from fdr_recorder.flights.contents import SegmentContents
+from fdr_recorder.flights.recovery.contents import SegmentContents
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.identity import iso_time
+from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.fields import Fields
 from fdr_recorder.flights.reader import own_record
-from fdr_recorder.flights.segment_reader import FileChannel, Message, RawRecord, SegmentReader
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.fields import Fields
+from fdr_recorder.mcap.reader import FileChannel, Message, RawRecord, SegmentReader
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, OWN_TOPIC_PREFIX, Payload
-from fdr_recorder.storage import mcap
 from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, METADATA_NAME, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 import yaml
@@ -114,7 +114,7 @@ def program_of(reader: SegmentReader, header: RawRecord) -> tuple[str, str]:
     """Return profile and program that a header names; nothing for what is none, or is broken."""
     fields = Fields(header.content, reader.path, header.offset)
     with suppress(SegmentError):
-        if header.opcode == mcap.HEADER:
+        if header.opcode == layout.HEADER:
             return fields.string(), fields.string().partition(' ')[0]
     return '', ''
 
@@ -136,15 +136,15 @@ class Collector:
         """Read what every segment begins with; raise `SegmentError` if that is not there."""
         reader = self.reader
         reader.check_magic()
-        header = reader.record_at(len(mcap.MAGIC))
+        header = reader.record_at(len(layout.MAGIC))
         if program_of(reader, header) != (PROFILE, LIBRARY.split()[0]):
             raise SegmentError(reader.path, header.offset, 'not a segment of this recorder')
         record = reader.record_at(header.end)
         reader.describe(record)
-        if record.opcode != mcap.METADATA or METADATA_NAME not in reader.metadata:
+        if record.opcode != layout.METADATA or METADATA_NAME not in reader.metadata:
             raise SegmentError(reader.path, record.offset, 'not a segment of this recorder')
         length = record.end - record.offset
-        return SegmentIndex(mcap.metadata_index(record.offset, length, METADATA_NAME))
+        return SegmentIndex(encode.metadata_index(record.offset, length, METADATA_NAME))
 
     def add_channel(self, found: SegmentIndex, described: FileChannel) -> Channel:
         """Take in a channel, and its schema, as the file numbers them."""

@@ -23,13 +23,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.collector import Collector, SegmentContents
-from fdr_recorder.flights.fields import Fields
-from fdr_recorder.flights.scanner import Scanner
-from fdr_recorder.flights.segment_reader import RawRecord, SegmentReader, without_frames
+from fdr_recorder.flights.recovery.collector import Collector, SegmentContents
+from fdr_recorder.flights.recovery.scanner import Scanner
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.checksum import crc32
+from fdr_recorder.mcap.fields import Fields
+from fdr_recorder.mcap.reader import RawRecord, SegmentReader, without_frames
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
-from fdr_recorder.storage import mcap
-from fdr_recorder.storage.checksum import crc32
 
 __all__ = ['SegmentContents', 'read_contents']
 
@@ -80,9 +80,9 @@ class _SummaryReader(Collector):
         for record in self._summary(summary_start):
             reader.describe(record)
             fields = Fields(record.content, reader.path, record.offset)
-            if record.opcode == mcap.CHANNEL:
+            if record.opcode == layout.CHANNEL:
                 self.add_channel(found, reader.channels[fields.u16()])
-            elif record.opcode == mcap.CHUNK_INDEX:
+            elif record.opcode == layout.CHUNK_INDEX:
                 start, end, offset, _ = (fields.u64() for _ in range(4))
                 content = fields.bytes(fields.u32())
                 offsets = Fields(content, reader.path, record.offset)
@@ -90,10 +90,10 @@ class _SummaryReader(Collector):
                 while not offsets.is_at_end:
                     channels.add(offsets.u16())
                     offsets.u64()
-                raw = mcap.record(record.opcode, bytes(record.content))
+                raw = encode.record(record.opcode, bytes(record.content))
                 found.add_chunk(raw, start, end)
                 chunks.append((record, offset, frozenset(channels)))
-            elif record.opcode == mcap.STATISTICS:
+            elif record.opcode == layout.STATISTICS:
                 fields.bytes(42)
                 table = Fields(fields.bytes(fields.u32()), reader.path, record.offset)
                 while not table.is_at_end:
@@ -108,7 +108,7 @@ class _SummaryReader(Collector):
             self.index,
             is_sealed=True,
             size=reader.size,
-            data_end=summary_start - mcap.DATA_END_LENGTH,
+            data_end=summary_start - layout.DATA_END_LENGTH,
             found=found,
             own_records=self.own_records,
             header=self.header,
@@ -119,17 +119,17 @@ class _SummaryReader(Collector):
     def _check_footer(self) -> int:
         """Return where the summary begins, if its CRC is right."""
         reader = self.reader
-        end_size = mcap.FOOTER_LENGTH + len(mcap.MAGIC)
+        end_size = layout.FOOTER_LENGTH + len(layout.MAGIC)
         footer_offset = reader.size - end_size
         if footer_offset < 0:
             raise SegmentError(reader.path, 0, 'there is no footer')
         footer = reader.record_at(footer_offset)
-        magic = reader.read(footer.end, len(mcap.MAGIC))
-        if footer.opcode != mcap.FOOTER or magic != mcap.MAGIC:
+        magic = reader.read(footer.end, len(layout.MAGIC))
+        if footer.opcode != layout.FOOTER or magic != layout.MAGIC:
             raise SegmentError(reader.path, footer_offset, 'there is no footer')
         fields = Fields(footer.content, reader.path, footer_offset)
         summary_start, _, crc = fields.u64(), fields.u64(), fields.u32()
-        if not len(mcap.MAGIC) <= summary_start <= footer_offset:
+        if not len(layout.MAGIC) <= summary_start <= footer_offset:
             raise SegmentError(reader.path, footer_offset, 'the footer points nowhere')
         length = footer.end - 4 - summary_start
         if crc32([reader.read(summary_start, length)]) != crc:
@@ -139,7 +139,7 @@ class _SummaryReader(Collector):
     def _summary(self, offset: int) -> Iterator[RawRecord]:
         while True:
             record = self.reader.record_at(offset)
-            if record.opcode in (mcap.FOOTER, mcap.SUMMARY_OFFSET):
+            if record.opcode in (layout.FOOTER, layout.SUMMARY_OFFSET):
                 return
             yield record
             offset = record.end

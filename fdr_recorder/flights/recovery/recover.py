@@ -31,18 +31,19 @@ import time
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.accounts import Accounts, Drops, find_drops
-from fdr_recorder.flights.contents import read_contents, SegmentContents
 from fdr_recorder.flights.reader import DAMAGED_SUFFIX, segment_files, SegmentFile
-from fdr_recorder.flights.segment_reader import SegmentReader
+from fdr_recorder.flights.recovery.accounts import Accounts, Drops, find_drops
+from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
+from fdr_recorder.mcap import layout
+from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
     Payload,
 )
-from fdr_recorder.record.schema import encode
-from fdr_recorder.storage import bag_metadata, descriptor, mcap
+from fdr_recorder.storage import bag_metadata, descriptor
 from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.flight import FlightDirectory, sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
@@ -123,7 +124,7 @@ def is_unclean(flight: Path) -> bool:
 def _has_end(segment: SegmentFile) -> bool:
     """Tell whether a segment ends as a sealed one does; reads nothing but that."""
     with SegmentReader(segment.path) as reader:
-        end = mcap.MAGIC
+        end = layout.MAGIC
         return reader.size > len(end) and reader.read(reader.size - len(end), len(end)) == end
 
 

@@ -18,16 +18,16 @@ import struct
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.collector import Collector, program_of, SegmentContents
-from fdr_recorder.flights.fields import Fields
-from fdr_recorder.flights.segment_reader import (
+from fdr_recorder.flights.recovery.collector import Collector, program_of, SegmentContents
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.fields import Fields
+from fdr_recorder.mcap.reader import (
     Gap,
     RawRecord,
     SegmentReader,
     WholeChunk,
     without_frames,
 )
-from fdr_recorder.storage import mcap
 from fdr_recorder.storage.chunk import Chunk
 from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
@@ -87,9 +87,9 @@ class Scanner(Collector):
         missing: list[bytes] = []
         try:
             for part in reader.parts():
-                if isinstance(part, RawRecord) and part.opcode == mcap.MESSAGE_INDEX:
+                if isinstance(part, RawRecord) and part.opcode == layout.MESSAGE_INDEX:
                     if pending is not None:
-                        pending.found.append(mcap.record(part.opcode, bytes(part.content)))
+                        pending.found.append(encode.record(part.opcode, bytes(part.content)))
                     continue
                 if pending is not None:
                     self._settle(found, pending, part)
@@ -130,11 +130,11 @@ class Scanner(Collector):
         except SegmentError:  # what every segment begins with is known all the same
             path = self.reader.path
             about = {'flight_id': path.parent.name, 'segment_index': str(self.index)}
-            beginning = mcap.MAGIC + mcap.header(PROFILE, LIBRARY)
-            metadata = mcap.metadata(METADATA_NAME, about)
+            beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
+            metadata = encode.metadata(METADATA_NAME, about)
             self.lost_beginning = beginning + metadata
             return SegmentIndex(
-                mcap.metadata_index(len(beginning), len(metadata), METADATA_NAME)
+                encode.metadata_index(len(beginning), len(metadata), METADATA_NAME)
             )
 
     def _begin_anew(self, part: RawRecord | WholeChunk | Gap) -> None:
@@ -147,10 +147,10 @@ class Scanner(Collector):
         """
         reader = self.reader
         error = SegmentError(reader.path, 0, 'not a segment of this recorder')
-        if isinstance(part, RawRecord) and part.opcode == mcap.HEADER:
+        if isinstance(part, RawRecord) and part.opcode == layout.HEADER:
             if program_of(reader, part)[1] not in ('', LIBRARY.split()[0]):
                 raise error
-        elif not isinstance(part, RawRecord) or part.opcode != mcap.METADATA:
+        elif not isinstance(part, RawRecord) or part.opcode != layout.METADATA:
             gap = part
             if not isinstance(gap, Gap):
                 gap = Gap(0, part.offset, error)
@@ -162,10 +162,10 @@ class Scanner(Collector):
 
     def _describe(self, found: SegmentIndex, record: RawRecord) -> None:
         """Take in a schema or a channel, also one that nothing is in: its number is taken."""
-        if record.opcode not in (mcap.SCHEMA, mcap.CHANNEL):
+        if record.opcode not in (layout.SCHEMA, layout.CHANNEL):
             return
         number = Fields(record.content, self.reader.path, record.offset).u16()
-        if record.opcode == mcap.SCHEMA:
+        if record.opcode == layout.SCHEMA:
             found.add_schema(self.reader.schemas[number], number)
         elif number not in self.channels:
             self.add_channel(found, self.reader.channels[number])
@@ -199,12 +199,12 @@ class Scanner(Collector):
         times = fields.unpack(_TIME_RANGE)
         start, end = index.time_range()
         if times != (start, end):  # these have no CRC
-            place = chunk.offset + mcap.RECORD_PREFIX.size
+            place = chunk.offset + layout.RECORD_PREFIX.size
             self.patches.append((place, _TIME_RANGE.pack(start, end)))
         uncompressed_size, _ = fields.u64(), fields.u32()
         compression, compressed_size = fields.string(), fields.u64()
         _, places = index.message_indexes()
-        record = mcap.chunk_index(
+        record = encode.chunk_index(
             start_time=start,
             end_time=end,
             chunk_offset=chunk.offset,

@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.contents import read_contents, SegmentContents
 from fdr_recorder.flights.reader import damaged_files, own_record, segment_files, SegmentFile
-from fdr_recorder.flights.segment_reader import (
+from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
+from fdr_recorder.flights.verify.result import Loss, Verdict, Verification, when
+from fdr_recorder.mcap.reader import (
     Gap,
     LOST_TOPIC_PREFIX,
     Message,
     SegmentReader,
 )
-from fdr_recorder.flights.verification import Loss, Verdict, Verification, when
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,

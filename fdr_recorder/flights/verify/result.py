@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from fdr_recorder.record.identity import iso_time
+from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import FlightFooter
 
 
