@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         RECORD_SCHEMA_VERSION,
     )
     from fdr_recorder.storage.cap import CapacityCapPolicy
-    from fdr_recorder.storage.flight import new_flight_id
+    from fdr_recorder.storage.flight_id import new_flight_id
     from fdr_recorder.storage.flight_root import FlightRoot
     from fdr_recorder.storage.recording import FlightSummary
     from fdr_recorder.storage.writer import FileFdrWriter, WriterStatus
@@ -122,7 +122,7 @@ _HOMES = {
     'FlightHeader': 'record.kinds',
     'Schema': 'mcap.schema',
     'CapacityCapPolicy': 'storage.cap',
-    'new_flight_id': 'storage.flight',
+    'new_flight_id': 'storage.flight_id',
     'FlightRoot': 'storage.flight_root',
     'FlightSummary': 'storage.recording',
     'FileFdrWriter': 'storage.writer',

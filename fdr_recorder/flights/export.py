@@ -30,7 +30,8 @@ from fdr_recorder.mcap.reader import FileChannel, Message
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
-from fdr_recorder.storage.flight import DIRECTORY_MODE, FlightDirectory, sync_directory
+from fdr_recorder.storage.files import DIRECTORY_MODE, sync_directory
+from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment import ClosedSegment, Segment
 from fdr_recorder.version import __version__
 

@@ -25,6 +25,7 @@ import re
 from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
+from fdr_recorder.flights.metadata import read_metadata
 from fdr_recorder.flights.reader import segment_files, SegmentFile
 from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
 from fdr_recorder.flights.recovery.recover import flight_directories, is_unclean
@@ -148,7 +149,7 @@ def overview(flight: Path, holder: RootHolder | None = None) -> FlightOverview:
     header = (last.header if last is not None else None) or _first_header(segments)
     started_ns = header.flight_started_at_ns or _first_time_ns(segments)
     last_ns = last.found.last_log_time_ns if last is not None else 0
-    named, counters = bag_metadata.read(flight)
+    named, counters = read_metadata(flight)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     if isinstance(footer, FlightFooter):
         state = _ended_state(flight, footer)

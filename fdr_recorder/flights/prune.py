@@ -29,7 +29,7 @@ import shutil
 from typing import Final
 
 from fdr_recorder.flights.listing import FlightOverview, FlightState
-from fdr_recorder.storage.flight import sync_directory
+from fdr_recorder.storage.files import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
 
 _DOOMED_PREFIX: Final = '.fdr.pruned.'

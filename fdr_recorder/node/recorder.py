@@ -34,7 +34,7 @@ from fdr_recorder.node.topics import plan_own_topic
 from fdr_recorder.node.watch import TopicWatch
 from fdr_recorder.record.header import hash_manifest, new_flight_header
 from fdr_recorder.storage.cap import CapacityCapPolicy
-from fdr_recorder.storage.flight import new_flight_id
+from fdr_recorder.storage.flight_id import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.recording import FlightSummary
 from fdr_recorder.storage.writer import FileFdrWriter

@@ -24,10 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 import json
-import os
-from pathlib import Path
 import re
-import stat
 
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
@@ -38,9 +35,6 @@ import yaml
 
 FILE_NAME = 'metadata.yaml'
 BAG_VERSION = 9
-
-_MAX_BYTES = 64 << 20
-"""That of a flight of 64 GiB, in the smallest segments that there are, is not larger by far."""
 
 RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
 
@@ -257,28 +251,6 @@ def _file_line(segment: ClosedSegment) -> bytes:
         f'starting_time: {{nanoseconds_since_epoch: {start}}}, '
         f'duration: {{nanoseconds: {end - start}}}, message_count: {segment.records}}}\n'
     ).encode()
-
-
-_SEGMENT_NAME = re.compile(r'"(segment_\d+\.mcap)"')
-_COUNTER = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
-
-
-def read(flight: Path) -> tuple[set[str], dict[str, int]]:
-    """
-    Return the segments that a flight's `metadata.yaml` names, and its counters.
-
-    Nothing, if it cannot be read or is something else: a link that leads elsewhere, a FIFO that
-    waits for ever.
-    """
-    try:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with open(os.open(flight / FILE_NAME, flags), 'rb') as file:
-            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            text = file.read(_MAX_BYTES).decode() if is_regular else ''
-    except (OSError, UnicodeDecodeError):
-        return set(), {}
-    counters = {name: int(value) for name, value in _COUNTER.findall(text)}
-    return set(_SEGMENT_NAME.findall(text)), counters
 
 
 _NOT_PLAIN = re.compile(r'["\\]|[^ -~]')

@@ -8,41 +8,26 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""One flight on disk: its directory, its segments and its `metadata.yaml`."""
+"""The directory of a flight: its closed segments and its `metadata.yaml`."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timezone
-import os
 from pathlib import Path
-import secrets
 from typing import Final
 
-from fdr_recorder.config import FLIGHT_ID_PATTERN
-from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
+from fdr_recorder.errors import FlightExistsError, FlightStorageError
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.storage import bag_metadata, descriptor
+from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.bag_metadata import SegmentList, TopicCounts
-from fdr_recorder.storage.segment import ClosedSegment, FILE_MODE
+from fdr_recorder.storage.files import DIRECTORY_MODE, replace_file, sync_directory
+from fdr_recorder.storage.flight_id import check_flight_id
+from fdr_recorder.storage.segment import ClosedSegment
 
-DIRECTORY_MODE: Final = 0o750
 _NOT_KEPT: Final[Mapping[Channel, int]] = {}
-
-
-def new_flight_id() -> str:
-    """Return `flight_<UTC yyyymmddThhmmssZ>_<4 hex>`."""
-    now = datetime.now(timezone.utc)
-    return f'flight_{now:%Y%m%dT%H%M%SZ}_{secrets.token_hex(2)}'
-
-
-def check_flight_id(flight_id: str) -> None:
-    """Raise `FlightIdInvalidError` unless the id can be the name of a flight."""
-    if not isinstance(flight_id, str) or not FLIGHT_ID_PATTERN.fullmatch(flight_id):
-        raise FlightIdInvalidError(flight_id)
 
 
 def segment_name(index: int) -> str:
@@ -159,35 +144,3 @@ class FlightDirectory:
 
         """
         replace_file(self.path / bag_metadata.FILE_NAME, self.render(custom_data))
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable (`fsync` of the directory, POSIX)."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        descriptor.close(fd)
-
-
-def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
-    """Replace a file as a whole: a reader, or a power cut, sees the old one or the new one."""
-    temporary = path.with_name(f'.{path.name}.tmp')
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        fd = os.open(temporary, flags, FILE_MODE)
-    except FileExistsError:  # left by a crash, or put there by somebody
-        temporary.unlink()
-        fd = os.open(temporary, flags, FILE_MODE)
-    try:
-        with open(fd, 'wb', closefd=False) as file:
-            file.writelines(pieces)
-        os.fsync(fd)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    finally:
-        descriptor.close(fd)
-    temporary.rename(path)
-    sync_directory(path.parent)

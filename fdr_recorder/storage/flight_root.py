@@ -32,11 +32,10 @@ from fdr_recorder.errors import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
-from fdr_recorder.storage import descriptor
+from fdr_recorder.storage.files import close_fd, FILE_MODE
 
 LOCK_NAME: Final = '.fdr.lock'
 RESERVE_NAME: Final = '.fdr.reserve'
-_FILE_MODE: Final = 0o640
 _LOCK_TRIES: Final = 5
 _LOCK_PAUSE_S: Final = 0.01
 _LOCKS: Final = Path('/proc/locks')
@@ -109,17 +108,17 @@ class FlightRoot:
                 is_read_only = os.statvfs(path).f_flag & os.ST_RDONLY
                 number = errno.EROFS if is_read_only else errno.EACCES
                 raise OSError(number, os.strerror(number))
-            lock_fd = os.open(path / LOCK_NAME, flags, _FILE_MODE)
+            lock_fd = os.open(path / LOCK_NAME, flags, FILE_MODE)
         except OSError as error:
             raise FlightRootReadOnlyError(path, error.strerror or str(error)) from error
         try:
             _lock(lock_fd)
         except BlockingIOError:
             holder = _describe_holder(_read_holder(lock_fd))
-            descriptor.close(lock_fd)
+            close_fd(lock_fd)
             raise FlightRootLockedError(path, holder) from None
         except OSError as error:
-            descriptor.close(lock_fd)
+            close_fd(lock_fd)
             raise FlightRootReadOnlyError(path, error.strerror or str(error)) from error
         with suppress(OSError):  # on a full disk the lock holds all the same
             _write_holder(lock_fd, owner)
@@ -136,7 +135,7 @@ class FlightRoot:
         if lock_fd >= 0:
             with suppress(OSError):
                 os.ftruncate(lock_fd, 0)
-            descriptor.close(lock_fd)
+            close_fd(lock_fd)
 
     def __enter__(self) -> FlightRoot:
         """Return itself: it is owned already."""
@@ -174,7 +173,7 @@ class FlightRoot:
             return True
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            fd = os.open(self.path / RESERVE_NAME, flags, _FILE_MODE)
+            fd = os.open(self.path / RESERVE_NAME, flags, FILE_MODE)
         except OSError:
             return False
         try:
@@ -184,7 +183,7 @@ class FlightRoot:
             self.give_up_reserve()
             return False
         finally:
-            descriptor.close(fd)
+            close_fd(fd)
         self.has_reserve = True
         return True
 

@@ -34,15 +34,14 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.storage import descriptor
 from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, RECORD_COST
+from fdr_recorder.storage.files import close_fd, FILE_MODE
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__
 
 PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'
 METADATA_NAME: Final = 'fdr_recorder'
-FILE_MODE: Final = 0o640
 
 _CREATE_FLAGS: Final = (
     os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -395,7 +394,7 @@ class Segment:
         """Close the file as it is. A segment that was not sealed has no summary."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            descriptor.close(fd)
+            close_fd(fd)
 
     def remove(self) -> None:
         """Close the file and remove it: the segment came to nothing."""

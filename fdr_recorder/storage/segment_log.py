@@ -33,7 +33,7 @@ from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, Segme
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 from fdr_recorder.storage.crc_ahead import CrcAhead
-from fdr_recorder.storage.flight import FlightDirectory, segment_name
+from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.segment import ClosedSegment, Segment
 from fdr_recorder.storage.syncer import Syncer, SyncJob

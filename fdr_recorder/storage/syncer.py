@@ -25,7 +25,7 @@ import queue
 import threading
 
 from fdr_recorder.storage.bag_metadata import FILE_NAME
-from fdr_recorder.storage.flight import replace_file, sync_directory
+from fdr_recorder.storage.files import replace_file, sync_directory
 from fdr_recorder.storage.segment import Segment
 
 

@@ -36,7 +36,7 @@ from fdr_recorder.errors import (
 )
 from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.counters import FlightCounters, ProducerAccount
-from fdr_recorder.storage.flight import check_flight_id
+from fdr_recorder.storage.flight_id import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import FlightRecording, FlightSummary, RotationHook

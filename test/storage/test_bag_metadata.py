@@ -27,7 +27,8 @@ from fdr_recorder.storage.bag_metadata import (
     Topic,
     TopicCounts,
 )
-from fdr_recorder.storage.flight import FlightDirectory, replace_file
+from fdr_recorder.storage.files import replace_file
+from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment import ClosedSegment
 from flights import check_flight, open_flight_files
 from hypothesis import given, settings

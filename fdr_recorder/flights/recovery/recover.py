@@ -31,6 +31,7 @@ import time
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.metadata import read_metadata
 from fdr_recorder.flights.reader import DAMAGED_SUFFIX, segment_files, SegmentFile
 from fdr_recorder.flights.recovery.accounts import Accounts, Drops, find_drops
 from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
@@ -43,9 +44,10 @@ from fdr_recorder.record.kinds import (
     FlightHeader,
     Payload,
 )
-from fdr_recorder.storage import bag_metadata, descriptor
+from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters, Ledger
-from fdr_recorder.storage.flight import FlightDirectory, sync_directory
+from fdr_recorder.storage.files import close_fd, sync_directory
+from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.segment import Segment
 
@@ -106,7 +108,7 @@ def is_unclean(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    named, counters = bag_metadata.read(flight)
+    named, counters = read_metadata(flight)
     if named != {segment.path.name for segment in segments}:
         return True
     try:
@@ -264,7 +266,7 @@ class _Work:
 
     def __post_init__(self) -> None:
         """Look up which segments were certainly forced to the disk: those that are listed."""
-        self.named, self.counters = bag_metadata.read(self.flight)
+        self.named, self.counters = read_metadata(self.flight)
 
     def take(self, segment: SegmentFile) -> None:
         """Read the next segment; seal the one before if it is torn."""
@@ -405,7 +407,7 @@ def _patch(path: Path, patches: Iterable[tuple[int, bytes]]) -> None:
                 left = left[os.pwrite(fd, left, offset + len(data) - len(left)):]
         os.fsync(fd)
     finally:
-        descriptor.close(fd)
+        close_fd(fd)
 
 
 def _own_channel(contents: SegmentContents, payload_type: type[Payload]) -> Channel:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.metadata import read_metadata
 from fdr_recorder.flights.reader import damaged_files, own_record, segment_files, SegmentFile
 from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
 from fdr_recorder.flights.verify.result import Loss, Verdict, Verification, when
@@ -301,7 +302,7 @@ class _Check:
         gone = [rollover for rollover in self._rollovers if rollover.segment_index < first]
         if gone or dropped:
             records = sum(rollover.records for rollover in gone)
-            _, counters = bag_metadata.read(self._flight)
+            _, counters = read_metadata(self._flight)
             records = max(records, counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0))
             first_ns = min((rollover.first_log_time_ns for rollover in gone), default=0)
             last_ns = max((rollover.last_log_time_ns for rollover in gone), default=0)
@@ -378,6 +379,6 @@ class _Check:
                 self._damaged(f'{key[0]}: {unexplained} messages are missing without a trace')
 
     def _check_metadata(self, segments: list[SegmentFile]) -> None:
-        named, _ = bag_metadata.read(self._flight)
+        named, _ = read_metadata(self._flight)
         if named != {segment.path.name for segment in segments}:
             self._damaged('metadata.yaml does not name the segments that are there; run recover')

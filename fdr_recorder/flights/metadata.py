@@ -1,0 +1,44 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""Read the `metadata.yaml` of a flight, which may be missing, damaged or another program's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import re
+import stat
+from typing import Final
+
+from fdr_recorder.storage.bag_metadata import FILE_NAME
+
+_MAX_BYTES: Final = 64 << 20
+"""Far more than the file has for a flight of 64 GiB in the smallest segments."""
+_SEGMENT_NAME: Final = re.compile(r'"(segment_\d+\.mcap)"')
+_COUNTER: Final = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
+
+
+def read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
+    """
+    Return the segments that a flight's `metadata.yaml` lists, and its counters.
+
+    Both are empty if the file cannot be read or is no regular file: a link that leads elsewhere,
+    or a FIFO that would block for ever.
+    """
+    try:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(flight / FILE_NAME, flags), 'rb') as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            text = file.read(_MAX_BYTES).decode() if is_regular else ''
+    except (OSError, UnicodeDecodeError):
+        return set(), {}
+    counters = {name: int(value) for name, value in _COUNTER.findall(text)}
+    return set(_SEGMENT_NAME.findall(text)), counters
