@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check everything that can be checked."""
-    from fdr_recorder.cli.checks import Check, Preflight, Verdict
+    from fdr_recorder.cli.preflight_checks import Check, Preflight, Verdict
 
     preflight = Preflight(
         args.config, minutes=args.minutes, measure_s=args.measure, quiet=args.json

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.cli.console import print_json, progress, say, warn
-from fdr_recorder.cli.cut import add_cut, make_selection
-from fdr_recorder.cli.paths import add_flight, find_flight
+from fdr_recorder.cli.flight_arguments import add_flight, find_flight
+from fdr_recorder.cli.query_arguments import add_cut, make_selection
 from fdr_recorder.cli.units import format_duration
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.units import format_size, plural

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.cli.console import print_json, progress
-from fdr_recorder.cli.paths import add_flight, find_flight
+from fdr_recorder.cli.flight_arguments import add_flight, find_flight
 from fdr_recorder.cli.verb import EXIT_OK
 
 SUMMARY: Final = 'Write a page about a flight: what is in it, what is not, and what was flown'
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Gather, write, and say what came out."""
     from fdr_recorder.flights.reader import segment_files
     from fdr_recorder.report import check_target, gather, LOOKS, write_page
-    from fdr_recorder.report.document import to_dict
+    from fdr_recorder.report.json_document import to_dict
     from fdr_recorder.report.verdict import verdict
 
     flight = find_flight(args.flight)

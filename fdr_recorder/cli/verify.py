@@ -16,7 +16,7 @@ import argparse
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, progress, say
-from fdr_recorder.cli.paths import add_flight, find_flights
+from fdr_recorder.cli.flight_arguments import add_flight, find_flights
 
 if TYPE_CHECKING:
     from pathlib import Path

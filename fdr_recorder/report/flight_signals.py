@@ -18,8 +18,8 @@ import re
 from typing import Final
 
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.report.columns import Floats, Integers
-from fdr_recorder.report.series import Axis, Extremes
+from fdr_recorder.report.message_arrays import Floats, Integers
+from fdr_recorder.report.sampling import Axis, Extremes
 from fdr_recorder.types.cdr import Extractor
 import numpy as np
 

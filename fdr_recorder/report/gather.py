@@ -35,7 +35,8 @@ from fdr_recorder.mcap.reader import FileChannel, SegmentReader, WholeChunk
 from fdr_recorder.mcap.walk import chunks, index_entries, IndexedChunk
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
 from fdr_recorder.report.account import Account
-from fdr_recorder.report.columns import (
+from fdr_recorder.report.flight_signals import Signal, SignalTable
+from fdr_recorder.report.message_arrays import (
     chunk_spans,
     indexed_messages,
     Integers,
@@ -45,9 +46,8 @@ from fdr_recorder.report.columns import (
     times_of,
 )
 from fdr_recorder.report.rates import Rates
-from fdr_recorder.report.recorder_status import RecorderStatus, STATUS_TYPE
-from fdr_recorder.report.series import Axis, flight_time, plot_axis, rate_axis
-from fdr_recorder.report.signals import Signal, SignalTable
+from fdr_recorder.report.recorder_history import RecorderStatus, STATUS_TYPE
+from fdr_recorder.report.sampling import Axis, flight_time, plot_axis, rate_axis
 import numpy as np
 
 Advance = Callable[[int], None]

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fdr_recorder.report.gather import Report, Source
-from fdr_recorder.report.plots import gap_of
+from fdr_recorder.report.sections.flight_plots import gap_of
 from fdr_recorder.report.verdict import findings, verdict
 
 

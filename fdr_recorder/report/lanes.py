@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fdr_recorder.report.drawing import Drawing, plot
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.svg import Drawing, plot
 
 
 @dataclass(frozen=True)

@@ -22,20 +22,20 @@ from typing import Any, Final
 
 from fdr_recorder.flights.listing import Losses
 from fdr_recorder.record.kinds import AlertRecord
-from fdr_recorder.report.accounts import (
+from fdr_recorder.report.gather import Report
+from fdr_recorder.report.html import Child, h, Html, join
+from fdr_recorder.report.sampling import NS_PER_S
+from fdr_recorder.report.sections.balance import (
     accounts,
     alert_list,
     configuration,
     header_list,
     segment_list,
 )
-from fdr_recorder.report.drawing import Drawing
-from fdr_recorder.report.gather import Report
-from fdr_recorder.report.html import Child, h, Html, join
-from fdr_recorder.report.plots import flight_plots, recorder_plots
-from fdr_recorder.report.series import NS_PER_S
-from fdr_recorder.report.timeline import timeline
-from fdr_recorder.report.topic_list import topic_list
+from fdr_recorder.report.sections.flight_plots import flight_plots, recorder_plots
+from fdr_recorder.report.sections.timeline import timeline
+from fdr_recorder.report.sections.topics import topic_list
+from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.verdict import findings, Level, verdict
 from fdr_recorder.report.words import clock, date, duration, short
 from fdr_recorder.units import format_size, plural

@@ -25,7 +25,7 @@ import math
 from typing import Any, Final
 
 from fdr_recorder.report.html import Attribute, Child, h, Html
-from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.sampling import NS_PER_S
 from fdr_recorder.report.words import clock
 
 WIDTH: Final = 1000

@@ -18,8 +18,8 @@ import math
 from statistics import median
 from typing import Final
 
-from fdr_recorder.report.drawing import Drawing, plot, stretched
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.svg import Drawing, plot, stretched
 from fdr_recorder.report.words import number
 
 Run = Sequence[tuple[float, float]]

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 
-from fdr_recorder.report.drawing import Drawing
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.svg import Drawing
 
 
 def track(

@@ -23,7 +23,7 @@ from fdr_recorder.flights.verify.check import Loss
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
 from fdr_recorder.report.account import Account
 from fdr_recorder.report.gather import Report
-from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.sampling import NS_PER_S
 from fdr_recorder.report.words import clock, duration, short, span
 from fdr_recorder.units import format_size, plural
 import yaml

@@ -15,7 +15,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.sampling import NS_PER_S
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SLOW_HZ: Final = 0.995

@@ -28,7 +28,7 @@ import re
 from typing import Final
 
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.report.columns import Floats, Messages, numbers_at
+from fdr_recorder.report.message_arrays import Floats, Messages, numbers_at
 import numpy as np
 
 _SEPARATOR: Final = re.compile(r'^=+\s*\nMSG: *(\S+)\s*\n', re.MULTILINE)

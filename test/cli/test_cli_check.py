@@ -22,9 +22,9 @@ from typing import Any
 from conftest import Record
 from faults import free_space, mounted_tmpfs
 from fdr_recorder import ConfigInvalidError, FdrConfig, FlightRoot
-from fdr_recorder.cli.checks import WORK_NAME
 from fdr_recorder.cli.main import main
 from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter_file
+from fdr_recorder.cli.preflight_checks import WORK_NAME
 import pytest
 import yaml
 

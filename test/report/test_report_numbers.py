@@ -20,17 +20,17 @@ from typing import Any
 
 from conftest import MakeWriter
 from fdr_recorder import Schema
-from fdr_recorder.report.columns import Messages, Span
+from fdr_recorder.report.flight_signals import SignalTable
 from fdr_recorder.report.gather import gather, LOOKS, Report
+from fdr_recorder.report.message_arrays import Messages, Span
 from fdr_recorder.report.rates import Rates
-from fdr_recorder.report.series import (
+from fdr_recorder.report.sampling import (
     Axis,
     Extremes,
     flight_time,
     plot_axis,
     rate_axis,
 )
-from fdr_recorder.report.signals import SignalTable
 from fdr_recorder.types.cdr import Extractor
 from hypothesis import given, settings
 from hypothesis import strategies as st

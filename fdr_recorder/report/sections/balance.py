@@ -19,10 +19,10 @@ from fdr_recorder.config import FdrConfig
 from fdr_recorder.flights.info import SegmentDetails
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, ProducerCounters
 from fdr_recorder.report.account import Account
-from fdr_recorder.report.drawing import Drawing
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, h, Html
-from fdr_recorder.report.topic_list import fact_list
+from fdr_recorder.report.sections.topics import fact_list
+from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.verdict import config_options
 from fdr_recorder.report.words import clock, elapsed, short
 from fdr_recorder.units import format_size, plural

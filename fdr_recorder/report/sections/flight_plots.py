@@ -18,15 +18,15 @@ import math
 from typing import Final
 
 from fdr_recorder.record.kinds import SegmentRollover
-from fdr_recorder.report.charts import Line, Run, time_chart
-from fdr_recorder.report.drawing import Drawing
+from fdr_recorder.report.flight_signals import ATTITUDE, BATTERY, GLOBAL, LOCAL, Signal
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.rates import silence_s
-from fdr_recorder.report.recorder_status import STATUS_GAP_S
-from fdr_recorder.report.series import NS_PER_S
-from fdr_recorder.report.signals import ATTITUDE, BATTERY, GLOBAL, LOCAL, Signal
-from fdr_recorder.report.track import track
+from fdr_recorder.report.recorder_history import STATUS_GAP_S
+from fdr_recorder.report.sampling import NS_PER_S
+from fdr_recorder.report.svg import Drawing
+from fdr_recorder.report.time_chart import Line, Run, time_chart
+from fdr_recorder.report.track_map import track
 from fdr_recorder.report.words import number, short
 
 _EARTH_RADIUS_M: Final = 6_371_008.8

@@ -18,11 +18,11 @@ from typing import Final
 from fdr_recorder.flights.info import Event, SegmentDetails
 from fdr_recorder.flights.verify.check import Loss
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
-from fdr_recorder.report.drawing import Drawing
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.lanes import lane, Mark
-from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.sampling import NS_PER_S
+from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.words import duration, short, span
 from fdr_recorder.units import format_size, plural
 

@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from fdr_recorder.flights.info import TopicDetails
 from fdr_recorder.record.kinds import ProducerCounters
-from fdr_recorder.report.charts import spark
-from fdr_recorder.report.drawing import Drawing
 from fdr_recorder.report.gather import Report, Source
 from fdr_recorder.report.html import Child, h, Html, path
-from fdr_recorder.report.series import NS_PER_S
+from fdr_recorder.report.sampling import NS_PER_S
+from fdr_recorder.report.svg import Drawing
+from fdr_recorder.report.time_chart import spark
 from fdr_recorder.report.words import clock, duration, hertz, short
 from fdr_recorder.units import format_size, plural
 import yaml
