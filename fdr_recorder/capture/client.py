@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The producer's handle on its ring."""
+"""`FdrClient`: through it a producer hands its messages to the writer."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from fdr_recorder.config import RingConfig
 from fdr_recorder.record.channel import Channel
 
 MAX_TIME_NS: Final = 2**63 - 1
-"""As far as the clocks of ROS 2 and the readers of bags go: the year 2262."""
+"""The latest time that ROS 2 clocks and readers of bags can represent: in the year 2262."""
 
 
-class Losses(NamedTuple):
+class TransportLosses(NamedTuple):
     """
     Records of a publisher that never reached this process.
 
     Attributes:
-        records: How many, since the client was made.
-        first_sequence: Lowest missing sequence number of the current spell.
+        records: How many, since the client was created.
+        first_sequence: Lowest missing sequence number since the last acknowledgement.
         last_sequence: Highest missing sequence number.
-        first_ns: When the spell's first gap was noticed (system clock).
-        last_ns: When the latest gap was noticed.
+        first_ns: When the first loss since the last acknowledgement was noticed (system clock).
+        last_ns: When the latest loss was noticed.
 
     """
 
@@ -45,10 +45,10 @@ class Losses(NamedTuple):
 
 class FdrClient:
     """
-    What a producer holds to have its records written.
+    Hands the messages of one producer to the writer, through a ring of its own.
 
-    A client belongs to one thread at a time, its producer. Register it with a `FileFdrWriter`;
-    from then on the writer's thread takes what is enqueued, while a flight is open.
+    A client belongs to one thread at a time, its producer. Register it with a `FileFdrWriter`:
+    while a flight is open, the writer's thread then takes the enqueued messages.
 
     Example:
         >>> client = FdrClient(Channel('/imu', schema))
@@ -66,11 +66,11 @@ class FdrClient:
         budget: RingBudget | None = None,
     ) -> None:
         """
-        Make a client with an empty ring.
+        Create a client with an empty ring.
 
         Args:
-            channel: What its records are.
-            config: Bounds of the ring; `total_bytes` is the business of `budget`.
+            channel: The channel of its messages.
+            config: Bounds of the ring; its `total_bytes` is not used here, but in `budget`.
             budget: Memory bound shared with other clients of the same producing thread.
 
         """
@@ -80,10 +80,10 @@ class FdrClient:
             max_records=config.max_records, max_bytes=config.max_bytes, budget=budget
         )
         self.offer = self._keep_and_offer if channel.latched else self.ring.offer
-        """As `enqueue`, for who knows log time, publish time (both valid), sequence and data."""
+        """Like `enqueue`, given valid log time, publish time, sequence number and data."""
         self.latest: tuple[int, int, bytes] | None = None
-        """Publish time, sequence number and data of a latched channel's last message."""
-        self.losses = Losses()
+        """Publish time, sequence number and data of the last message of a latched channel."""
+        self.losses = TransportLosses()
         """Replaced as a whole by the producer's thread."""
         self._acknowledged_losses = 0
         self._next_sequence = 0
@@ -96,21 +96,21 @@ class FdrClient:
         sequence: int | None = None,
     ) -> bool:
         """
-        Hand a serialised message to the writer. Never blocks, never raises on a full ring.
+        Hand a serialised message to the writer. Never blocks; a full ring raises no error.
 
         Args:
             data: The message in the channel's encoding. `bytes` are kept, not copied.
-            log_time_ns: When it was received (system clock); now, if not given.
-            publish_time_ns: When it was published; as `log_time_ns`, if not given. Times that
-                no clock can show (a publisher's may be broken) become the nearest that one can.
-            sequence: The publisher's number for it; counted up by the client, if not given.
+            log_time_ns: When the message was received (system clock); by default now.
+            publish_time_ns: When it was published; by default `log_time_ns`. Times out of range
+                (a publisher's clock may be broken) become the nearest valid time.
+            sequence: The publisher's sequence number; by default counted by the client.
 
         Returns:
-            False if no flight is open, or if the ring was full and the record is counted as
+            False if no flight is open, or if the ring is full: then the record is counted as
             dropped by overrun.
 
         Raises:
-            TypeError: `data` is no bytes.
+            TypeError: `data` is not bytes-like.
 
         """
         if type(data) is not bytes:
@@ -134,16 +134,16 @@ class FdrClient:
         return self.ring.offer(log_time_ns, publish_time_ns, sequence, data)
 
     def count_transport_loss(self, first_sequence: int, last_sequence: int) -> None:
-        """Say that the records of these numbers never arrived; producer's thread."""
+        """Count the messages of these sequence numbers as lost in transport; producer's thread."""
         now = time.time_ns()
         records, first, _, first_ns, _ = self.losses
-        if self._acknowledged_losses == records:  # the writer has told of all before
+        if self._acknowledged_losses == records:  # all earlier ones are reported
             first, first_ns = first_sequence, now
         lost = last_sequence - first_sequence + 1
-        self.losses = Losses(records + lost, first, last_sequence, first_ns, now)
+        self.losses = TransportLosses(records + lost, first, last_sequence, first_ns, now)
 
-    def acknowledge_losses(self) -> Losses:
-        """Return what was lost since the last call; writer's thread."""
+    def acknowledge_losses(self) -> TransportLosses:
+        """Return the losses since the last call; writer's thread."""
         losses, seen = self.losses, self._acknowledged_losses
         self._acknowledged_losses = losses.records
         return losses._replace(records=losses.records - seen)

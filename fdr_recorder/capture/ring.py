@@ -11,10 +11,10 @@
 """
 The bounded queue between one producer and the writer.
 
-Single producer, single consumer, no lock: every attribute has one thread that writes it, and the
+Single producer, single consumer, no lock: each attribute is written by one thread only, and the
 two sides meet in `collections.deque`, whose `append` and `popleft` are atomic (also on
-free-threaded CPython). A side that reads the other's counter may see it late; both then err on
-the safe side: the producer sees less room than there is, the consumer sees fewer records.
+free-threaded CPython). A side may see the other's counters late. Both then err on the safe side:
+the producer sees less room than there is, the consumer sees fewer records.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ import time
 from typing import Final, NamedTuple
 
 RECORD_OVERHEAD_BYTES: Final = 200
-"""Memory that a queued record takes beside its data: the tuple, four integers, two headers."""
+"""Memory of a queued record in addition to its data: a tuple, four integers, two headers."""
 
 
 QueuedRecord = tuple[int, int, int, bytes, int]
 """A record in a ring: log time and publish time (nanoseconds of the system clock), the publisher's
-sequence number, the serialised message, and the bytes that the ring had ever taken with it. A
-plain tuple, because it is made for every message.
+sequence number, the serialised message, and the total of bytes that the ring had accepted up to
+and including this record. A plain tuple, because one is made for every message.
 """
 
 
-class Drops(NamedTuple):
+class Refusals(NamedTuple):
     """
-    What a ring has refused since it was made.
+    The records that a ring has refused since it was created.
 
     Attributes:
-        records: How many records.
-        bytes: Their data.
-        first_ns: First refusal of the current spell (system clock): since the consumer last
-            said that it had seen all of them.
-        last_ns: The latest refusal.
+        records: How many.
+        bytes: Size of their data.
+        first_ns: Time of the first refusal (system clock) since the consumer last acknowledged
+            all refusals.
+        last_ns: Time of the latest refusal.
 
     """
 
@@ -55,44 +55,43 @@ class Drops(NamedTuple):
 
 
 class RingBudget:
-    """A bound on the memory of several rings together, all filled by the same thread."""
+    """A bound on the total memory of several rings, all filled by the same thread."""
 
     __slots__ = ('granted', 'max_bytes', 'returned')
 
     def __init__(self, max_bytes: int) -> None:
-        """Take the bound in bytes."""
+        """Set the bound, in bytes."""
         self.max_bytes = max_bytes
         self.granted = 0
-        """Bytes ever taken; written by the producing thread alone."""
+        """Bytes ever granted; written by the producing thread alone."""
         self.returned = 0
-        """Bytes ever given back; written by the consumer alone."""
+        """Bytes ever returned; written by the consumer alone."""
 
     @property
     def fill(self) -> float:
-        """How much of it is used: 0 to 1."""
+        """Share of the budget in use: 0 to 1."""
         return (self.granted - self.returned) / self.max_bytes
 
 
 class Ring:
     """
-    A queue that refuses the newest record when it is full, and counts what it refused.
+    A queue that refuses the newest record when it is full, and counts refusals.
 
-    `offer` is for the producer's thread; `take`, `acknowledge_drops` and setting `is_open` are for
-    the consumer's; `len` and the counters may be read by anybody.
+    `offer` belongs to the producer's thread; `take`, `discard_oldest`, `acknowledge_refusals` and
+    setting `is_open` to the consumer's. Any thread may read `len` and the counters.
 
     Attributes:
-        budget: The bound that it shares with others.
-        is_open: Whether records are taken; set by the consumer.
-        call_consumer: Called in the producer's thread when the ring has become half full, once
-            until the consumer takes; set by the consumer, who may rest for long otherwise.
+        budget: The bound shared with other rings.
+        is_open: Whether the ring accepts records; set by the consumer.
+        call_consumer: Called in the producer's thread when the ring becomes half full, once until
+            the consumer takes; set by the consumer, which may rest for long otherwise.
         offered: Records ever offered while open, refused ones included; written by the producer.
-        drops: What was refused; replaced as a whole by the producer.
+        refusals: Refused records; replaced as a whole by the producer.
         taken: Records ever taken out; written by the consumer.
 
     """
 
     __slots__ = (
-        '_acknowledged',
         '_bytes_in',
         '_bytes_out',
         '_half_bytes',
@@ -101,11 +100,12 @@ class Ring:
         '_max_bytes',
         '_max_records',
         '_records',
+        '_seen_refusals',
         'budget',
         'call_consumer',
-        'drops',
         'is_open',
         'offered',
+        'refusals',
         'taken',
     )
 
@@ -113,12 +113,12 @@ class Ring:
         self, *, max_records: int, max_bytes: int, budget: RingBudget | None = None
     ) -> None:
         """
-        Make an empty ring that is shut.
+        Create an empty, closed ring.
 
         Args:
-            max_records: Most records that it holds.
-            max_bytes: Most memory that they take, `RECORD_OVERHEAD_BYTES` each included.
-            budget: Bound that this ring shares with others of the same producing thread.
+            max_records: Upper bound of the queued records.
+            max_bytes: Upper bound of their memory, `RECORD_OVERHEAD_BYTES` each included.
+            budget: Bound shared with other rings of the same producing thread.
 
         """
         self._max_records = max_records
@@ -130,23 +130,23 @@ class Ring:
         self.is_open = False
         self.call_consumer: Callable[[], object] | None = None
         self._has_called = False
-        """Set by the producer, taken back by the consumer."""
-        # producer's
+        """Set by the producer, reset by the consumer."""
+        # written by the producer:
         self.offered = 0
-        self.drops = Drops()
+        self.refusals = Refusals()
         self._bytes_in = 0
-        # consumer's
+        # written by the consumer:
         self.taken = 0
-        self._acknowledged = Drops()
+        self._seen_refusals = Refusals()
         self._bytes_out = 0
 
     def __len__(self) -> int:
-        """Return how many records wait."""
+        """Return the number of queued records."""
         return len(self._records)
 
     @property
     def fill(self) -> float:
-        """How full the ring is by records or by bytes, whichever is more: 0 to 1."""
+        """How full the ring is, by records or by bytes, whichever is more: 0 to 1."""
         return max(
             len(self._records) / self._max_records,
             self.bytes / self._max_bytes,
@@ -157,8 +157,8 @@ class Ring:
         Queue a record; producer's thread. Never blocks, never raises.
 
         Returns:
-            True if it was queued; False if the ring is shut (nothing is counted: nobody records)
-            or full (the refusal is counted).
+            True if the record was queued; False if the ring is closed (not counted: nothing is
+            being recorded) or full (counted as a refusal).
 
         """
         if not self.is_open:
@@ -185,15 +185,15 @@ class Ring:
 
     def _refuse(self, size: int) -> bool:
         now = time.time_ns()
-        records, total, first_ns, _ = self.drops
-        if self._acknowledged.records == records:  # the consumer has told of all before
+        records, total, first_ns, _ = self.refusals
+        if self._seen_refusals.records == records:  # the consumer has reported all earlier ones
             first_ns = now
-        self.drops = Drops(records + 1, total + size, first_ns, now)
+        self.refusals = Refusals(records + 1, total + size, first_ns, now)
         return False
 
     @property
     def bytes(self) -> int:
-        """Memory that the waiting records take, `RECORD_OVERHEAD_BYTES` each included."""
+        """Memory of the queued records, `RECORD_OVERHEAD_BYTES` each included."""
         return self._bytes_in - self._bytes_out
 
     def take(self, limit: int, max_bytes: int | None = None) -> list[QueuedRecord]:
@@ -201,15 +201,15 @@ class Ring:
         Remove and return records, oldest first; consumer's thread.
 
         Args:
-            limit: Most records.
-            max_bytes: Take no more once so much was taken (as `bytes` counts).
+            limit: Upper bound of the number of records.
+            max_bytes: Stop once this much was taken, counted as `bytes` does.
 
         """
         records = self._records
         waiting = len(records)
         if not waiting:
             return []
-        self._has_called = False  # first of all: what comes now may call again
+        self._has_called = False  # first: the next record may call again
         popleft = records.popleft
         if max_bytes is None or self.bytes <= max_bytes:
             batch = [popleft() for _ in range(min(limit, waiting))]
@@ -225,37 +225,35 @@ class Ring:
         self.taken += len(batch)
         return batch
 
-    def forget(self, before_ns: int, most_fill: float) -> None:
+    def discard_oldest(self, before_ns: int, most_fill: float) -> None:
         """
-        Let the oldest records go; consumer's thread.
+        Discard the oldest records; consumer's thread.
 
         Args:
-            before_ns: All that were received before (log time).
-            most_fill: And as many as it takes for the ring to be no fuller.
+            before_ns: Discard all received before this time (log time)...
+            most_fill: ...and more, until `fill` is at most this.
 
         """
         records = self._records
         while records and (records[0][0] < before_ns or self.fill > most_fill):
             self.take(1)
 
-    def acknowledge_drops(self) -> Drops:
-        """Return what was refused since the last call; consumer's thread."""
-        drops, seen = self.drops, self._acknowledged
-        self._acknowledged = drops
-        return Drops(
-            drops.records - seen.records, drops.bytes - seen.bytes, drops.first_ns, drops.last_ns
-        )
+    def acknowledge_refusals(self) -> Refusals:
+        """Return the refusals since the last call; consumer's thread."""
+        now, seen = self.refusals, self._seen_refusals
+        self._seen_refusals = now
+        return now._replace(records=now.records - seen.records, bytes=now.bytes - seen.bytes)
 
     @property
-    def accounted(self) -> int:
-        """Count the records whose end the consumer knows: taken, or acknowledged as refused."""
-        return self.taken + self._acknowledged.records
+    def acknowledged(self) -> int:
+        """Count the records that the consumer has taken, or acknowledged as refused."""
+        return self.taken + self._seen_refusals.records
 
     def is_settled(self) -> bool:
         """
         Tell whether every record ever offered was either taken or refused.
 
-        Once the ring is shut this becomes true at the latest when an `offer` that was under way
-        has returned and the consumer has taken its record.
+        Once the ring is closed, this becomes true at the latest when an `offer` in progress has
+        returned and the consumer has taken its record.
         """
-        return self.taken + self.drops.records == self.offered
+        return self.taken + self.refusals.records == self.offered

@@ -151,7 +151,7 @@ def _write(selection: Selection, path: Path, compression: str, advance: Advance)
             is_empty = False
         if is_empty:
             raise ExportError(selection.flight, selection.why_nothing())
-        segment.seal()
+        segment.finish()
     finally:
         segment.close()
     return read_contents(path, 0).closed()

@@ -74,7 +74,7 @@ class ProducerAccount:
         self.dropped_write_error = 0
         self.lost_transport = 0
         self._own_offered = 0
-        self._offered_before = client.ring.accounted if client is not None else 0
+        self._offered_before = client.ring.acknowledged if client is not None else 0
 
     @property
     def offered(self) -> int:
@@ -90,7 +90,7 @@ class ProducerAccount:
 
     def resume(self, client: FdrClient) -> None:
         """Go on counting: the producer is back."""
-        self._offered_before = client.ring.accounted - self.offered
+        self._offered_before = client.ring.acknowledged - self.offered
         self.client = client
 
     def count_own(self) -> int:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.capture.client import Losses
-from fdr_recorder.capture.ring import Drops
+from fdr_recorder.capture.client import TransportLosses
+from fdr_recorder.capture.ring import Refusals
 from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 
@@ -62,29 +62,29 @@ class LossReports:
         """Report what one producer has lost since the last report."""
         if account.client is None:
             return
-        drops = account.client.ring.acknowledge_drops()
-        if drops.records:
-            account.dropped_overrun += drops.records
-            self._report_overrun(account, drops, now)
+        refusals = account.client.ring.acknowledge_refusals()
+        if refusals.records:
+            account.dropped_overrun += refusals.records
+            self._report_overrun(account, refusals, now)
         losses = account.client.acknowledge_losses()
         if losses.records:
             account.lost_transport += losses.records
             self._report_transport_loss(account, losses, now)
 
-    def _report_overrun(self, account: ProducerAccount, drops: Drops, now: float) -> None:
+    def _report_overrun(self, account: ProducerAccount, refusals: Refusals, now: float) -> None:
         topic, publisher = account.channel.topic, account.channel.publisher
         record = Overrun(
             topic=topic,
             publisher=publisher,
-            records=drops.records,
-            bytes=drops.bytes,
-            first_drop_ns=drops.first_ns,
-            last_drop_ns=drops.last_ns,
+            records=refusals.records,
+            bytes=refusals.bytes,
+            first_drop_ns=refusals.first_ns,
+            last_drop_ns=refusals.last_ns,
         )
         self._tell('overrun', record, f'records of {topic} were dropped: its ring is full', now)
 
     def _report_transport_loss(
-        self, account: ProducerAccount, losses: Losses, now: float
+        self, account: ProducerAccount, losses: TransportLosses, now: float
     ) -> None:
         topic, publisher = account.channel.topic, account.channel.publisher
         record = TransportLoss(

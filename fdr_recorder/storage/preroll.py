@@ -18,29 +18,29 @@ from typing import Final
 from fdr_recorder.capture.client import FdrClient
 
 _MOST_FILL: Final = 0.5
-"""A ring that is fuller lets go of its oldest records: it must never refuse the newest."""
+"""A fuller ring discards its oldest records, so that it never refuses the newest."""
 _SHRINK, _GROW = 0.8, 1.1
 
 
 class Preroll:
     """
-    Lets rings forget what is too old. Used by the writer's thread alone.
+    Trims the rings while no flight is open. Used by the writer's thread alone.
 
-    Rings keep less than is wanted where their own bounds, or that of all together, do not allow
-    for it.
+    Rings keep less than the wanted seconds where their own bounds, or their shared budget, do not
+    allow for it.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Keep so many seconds."""
+        """Set how many seconds to keep."""
         self._wanted_ns = self._window_ns = int(seconds * 1e9)
 
     def trim(self, clients: Iterable[FdrClient], now_ns: int) -> None:
         """
-        Let go of what was received too long ago, and of losses noticed before that.
+        Discard records that are too old, and losses noticed before the oldest kept record.
 
         Args:
-            clients: Of all rings.
-            now_ns: System clock.
+            clients: The clients whose rings to trim.
+            now_ns: The time now (system clock).
 
         """
         oldest_ns = now_ns - self._window_ns
@@ -49,9 +49,9 @@ class Preroll:
             ring = client.ring
             if ring.budget is not None:
                 budget_fill = max(budget_fill, ring.budget.fill)
-            ring.forget(oldest_ns, _MOST_FILL)
-            if ring.drops.last_ns < oldest_ns:
-                ring.acknowledge_drops()
+            ring.discard_oldest(oldest_ns, _MOST_FILL)
+            if ring.refusals.last_ns < oldest_ns:
+                ring.acknowledge_refusals()
             if client.losses.last_ns < oldest_ns:
                 client.acknowledge_losses()
         if budget_fill > _MOST_FILL:

@@ -562,11 +562,11 @@ class FlightRecording:
         self._finish_log()
         self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'the writer has stopped')
 
-    def let_go(self) -> None:
+    def abort(self) -> None:
         """Hold on to nothing after an error of the recorder itself; files stay as they are."""
         self._alerts.unlisten(self._record_alert)
         self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'recording has ended')
-        self._log.let_go()
+        self._log.close()
 
     def _settle(self) -> None:
         """Write all that waits, and force it to the disk; drop what is then to be dropped."""
@@ -584,7 +584,7 @@ class FlightRecording:
                 break
             except OSError as error:
                 self._degrade(error)
-        self._log.let_go()
+        self._log.close()
 
     def _finish_reports(self) -> None:
         """Report the last losses, end the flight's alerts, and listen to no more."""
@@ -604,12 +604,12 @@ class FlightRecording:
         segment = self._open_segment()
         draft = self._footer(self.counters(), clean_shutdown=True)
         size = len(encode(draft))  # its numbers have fixed width: it is also the final size
-        sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
-        if sealed_size > self._config.segment_size_bytes and self._log.has_data:
+        finished_size = segment.finished_size(more_channel=channel, more_bytes=size)
+        if finished_size > self._config.segment_size_bytes and self._log.has_data:
             self._rotate()
             self._settle()
             segment = self._open_segment()
-            sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
+            finished_size = segment.finished_size(more_channel=channel, more_bytes=size)
 
         sequence = account.count_own()
         account.written += 1  # in advance, for the footer counts itself
@@ -617,7 +617,7 @@ class FlightRecording:
         footer = self._footer(
             counters,
             clean_shutdown=True,
-            bytes_written=counters.bytes_written + sealed_size - segment.size,
+            bytes_written=counters.bytes_written + finished_size - segment.size,
         )
         account.written -= 1
         now_ns = time.time_ns()

@@ -206,7 +206,7 @@ class Segment:
         """Return for how long (seconds) the oldest record of the open chunk has been in it."""
         return now - self._chunk_since if self._chunk.records else 0.0
 
-    def sealed_size(self, *, more_channel: Channel | None = None, more_bytes: int = 0) -> int:
+    def finished_size(self, *, more_channel: Channel | None = None, more_bytes: int = 0) -> int:
         """
         Return the size the file would have if it were sealed now; exact without compression.
 
@@ -371,7 +371,7 @@ class Segment:
         self._write([*self._announcements, *ending])
         self._is_ended = True
 
-    def seal(self) -> ClosedSegment:
+    def finish(self) -> ClosedSegment:
         """Write the open chunk and the summary, force all to the disk and close the file."""
         self.end()
         self.sync()

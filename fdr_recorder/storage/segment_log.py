@@ -188,7 +188,7 @@ class SegmentLog:
         repeated = []
         limit = self._config.segment_size_bytes // 2
         for account, (_, publish_time_ns, sequence, data, _) in self._latched.items():
-            size = segment.sealed_size(more_channel=account.channel, more_bytes=len(data))
+            size = segment.finished_size(more_channel=account.channel, more_bytes=len(data))
             if size <= limit:
                 record = (now_ns, publish_time_ns, sequence, data, 0)
                 segment.append(account.channel, [record], force=True)
@@ -432,7 +432,7 @@ class SegmentLog:
             self._take_in(self._unended, is_full=False)
             self._unended = None
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """End the thread that syncs, and close all files as they are."""
         self._syncer.stop()
         self._crc_ahead.stop()
@@ -444,7 +444,7 @@ class SegmentLog:
     def undo(self) -> None:
         """Leave nothing of a flight that could not begin."""
         segment, self.segment = self.segment, None
-        self.let_go()
+        self.close()
         if segment is not None:
             segment.remove()
         self.directory.remove_if_empty()

@@ -400,7 +400,7 @@ class FileFdrWriter:
             logger.exception('the writer thread has failed; recording has ended')
             self._failure = error
             if self._recording is not None:
-                self._recording.let_go()
+                self._recording.abort()
                 self._recording = None
             self._shut_rings()
             self.alerts.raise_alert('writer_failed', f'recording has ended: {error!r}')
@@ -574,7 +574,7 @@ class FileFdrWriter:
         if recording is None:
             while client.ring.take(self.config.batch_size):
                 pass
-            client.ring.acknowledge_drops()
+            client.ring.acknowledge_refusals()
             return
         account = self._account(recording, client)
         while len(client.ring):

@@ -102,7 +102,7 @@ def test_a_budget_bounds_several_rings_together() -> None:
     first, second = open_ring(budget=budget), open_ring(budget=budget)
     assert [offer(first), offer(second), offer(first)] == [True, True, True]
     assert not offer(second)
-    assert (first.drops.records, second.drops.records) == (0, 1)
+    assert (first.refusals.records, second.refusals.records) == (0, 1)
     first.take(1)
     assert offer(second)
     assert not offer(first)
@@ -125,14 +125,14 @@ def test_refusals_are_counted_in_records_and_bytes() -> None:
     ring = open_ring(max_records=1)
     for size in (1, 20, 300):
         offer(ring, size=size)
-    assert (ring.offered, ring.drops.records, ring.drops.bytes) == (3, 2, 320)
+    assert (ring.offered, ring.refusals.records, ring.refusals.bytes) == (3, 2, 320)
 
 
 def test_a_shut_ring_takes_nothing_and_counts_nothing() -> None:
     ring = open_ring()
     ring.is_open = False
     assert not offer(ring)
-    assert (ring.offered, ring.drops.records, len(ring)) == (0, 0, 0)
+    assert (ring.offered, ring.refusals.records, len(ring)) == (0, 0, 0)
 
 
 def test_a_spell_of_drops_begins_after_the_last_was_acknowledged() -> None:
@@ -140,11 +140,11 @@ def test_a_spell_of_drops_begins_after_the_last_was_acknowledged() -> None:
     offer(ring)
     offer(ring, size=5)
     offer(ring, size=6)
-    first = ring.acknowledge_drops()
+    first = ring.acknowledge_refusals()
     assert (first.records, first.bytes) == (2, 11)
     assert 0 < first.first_ns <= first.last_ns
     offer(ring, size=7)
-    second = ring.acknowledge_drops()
+    second = ring.acknowledge_refusals()
     assert (second.records, second.bytes) == (1, 7)
     assert first.last_ns <= second.first_ns == second.last_ns
 
@@ -153,19 +153,19 @@ def test_acknowledging_twice_tells_of_nothing_new() -> None:
     ring = open_ring(max_records=1)
     offer(ring)
     offer(ring)
-    ring.acknowledge_drops()
-    assert ring.acknowledge_drops().records == 0
+    ring.acknowledge_refusals()
+    assert ring.acknowledge_refusals().records == 0
 
 
 def test_accounted_is_what_was_taken_or_acknowledged() -> None:
     ring = open_ring(max_records=2)
     for _ in range(5):
         offer(ring)
-    assert ring.accounted == 0
+    assert ring.acknowledged == 0
     ring.take(1)
-    assert ring.accounted == 1
-    ring.acknowledge_drops()
-    assert ring.accounted == 4
+    assert ring.acknowledged == 1
+    ring.acknowledge_refusals()
+    assert ring.acknowledged == 4
 
 
 def test_settled_once_every_record_is_taken_or_refused() -> None:
@@ -240,7 +240,7 @@ class RingAgainstAList(RuleBasedStateMachine):
         self.taken[which] += len(batch)
 
     @rule(which=st.integers(0, 1), before=st.integers(0, 60), most_fill=st.floats(0, 1))
-    def forget(self, which: int, before: int, most_fill: float) -> None:
+    def discard_oldest(self, which: int, before: int, most_fill: float) -> None:
         ring, model = self.rings[which], self.models[which]
         while model and (
             model[0][0] < before
@@ -248,11 +248,11 @@ class RingAgainstAList(RuleBasedStateMachine):
         ):
             model.pop(0)
             self.taken[which] += 1
-        ring.forget(before, most_fill)
+        ring.discard_oldest(before, most_fill)
 
     @rule(which=st.integers(0, 1))
     def acknowledge(self, which: int) -> None:
-        new = self.rings[which].acknowledge_drops().records
+        new = self.rings[which].acknowledge_refusals().records
         assert new == self.refused[which] - self.told[which]
         self.told[which] = self.refused[which]
 
@@ -273,8 +273,8 @@ class RingAgainstAList(RuleBasedStateMachine):
             assert len(ring) == len(model)
             assert ring.offered == self.offered[which]
             assert ring.taken == self.taken[which]
-            assert ring.drops[:2] == (self.refused[which], self.refused_bytes[which])
-            assert ring.accounted == self.taken[which] + self.told[which]
+            assert ring.refusals[:2] == (self.refused[which], self.refused_bytes[which])
+            assert ring.acknowledged == self.taken[which] + self.told[which]
             assert ring.is_settled() == (not model)
             assert ring.fill == max(len(model) / self.RECORDS, self.used(which) / self.BYTES)
 
@@ -309,9 +309,9 @@ def test_two_threads_lose_nothing_and_keep_the_order() -> None:
     while not (done.is_set() and ring.is_settled()):
         most = max(most, len(ring))
         taken += numbers(ring, 16)
-        acknowledged += ring.acknowledge_drops().records
+        acknowledged += ring.acknowledge_refusals().records
     producer.join()
-    acknowledged += ring.acknowledge_drops().records
+    acknowledged += ring.acknowledge_refusals().records
 
     assert most <= 64
     assert taken == sorted(set(taken))

@@ -113,7 +113,7 @@ def test_an_overrun_is_a_loss(make_writer: MakeWriter, root: Path) -> None:
     assert verification.verdict is Verdict.LOSSES
     assert causes(verification) == {'overrun'}
     losses = verification.losses
-    assert sum(loss.records for loss in losses) == client.ring.drops.records
+    assert sum(loss.records for loss in losses) == client.ring.refusals.records
     assert all(loss.topic == '/blob' and loss.publisher == '0a' for loss in losses)
     assert all(0 < loss.first_ns <= loss.last_ns for loss in losses)
     assert 'full ring' in str(losses[0])

@@ -141,7 +141,7 @@ def test_a_full_disk_suspends_the_recording_until_there_is_space(
 
         # Far more than the ring holds: it goes on being drained.
         sent += send(client, range(sent, sent + 2000), 1000)
-        assert client.ring.drops.records == 0
+        assert client.ring.refusals.records == 0
         wait_until(lambda: len(client.ring) == 0, 'the ring to be drained')
         assert writer.status.counters.records_dropped_overrun == 0
         assert len(errors(caplog)) == 1

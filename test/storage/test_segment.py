@@ -84,7 +84,7 @@ def test_what_goes_in_is_read_by_others(tmp_path: Path, compression: str) -> Non
         if segment.is_chunk_full:
             segment.flush()
         sent.append((channel.topic, channel.publisher, *item[:4]))
-    closed = segment.seal()
+    closed = segment.finish()
 
     file = read_segment(path)
     assert [
@@ -112,7 +112,7 @@ def test_compression_makes_what_repeats_smaller(tmp_path: Path, compression: str
     for name in ('none', compression):
         segment = make_segment(tmp_path / name, compression=name)
         segment.append(Channel('/a', BLOB), [(1, 1, 0, bytes(50_000), 0)])
-        sizes.append(segment.seal().bytes)
+        sizes.append(segment.finish().bytes)
     assert sizes[1] < sizes[0] / 10
 
 
@@ -124,7 +124,7 @@ def test_schema_and_channel_come_before_the_first_chunk_that_needs_them(tmp_path
         schema = TEXT if topic == '/c' else BLOB
         segment.append(Channel(topic, schema), [record(number)])
         segment.flush()
-    segment.seal()
+    segment.finish()
     file = read_segment(path)
     assert [message.topic for message in file.messages] == ['/a', '/b', '/c']
     assert (file.statistics.schema_count, file.statistics.channel_count) == (2, 3)
@@ -133,7 +133,7 @@ def test_schema_and_channel_come_before_the_first_chunk_that_needs_them(tmp_path
 def test_sequence_numbers_keep_their_low_32_bits(tmp_path: Path) -> None:
     segment = make_segment(tmp_path / 's.mcap')
     segment.append(Channel('/a', BLOB), [(1, 1, 2**40 + 7, b'', 0)])
-    segment.seal()
+    segment.finish()
     assert sequences(read_segment(tmp_path / 's.mcap').messages) == [7]
 
 
@@ -143,7 +143,7 @@ def test_times_need_not_be_in_order(tmp_path: Path) -> None:
     for log_time in (50, 10, 90, 0, 30):
         segment.append(channel, [record(log_time, log_time=log_time)])
         segment.flush()
-    closed = segment.seal()
+    closed = segment.finish()
     assert (closed.first_log_time_ns, closed.last_log_time_ns) == (0, 90)
     assert read_segment(tmp_path / 's.mcap').statistics.message_start_time == 0
 
@@ -165,7 +165,7 @@ def test_nothing_is_written_before_the_flush(tmp_path: Path) -> None:
 
 
 def test_a_sealed_segment_without_records_is_a_whole_file(tmp_path: Path) -> None:
-    make_segment(tmp_path / 's.mcap').seal()
+    make_segment(tmp_path / 's.mcap').finish()
     assert read_segment(tmp_path / 's.mcap').messages == ()
 
 
@@ -216,8 +216,8 @@ def test_the_sealed_size_is_known_before(
                 segment.flush()
         if flush:
             segment.flush()
-    expected = segment.sealed_size()
-    closed = segment.seal()
+    expected = segment.finished_size()
+    closed = segment.finish()
     assert closed.bytes == path.stat().st_size
     if compression == 'none':
         assert closed.bytes == expected
@@ -242,10 +242,10 @@ def test_the_size_with_one_more_uncompressed_chunk_is_exact(
     for topic, sizes, _ in batches:
         segment.append(CHANNELS[topic], [record(0, size) for size in sizes])
     segment.flush()
-    expected = segment.sealed_size(more_channel=CHANNELS[channel], more_bytes=more)
+    expected = segment.finished_size(more_channel=CHANNELS[channel], more_bytes=more)
     segment.append(CHANNELS[channel], [(1, 1, 0, bytes(more), 0)], force=True)
     segment.flush(compress=False)
-    assert segment.seal().bytes == expected
+    assert segment.finish().bytes == expected
 
 
 @on_files
@@ -272,7 +272,7 @@ def test_a_segment_never_exceeds_its_limit_unless_one_record_does(
             segment.flush()
         if position < len(batch) and not segment.is_chunk_full:
             break
-    closed = segment.seal()
+    closed = segment.finish()
     assert closed.records == taken > 0
     assert closed.bytes <= limit or taken == 1
     assert sequences(read_segment(path).messages) == list(range(taken))
@@ -284,7 +284,7 @@ def test_force_takes_one_record_whatever_its_size(tmp_path: Path) -> None:
     assert segment.append(CHANNELS[0], batch) == 0
     assert segment.append(CHANNELS[0], batch, force=True) == 1
     assert segment.append(CHANNELS[0], batch, 1) == 1
-    assert segment.seal().bytes > 5000
+    assert segment.finish().bytes > 5000
 
 
 def test_a_full_segment_takes_no_record(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_full_segment_takes_no_record(tmp_path: Path) -> None:
     assert 0 < position < 100
     assert segment.append(CHANNELS[0], batch, position) == position
     assert segment.append(CHANNELS[2], batch, position) == position
-    assert segment.seal().bytes <= 3000
+    assert segment.finish().bytes <= 3000
 
 
 # --- the file ----------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_a_segment_is_never_sought_in(tmp_path: Path, monkeypatch: pytest.Monkey
         segment.append(CHANNELS[0], [record(number)])
         segment.flush()
         segment.sync()
-    segment.seal()
+    segment.finish()
     monkeypatch.undo()
     assert sequences(read_segment(path).messages) == [0, 1, 2]
 
@@ -372,7 +372,7 @@ def test_sealing_forces_the_file_to_the_disk_before_it_is_closed(
 
     monkeypatch.setattr(os, 'fsync', fsync)
     assert sizes == []
-    closed = segment.seal()
+    closed = segment.finish()
     assert sizes == [closed.bytes]
 
 
@@ -391,7 +391,7 @@ def test_a_sealed_segment_leaves_the_page_cache_to_others(tmp_path: Path) -> Non
     segment.append(CHANNELS[0], [record(number, 1000) for number in range(4000)])
     segment.flush()
     assert is_cached()
-    segment.seal()
+    segment.finish()
     assert not is_cached()
 
 
@@ -413,7 +413,7 @@ def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for number in range(3):
         segment.append(CHANNELS[number], [record(number, 40_000), record(number, 100)])
         segment.flush()
-    closed = segment.seal()
+    closed = segment.finish()
     monkeypatch.undo()
     assert closed.bytes == path.stat().st_size
     assert sequences(read_segment(path).messages) == [0, 0, 1, 1, 2, 2]
@@ -437,7 +437,7 @@ def test_more_pieces_than_one_call_may_take(
     batch = [(number, number, number, data, 0) for number in range(1500)]
     assert segment.append(CHANNELS[0], batch) == 1500
     segment.flush()
-    segment.seal()
+    segment.finish()
     assert most == os.sysconf('SC_IOV_MAX')
     assert sequences(read_segment(tmp_path / 's.mcap').messages) == list(range(1500))
 
@@ -473,7 +473,7 @@ def test_a_torn_write_is_cut_back_to_the_last_whole_record(
     assert sequences(read_whole_chunks(path)) == [0]
 
     segment.flush()
-    segment.seal()
+    segment.finish()
     assert sequences(read_segment(path).messages) == [0, 1]
 
 
@@ -495,7 +495,7 @@ def test_discarding_says_what_is_lost_and_leaves_a_whole_file(
             segment.flush()
     assert segment.discard() == {CHANNELS[0]: 1, CHANNELS[1]: 2}
     assert segment.discard() == {}
-    closed = segment.seal()
+    closed = segment.finish()
     assert closed.counts == {CHANNELS[0]: 1, CHANNELS[1]: 0}
     assert written == {'/topic0': 1}
     assert sequences(read_segment(path).messages) == [0]
@@ -529,11 +529,11 @@ def test_a_torn_tail_that_cannot_be_cut_off_is_never_written_after(
         assert segment.size == len(torn)
         segment.discard()
         with pytest.raises(OSError, match='Input/output'):
-            segment.seal()
+            segment.finish()
         assert path.read_bytes() == torn
         assert segment.size == len(torn)
         assert sequences(read_whole_chunks(path)) == [0]
-    assert segment.seal().bytes == path.stat().st_size
+    assert segment.finish().bytes == path.stat().st_size
     assert sequences(read_segment(path).messages) == [0]
 
 
@@ -551,7 +551,7 @@ def test_a_real_full_disk_leaves_whole_records(tmp_path: Path) -> None:
         assert path.stat().st_size == segment.size == size
         assert sequences(read_whole_chunks(path)) == [0]
         ballast.unlink()
-        segment.seal()
+        segment.finish()
         assert sequences(read_segment(path).messages) == [0, 1]
 
 
@@ -564,7 +564,7 @@ def test_a_segment_cut_anywhere_in_its_last_chunk_is_readable_up_to_it(tmp_path:
         segment.append(CHANNELS[0], [record(first + index, 40) for index in range(3)])
         segment.flush()
     after = segment.size
-    segment.seal()
+    segment.finish()
     content = path.read_bytes()
     chunk = content.index(b'\x06', before)
     chunk_end = chunk + 9 + int.from_bytes(content[chunk + 1:chunk + 9], 'little')

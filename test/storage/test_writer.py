@@ -584,9 +584,9 @@ def test_a_stalled_disk_never_blocks_a_producer(
         for number in range(1000, 1100):
             client.enqueue(numbered(number))
         assert time.monotonic() - started < 5
-        assert client.ring.drops.records > 0
+        assert client.ring.refusals.records > 0
     footer = check_flight(writer.close_flight('x')).footer
-    assert footer.records_dropped_overrun == client.ring.drops.records
+    assert footer.records_dropped_overrun == client.ring.refusals.records
 
 
 def test_a_retired_producers_overrun_is_not_forgotten(

@@ -322,7 +322,7 @@ class _Work:
     def _seal(self, contents: SegmentContents) -> None:
         segment = self._restore(contents)
         try:
-            contents.size = segment.seal().bytes
+            contents.size = segment.finish().bytes
         finally:
             segment.close()
         contents.is_sealed = True
@@ -382,11 +382,11 @@ class _Work:
             time_ns = max(last.found.last_log_time_ns, 1)
             accounts = Accounts(self.segments, self._header(), self.drops, time_ns)
             size = len(encode(accounts.footer(bytes_present=0)))
-            sealed_size = segment.sealed_size(more_channel=channel, more_bytes=size)
-            footer = accounts.footer(bytes_present=others + sealed_size)
+            finished_size = segment.finished_size(more_channel=channel, more_bytes=size)
+            footer = accounts.footer(bytes_present=others + finished_size)
             record = (time_ns, time_ns, 0, encode(footer), 0)
             segment.append(channel, [record], force=True)
-            closed = segment.seal()
+            closed = segment.finish()
         finally:
             segment.close()
         last.size, last.is_sealed = closed.bytes, True
