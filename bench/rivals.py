@@ -35,11 +35,11 @@ from bench.workloads import TYPE
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig, RingConfig
 from fdr_recorder.node.definitions import Definitions, installed_definitions
-from fdr_recorder.node.ingest import Ingest
-from fdr_recorder.node.intake import TAKE_LIMIT, TopicIntake
-from fdr_recorder.node.subscription import RawMessage
-from fdr_recorder.node.topics import plan_topic
-from fdr_recorder.node.wait_set import WaitSetSubscriber
+from fdr_recorder.node.intake.subscription import RawMessage
+from fdr_recorder.node.intake.thread import IntakeThread
+from fdr_recorder.node.intake.topic_intake import TAKE_LIMIT, TopicIntake
+from fdr_recorder.node.intake.wait_set import WaitSetSubscriber
+from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.storage.writer import FileFdrWriter
 from mcap.writer import CompressionType, Writer
 import rclpy
@@ -71,19 +71,19 @@ class _CountingIntake(TopicIntake):
 def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Take and count until standard input ends."""
     subscriber = WaitSetSubscriber(node)
-    ingest = Ingest(node, subscriber, FileFdrWriter('.'), RingConfig(), AlertBoard())
+    thread = IntakeThread(node, subscriber, FileFdrWriter('.'), RingConfig(), AlertBoard())
     intakes = {}
     for topic in topics:
         plan = plan_topic(node, topic, Definitions(node), _DEPTH)
         assert plan is not None
-        ingest.add(plan)
-        intake = ingest._intakes[topic]
+        thread.add(plan)
+        intake = thread.intakes[topic]
         intakes[topic] = _CountingIntake(intake.plan, intake.subscription, intake.meet)
-    ingest._intakes.update(intakes)
-    ingest.start()
+    thread.intakes.update(intakes)
+    thread.start()
     sys.stdin.read()
-    ingest.catch_up()
-    ingest.stop()
+    thread.catch_up()
+    thread.stop()
     return {topic: intake.count for topic, intake in intakes.items()}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.config import OPTIONS
-from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
+from fdr_recorder.node.trigger.config import TRIGGER_OPTIONS, TriggerConfig
 from fdr_recorder.options import Options
 import pytest
 import yaml

@@ -170,7 +170,7 @@ class Preflight:
         if not self._measure_s:
             return Check(name, Verdict.SKIPPED, 'not wanted (--measure 0)')
         try:
-            from fdr_recorder.node.preflight import duration_ms, rehearse
+            from fdr_recorder.node.rehearsal import duration_ms, rehearse
         except ImportError as error:
             text = f'it needs ROS 2, and that is not here ({error}); source its setup.bash'
             return Check(name, Verdict.SKIPPED, text)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from fdr_recorder.node.reporter import STEADY_CLOCK
+from fdr_recorder.node.diagnostics_publisher import STEADY_CLOCK
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 

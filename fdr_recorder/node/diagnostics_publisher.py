@@ -33,7 +33,7 @@ _LEVELS: Final = {
 }
 
 
-class Reporter:
+class DiagnosticsPublisher:
     """
     Publishes the state of a node as `diagnostic_msgs/DiagnosticArray`.
 

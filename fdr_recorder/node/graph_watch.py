@@ -23,10 +23,10 @@ from typing import Final
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.definitions import Definitions
-from fdr_recorder.node.ingest import Ingest
-from fdr_recorder.node.intake import UNKNOWN_GID
+from fdr_recorder.node.intake.thread import IntakeThread
+from fdr_recorder.node.intake.topic_intake import UNKNOWN_GID
 from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
-from fdr_recorder.node.topics import (
+from fdr_recorder.node.topic_plan import (
     node_names,
     plan_topic,
     TopicPlan,
@@ -59,7 +59,7 @@ _CODES: Final = (
 )
 
 
-class TopicWatch:
+class GraphWatch:
     """
     Keeps the intake's subscriptions in step with the graph.
 
@@ -70,7 +70,7 @@ class TopicWatch:
     def __init__(
         self,
         node: Node,
-        ingest: Ingest,
+        intake: IntakeThread,
         config: FdrConfig,
         alerts: AlertBoard,
         always: Sequence[TopicPlan] = (),
@@ -80,14 +80,14 @@ class TopicWatch:
 
         Args:
             node: Asks the graph.
-            ingest: Gets the subscriptions.
+            intake: Gets the subscriptions.
             config: Which topics are wanted.
             alerts: Where what is wrong with topics is raised.
             always: Topics to subscribe to whatever the configuration says, published or not.
 
         """
         self._node = node
-        self._ingest = ingest
+        self._intake = intake
         self._alerts = alerts
         self._definitions = Definitions(node)
         self._depth = config.intake_depth
@@ -172,11 +172,11 @@ class TopicWatch:
         if is_review:
             self._review_changed(now)
             self._require()
-        self._ingest.tidy()
+        self._intake.tidy()
 
     def _interval_s(self) -> float:
         """Look more often while a topic may be missing."""
-        is_calm = not (self._selection.is_open or self.missing or self._ingest.is_adapting)
+        is_calm = not (self._selection.is_open or self.missing or self._intake.is_adapting)
         return REVIEW_INTERVAL_S if is_calm else CHECK_INTERVAL_S
 
     # --- topics that are not subscribed to -----------------------------------------------
@@ -239,7 +239,7 @@ class TopicWatch:
 
     def _add(self, plan: TopicPlan) -> None:
         """Subscribe as planned."""
-        self._ingest.add(plan)
+        self._intake.add(plan)
         self._plans[plan.name] = plan
         self._publishers[plan.name] = set(plan.publishers)
         self._settle(plan.name)
@@ -252,7 +252,7 @@ class TopicWatch:
 
     def _review_changed(self, now: float) -> None:
         """Review topics whose publishers have changed; what the others cost is next to nothing."""
-        for topic in self._ingest.changed_topics():
+        for topic in self._intake.changed_topics():
             self._settle(topic)
         for topic, changed_at in list(self._changed_at.items()):
             if topic not in self._plans:
@@ -277,7 +277,7 @@ class TopicWatch:
         others = {endpoint.topic_type for endpoint in endpoints} - {plan.type_name}
         others = {type_name for type_name in others if self._wants(topic, type_name)}
         if others and not ours:
-            self._ingest.remove(topic)
+            self._intake.remove(topic)
             del self._plans[topic]
             self._waiting.add(topic)
             self._subscribe(topic)
@@ -285,13 +285,13 @@ class TopicWatch:
         nodes = node_names(endpoints)
         if nodes != plan.publishers:
             plan = self._plans[topic] = replace(plan, publishers=nodes)
-            self._ingest.name_publishers(topic, nodes)
-        gone = (self._publishers[topic] | self._ingest.publishers(topic)) - nodes.keys()
+            self._intake.name_publishers(topic, nodes)
+        gone = (self._publishers[topic] | self._intake.publishers(topic)) - nodes.keys()
         self._publishers[topic] = set(nodes)
         if not nodes:
             gone.add(UNKNOWN_GID)
         if gone:
-            self._ingest.forget_publishers(topic, gone)
+            self._intake.forget_publishers(topic, gone)
         self._adapt(plan, ours)
         self._warn(
             topic,
@@ -302,7 +302,7 @@ class TopicWatch:
             else '',
         )
         is_known = not others and all(nodes.values())
-        return is_known and len(ours) == self._ingest.matched(topic)
+        return is_known and len(ours) == self._intake.matched(topic)
 
     def _adapt(self, plan: TopicPlan, endpoints: list[TopicEndpointInfo]) -> None:
         """Ask for what all publishers offer now, where no override says otherwise."""
@@ -311,7 +311,7 @@ class TopicWatch:
         qos = qos_for(endpoints, self._depth, self._overrides.get(plan.name, NO_OVERRIDE))
         if qos != plan.qos:
             plan = self._plans[plan.name] = replace(plan, qos=qos)
-            self._ingest.replace(plan)
+            self._intake.replace(plan)
         reasons = '; '.join(refusals(qos, endpoints))
         self._warn(
             plan.name,
@@ -334,7 +334,7 @@ class TopicWatch:
         """Warn of required topics without a publisher, or without messages."""
         for topic, stale_after_s in self._required.items():
             is_published = self._node.count_publishers(topic) > 0
-            silence_s = self._ingest.silence_s(topic)
+            silence_s = self._intake.silence_s(topic)
             is_stale = is_published and 0 < stale_after_s < silence_s
             if is_published:
                 self._alerts.clear('topic_missing', 'it has a publisher', subject=topic)

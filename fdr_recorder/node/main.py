@@ -17,8 +17,8 @@ import logging
 import time
 from typing import Final
 
-from fdr_recorder.node.process import ros_process
 from fdr_recorder.node.recorder import Recorder
+from fdr_recorder.node.ros_process import ros_process
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 logger = logging.getLogger(__name__)

@@ -20,18 +20,18 @@ import logging
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig, OPTIONS
 from fdr_recorder.errors import FdrError, FlightNotOpenError
-from fdr_recorder.node import wait_set
 from fdr_recorder.node.autostart import Autostart
-from fdr_recorder.node.diagnostics import Diagnostics, RecorderStatus
-from fdr_recorder.node.executor import ExecutorSubscriber
-from fdr_recorder.node.ingest import Ingest
+from fdr_recorder.node.background_recovery import BackgroundRecovery
+from fdr_recorder.node.graph_watch import GraphWatch
+from fdr_recorder.node.intake import wait_set
+from fdr_recorder.node.intake.executor import ExecutorSubscriber
+from fdr_recorder.node.intake.subscription import Subscriber
+from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
-from fdr_recorder.node.recovery import BackgroundRecovery
-from fdr_recorder.node.subscription import Subscriber
-from fdr_recorder.node.topics import plan_own_topic
-from fdr_recorder.node.watch import TopicWatch
+from fdr_recorder.node.recorder_diagnostics import RecorderDiagnostics, RecorderStatus
+from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.header import hash_manifest, new_flight_header
 from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.flight_id import new_flight_id
@@ -67,8 +67,8 @@ class _Parts:
     root: FlightRoot
     writer: FileFdrWriter
     policy: CapacityCapPolicy
-    ingest: Ingest
-    watch: TopicWatch
+    intake: IntakeThread
+    watch: GraphWatch
     giving_back: ExitStack
 
 
@@ -93,7 +93,7 @@ class Recorder(LifecycleNode):
         )
         self.create_service(Trigger, '~/split', self._on_split)
         self._autostart = Autostart(self, lambda: self._state_label)
-        self._diagnostics = Diagnostics(
+        self._diagnostics = RecorderDiagnostics(
             self, DEFAULT_DIAGNOSTICS_TOPIC, self._board, self._describe
         )
 
@@ -200,20 +200,20 @@ class Recorder(LifecycleNode):
             )
             policy = CapacityCapPolicy(config.writer.flight_cap_bytes, writer, self._board)
             writer.on_rotation = policy.on_rotation
-            ingest = Ingest(
+            intake = IntakeThread(
                 self, self._subscriber(config), writer, config.ring, self._board
             )
-            giving_back.callback(ingest.stop)
+            giving_back.callback(intake.stop)
             giving_back.callback(writer.stop)
             annotation = plan_own_topic(
                 self.resolve_topic_name('~/annotation'), String, config.intake_depth
             )
-            watch = TopicWatch(self, ingest, config, self._board, always=[annotation])
+            watch = GraphWatch(self, intake, config, self._board, always=[annotation])
             giving_back.callback(watch.stop)
-            ingest.start()
+            intake.start()
             watch.start()
             self._parts = _Parts(
-                config, root, writer, policy, ingest, watch, giving_back.pop_all()
+                config, root, writer, policy, intake, watch, giving_back.pop_all()
             )
             self._keep_preroll(self._parts)
         self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
@@ -221,11 +221,11 @@ class Recorder(LifecycleNode):
     def _activate(self) -> None:
         parts = self._configured()
         flight_id = parts.config.flight_id or new_flight_id()
-        parts.ingest.hold_latched()
+        parts.intake.hold_latched()
         try:
             self._open_flight(parts, flight_id)
         finally:
-            parts.ingest.replay_latched()
+            parts.intake.replay_latched()
         self.get_logger().info(f'recording to {parts.root.path / flight_id}')
 
     def _subscriber(self, config: FdrConfig) -> Subscriber:
@@ -261,7 +261,7 @@ class Recorder(LifecycleNode):
             parts.writer.stop()
             self._keep_preroll(parts)
             return
-        if not parts.ingest.catch_up():
+        if not parts.intake.catch_up():
             self.get_logger().warning('the intake is behind: some messages may be missing')
         try:
             summary = parts.writer.close_flight(flight_id)
@@ -329,7 +329,7 @@ class Recorder(LifecycleNode):
     def _publish_diagnostics_on(self, topic: str) -> None:
         if topic != self._diagnostics.topic:
             self._diagnostics.stop()
-            self._diagnostics = Diagnostics(self, topic, self._board, self._describe)
+            self._diagnostics = RecorderDiagnostics(self, topic, self._board, self._describe)
 
     def _why_fixed(self) -> str:
         if self._parts is None:

@@ -22,7 +22,7 @@ from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.node.reporter import key_values, Reporter
+from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values
 from fdr_recorder.storage.writer import WriterStatus
 from rclpy.node import Node
 
@@ -78,7 +78,7 @@ class RecorderStatus:
     writer: WriterStatus | None = None
 
 
-class Diagnostics:
+class RecorderDiagnostics:
     """The recorder's statuses: a summary, and one for each fault group."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Diagnostics:
         self.topic = topic
         self._status = status
         self._rates = _Rates()
-        self._reporter = Reporter(
+        self._reporter = DiagnosticsPublisher(
             node,
             topic,
             board,

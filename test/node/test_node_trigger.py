@@ -18,9 +18,9 @@ import signal
 from types import SimpleNamespace
 from typing import Any
 
-from fdr_recorder.node.armed import ArmedSwitch, SOURCES
 from fdr_recorder.node.recorder import NODE_NAME
-from fdr_recorder.node.trigger_config import TriggerConfig
+from fdr_recorder.node.trigger.armed import ArmedSwitch, SOURCES
+from fdr_recorder.node.trigger.config import TriggerConfig
 from flights import open_flight_files
 from hypothesis import given
 from hypothesis import strategies as st

@@ -17,7 +17,7 @@ import time
 from typing import Any, Final
 
 from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.node.subscription import TopicSubscription
+from fdr_recorder.node.intake.subscription import TopicSubscription
 
 REPLAY_DEADLINE_S: Final = 4.0
 """What a publisher has not sent again by then, it does not hold any more. It knows of the question

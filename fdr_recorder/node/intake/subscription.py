@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from fdr_recorder.node.topics import TopicPlan
+from fdr_recorder.node.topic_plan import TopicPlan
 
 RawMessage = tuple[bytes, Mapping[str, Any]]
 """A serialised message and what the middleware says about it."""

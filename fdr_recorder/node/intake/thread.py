@@ -30,10 +30,10 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
-from fdr_recorder.node.intake import Source, TopicIntake, UNKNOWN_GID
-from fdr_recorder.node.replay import LatchedReplay
-from fdr_recorder.node.subscription import Subscriber, TopicSubscription
-from fdr_recorder.node.topics import node_names, TopicPlan
+from fdr_recorder.node.intake.latched_replay import LatchedReplay
+from fdr_recorder.node.intake.subscription import Subscriber, TopicSubscription
+from fdr_recorder.node.intake.topic_intake import Source, TopicIntake, UNKNOWN_GID
+from fdr_recorder.node.topic_plan import node_names, TopicPlan
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.writer import FileFdrWriter
 from rclpy.node import Node
@@ -67,12 +67,16 @@ class _Successor:
     due_at: float = field(default_factory=lambda: time.monotonic() + OVERLAP_S)
 
 
-class Ingest:
+class IntakeThread:
     """
     Takes messages from the middleware and hands them to the writer.
 
-    The public methods that speak of topics are for the watch's thread, the others for that of
-    the node's executor; everything else happens in the intake's own thread.
+    Methods about topics are called by the graph watch's thread, the others by the thread of the
+    node's executor; everything else happens in the intake thread.
+
+    Attributes:
+        intakes: The topics by name; while the thread runs, only it changes them.
+
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class Ingest:
         self._writer = writer
         self._config = config
         self._budget = RingBudget(config.total_bytes)
-        self._intakes: dict[str, TopicIntake] = {}
+        self.intakes: dict[str, TopicIntake] = {}
         self._successors: dict[str, _Successor] = {}
         self._replaced: list[TopicSubscription] = []
         self._calls: list[Callable[[], None]] = []
@@ -124,7 +128,7 @@ class Ingest:
         intake = TopicIntake(plan, self._subscriber.subscribe(plan), self._meet)
 
         def add() -> None:
-            self._intakes[plan.name] = intake
+            self.intakes[plan.name] = intake
             if self._is_opening and plan.is_latched:
                 intake.replay = LatchedReplay(None, {}, is_repeated=False)
 
@@ -136,7 +140,7 @@ class Ingest:
             self._successors.pop(topic).subscription.destroy()
 
         def remove() -> None:
-            intake = self._intakes.pop(topic)
+            intake = self.intakes.pop(topic)
             self._take_all([intake])
             for source in intake.sources.values():
                 self._writer.retire(source.client)
@@ -149,7 +153,7 @@ class Ingest:
         """Learn the nodes of a topic's publishers: a node's name comes later than its messages."""
 
         def name() -> None:
-            intake = self._intakes[topic]
+            intake = self.intakes[topic]
             intake.plan = replace(intake.plan, publishers=nodes)
             for gid, source in intake.sources.items():
                 source.name(nodes.get(gid, ''))
@@ -163,7 +167,7 @@ class Ingest:
         self._successors[plan.name] = _Successor(plan, self._subscriber.subscribe(plan))
 
         def begin() -> None:
-            self._intakes[plan.name].known = set()
+            self.intakes[plan.name].known = set()
 
         self._call(begin)
 
@@ -188,23 +192,23 @@ class Ingest:
         """Return the topics whose publishers have come or left since the last call."""
         return {
             topic
-            for topic, intake in list(self._intakes.items())
+            for topic, intake in list(self.intakes.items())
             if intake.subscription.has_changed()
         }
 
     def matched(self, topic: str) -> int:
         """Return how many publishers a topic had at the last call of `changed_topics`."""
-        intake = self._intakes.get(topic)
+        intake = self.intakes.get(topic)
         return intake.subscription.matched if intake is not None else 0
 
     def silence_s(self, topic: str) -> float:
         """Return for how long no message of a topic has come."""
-        intake = self._intakes.get(topic)
+        intake = self.intakes.get(topic)
         return time.monotonic() - intake.heard_at if intake is not None else 0.0
 
     def publishers(self, topic: str) -> set[bytes]:
         """Return the gids of a topic's publishers that have a ring; any thread."""
-        intake = self._intakes.get(topic)
+        intake = self.intakes.get(topic)
         return set(intake.sources) - {UNKNOWN_GID} if intake is not None else set()
 
     def forget_publishers(self, topic: str, gone: set[bytes]) -> None:
@@ -212,8 +216,8 @@ class Ingest:
 
         def forget() -> None:
             self._gather()
-            self._intakes[topic].drain_all()  # or what they sent last would get a new ring
-            sources = self._intakes[topic].sources
+            self.intakes[topic].drain_all()  # or what they sent last would get a new ring
+            sources = self.intakes[topic].sources
             for gid in gone & sources.keys():
                 self._writer.retire(sources.pop(gid).client)
 
@@ -231,9 +235,9 @@ class Ingest:
 
         def hold() -> None:
             self._is_opening = True
-            latched = [intake for intake in self._intakes.values() if intake.plan.is_latched]
+            latched = [intake for intake in self.intakes.values() if intake.plan.is_latched]
             self._take_all(latched)  # now it is known whom to ask
-            latched_bytes = sum(intake.latched_bytes for intake in self._intakes.values())
+            latched_bytes = sum(intake.latched_bytes for intake in self.intakes.values())
             is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
             for intake in latched:
                 subscription = self._subscriber.subscribe(intake.plan) if intake.sources else None
@@ -247,7 +251,7 @@ class Ingest:
 
         def replay() -> None:
             self._is_opening = False
-            for intake in self._intakes.values():
+            for intake in self.intakes.values():
                 if intake.replay is not None:
                     intake.replay.begin()
 
@@ -267,7 +271,7 @@ class Ingest:
             False if that did not happen within `CALL_DEADLINE_S`.
 
         """
-        return self._call_and_wait(lambda: self._take_all(self._intakes.values()))
+        return self._call_and_wait(lambda: self._take_all(self.intakes.values()))
 
     def stop(self) -> None:
         """End the thread, give back rings and subscriptions. Idempotent."""
@@ -278,7 +282,7 @@ class Ingest:
             thread.join()
         self._alerts.clear('intake_failed', 'the intake is stopped')
         self._answer_calls()
-        for topic in list(self._intakes):
+        for topic in list(self.intakes):
             self.remove(topic)
         self.tidy()
         self._subscriber.close()
@@ -321,7 +325,7 @@ class Ingest:
         one that is empty, where the wait set, which must be filled anew for every wait, costs a
         hundred. So it is waited only once nothing has come for a whole rest.
         """
-        intakes = list(self._intakes.values())
+        intakes = list(self.intakes.values())
         self._is_set_stale = False
         served = [intake.served for intake in intakes if intake.served is not None]
         with self._subscriber.serving(served) as wait:
@@ -380,12 +384,12 @@ class Ingest:
     def _take_over(self, successor: _Successor) -> None:
         """Let a topic's new subscription take over from the old one."""
         self._gather()
-        intake = self._intakes[successor.plan.name]
+        intake = self.intakes[successor.plan.name]
         self._replaced.append(intake.take_over(successor.plan, successor.subscription))
 
     def _forget_known(self, adapting: Collection[str]) -> None:
         """Take no other topic than these to have a second subscription."""
-        for topic, intake in self._intakes.items():
+        for topic, intake in self.intakes.items():
             if topic not in adapting:
                 intake.known = None
 

@@ -18,9 +18,9 @@ import time
 from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.node.replay import LatchedReplay
-from fdr_recorder.node.subscription import RawMessage, TopicSubscription
-from fdr_recorder.node.topics import TopicPlan
+from fdr_recorder.node.intake.latched_replay import LatchedReplay
+from fdr_recorder.node.intake.subscription import RawMessage, TopicSubscription
+from fdr_recorder.node.topic_plan import TopicPlan
 
 TAKE_LIMIT: Final = 2000
 """Most messages taken from one topic before the next has its turn."""

@@ -28,8 +28,8 @@ from contextlib import contextmanager, ExitStack
 from functools import partial
 from typing import Any, Final
 
-from fdr_recorder.node.subscription import RawMessage, TopicSubscription
-from fdr_recorder.node.topics import TopicPlan
+from fdr_recorder.node.intake.subscription import RawMessage, TopicSubscription
+from fdr_recorder.node.topic_plan import TopicPlan
 from rclpy.node import Node
 
 try:

@@ -14,20 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import socket
-import sys
 import time
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.errors import ConfigInvalidError, FdrError
-from fdr_recorder.node.armed import ArmedSwitch, SOURCES
+from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values, STEADY_CLOCK
 from fdr_recorder.node.parameters import Parameters
-from fdr_recorder.node.process import ros_process
 from fdr_recorder.node.qos import qos_for
-from fdr_recorder.node.remote_lifecycle import RemoteLifecycle
-from fdr_recorder.node.reporter import key_values, Reporter, STEADY_CLOCK
-from fdr_recorder.node.trigger_config import TRIGGER_OPTIONS, TriggerConfig
+from fdr_recorder.node.ros_process import ros_process
+from fdr_recorder.node.trigger.armed import ArmedSwitch, SOURCES
+from fdr_recorder.node.trigger.config import TRIGGER_OPTIONS, TriggerConfig
+from fdr_recorder.node.trigger.remote_lifecycle import RemoteLifecycle
 from lifecycle_msgs.msg import State, Transition
 from rclpy.exceptions import NameValidationException
 from rclpy.executors import SingleThreadedExecutor
@@ -97,7 +96,7 @@ class FlightTrigger(Node):
         self._ask_at = 0.0
         self._board = AlertBoard()
         self._board.listen(self._log_alert)
-        Reporter(
+        DiagnosticsPublisher(
             self,
             config.diagnostics_topic,
             self._board,
@@ -255,7 +254,3 @@ def main(args: Sequence[str] | None = None) -> int:
             executor.shutdown()
             node.destroy_node()
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
-from fdr_recorder.node.topics import publisher_gid
+from fdr_recorder.node.topic_plan import publisher_gid
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.client import Client

@@ -17,9 +17,9 @@ from pathlib import Path
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.definitions import Definitions
-from fdr_recorder.node.ingest import Ingest
-from fdr_recorder.node.topics import plan_topic
-from fdr_recorder.node.wait_set import WaitSetSubscriber
+from fdr_recorder.node.intake.thread import IntakeThread
+from fdr_recorder.node.intake.wait_set import WaitSetSubscriber
+from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.record.header import new_flight_header
 from fdr_recorder.storage.writer import FileFdrWriter
 from flights import read_whole_chunks
@@ -57,30 +57,30 @@ def test_a_latched_topic_that_is_found_as_a_flight_opens(
     config = FdrConfig(flight_root=str(root))
     subscriber = CountingSubscriber(ground.node)
     writer = FileFdrWriter(root, config.writer)
-    ingest = Ingest(ground.node, subscriber, writer, config.ring, AlertBoard())
+    intake = IntakeThread(ground.node, subscriber, writer, config.ring, AlertBoard())
     definitions = Definitions(ground.node)
     plan = ground.wait_until(lambda: plan_topic(ground.node, TOPIC, definitions, 100))
     writer.start()
-    ingest.start()
+    intake.start()
     try:
         if is_found_first:
-            ingest.add(plan)
-            ingest.hold_latched()
+            intake.add(plan)
+            intake.hold_latched()
         else:
-            ingest.hold_latched()
-            ingest.add(plan)
+            intake.hold_latched()
+            intake.add(plan)
         ground.wait_until(publisher.get_subscription_count)
         assert publisher.wait_for_all_acked(Duration(seconds=30))
         rounds = subscriber.rounds
         ground.wait_until(lambda: subscriber.rounds > rounds + 2, 'a chance to let them go')
         writer.open_flight(new_flight_header('f', config))
-        ingest.replay_latched()
+        intake.replay_latched()
         segment = root / 'f' / 'segment_000000.mcap'
         ground.wait_until(lambda: len(held(segment)) == HELD, 'all that is held')
-        assert ingest.catch_up()
+        assert intake.catch_up()
         writer.close_flight('f')
     finally:
-        ingest.stop()
+        intake.stop()
         writer.stop()
         definitions.close()
     flight = read_flight(root / 'f')
