@@ -1,0 +1,203 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Flights that release 0.1.0 wrote read, verify and report as they did then.
+
+`flights_0_1_0/` holds three: `closed` (uncompressed, each record in a known order), `capped` (lz4,
+its oldest segments dropped, messages lost in transport, alerts) and `killed` (zstd, SIGKILL).
+`said_by_0_1_0.json` is what that release's `fdr` said of them.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+import json
+from pathlib import Path
+import shutil
+from typing import Any
+
+from fdr_recorder import (
+    Channel,
+    FdrClient,
+    FdrWriterConfig,
+    FileFdrWriter,
+    FlightHeader,
+    RingConfig,
+)
+from fdr_recorder.cli.main import main
+from fdr_recorder.flights.reader import FlightReader
+from mcap.opcode import Opcode
+from mcap.records import Channel as ChannelRecord
+from mcap.records import Chunk, ChunkIndex, McapRecord, Message, MetadataIndex, SummaryOffset
+from mcap.records import Schema as SchemaRecord
+from mcap.stream_reader import breakup_chunk, StreamReader
+import pytest
+from rosbags.typesys import get_typestore, Stores
+from waiting import wait_until
+
+HERE = Path(__file__).parent
+FLIGHTS = HERE / 'flights_0_1_0'
+SAID = HERE / 'said_by_0_1_0.json'
+
+QUESTIONS = {
+    f'{verb} {flight}': (verb, flight)
+    for flight in ('closed', 'capped', 'killed')
+    for verb in ('info', 'info --json', 'verify', 'verify --json', 'report --json', 'cat')
+} | {
+    'ls': ('ls', ''),
+    'ls --json': ('ls --json', ''),
+}
+"""Command lines, and the flight each is about."""
+
+AFTER_RECOVERY = ('recover', 'info --json', 'verify', 'report --json')
+"""Asked of `killed`, in this order."""
+
+VOLATILE = {'made_ns', 'seconds'}
+"""Keys of JSON documents that differ between two runs of the same program."""
+
+
+def ask(root: Path, words: str, flight: str, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return exit code and output of `fdr`, without what differs from run to run."""
+    code = main([*words.split(), str(root / flight)])
+    out = capsys.readouterr().out.replace(str(root), 'ROOT')
+    if '--json' in words:
+        return {'code': code, 'out': steady(json.loads(out))}
+    if words == 'cat':
+        return {'code': code, 'out': [f'{len(out)} characters', sha256(out.encode()).hexdigest()]}
+    if words == 'recover':
+        out = out.partition(' in ')[0] + out.partition(' s: ')[2]
+    return {'code': code, 'out': out.splitlines()}
+
+
+def steady(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: steady(item) for key, item in value.items() if key not in VOLATILE}
+    return [steady(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture
+def flights(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FLIGHTS, tmp_path / 'flights'))
+
+
+@pytest.fixture(scope='module')
+def said() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(SAID.read_text(encoding='utf-8'))
+    return found
+
+
+@pytest.mark.parametrize('question', QUESTIONS)
+def test_what_is_said_of_a_flight_of_0_1_0(
+    question: str, flights: Path, said: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(flights, *QUESTIONS[question], capsys) == said[question]
+
+
+def test_a_killed_flight_of_0_1_0_is_recovered_alike(
+    flights: Path, said: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in AFTER_RECOVERY:
+        found = ask(flights, words, 'killed', capsys)
+        assert found == said[f'{words} killed, recovered'], words
+
+
+# --- what is written now -----------------------------------------------------------------------
+
+
+def structure(path: Path) -> list[list[Any]]:
+    """Return the records of a segment in file order, each with what says which one it is."""
+    with path.open('rb') as file:
+        return list(map(described, StreamReader(file, emit_chunks=True).records))
+
+
+def described(record: McapRecord) -> list[Any]:
+    about: list[Any] = [type(record).__name__]
+    if isinstance(record, SchemaRecord):
+        about += [record.id, record.name, record.encoding]
+    elif isinstance(record, ChannelRecord):
+        about += [record.id, record.schema_id, record.topic, sorted(record.metadata)]
+    elif isinstance(record, Chunk):
+        inner = breakup_chunk(record)
+        about += [[item.channel_id, item.sequence] for item in inner if isinstance(item, Message)]
+    elif isinstance(record, SummaryOffset):
+        about.append(Opcode(record.group_opcode).name)
+    elif isinstance(record, ChunkIndex):
+        about.append(sorted(record.message_index_offsets))
+    elif isinstance(record, MetadataIndex):
+        about.append(record.name)
+    return about
+
+
+def message(types: Any, name: str, data: object) -> bytes:
+    return bytes(types.serialize_cdr(types.types[name](data=data), name))
+
+
+def clients_of(flight: Path) -> dict[str, FdrClient]:
+    """Return clients for the topics of a flight, each with the channel that it has there."""
+    clients: dict[str, FdrClient] = {}
+    for found in FlightReader(flight).messages():
+        channel, metadata = found.channel, dict(found.channel.metadata)
+        if channel.topic not in clients and not channel.topic.startswith('/fdr/'):
+            described = Channel(
+                channel.topic,
+                channel.schema,
+                publisher=metadata.pop('publisher_gid'),
+                metadata=metadata,
+                latched=channel.topic == '/robot_description',
+            )
+            clients[channel.topic] = FdrClient(described, RingConfig(max_records=64))
+    return clients
+
+
+def test_what_is_written_now_has_the_same_records_in_the_same_order(root: Path) -> None:
+    """The same messages, in the same steps as then; see `closed`."""
+    before = FLIGHTS / 'closed'
+    header = next(FlightReader(before).own_records())
+    assert isinstance(header, FlightHeader)
+    types = get_typestore(Stores.ROS2_JAZZY)
+    config = FdrWriterConfig(
+        segment_size_bytes=16 * 1024,
+        chunk_size_bytes=2048,
+        flush_interval_s=60.0,
+        sync_interval_s=60.0,
+        min_free_bytes=0,
+        reserve_bytes=0,
+    )
+    clients = clients_of(before)
+
+    def send(topic: str, name: str, data: object, sequence: int) -> None:
+        clients[topic].enqueue(message(types, f'std_msgs/msg/{name}', data), sequence=sequence)
+
+    def written(topic: str) -> None:
+        wait_until(lambda: not len(clients[topic].ring), f'{topic} to be taken')
+
+    writer = FileFdrWriter(root, config)
+    writer.start()
+    for topic in ('/temperature', '/mode', '/robot_description'):
+        writer.register(clients[topic])
+    writer.open_flight(header)
+    send('/robot_description', 'String', '<robot name="drone-7"/>', 1)
+    written('/robot_description')
+    for n in range(320):
+        send('/temperature', 'Float64', 20 + n / 100, n + 1)
+        if n % 20 == 0:
+            written('/temperature')
+            send('/mode', 'String', f'mode {n} ' + 'x' * 300, n // 20 + 1)
+            written('/mode')
+        if n % 16 == 15:
+            written('/temperature')
+    writer.close_flight('closed')
+    writer.stop()
+
+    names = [path.name for path in sorted(before.iterdir())]
+    assert [path.name for path in sorted((root / 'closed').iterdir())] == names
+    for name in names[1:]:
+        assert structure(root / 'closed' / name) == structure(before / name), name
