@@ -9,11 +9,12 @@
 # the License.
 
 """
-A multirotor's flight as functions of time: up, once or more around a circle, down.
+A multirotor's flight as functions of time: up, one or more figures of eight, down.
 
-Position is given in closed form. What the sensors say follows from it: a multirotor can push only
-along its own z axis, so the acceleration (with gravity) is the direction of that axis, and the
-axis with the heading is the attitude. So IMU, attitude and GPS tell of one and the same motion.
+The position is given in closed form, and what the sensors measure follows from it. A multirotor
+can push only along its own z axis, so its acceleration plus gravity is the direction of that
+axis; the nose points the way it flies; together that is the attitude. IMU, attitude and GPS
+therefore describe one and the same motion.
 Axes are those of REP-103: world east-north-up, body forward-left-up.
 """
 
@@ -28,20 +29,27 @@ import random
 from demo.rotation import about_z, conjugate, multiply, Quaternion, tilt_to, Vector
 from demo.source import diagonal, Fields, Sample, Topic, wxyz, xyz
 
+Course = Callable[[float], tuple[float, float, float]]
+"""Takes the share of the time; gives the share of the way, and its first two derivatives."""
+
 GRAVITY = 9.80665
 IMU_HZ, ATTITUDE_HZ, GPS_HZ, BATTERY_HZ = 200, 100, 10, 1
 
-# Shares of the flight's time: standing, climb, circle, descent, standing.
-_CLIMB_FROM, _CIRCLE_FROM, _DESCENT_FROM, _LANDED_FROM = 0.05, 0.30, 0.75, 0.95
-_SECONDS_PER_TURN = 20.0
-_ACCELERATION_LIMIT = 0.4 * GRAVITY
-_SMOOTH_TOP_SPEED, _SMOOTH_TOP_ACCELERATION = 2.1875, 7.5132  # of smooth()
+# The flight's parts, as shares of its time. The figure of eight begins before the climb ends and
+# ends after the descent has begun: ten seconds are little.
+_CLIMB, _EIGHT, _DESCENT = (0.05, 0.30), (0.15, 0.90), (0.70, 0.95)
+_SECONDS_PER_EIGHT = 20.0
+_CLIMB_LIMIT, _TURN_LIMIT = 0.4 * GRAVITY, 0.5 * GRAVITY
+_HIGHEST, _WIDEST = 20.0, 15.0
+_SMOOTH_TOP_ACCELERATION = 7.5132  # of smooth()
+_RAMP = 0.25  # share of steady() in which it speeds up, and in which it slows down
 
 _HOME_LATITUDE, _HOME_LONGITUDE, _HOME_ALTITUDE = 47.397742, 8.545594, 535.3
 _EARTH_RADIUS = 6_378_137.0
 
 _ACCELEROMETER_NOISE, _GYRO_NOISE = 0.03, 0.002
-_GPS_NOISE_ACROSS, _GPS_NOISE_UP = 0.4, 0.8
+# A receiver's error drifts over minutes; from one fix to the next it hardly changes.
+_GPS_ERRORS, _GPS_DRIFT_S, _GPS_NOISE = (0.4, 0.4, 0.8), 120.0, 0.02
 
 _CELLS, _CAPACITY_AH, _HOVER_AMPERE, _IDLE_AMPERE = 4, 5.0, 18.0, 0.8
 _RESISTANCE_OHM = 0.012
@@ -63,10 +71,10 @@ class State:
 
 def smooth(u: float) -> tuple[float, float, float]:
     """
-    Return the way from 0 to 1, and its two derivatives.
+    Return the way from 0 to 1, and its first two derivatives.
 
-    At both ends even the third derivative is zero: it is what a multirotor's turn rate follows,
-    so a gyroscope sees no step where one part of the flight goes over into the next.
+    At both ends the third derivative is zero too. A multirotor's turn rate follows it, so a
+    gyroscope sees no step where one part of the flight ends and the next begins.
     """
     if u <= 0.0:
         return 0.0, 0.0, 0.0
@@ -80,44 +88,89 @@ def smooth(u: float) -> tuple[float, float, float]:
     )
 
 
+def steady(u: float) -> tuple[float, float, float]:
+    """
+    Return the way from 0 to 1 at a constant speed with smooth ramps, and its two derivatives.
+
+    At both ends the third derivative is zero, as with :func:`smooth`.
+    """
+    if u > 0.5:
+        value, rate, rate2 = steady(1.0 - u)
+        return 1.0 - value, rate, -rate2
+    top = 1.0 / (1.0 - _RAMP)
+    v = max(0.0, u / _RAMP)
+    if v >= 1.0:
+        return top * (u - _RAMP / 2.0), top, 0.0
+    return (
+        top * _RAMP * v**4 * (2.5 - v * (3.0 - v)),
+        top * v**3 * (10.0 - v * (15.0 - 6.0 * v)),
+        top * 30.0 * (v * (1.0 - v)) ** 2 / _RAMP,
+    )
+
+
+def eight(
+    around: float, rate: float = 0.0, rate2: float = 0.0
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """
+    Return a point of a figure of eight one unit to each side, its acceleration and direction.
+
+    Args:
+        around: How far around, in figures; 0, 0.5 and 1 are the crossing.
+        rate: The first derivative of `around`.
+        rate2: The second derivative of `around`.
+
+    Returns:
+        East and north; their second derivatives; the yaw of the tangent, which never jumps.
+
+    """
+    angle, rate, rate2 = (math.tau * value for value in (around, rate, rate2))
+    sin, cos = math.sin(angle), math.cos(angle)
+    sin2, cos2 = math.sin(2.0 * angle), math.cos(2.0 * angle)
+    return (
+        (sin, sin2 / 2.0),
+        (cos * rate2 - sin * rate * rate, cos2 * rate2 - 2.0 * sin2 * rate * rate),
+        # Measured from the south: the tangent is never more than 135 degrees from it.
+        math.atan2(cos, -cos2) - math.pi / 2,
+    )
+
+
 class Trajectory:
-    """The path of one flight of `seconds` seconds; short flights are lower and narrower."""
+    """The path of one flight of `seconds` seconds; short flights are lower and smaller."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        climb_s = (_CIRCLE_FROM - _CLIMB_FROM) * seconds
-        self._circle_s = (_DESCENT_FROM - _CIRCLE_FROM) * seconds
-        self._turns = max(1, round(self._circle_s / _SECONDS_PER_TURN))
-        self.height = min(
-            20.0, _ACCELERATION_LIMIT * climb_s * climb_s / _SMOOTH_TOP_ACCELERATION
-        )
-        top_turn_rate = math.tau * self._turns * _SMOOTH_TOP_SPEED / self._circle_s
-        self.radius = min(15.0, _ACCELERATION_LIMIT / (top_turn_rate * top_turn_rate))
+        climb_s = (_CLIMB[1] - _CLIMB[0]) * seconds
+        self.height = min(_HIGHEST, _CLIMB_LIMIT * climb_s * climb_s / _SMOOTH_TOP_ACCELERATION)
+        self._eights = max(1, round((_EIGHT[1] - _EIGHT[0]) * seconds / _SECONDS_PER_EIGHT))
+        accelerations = (self._eight(seconds * n / 1000)[1] for n in range(1000))
+        self.reach = min(_WIDEST, _TURN_LIMIT / max(math.hypot(*a) for a in accelerations))
+        """Metres from the crossing to the end of either loop."""
 
-    def _phase(self, t: float, start: float, end: float) -> tuple[float, float, float]:
-        """Return :func:`smooth` between two shares of the flight, derivatives per second."""
-        length = (end - start) * self.seconds
-        value, rate, rate2 = smooth((t - start * self.seconds) / length)
+    def _phase(
+        self, part: tuple[float, float], t: float, course: Course = smooth
+    ) -> tuple[float, float, float]:
+        """Return the course of a part of the flight, its derivatives per second."""
+        start, length = part[0] * self.seconds, (part[1] - part[0]) * self.seconds
+        value, rate, rate2 = course((t - start) / length)
         return value, rate / length, rate2 / (length * length)
+
+    def _eight(self, t: float) -> tuple[tuple[float, float], tuple[float, float], float]:
+        """Return :func:`eight` at a time."""
+        around, rate, rate2 = self._phase(_EIGHT, t, steady)
+        return eight(self._eights * around, self._eights * rate, self._eights * rate2)
 
     def at(self, t: float) -> State:
         """Return the state `t` seconds after the start."""
-        up, _, up2 = self._phase(t, _CLIMB_FROM, _CIRCLE_FROM)
-        down, _, down2 = self._phase(t, _DESCENT_FROM, _LANDED_FROM)
-        around, around1, around2 = self._phase(t, _CIRCLE_FROM, _DESCENT_FROM)
-        angle, rate, rate2 = (math.tau * self._turns * a for a in (around, around1, around2))
-        cos, sin, radius = math.cos(angle), math.sin(angle), self.radius
-        position = (radius * (cos - 1.0), radius * sin, self.height * (up - down))
-        acceleration = (
-            radius * (-cos * rate * rate - sin * rate2),
-            radius * (-sin * rate * rate + cos * rate2),
-            self.height * (up2 - down2),
-        )
-        force = (acceleration[0], acceleration[1], acceleration[2] + GRAVITY)
-        yaw = angle + math.pi / 2  # the nose points along the circle
+        up, _, up2 = self._phase(_CLIMB, t)
+        down, _, down2 = self._phase(_DESCENT, t)
+        position, acceleration, yaw = self._eight(t)
+        east, north = (self.reach * value for value in position)
+        east2, north2 = (self.reach * value for value in acceleration)
+        up2 = self.height * (up2 - down2)
+        force = (east2, north2, up2 + GRAVITY)
         return State(
-            position=position,
-            acceleration=acceleration,
+            position=(east, north, self.height * (up - down)),
+            acceleration=(east2, north2, up2),
             attitude=multiply(tilt_to(force), about_z(yaw)),
             thrust=math.hypot(*force),
         )
@@ -132,7 +185,7 @@ class Trajectory:
 
     def standing(self, t: float) -> bool:
         """Return whether the vehicle is on the ground, with its motors idle."""
-        return not _CLIMB_FROM * self.seconds < t < _LANDED_FROM * self.seconds
+        return not _CLIMB[0] * self.seconds < t < _DESCENT[1] * self.seconds
 
 
 class Autopilot:
@@ -149,6 +202,7 @@ class Autopilot:
         self._trajectory = Trajectory(seconds)
         self._noise = random.Random(seed)
         self._consumed_ah = 0.0
+        self._gps_error = [self._noise.gauss(0.0, error) for error in _GPS_ERRORS]
 
     @property
     def seconds(self) -> float:
@@ -191,20 +245,23 @@ class Autopilot:
         return {'quaternion': wxyz(self._trajectory.at(t).attitude)}
 
     def _gps(self, t: float) -> Fields:
-        east, north, up = self._trajectory.at(t).position
         gauss = self._noise.gauss
-        east += gauss(0.0, _GPS_NOISE_ACROSS)
-        north += gauss(0.0, _GPS_NOISE_ACROSS)
-        up += gauss(0.0, _GPS_NOISE_UP)
+        kept = math.exp(-1.0 / (GPS_HZ * _GPS_DRIFT_S))
+        self._gps_error = [
+            kept * error + gauss(0.0, typical * math.sqrt(1.0 - kept * kept))
+            for error, typical in zip(self._gps_error, _GPS_ERRORS, strict=True)
+        ]
+        east, north, up = (
+            true + error + gauss(0.0, _GPS_NOISE)
+            for true, error in zip(self._trajectory.at(t).position, self._gps_error, strict=True)
+        )
         across = _EARTH_RADIUS * math.cos(math.radians(_HOME_LATITUDE))
         return {
             'status': {'status': 0, 'service': 1},  # STATUS_FIX, SERVICE_GPS
             'latitude': _HOME_LATITUDE + math.degrees(north / _EARTH_RADIUS),
             'longitude': _HOME_LONGITUDE + math.degrees(east / across),
             'altitude': _HOME_ALTITUDE + up,
-            'position_covariance': diagonal(
-                _GPS_NOISE_ACROSS**2, _GPS_NOISE_ACROSS**2, _GPS_NOISE_UP**2
-            ),
+            'position_covariance': diagonal(*(error**2 for error in _GPS_ERRORS)),
             'position_covariance_type': 2,  # COVARIANCE_TYPE_DIAGONAL_KNOWN
         }
 

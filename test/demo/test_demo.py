@@ -98,6 +98,53 @@ def test_trajectory_is_one_motion(seconds):
     assert path.at(seconds / 2).position[2] == pytest.approx(path.height)
 
 
+@pytest.mark.parametrize('seconds', [3.0, 10.0, 120.0])
+def test_track_is_a_figure_of_eight(seconds):
+    path = Trajectory(seconds)
+    ground = [path.at(seconds * n / 1000).position[:2] for n in range(1001)]
+    east, north = zip(*ground, strict=True)
+    wide, high = path.reach, path.reach / 2
+    assert (min(east), max(east)) == close((-wide, wide), wide / 100)
+    assert (min(north), max(north)) == close((-high, high), wide / 100)
+    assert ground[0] == close((0.0, 0.0))
+    assert ground[-1] == close((0.0, 0.0))
+    # It comes from the one loop into the other at the crossing alone.
+    changes = [n for n in range(200, 800) if (east[n - 1] < 0.0) != (east[n] < 0.0)]
+    eights = max(1, round(0.75 * seconds / 20.0))
+    assert len(changes) == 2 * eights - 1
+    for n in changes:
+        assert math.hypot(*ground[n]) < wide / 10
+    # Northward both times, but westward in the middle of an eight and eastward at its ends.
+    for n, west in zip(changes, [True, False] * eights, strict=False):
+        assert north[n] > north[n - 1]
+        assert (east[n] < east[n - 1]) is west
+
+
+def test_nose_points_the_way_it_flies():
+    path, step = Trajectory(10.0), 1e-4
+    for number in range(30, 170):
+        t = number / 20
+        before, after = path.at(t - step).position, path.at(t + step).position
+        moved = [a - b for a, b in zip(after[:2], before[:2], strict=True)]
+        if math.hypot(*moved) > 1e-6:
+            nose = rotate(path.at(t).attitude, (1.0, 0.0, 0.0))
+            course = math.atan2(moved[1], moved[0])
+            away = math.remainder(math.atan2(nose[1], nose[0]) - course, math.tau)
+            assert abs(away) < math.radians(15)  # the tilt turns the nose a little
+
+
+def test_fixes_follow_the_flight():
+    fixes = [s.fields for s in Autopilot(10.0).samples() if s.topic == '/gps/fix']
+    path = Trajectory(10.0)
+    metres = math.radians(1.0) * 6_378_137.0
+    for number, fix in enumerate(fixes):
+        east, north, up = path.at(number / 10).position
+        across = math.cos(math.radians(fix['latitude']))
+        assert (fix['longitude'] - 8.545594) * metres * across == pytest.approx(east, abs=1.5)
+        assert (fix['latitude'] - 47.397742) * metres == pytest.approx(north, abs=1.5)
+        assert fix['altitude'] - 535.3 == pytest.approx(up, abs=3.0)
+
+
 def test_gyro_leads_from_one_attitude_to_the_next():
     path, step = Trajectory(10.0), 1e-4
     for number in range(200):
