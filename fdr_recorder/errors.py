@@ -9,10 +9,37 @@
 # the License.
 
 """
-Every error that the recorder raises on purpose: a type, and a message that says what to do.
+Every error that the recorder raises on purpose; the message says what to do.
 
-All derive from `FdrError`. `alert_code` is the code (docs: alerts) under which the node reports a
-transition that was refused because of the error.
+- FdrError
+  - ConfigInvalidError
+  - FlightRootError
+    - FlightRootMissingError
+    - FlightRootNotADirectoryError
+    - FlightRootReadOnlyError
+    - FlightRootLockedError
+  - FlightError
+    - FlightIdInvalidError (also a ValueError)
+    - FlightExistsError
+    - FlightAlreadyOpenError
+    - FlightNotOpenError
+    - FlightIdMismatchError
+    - FlightStorageError
+    - NoFlightError
+  - WriterStateError
+    - WriterAlreadyStartedError
+    - WriterNotStartedError
+    - WriterFailedError
+  - ClientError
+  - RecordError
+  - SegmentError
+  - RecoveryStoppedError
+  - ExportError
+  - TypeUnknownError
+  - SourceTypeMissingError
+  - UsageError
+
+Functions that read or write files also let `OSError` through, as the operating system raised it.
 """
 
 from __future__ import annotations
@@ -26,24 +53,30 @@ if TYPE_CHECKING:
 
 
 class FdrError(Exception):
-    """Base of all errors of this package."""
+    """
+    Base of all errors of this package.
+
+    Attributes:
+        alert_code: The alert that the node raises when the error refuses a transition.
+
+    """
 
     alert_code: str = 'transition_refused'
 
 
 class ConfigInvalidError(FdrError):
     """
-    One or more configuration values are wrong; all of them are named.
+    Configuration values are wrong; the message names all of them.
 
     Attributes:
-        mistakes: One sentence for each, beginning with the option's dotted name.
+        mistakes: One sentence for each; it begins with the option's dotted name.
 
     """
 
     alert_code = 'config_invalid'
 
     def __init__(self, mistakes: Sequence[str]) -> None:
-        """Take the sentences, in the order of the options."""
+        """Join the sentences, in the order of the options."""
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
         noun = 'mistake' if count == 1 else 'mistakes'
@@ -65,13 +98,13 @@ class FlightRootError(FdrError):
     alert_code = 'flight_root_unusable'
 
     def __init__(self, path: Path, reason: str) -> None:
-        """Take the root and the rest of the sentence that starts with it."""
+        """Take the root, and the reason: the rest of a sentence that begins with it."""
         self.path = path
         super().__init__(f'{path} {reason}')
 
 
 class FlightRootMissingError(FlightRootError):
-    """The flight root does not exist; it is not created, for it may be a disk not mounted yet."""
+    """The flight root does not exist. It is not created: it may be a disk not mounted yet."""
 
     def __init__(self, path: Path) -> None:
         """Name the missing root."""
@@ -83,18 +116,18 @@ class FlightRootMissingError(FlightRootError):
 
 
 class FlightRootNotADirectoryError(FlightRootError):
-    """The flight root is a file or some other thing that holds no files."""
+    """The flight root is not a directory."""
 
     def __init__(self, path: Path) -> None:
-        """Name what stands where the root should be."""
+        """Name the root."""
         super().__init__(path, 'is not a directory; choose another flight_root')
 
 
 class FlightRootReadOnlyError(FlightRootError):
-    """The flight root cannot be written to, by permission or because of how it is mounted."""
+    """Permissions or a read-only mount forbid writing to the flight root."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        """Name the root and what the operating system said."""
+        """Name the root and the reason that the operating system gave."""
         super().__init__(
             path,
             f'cannot be written to ({reason}); remount it read-write, give this user the right '
@@ -107,37 +140,33 @@ class FlightRootLockedError(FlightRootError):
     Another writer owns the flight root.
 
     Attributes:
-        holder: What the other writer says of itself, for example `pid 812 (fdr_recorder on
-            drone-7, since 2026-05-04T09:14:02Z)`.
+        holder: The other writer, for example `pid 812 (fdr_recorder on drone-7, since
+            2026-05-04T09:14:02Z)`.
 
     """
 
     alert_code = 'flight_root_locked'
 
     def __init__(self, path: Path, holder: str) -> None:
-        """Name the root and who holds it."""
+        """Name the root and its holder."""
         self.holder = holder
         super().__init__(path, f'is in use by {holder}; stop it or choose another flight_root')
-
-
-class UsageError(FdrError):
-    """What was asked for on a command line makes no sense."""
 
 
 # --- flights ---------------------------------------------------------------------------------
 
 
 class FlightError(FdrError):
-    """A flight cannot be opened or closed as asked."""
+    """A flight cannot be opened, closed or found."""
 
 
 class FlightIdInvalidError(FlightError, ValueError):
-    """A flight id that is empty, too long, or could mean another path."""
+    """A flight id is empty, too long, or could name another path."""
 
     alert_code = 'config_invalid'
 
     def __init__(self, flight_id: object) -> None:
-        """Name the id, shortened so that a hostile one cannot fill a log."""
+        """Name the id, shortened: a hostile one must not fill a log."""
         shown = repr(flight_id)
         if len(shown) > 80:
             shown = f'{shown[:76]}...{shown[-1]}'
@@ -148,7 +177,7 @@ class FlightIdInvalidError(FlightError, ValueError):
 
 
 class FlightExistsError(FlightError):
-    """A flight of that id is already in the root; it is never written into."""
+    """The flight root already has a flight of that id. It is never written into."""
 
     alert_code = 'config_invalid'
 
@@ -162,7 +191,7 @@ class FlightExistsError(FlightError):
 
 
 class FlightAlreadyOpenError(FlightError):
-    """`open_flight` while a flight is open."""
+    """`open_flight` was called while a flight is open."""
 
     def __init__(self, flight_id: str) -> None:
         """Name the open flight."""
@@ -170,7 +199,7 @@ class FlightAlreadyOpenError(FlightError):
 
 
 class FlightNotOpenError(FlightError):
-    """`close_flight` while no flight is open."""
+    """`close_flight` or `split` was called while no flight is open."""
 
     def __init__(self, flight_id: str) -> None:
         """Name the flight that was to be closed."""
@@ -178,7 +207,7 @@ class FlightNotOpenError(FlightError):
 
 
 class FlightIdMismatchError(FlightError):
-    """`close_flight` with the id of another flight than the open one."""
+    """`close_flight` was called with the id of another flight than the open one."""
 
     def __init__(self, asked: str, open_id: str) -> None:
         """Name both flights."""
@@ -195,11 +224,11 @@ class FlightStorageError(FlightError):
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
-        """Name the path and what the operating system said."""
+        """Name the path and the reason that the operating system gave."""
         self.errno = error.errno
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         self.alert_code = 'disk_full' if is_full else 'flight_root_unusable'
-        advice = 'free space there' if is_full else 'see to the disk and its mount'
+        advice = 'free space there' if is_full else 'check the disk and its mount'
         super().__init__(
             f'cannot begin a flight in {path}: {error.strerror}; {advice}, or choose another '
             'flight_root'
@@ -207,60 +236,51 @@ class FlightStorageError(FlightError):
 
 
 class NoFlightError(FlightError):
-    """There is no flight where one was looked for, or nothing of it that was asked for."""
+    """There is no flight at a path, or it has none of the requested messages."""
 
     def __init__(self, path: Path, what: str) -> None:
-        """Name the path, what is there instead, and what to do."""
+        """Name the path; `what` says what is there instead, and what to do."""
         self.path = path
         super().__init__(f'{path}: {what}')
-
-
-class ExportError(FdrError):
-    """A flight, or a part of it, cannot be copied to where it was to go."""
-
-    def __init__(self, path: Path, what: str) -> None:
-        """Name the path, what is wrong there, and what to do."""
-        self.path = path
-        super().__init__(f'{path} {what}')
 
 
 # --- the writer ------------------------------------------------------------------------------
 
 
 class WriterStateError(FdrError):
-    """A call that does not fit the state of the writer."""
+    """A call does not fit the state of the writer."""
 
 
 class WriterAlreadyStartedError(WriterStateError):
-    """`start` while the writer runs."""
+    """`start` was called while the writer runs."""
 
     def __init__(self) -> None:
-        """Need nothing: there is one writer."""
+        """Say what to call first."""
         super().__init__('the writer is already started; stop it first')
 
 
 class WriterNotStartedError(WriterStateError):
-    """A flight was to be opened while the writer does not run."""
+    """`open_flight` was called before `start`."""
 
     def __init__(self) -> None:
-        """Need nothing: there is one writer."""
+        """Say what to call first."""
         super().__init__('the writer is not started; call start() first')
 
 
 class WriterFailedError(WriterStateError):
-    """The writer thread ended by an error of its own; the cause is chained."""
+    """The writer thread has failed; the error that ended it is chained."""
 
     alert_code = 'writer_failed'
 
     def __init__(self) -> None:
-        """Need nothing: the cause says the rest."""
+        """Say what is left; the cause says the rest."""
         super().__init__(
             'the writer thread has failed (see the cause); what was written stays readable'
         )
 
 
 class ClientError(FdrError):
-    """A client was registered twice, or retired without being registered."""
+    """A client was registered twice, or retired without having been registered."""
 
 
 # --- records and files -----------------------------------------------------------------------
@@ -272,15 +292,62 @@ class RecordError(FdrError):
 
 class SegmentError(FdrError):
     """
-    The bytes of a segment are not what the format says.
+    The bytes of a segment do not follow the format.
 
     Attributes:
-        offset: Where in the file, in bytes from its start.
+        path: The file.
+        offset: The place, in bytes from the start of the file.
 
     """
 
     def __init__(self, path: Path, offset: int, what: str) -> None:
-        """Name the file, the place, and what is wrong there."""
+        """Name the file and the place; `what` says what is wrong there."""
         self.path = path
         self.offset = offset
         super().__init__(f'{path}: at byte {offset}: {what}')
+
+
+# --- after the flight ------------------------------------------------------------------------
+
+
+class RecoveryStoppedError(FdrError):
+    """`should_stop` ended a recovery. Nothing is lost: the next recovery continues it."""
+
+
+class ExportError(FdrError):
+    """Messages or a report cannot be written to a path."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Name the path; `what` says what is wrong there, and what to do."""
+        self.path = path
+        super().__init__(f'{path} {what}')
+
+
+# --- the node and the command line -----------------------------------------------------------
+
+
+class TypeUnknownError(FdrError):
+    """The message type of a topic is not installed on this machine."""
+
+    alert_code = 'type_unknown'
+
+    def __init__(self, topic: str, type_name: str, reason: RecordError) -> None:
+        """Name the topic and its type; `reason` says what to do."""
+        super().__init__(f'{topic} cannot be recorded: its type {type_name} is unknown: {reason}')
+
+
+class SourceTypeMissingError(FdrError):
+    """The message type of the armed source of `flight_trigger` is not installed."""
+
+    def __init__(self, source: str, type_name: str) -> None:
+        """Name the source and its type, and the package to install."""
+        package = type_name.partition('/')[0]
+        super().__init__(
+            f'source {source} needs {type_name}, which is not installed here: install {package} '
+            f'(apt install ros-$ROS_DISTRO-{package.replace("_", "-")}, or build it from source) '
+            'and source its workspace, or choose another source'
+        )
+
+
+class UsageError(FdrError):
+    """Arguments of a command contradict each other."""

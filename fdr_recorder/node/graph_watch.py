@@ -22,16 +22,12 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import TypeUnknownError
 from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import UNKNOWN_GID
 from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
-from fdr_recorder.node.topic_plan import (
-    node_names,
-    plan_topic,
-    TopicPlan,
-    TypeUnknownError,
-)
+from fdr_recorder.node.topic_plan import node_names, plan_topic, TopicPlan
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.qos_overrides import parse_qos_overrides
 from fdr_recorder.topics.selection import TopicSelection

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fdr_recorder.errors import FdrError, RecordError
+from fdr_recorder.errors import RecordError, TypeUnknownError
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.message_class import import_message_class
@@ -28,16 +28,6 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 _NAMELESS: Final = ('_NODE_NAME_UNKNOWN_', '_CREATED_BY_BARE_DDS_APP_')
 """What the middleware calls a node whose name it does not know, or has none."""
-
-
-class TypeUnknownError(FdrError):
-    """A message type that is not installed on this machine."""
-
-    alert_code = 'type_unknown'
-
-    def __init__(self, topic: str, type_name: str, reason: RecordError) -> None:
-        """Name the topic and its type; `reason` says what to do."""
-        super().__init__(f'{topic} cannot be recorded: its type {type_name} is unknown: {reason}')
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from campaigns._recovered import check_recovered, last_footer, snapshot
 from conftest import MakeWriter, Record, SMALL
 from faults import fill_disk, mounted_tmpfs, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, FlightRootLockedError, SegmentError
+from fdr_recorder.errors import RecoveryStoppedError
 from fdr_recorder.flights.reader import segment_files
 from fdr_recorder.flights.recovery.contents import read_contents
 from fdr_recorder.flights.recovery.recover import (
@@ -34,7 +35,6 @@ from fdr_recorder.flights.recovery.recover import (
     recover,
     recover_flight,
     recover_root,
-    RecoveryStoppedError,
 )
 from fdr_recorder.flights.verify.check import verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader

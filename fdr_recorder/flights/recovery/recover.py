@@ -30,7 +30,7 @@ from pathlib import Path
 import time
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
-from fdr_recorder.errors import SegmentError
+from fdr_recorder.errors import RecoveryStoppedError, SegmentError
 from fdr_recorder.flights.metadata import read_metadata
 from fdr_recorder.flights.reader import DAMAGED_SUFFIX, segment_files, SegmentFile
 from fdr_recorder.flights.recovery.accounts import Accounts, Drops, find_drops
@@ -78,10 +78,6 @@ class RecoveredFlight:
     set_aside: tuple[str, ...]
     seconds: float
     unreadable_bytes: int = 0
-
-
-class RecoveryStoppedError(Exception):
-    """`should_stop` said so; nothing is lost, the next recovery goes on."""
 
 
 def flight_directories(root: Path) -> list[Path]:

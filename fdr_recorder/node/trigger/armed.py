@@ -16,20 +16,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
-from fdr_recorder.errors import FdrError
-
-
-class SourceTypeMissingError(FdrError):
-    """The message type of the armed source is not installed."""
-
-    def __init__(self, source: str, type_name: str) -> None:
-        """Name the source, its type, and what to install."""
-        package = type_name.partition('/')[0]
-        super().__init__(
-            f'source {source} needs {type_name}, which is not installed here: install {package} '
-            f'(apt install ros-$ROS_DISTRO-{package.replace("_", "-")}, or build it from source) '
-            'and source its workspace, or choose another source'
-        )
+from fdr_recorder.errors import SourceTypeMissingError
 
 
 class ArmedSource(NamedTuple):
