@@ -30,9 +30,10 @@ from fdr_recorder.mcap.reader import FileChannel, Message
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import DIRECTORY_MODE, sync_directory
 from fdr_recorder.storage.flight_directory import FlightDirectory
-from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.segment import Segment
 from fdr_recorder.version import __version__
 
 FILE_SUFFIX: Final = '.mcap'
@@ -134,7 +135,7 @@ def _write(selection: Selection, path: Path, compression: str, advance: Advance)
         ExportError: There is no message to write.
 
     """
-    segment = Segment(
+    segment = Segment.create(
         path,
         index=0,
         max_bytes=_UNLIMITED,

@@ -23,9 +23,9 @@ from fdr_recorder.errors import FlightExistsError, FlightStorageError
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.bag_metadata import SegmentList, TopicCounts
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import DIRECTORY_MODE, replace_file, sync_directory
 from fdr_recorder.storage.flight_id import check_flight_id
-from fdr_recorder.storage.segment import ClosedSegment
 
 _NOT_KEPT: Final[Mapping[Channel, int]] = {}
 

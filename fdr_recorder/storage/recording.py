@@ -46,10 +46,11 @@ from fdr_recorder.record.kinds import (
     SegmentRollover,
     WriteError,
 )
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.losses import LossReports
-from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)

@@ -12,10 +12,10 @@
 One segment: an MCAP file that only ever grows at its end.
 
 Written in file order, never seeking: magic, header, metadata, then schemas and channels before
-the first chunk that needs them, chunks each followed by its message indexes, and when the segment
-is sealed the end of the data section, the summary, the footer and the magic again.
+the first chunk that needs them, chunks each followed by its message indexes, and finally the end
+of the data section, the summary, the footer and the magic again.
 
-The segment knows at any time how large its file would be if it were sealed now, so that its size
+The segment always knows how large its file would be if it were finished now, so that its size
 limit holds for the whole file, summary included.
 """
 
@@ -23,8 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-import os
 from pathlib import Path
 import time
 from typing import Final
@@ -34,8 +32,9 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.append_file import AppendFile
 from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, RECORD_COST
-from fdr_recorder.storage.files import close_fd, FILE_MODE
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__
 
@@ -43,37 +42,7 @@ PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'
 METADATA_NAME: Final = 'fdr_recorder'
 
-_CREATE_FLAGS: Final = (
-    os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-)
-_APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-_IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 _LONGEST_COMPRESSION_NAME: Final = 'zstd'
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedSegment:
-    """
-    What is known of a segment that is complete.
-
-    Attributes:
-        index: Its number in the flight, from 0.
-        file_name: Its name in the flight's directory.
-        bytes: Size of the file.
-        records: Records in it.
-        first_log_time_ns: Earliest log time (system clock); 0 if there is no record.
-        last_log_time_ns: Latest log time.
-        counts: Records by channel.
-
-    """
-
-    index: int
-    file_name: str
-    bytes: int
-    records: int
-    first_log_time_ns: int
-    last_log_time_ns: int
-    counts: Mapping[Channel, int]
 
 
 def _ignore(_channel: Channel, _records: int) -> None:
@@ -86,10 +55,57 @@ class Segment:
 
     Every method that writes may raise `OSError`; the file then ends with the last whole record
     (a torn tail is cut off), and the chunk is still there: `discard` it, or try again.
+
+    Attributes:
+        index: Number of the segment in the flight.
+        opened_at: When it was opened (monotonic seconds).
+        has_data: Whether it holds records. The owner sets this to False once a segment has the
+            records that every segment begins with; the next `append` sets it to True.
+
     """
 
     def __init__(
         self,
+        file: AppendFile,
+        contents: SegmentIndex,
+        announcements: list[bytes],
+        *,
+        index: int,
+        max_bytes: int = 0,
+        chunk_size_bytes: int = 1,
+        compression: str = 'none',
+        on_written: Callable[[Channel, int], None] = _ignore,
+        crc: Callable[[list[bytes]], int] = crc32,
+    ) -> None:
+        """
+        Go on from a given state; `create` and `restore` are the ways to get a segment.
+
+        `file` has the whole records that are in the file already, `contents` says what is in its
+        data section, and `announcements` are records that must precede the next chunk. See
+        `create` for the rest; without it, every record gets a chunk of its own.
+        """
+        self.index = index
+        self.opened_at = time.monotonic()
+        self.has_data = True
+        self._file = file
+        self._contents = contents
+        self._announcements = announcements
+        self._announcements_size = sum(map(len, announcements))
+        self._max_bytes = max_bytes
+        self._chunk_size_bytes = chunk_size_bytes
+        self._compression = compression
+        self._compress = compressor(compression)
+        self._chunk_cost = _chunk_cost(_LONGEST_COMPRESSION_NAME if self._compress else '')
+        self._on_written = on_written
+        self._crc = crc
+        self._chunk = Chunk()
+        self._chunk_since = 0.0
+        self._is_ended = False
+        self._measure_room()
+
+    @classmethod
+    def create(
+        cls,
         path: Path,
         *,
         index: int,
@@ -99,55 +115,39 @@ class Segment:
         metadata: Mapping[str, str],
         on_written: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
-    ) -> None:
+    ) -> Segment:
         """
-        Create the file.
+        Create the file of a new segment.
 
         Args:
-            path: Where; nothing may be there.
+            path: The file; must not exist.
             index: Number of the segment in the flight.
-            max_bytes: The sealed file will not be larger, unless one record alone is.
+            max_bytes: The finished file will not be larger, unless one record alone is.
             chunk_size_bytes: A chunk is written when it has this size.
             compression: `none`, `lz4` or `zstd`.
             metadata: Content of the metadata record that explains the file.
-            on_written: Told how many records of a channel have been written to the file.
+            on_written: Called with a channel and the number of its records just written.
             crc: Computes the CRC-32 of a chunk's records.
 
         Raises:
             OSError: The file exists or cannot be created.
 
         """
-        metadata_record = encode.metadata(METADATA_NAME, metadata)
         beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
-        contents = SegmentIndex(
-            encode.metadata_index(len(beginning), len(metadata_record), METADATA_NAME)
+        record = encode.metadata(METADATA_NAME, metadata)
+        segment = cls(
+            AppendFile(path),
+            SegmentIndex(encode.metadata_index(len(beginning), len(record), METADATA_NAME)),
+            [beginning + record],
+            index=index,
+            max_bytes=max_bytes,
+            chunk_size_bytes=chunk_size_bytes,
+            compression=compression,
+            on_written=on_written,
+            crc=crc,
         )
-        self.path = path
-        self.index = index
-        self._max_bytes = max_bytes
-        self._chunk_size_bytes = chunk_size_bytes
-        self._compression = compression
-        self._compress = compressor(compression)
-        self._chunk_cost = _chunk_cost(_LONGEST_COMPRESSION_NAME if self._compress else '')
-        self._on_written = on_written
-        self._crc = crc
-        self._begin(contents, 0, [beginning + metadata_record])
-        self._fd = os.open(path, _CREATE_FLAGS, FILE_MODE)
-
-    def _begin(self, contents: SegmentIndex, size: int, announcements: list[bytes]) -> None:
-        self.opened_at = time.monotonic()
-        self._contents = contents
-        self._size = size
-        self._torn_bytes = 0
-        self._announcements = announcements
-        """Records that go into the file before the next chunk."""
-        self._announcements_size = sum(map(len, announcements))
-        self._chunk = Chunk()
-        self._chunk_since = 0.0
-        self._measure_room()
-        self._is_ended = False
-        self.has_data = True
-        """False, if whoever owns it says so, until more is appended than each begins with."""
+        segment._file.create()
+        return segment
 
     @classmethod
     def restore(
@@ -167,22 +167,8 @@ class Segment:
             OSError: The file cannot be opened or cut.
 
         """
-        segment = cls.__new__(cls)
-        segment.path = path
-        segment.index = index
-        segment._max_bytes = 0
-        segment._chunk_size_bytes = 1
-        segment._compression, segment._compress = 'none', None
-        segment._chunk_cost = _chunk_cost('')
-        segment._on_written = _ignore
-        segment._crc = crc32
-        segment._begin(contents, size, missing)
-        segment._fd = os.open(path, _APPEND_FLAGS)
-        try:
-            os.ftruncate(segment._fd, size)
-        except OSError:
-            segment.close()
-            raise
+        segment = cls(AppendFile(path, size), contents, missing, index=index)
+        segment._file.reopen()
         return segment
 
     # --- what it holds -------------------------------------------------------------------
@@ -190,7 +176,7 @@ class Segment:
     @property
     def size(self) -> int:
         """Bytes in the file now."""
-        return self._size + self._torn_bytes
+        return self._file.size + self._file.torn_bytes
 
     @property
     def records(self) -> int:
@@ -208,11 +194,11 @@ class Segment:
 
     def finished_size(self, *, more_channel: Channel | None = None, more_bytes: int = 0) -> int:
         """
-        Return the size the file would have if it were sealed now; exact without compression.
+        Return the size the file would have if it were finished now; exact without compression.
 
         Args:
-            more_channel: Count in one more record of this channel, in a chunk of its own that is
-                not compressed...
+            more_channel: Include one more record of this channel, in an uncompressed chunk of
+                its own...
             more_bytes: ...with so many bytes of data.
 
         """
@@ -235,17 +221,19 @@ class Segment:
         force: bool = False,
     ) -> int:
         """
-        Take records of one channel until the chunk or the segment is full; write nothing.
+        Add records of one channel to the open chunk until chunk or segment is full.
+
+        Nothing is written to the file yet.
 
         Args:
             channel: The channel of all of them.
-            batch: What came out of a ring.
-            position: The first record to take.
-            force: Take at least one, whatever its size and however full the chunk is; one is
-                also taken by a segment without data.
+            batch: Records that came out of a ring.
+            position: The first record to add.
+            force: Add at least one, whatever its size and however full the chunk is. A segment
+                without data always adds at least one.
 
         Returns:
-            The position of the first record that was not taken. If it is the one given although
+            The position of the first record that was not added. If it equals `position` although
             the chunk is not full, this segment has no room for it.
 
         """
@@ -280,12 +268,12 @@ class Segment:
         return known
 
     def _measure_room(self) -> None:
-        """Work out what the open chunk may cost; to be called when anything else has grown."""
+        """Work out what the open chunk may cost; call it when anything else has grown."""
         self._room = self._max_bytes - self._size_without_chunk - self._chunk_cost
 
     @property
     def _size_without_chunk(self) -> int:
-        return self._size + self._announcements_size + self._contents.end_size
+        return self._file.size + self._announcements_size + self._contents.end_size
 
     # --- writing -------------------------------------------------------------------------
 
@@ -312,10 +300,10 @@ class Segment:
             compressed_size=stored_size,
         )
         indexes, offsets = chunk.message_indexes()
-        chunk_offset = self._size + self._announcements_size
+        chunk_offset = self._file.size + self._announcements_size
         indexes_offset = chunk_offset + len(prefix) + stored_size
 
-        self._write([*self._announcements, prefix, *pieces, b''.join(indexes)])
+        self._file.append([*self._announcements, prefix, *pieces, b''.join(indexes)])
 
         self._announcements, self._announcements_size = [], 0
         index_record = encode.chunk_index(
@@ -341,7 +329,7 @@ class Segment:
             on_written(known.channel, written)
 
     def discard(self) -> dict[Channel, int]:
-        """Give up the records that could not be written; return how many of each channel."""
+        """Discard the records of the open chunk; return how many of each channel."""
         chunk, self._chunk = self._chunk, Chunk()
         return {
             self._contents.by_id(channel_id).channel: len(index) // 2
@@ -352,23 +340,20 @@ class Segment:
         """
         Force what was written to the disk; another thread than the writer's may call it.
 
-        A segment that is complete leaves the kernel's page cache then: nobody reads it in flight,
-        and the memory is others' to use.
+        A segment that was ended leaves the page cache then.
         """
         if not self._is_ended:
-            os.fdatasync(self._fd)
-            return
-        os.fsync(self._fd)
-        with suppress(OSError):
-            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            self._file.sync_data()
+        else:
+            self._file.sync_and_uncache()
 
     def end(self) -> None:
-        """Write the open chunk and the summary. What is left to do is to `sync` and to `close`."""
+        """Write the open chunk and the summary; `sync` and `close` complete the segment."""
         if self._is_ended:
             return
         self.flush()
-        ending = self._contents.ending(self._size + self._announcements_size)
-        self._write([*self._announcements, *ending])
+        ending = self._contents.ending(self._file.size + self._announcements_size)
+        self._file.append([*self._announcements, *ending])
         self._is_ended = True
 
     def finish(self) -> ClosedSegment:
@@ -379,11 +364,11 @@ class Segment:
         return self.closed()
 
     def closed(self) -> ClosedSegment:
-        """Return what is known of the segment, which is complete."""
+        """Describe the segment, which was ended."""
         return ClosedSegment(
             index=self.index,
-            file_name=self.path.name,
-            bytes=self._size,
+            file_name=self._file.path.name,
+            bytes=self._file.size,
             records=self._contents.records,
             first_log_time_ns=self._contents.first_log_time_ns,
             last_log_time_ns=self._contents.last_log_time_ns,
@@ -391,58 +376,16 @@ class Segment:
         )
 
     def close(self) -> None:
-        """Close the file as it is. A segment that was not sealed has no summary."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            close_fd(fd)
+        """Close the file as it is. A segment that was not ended has no summary."""
+        self._file.close()
 
     def remove(self) -> None:
-        """Close the file and remove it: the segment came to nothing."""
+        """Close the file and remove it."""
         self.close()
         with suppress(OSError):
-            self.path.unlink()
-
-    def _write(self, pieces: Sequence[bytes]) -> None:
-        """
-        Append all pieces, or none.
-
-        Raises:
-            OSError: Not all could be written; what was is cut off again.
-
-        """
-        if self._torn_bytes:
-            self._cut_torn_tail()
-        total = sum(map(len, pieces))
-        left = total
-        queue = list(pieces)
-        try:
-            while left:
-                written = os.writev(self._fd, queue[:_IOV_MAX])
-                left -= written
-                if left:
-                    queue = _after(queue, written)
-        except OSError:
-            self._torn_bytes = total - left
-            with suppress(OSError):  # then it is cut before anything else is written
-                self._cut_torn_tail()
-            raise
-        self._size += total
-
-    def _cut_torn_tail(self) -> None:
-        os.ftruncate(self._fd, self._size)
-        self._torn_bytes = 0
+            self._file.path.unlink()
 
 
 def _chunk_cost(compression: str) -> int:
     """Return what a chunk costs in the file beside `_CHANNEL_COST` and `RECORD_COST`."""
     return encode.chunk_prefix_length(compression) + encode.chunk_index_length(compression, 0)
-
-
-def _after(pieces: list[bytes], written: int) -> list[bytes]:
-    """Return what is left of the pieces when so many bytes of them are written."""
-    for position, piece in enumerate(pieces):
-        if written < len(piece):
-            rest = memoryview(piece)[written:]
-            return [rest, *pieces[position + 1:]]  # type: ignore[list-item]
-        written -= len(piece)
-    return []

@@ -31,11 +31,12 @@ from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
 from fdr_recorder.storage.bag_metadata import custom_data
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.syncer import Syncer, SyncJob
 from fdr_recorder.version import __version__
 
@@ -145,7 +146,7 @@ class SegmentLog:
             self._next_index += 1
             index += 1
             path = self.directory.path / segment_name(index)
-        segment = Segment(
+        segment = Segment.create(
             path,
             index=index,
             max_bytes=config.segment_size_bytes,

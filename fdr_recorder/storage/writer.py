@@ -35,12 +35,12 @@ from fdr_recorder.errors import (
     WriterNotStartedError,
 )
 from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, ProducerAccount
 from fdr_recorder.storage.flight_id import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import FlightRecording, FlightSummary, RotationHook
-from fdr_recorder.storage.segment import ClosedSegment
 
 logger = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from fdr_recorder.storage.bag_metadata import (
     Topic,
     TopicCounts,
 )
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import replace_file
 from fdr_recorder.storage.flight_directory import FlightDirectory
-from fdr_recorder.storage.segment import ClosedSegment
 from flights import check_flight, open_flight_files
 from hypothesis import given, settings
 from hypothesis import strategies as st

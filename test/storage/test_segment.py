@@ -23,7 +23,8 @@ from typing import Any
 from faults import fill_disk, is_segment_fd, mounted_tmpfs, SystemCall
 from fdr_recorder import Channel, Schema
 from fdr_recorder.capture.ring import QueuedRecord
-from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.segment import Segment
 from flights import Message, read_segment, read_whole_chunks
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
@@ -47,7 +48,7 @@ def make_segment(
     compression: str = 'none',
     on_written: Callable[[Channel, int], None] = lambda _channel, _records: None,
 ) -> Segment:
-    return Segment(
+    return Segment.create(
         path,
         index=3,
         max_bytes=max_bytes,

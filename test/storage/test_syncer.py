@@ -117,7 +117,7 @@ def test_a_drop_is_recorded_although_the_disk_refused_the_record_of_it(
 
 
 def make_ended(path: Path, index: int) -> Segment:
-    segment = Segment(
+    segment = Segment.create(
         path / f'segment_{index:06d}.mcap', index=index, max_bytes=1 << 20,
         chunk_size_bytes=1024, compression='none', metadata={},
     )  # fmt: skip

@@ -41,7 +41,7 @@ from fdr_recorder import (
     WriterNotStartedError,
 )
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, Overrun, TransportLoss
-from fdr_recorder.storage.segment import ClosedSegment
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from flights import (
     check_flight,
     check_identities,

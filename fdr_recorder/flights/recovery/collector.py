@@ -25,7 +25,8 @@ from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.reader import FileChannel, Message, RawRecord, SegmentReader
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, OWN_TOPIC_PREFIX, Payload
-from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, METADATA_NAME, PROFILE
+from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 import yaml
 
