@@ -8,9 +8,11 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Sizes and counts as people write them."""
+"""Sizes, counts and times as people write them."""
 
 from __future__ import annotations
+
+from datetime import datetime, timezone
 
 
 def format_size(count: float) -> str:
@@ -25,3 +27,9 @@ def format_size(count: float) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun: `1 flight`, `1,002 records`."""
     return f'{count:,} {noun}{"s" * (count != 1)}'
+
+
+def iso_time(time_ns: int) -> str:
+    """Return a time of the system clock (nanoseconds) as ISO 8601: UTC, microseconds, `Z`."""
+    time_utc = datetime.fromtimestamp(time_ns / 1e9, timezone.utc)
+    return time_utc.isoformat(timespec='microseconds').replace('+00:00', 'Z')

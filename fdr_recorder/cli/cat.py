@@ -26,7 +26,7 @@ from fdr_recorder.errors import NoFlightError, RecordError
 
 if TYPE_CHECKING:
     from fdr_recorder.mcap.reader import FileChannel, Message
-    from fdr_recorder.types.message_json import MessageDecoder
+    from fdr_recorder.types.cdr_to_json import JsonDecoder
 
 SUMMARY: Final = 'Print messages of a flight as JSON lines'
 EXAMPLES: Final = """\
@@ -100,11 +100,11 @@ class _Decoders:
     def __init__(self, longest: int | None) -> None:
         self.problems: list[str] = []
         self._longest = longest
-        self._known: dict[FileChannel, MessageDecoder | None] = {}
+        self._known: dict[FileChannel, JsonDecoder | None] = {}
 
     def describe(self, message: Message) -> dict[str, Any]:
         """Return the object to be printed for a message."""
-        from fdr_recorder.record.header import iso_time
+        from fdr_recorder.units import iso_time
 
         channel = message.channel
         said = {
@@ -123,12 +123,12 @@ class _Decoders:
                 self._give_up(channel, error)
         return {**said, 'data_base64': base64.b64encode(message.data).decode()}
 
-    def _find(self, channel: FileChannel) -> MessageDecoder | None:
-        from fdr_recorder.types.message_json import MessageDecoder
+    def _find(self, channel: FileChannel) -> JsonDecoder | None:
+        from fdr_recorder.types.cdr_to_json import JsonDecoder
 
         if channel not in self._known:
             try:
-                self._known[channel] = MessageDecoder(channel.schema, longest=self._longest)
+                self._known[channel] = JsonDecoder(channel.schema, longest=self._longest)
             except RecordError as error:
                 self._give_up(channel, error)
         return self._known[channel]

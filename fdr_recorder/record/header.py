@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 import hashlib
 import os
 from pathlib import Path
@@ -23,6 +22,7 @@ import time
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import ConfigInvalidError
 from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.units import iso_time
 from fdr_recorder.version import __version__
 import yaml
 
@@ -61,12 +61,6 @@ def new_flight_header(
         host_platform=platform.platform(),
         process_id=os.getpid(),
     )
-
-
-def iso_time(time_ns: int) -> str:
-    """Return a time of the system clock (nanoseconds) as ISO 8601: UTC, microseconds, `Z`."""
-    time_utc = datetime.fromtimestamp(time_ns / 1e9, timezone.utc)
-    return time_utc.isoformat(timespec='microseconds').replace('+00:00', 'Z')
 
 
 def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:

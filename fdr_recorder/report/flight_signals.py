@@ -18,9 +18,9 @@ import re
 from typing import Final
 
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.report.message_arrays import Floats, Integers
 from fdr_recorder.report.sampling import Axis, Extremes
-from fdr_recorder.types.cdr import Extractor
+from fdr_recorder.types.arrays import Floats, Integers
+from fdr_recorder.types.cdr_to_columns import ColumnExtractor
 import numpy as np
 
 MAX_SIGNALS: Final = 24
@@ -212,9 +212,9 @@ class SignalTable:
         self.axis = axis
         self.is_complete = True
         self._signals: dict[tuple[str, str, str], Signal] = {}
-        self._extractors: dict[tuple[Schema, str], Extractor | None] = {}
+        self._extractors: dict[tuple[Schema, str], ColumnExtractor | None] = {}
 
-    def find(self, topic: str, schema: Schema) -> list[tuple[Signal, Extractor]]:
+    def find(self, topic: str, schema: Schema) -> list[tuple[Signal, ColumnExtractor]]:
         """Return what is to be plotted of a channel."""
         found = []
         for source in _SOURCES.get(schema.name, ()):
@@ -233,11 +233,11 @@ class SignalTable:
             found.append((self._signals[key], extractor))
         return found
 
-    def _extractor(self, schema: Schema, source: _Source) -> Extractor | None:
+    def _extractor(self, schema: Schema, source: _Source) -> ColumnExtractor | None:
         key = (schema, source.kind.name)
         if key not in self._extractors:
             try:
-                self._extractors[key] = Extractor(schema, source.paths)
+                self._extractors[key] = ColumnExtractor(schema, source.paths)
             except LookupError:  # a type of this name with other fields
                 self._extractors[key] = None
         return self._extractors[key]

@@ -39,15 +39,14 @@ from fdr_recorder.report.flight_signals import Signal, SignalTable
 from fdr_recorder.report.message_arrays import (
     chunk_spans,
     indexed_messages,
-    Integers,
     joined_messages,
-    Messages,
     Span,
     times_of,
 )
 from fdr_recorder.report.rates import Rates
 from fdr_recorder.report.recorder_history import RecorderStatus, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, plot_axis, rate_axis
+from fdr_recorder.types.arrays import Integers, Messages
 import numpy as np
 
 Advance = Callable[[int], None]

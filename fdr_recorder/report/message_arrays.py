@@ -19,63 +19,27 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 import struct
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.reader import Message, SegmentReader
 from fdr_recorder.mcap.walk import chunks, IndexedChunk
+from fdr_recorder.types.arrays import Bytes, Integers, Messages, numbers_at
 import numpy as np
 import numpy.typing as npt
-
-Bytes = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _CHUNK_INDEX: Final = struct.Struct('<QQQQ')
 _FOOTER: Final = struct.Struct('<QQI')
 _MAX_TIME_NS: Final = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class Messages:
-    """
-    Messages of one channel. All columns have the same length.
-
-    Attributes:
-        buffer: Bytes in which their data lie.
-        start: Where in them those of each message begin.
-        length: How long they are.
-        log_time_ns: When it was received.
-
-    """
-
-    buffer: Bytes
-    start: Integers
-    length: Integers
-    log_time_ns: Integers
-
-    def data(self) -> Iterator[tuple[int, bytes]]:
-        """Yield log time and data of each message."""
-        for time_ns, start, length in zip(
-            self.log_time_ns.tolist(), self.start.tolist(), self.length.tolist(), strict=True
-        ):
-            yield time_ns, self.buffer[start:start + length].tobytes()
-
-
 def times_of(entries: array[int]) -> Integers:
     """Return the log times in the entries of a message index."""
     times: npt.NDArray[np.uint64] = np.frombuffer(entries, np.uint64)[::2]
     return np.asarray(np.minimum(times, np.uint64(_MAX_TIME_NS)), np.int64)
-
-
-def numbers_at(buffer: Bytes, places: Integers, dtype: str) -> Any:  # noqa: ANN401 - of that dtype
-    """Return the number that lies at each place; all places must be inside."""
-    width = np.dtype(dtype).itemsize
-    return buffer[places[:, None] + np.arange(width)].view(dtype)[:, 0]
 
 
 def indexed_messages(buffer: Bytes, entries: array[int]) -> Messages:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from fdr_recorder.report.message_arrays import Integers
 from fdr_recorder.report.sampling import Axis, fine_axis, NS_PER_S
+from fdr_recorder.types.arrays import Integers
 import numpy as np
 
 MAX_TOPICS: Final = 2000

@@ -21,8 +21,8 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
-from fdr_recorder.report.message_arrays import Messages
 from fdr_recorder.report.sampling import Axis, Extremes
+from fdr_recorder.types.arrays import Messages
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
 

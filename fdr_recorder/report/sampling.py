@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from fdr_recorder.report.message_arrays import Floats, Integers, Span
+from fdr_recorder.report.message_arrays import Span
+from fdr_recorder.types.arrays import Floats, Integers
 import numpy as np
 
 NS_PER_S: Final = 1_000_000_000

@@ -37,7 +37,6 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError, RecordError
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import (
     AlertRecord,
     FlightFooter,
@@ -52,6 +51,7 @@ from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.segment_log import SegmentLog
+from fdr_recorder.units import iso_time
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ import re
 from typing import Final
 
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.report.message_arrays import Floats, Messages, numbers_at
+from fdr_recorder.types.arrays import Floats, Messages, numbers_at
 import numpy as np
 
 _SEPARATOR: Final = re.compile(r'^=+\s*\nMSG: *(\S+)\s*\n', re.MULTILINE)
@@ -58,7 +58,7 @@ class _Step:
     count: int = 1
 
 
-class Extractor:
+class ColumnExtractor:
     """Gets some numeric fields out of messages of one type."""
 
     def __init__(self, schema: Schema, paths: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ messages; a definition could have millions of them."""
 _FLOAT32: Final = struct.Struct('<f')
 
 
-class MessageDecoder:
+class JsonDecoder:
     """
     Decodes the messages of one type.
 

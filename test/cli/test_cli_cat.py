@@ -24,7 +24,7 @@ from conftest import MakeWriter
 from fdr_recorder import FdrClient, Schema
 from fdr_recorder.cli.main import main
 from fdr_recorder.errors import RecordError
-from fdr_recorder.types.message_json import MessageDecoder
+from fdr_recorder.types.cdr_to_json import JsonDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from producers import make_client, numbered, open_flight, TEXT
@@ -223,7 +223,7 @@ FLOATS = Schema('test_msgs/msg/Floats', 'float32 single\nfloat64 double\n')
 @given(st.floats(width=32), st.floats())
 def test_floats_come_back_as_they_were(single: float, double: float) -> None:
     data = struct.pack('<HHfxxxxd', 0x100, 0, single, double)
-    text = json.dumps(MessageDecoder(FLOATS).decode(data), allow_nan=False)
+    text = json.dumps(JsonDecoder(FLOATS).decode(data), allow_nan=False)
     back = json.loads(text)
     for name, value, layout in (('single', single, '<f'), ('double', double, '<d')):
         if math.isnan(value):
@@ -254,13 +254,13 @@ BAR = '=' * 80
 )
 def test_a_definition_that_means_harm_is_refused(definition: str) -> None:
     with pytest.raises(RecordError, match='x_msgs/msg/X'):
-        MessageDecoder(Schema('x_msgs/msg/X', definition)).decode(b'\x00\x01\x00\x00' + bytes(64))
+        JsonDecoder(Schema('x_msgs/msg/X', definition)).decode(b'\x00\x01\x00\x00' + bytes(64))
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_bytes_that_are_no_message_do_no_harm(data: bytes) -> None:
-    decoder = MessageDecoder(EVERYTHING)
+    decoder = JsonDecoder(EVERYTHING)
     with suppress(RecordError):
         json.dumps(decoder.decode(b'\x00\x01\x00\x00' + data), allow_nan=False)
 

@@ -22,7 +22,7 @@ from conftest import MakeWriter
 from fdr_recorder import Schema
 from fdr_recorder.report.flight_signals import SignalTable
 from fdr_recorder.report.gather import gather, LOOKS, Report
-from fdr_recorder.report.message_arrays import Messages, Span
+from fdr_recorder.report.message_arrays import Span
 from fdr_recorder.report.rates import Rates
 from fdr_recorder.report.sampling import (
     Axis,
@@ -31,7 +31,8 @@ from fdr_recorder.report.sampling import (
     plot_axis,
     rate_axis,
 )
-from fdr_recorder.types.cdr import Extractor
+from fdr_recorder.types.arrays import Messages
+from fdr_recorder.types.cdr_to_columns import ColumnExtractor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -91,7 +92,7 @@ def test_fields_are_what_a_decoder_finds(rows: list[tuple[str, str, float, float
         )
         fields = {'header': header(frame), 'child_frame_id': child, 'pose': with_covariance}
         data.append(cdr(name, **fields))
-    found = Extractor(schema(name), paths).extract(columns_of(*data))
+    found = ColumnExtractor(schema(name), paths).extract(columns_of(*data))
     for row, item in enumerate(data):
         decoded: Any = types().deserialize_cdr(item, name)
         pose = decoded.pose.pose
@@ -106,7 +107,7 @@ def test_a_message_that_does_not_hold_them_gives_nothing(length: int, second_byt
     torn = whole[:length]
     other = bytes([0, second_byte]) + whole[2:]
     huge = whole[:12] + b'\xff\xff\xff\xff' + whole[16:]
-    extractor = Extractor(schema(IMU), ('orientation.z', 'orientation.w'))
+    extractor = ColumnExtractor(schema(IMU), ('orientation.z', 'orientation.w'))
     found = extractor.extract(columns_of(torn, other, huge, b'', whole))
     assert np.isnan(found[:, 2:4]).all()
     assert np.isfinite(found[:, 4]).all()
@@ -133,7 +134,7 @@ def test_a_message_that_does_not_hold_them_gives_nothing(length: int, second_byt
 )
 def test_a_definition_that_leads_nowhere_is_refused(definition: str) -> None:
     with pytest.raises(LookupError):
-        Extractor(Schema('a/msg/T', definition), ('wanted',))
+        ColumnExtractor(Schema('a/msg/T', definition), ('wanted',))
 
 
 # --- many samples in few buckets ---------------------------------------------------------------

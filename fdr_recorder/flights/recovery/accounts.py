@@ -18,7 +18,6 @@ from typing import Any, Final, TypeVar
 
 from fdr_recorder.flights.recovery.contents import SegmentContents
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -30,6 +29,7 @@ from fdr_recorder.record.kinds import (
     WriteError,
 )
 from fdr_recorder.storage import bag_metadata
+from fdr_recorder.units import iso_time
 
 _MAX_COUNT: Final = (1 << 63) - 1
 _PayloadT = TypeVar('_PayloadT', bound=Payload)

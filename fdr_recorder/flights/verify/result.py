@@ -17,8 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from fdr_recorder.record.header import iso_time
 from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.units import iso_time
 
 
 class Verdict(Enum):
