@@ -8,11 +8,29 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Sizes, counts and times as people write them."""
+"""Sizes, counts and times: read as people write them, written as people read them."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+import re
+from typing import Final
+
+NS_PER_S: Final = 1_000_000_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MINUS: Final = '\N{MINUS SIGN}'
+_SLOW_HZ: Final = 0.995
+_LONGEST: Final = 160
+_SIZE: Final = re.compile(r'(\d+(?:\.\d+)?)\s*(?:([kmgtp])(i?b)?|b)?', re.IGNORECASE)
+_PREFIXES: Final = ' kmgtp'
+_SECONDS: Final = re.compile(r'[+-]?\d{1,9}(\.\d*)?')
+_COUNT: Final = re.compile(r'\d{1,18}')
+_FRACTION: Final = re.compile(r'\.(\d+)')
+
+# --- sizes and counts ------------------------------------------------------------------------
 
 
 def format_size(count: float) -> str:
@@ -29,7 +47,166 @@ def plural(count: int, noun: str) -> str:
     return f'{count:,} {noun}{"s" * (count != 1)}'
 
 
+def format_number(value: float, decimals: int) -> str:
+    """Return a number with a true minus sign, not a hyphen."""
+    return f'{value:,.{decimals}f}'.replace('-', _MINUS)
+
+
+def format_rate(rate_hz: float | None) -> str:
+    """Return a rate as text: `198.4 Hz`, `0.02 Hz`; a dash for None."""
+    if rate_hz is None:
+        return '\N{EN DASH}'
+    return f'{rate_hz:,.1f} Hz' if rate_hz >= _SLOW_HZ else f'{rate_hz:.2g} Hz'
+
+
+def short(text: str, longest: int = _LONGEST) -> str:
+    """Return a text from a recording, cut if it is longer than a reader needs."""
+    return text if len(text) <= longest else f'{text[:longest]}\N{HORIZONTAL ELLIPSIS}'
+
+
+# --- times: nanoseconds since 1970, shown in UTC ---------------------------------------------
+
+
+def _utc(time_ns: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=time_ns // 1000)
+
+
+def format_time(time_ns: int) -> str:
+    """Return date and time of day, to the second: `2026-11-22 14:03:11Z`."""
+    return f'{_utc(time_ns):%Y-%m-%d %H:%M:%SZ}'
+
+
 def iso_time(time_ns: int) -> str:
-    """Return a time of the system clock (nanoseconds) as ISO 8601: UTC, microseconds, `Z`."""
+    """Return a time as ISO 8601: `2026-11-22T14:03:11.204117Z`."""
     time_utc = datetime.fromtimestamp(time_ns / 1e9, timezone.utc)
     return time_utc.isoformat(timespec='microseconds').replace('+00:00', 'Z')
+
+
+def format_date(time_ns: int) -> str:
+    """Return the date: `2026-11-22`."""
+    return f'{_utc(time_ns):%Y-%m-%d}'
+
+
+def time_of_day(time_ns: int, decimals: int = 1) -> str:
+    """Return the time of day, cut after so many decimals of a second: `14:03:11.2`."""
+    text = f'{_utc(time_ns):%H:%M:%S.%f}'
+    return text[: 9 + decimals] if decimals else text[:8]
+
+
+def time_span(first_ns: int, last_ns: int) -> str:
+    """
+    Return when something happened: `at 14:03:11.2`, `between 14:03:11.2 and 14:03:11.9`.
+
+    A time of 0 is unknown. The earlier time comes first: the clock may have been set back.
+    """
+    if not first_ns or not last_ns:
+        word = 'after' if first_ns else 'before'
+        return f'{word} {time_of_day(first_ns or last_ns)}' if first_ns or last_ns else ''
+    first_ns, last_ns = sorted((first_ns, last_ns))
+    decimals = 1 if last_ns - first_ns >= NS_PER_S // 10 else 3
+    first, last = time_of_day(first_ns, decimals), time_of_day(last_ns, decimals)
+    if format_date(first_ns) != format_date(last_ns):
+        last = f'{format_date(last_ns)} {last}'
+    return f'at {first}' if first == last else f'between {first} and {last}'
+
+
+# --- durations, in seconds -------------------------------------------------------------------
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as text: `0.040 s`, `12.5 s`, `3 min 05 s`, `1 h 02 min`, `7 days`."""
+    if seconds < 1:
+        return f'{seconds:.3f} s'
+    hours = round(seconds) // 3600
+    return f'{hours // 24:,} days' if hours >= 72 else precise_duration(seconds)
+
+
+def precise_duration(seconds: float) -> str:
+    """Return a duration as text: `40 ms`, `12.5 s`, `3 min 05 s`, `1,002 h 02 min`."""
+    if seconds < 0.9995:
+        return f'{seconds * 1000:.{0 if seconds >= 0.01 else 1}f} ms'
+    if seconds < 59.95:
+        return f'{seconds:.1f} s'
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f'{minutes} min {rest:02} s'
+    return f'{minutes // 60:,} h {minutes % 60:02} min'
+
+
+def time_into_flight(seconds: float) -> str:
+    """Return a time since the start, to a tenth of a second: `3:11.2`, `1:02:03.4`."""
+    whole, tenth = divmod(int(abs(seconds) * 10 + 1e-6), 10)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    head = f'{hours}:{minutes:02}' if hours else f'{minutes}'
+    return f'{_MINUS if seconds < 0 else ""}{head}:{rest:02}.{tenth}'
+
+
+# --- what people type, for `argparse` --------------------------------------------------------
+
+
+def parse_size(text: str) -> int:
+    """Return bytes: `20GB` is decimal; `20GiB` and, as in `du`, `20G` are binary."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        msg = f'{text!r} is no size; write for example 20GB, 512MiB or 1000000'
+        raise ArgumentTypeError(msg)
+    number, prefix, unit = match.groups()
+    base = 1000 if unit and unit.lower() == 'b' else 1024
+    return int(float(number) * base ** _PREFIXES.index((prefix or ' ').lower()))
+
+
+def parse_count(text: str) -> int:
+    """Return a number of things."""
+    if not _COUNT.fullmatch(text):
+        msg = f'{text!r} is no number; write for example 10'
+        raise ArgumentTypeError(msg)
+    return int(text)
+
+
+def parse_seconds(text: str) -> float:
+    """Return a duration above zero."""
+    if not _SECONDS.fullmatch(text) or float(text) <= 0:
+        msg = f'{text!r} is no duration; write a number, for example 30'
+        raise ArgumentTypeError(msg)
+    return float(text)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """
+    A time that a user typed.
+
+    Attributes:
+        seconds: Seconds into the flight; before its end if negative. Ignored with `time_ns`.
+        time_ns: Time of the system clock; None if the user typed seconds.
+
+    """
+
+    seconds: float = 0.0
+    time_ns: int | None = None
+
+    def in_flight(self, started_ns: int, ended_ns: int) -> int:
+        """Return it as a time of the system clock (nanoseconds)."""
+        if self.time_ns is not None:
+            return self.time_ns
+        return (ended_ns if self.seconds < 0 else started_ns) + round(self.seconds * NS_PER_S)
+
+
+def parse_moment(text: str) -> Moment:
+    """Return a time: seconds into the flight, or ISO 8601 (UTC if it names no zone)."""
+    if _SECONDS.fullmatch(text):
+        return Moment(seconds=float(text))
+    # Python 3.10 accepts neither `Z` nor any number of decimals but three or six
+    tidy = _FRACTION.sub(lambda match: f'.{match[1][:6]:0<6}', text.strip().replace('Z', '+00:00'))
+    try:
+        moment = datetime.fromisoformat(tidy)
+    except ValueError:
+        msg = (
+            f'{text!r} is no time; write seconds into the flight (12.5), before its end (-10), or '
+            'a date and time (2026-05-04T09:14:02Z)'
+        )
+        raise ArgumentTypeError(msg) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return Moment(time_ns=(moment - _EPOCH) // timedelta(microseconds=1) * 1000)

@@ -20,9 +20,9 @@ from typing import Any, Final, TYPE_CHECKING
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
 from fdr_recorder.cli.query_arguments import add_cut, make_selection
-from fdr_recorder.cli.units import parse_count
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.errors import NoFlightError, RecordError
+from fdr_recorder.units import parse_count
 
 if TYPE_CHECKING:
     from fdr_recorder.mcap.reader import FileChannel, Message

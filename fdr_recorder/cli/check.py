@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, say, table
-from fdr_recorder.cli.units import parse_count, parse_seconds
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
-from fdr_recorder.units import format_size
+from fdr_recorder.units import format_size, parse_count, parse_seconds
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.info import TopicDetails

@@ -20,9 +20,8 @@ from typing import Final
 from fdr_recorder.cli.console import print_json, progress, say, warn
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
 from fdr_recorder.cli.query_arguments import add_cut, make_selection
-from fdr_recorder.cli.units import format_duration
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import format_duration, format_size, plural
 
 SUMMARY: Final = 'Copy a flight, or a part of it, into one MCAP file or a bag'
 EXAMPLES: Final = """\

@@ -19,9 +19,8 @@ from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
-from fdr_recorder.cli.units import format_duration, format_time
 from fdr_recorder.cli.verb import EXIT_OK
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.info import Event, FlightDetails, SegmentDetails, TopicDetails

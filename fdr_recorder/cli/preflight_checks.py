@@ -23,7 +23,6 @@ from typing import Final
 
 from fdr_recorder.cli.console import progress
 from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter_file
-from fdr_recorder.cli.units import format_duration, format_time
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import (
     ConfigInvalidError,
@@ -39,7 +38,7 @@ from fdr_recorder.storage.chunk import RECORD_COST
 from fdr_recorder.storage.flight_root import root_holder
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.selection import TopicSelection
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 WORK_NAME: Final = '.fdr.check'
 """Below the flight root: where it is tried to write, and to record."""

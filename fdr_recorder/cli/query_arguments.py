@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.flight_arguments import complete_topic, offer
-from fdr_recorder.cli.units import NS_PER_S, parse_moment, parse_seconds
 from fdr_recorder.errors import UsageError
+from fdr_recorder.units import NS_PER_S, parse_moment, parse_seconds
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.listing import FlightOverview

@@ -18,9 +18,8 @@ from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, progress, say
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
-from fdr_recorder.cli.units import format_duration
 from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import format_duration, format_size, plural
 
 if TYPE_CHECKING:
     from pathlib import Path

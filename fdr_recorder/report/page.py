@@ -24,7 +24,6 @@ from fdr_recorder.flights.listing import Losses
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, h, Html, join
-from fdr_recorder.report.sampling import NS_PER_S
 from fdr_recorder.report.sections.balance import (
     accounts,
     alert_list,
@@ -37,8 +36,15 @@ from fdr_recorder.report.sections.timeline import timeline
 from fdr_recorder.report.sections.topics import topic_list
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.verdict import findings, Level, verdict
-from fdr_recorder.report.words import clock, date, duration, short
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import (
+    format_date,
+    format_size,
+    NS_PER_S,
+    plural,
+    precise_duration,
+    short,
+    time_of_day,
+)
 from fdr_recorder.version import __version__
 
 GENERATOR: Final = 'fdr report'
@@ -209,13 +215,14 @@ def _facts(report: Report) -> Html:
         losses = replace(losses, capacity=report.account.dropped)
     segments = f'{overview.segments:,} segment{"s" if overview.segments != 1 else ""}'
     started: Child = [
-        clock(started_ns, 0),
-        h('small', f'{date(started_ns)}, UTC'),
+        time_of_day(started_ns, 0),
+        h('small', f'{format_date(started_ns)}, UTC'),
         h('small', class_='local', data_ms=started_ns // 1_000_000),
     ]
+    ended = time_of_day(report.end_ns, 0)
     facts: tuple[tuple[str, Child], ...] = (
         ('Started', started),
-        ('Duration', [duration(overview.duration_s), h('small', f'to {clock(report.end_ns, 0)}')]),
+        ('Duration', [precise_duration(overview.duration_s), h('small', f'to {ended}')]),
         ('Messages', [f'{messages:,}', h('small', f'{len(report.topics):,} topics')]),
         ('On disk', [format_size(overview.bytes), h('small', segments)]),
         ('Not here', [f'{losses.total:,}', h('small', _causes(losses))]),
@@ -242,7 +249,7 @@ def _levels(levels: list[int]) -> str:
 
 
 def _end(report: Report) -> Html:
-    made = f'{date(report.made_ns)} {clock(report.made_ns, 0)} UTC'
+    made = f'{format_date(report.made_ns)} {time_of_day(report.made_ns, 0)} UTC'
     notes = [f'Made by {GENERATOR} {__version__} on {made}. All times are UTC.']
     if not report.has_all_signals:
         notes.append('Not every topic that could be plotted is.')

@@ -19,9 +19,9 @@ from typing import Final
 
 from fdr_recorder.report.message_arrays import Span
 from fdr_recorder.types.arrays import Floats, Integers
+from fdr_recorder.units import NS_PER_S
 import numpy as np
 
-NS_PER_S: Final = 1_000_000_000
 NS_PER_DAY: Final = 86_400 * NS_PER_S
 
 RATE_BUCKETS: Final = 240

@@ -25,8 +25,7 @@ import math
 from typing import Any, Final
 
 from fdr_recorder.report.html import Attribute, Child, h, Html
-from fdr_recorder.report.sampling import NS_PER_S
-from fdr_recorder.report.words import clock
+from fdr_recorder.units import NS_PER_S, time_of_day
 
 WIDTH: Final = 1000
 _MAX_TICKS: Final = 7
@@ -80,7 +79,7 @@ class Drawing:
         time_ns = -(-self.start_ns // step_ns) * step_ns
         decimals = max(-math.floor(math.log10(step)), 0) if step < 1 else 0
         while (seconds := self.seconds(time_ns)) <= self.span_s:
-            yield seconds, clock(time_ns, decimals)
+            yield seconds, time_of_day(time_ns, decimals)
             time_ns += step_ns
 
     def time_grid(self) -> list[Html]:

@@ -20,7 +20,7 @@ from typing import Final
 
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.svg import Drawing, plot, stretched
-from fdr_recorder.report.words import number
+from fdr_recorder.units import format_number
 
 Run = Sequence[tuple[float, float]]
 
@@ -87,12 +87,12 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
     if line.is_area:
         first_x = drawing.x(line.runs[0][0][0])
         shapes.insert(0, h('path', class_='area', d=f'{where}V{height}H{first_x:.2f}Z'))
-    bounds = f'from {number(low, line.decimals)} to {number(high, line.decimals)} {line.unit}'
+    bounds = ' to '.join(format_number(value, line.decimals) for value in (low, high))
     picture = plot(
         drawing,
         key,
         title=line.name,
-        described=f'{line.name} over time, {bounds}',
+        described=f'{line.name} over time, from {bounds} {line.unit}',
         height=height,
         behind=[_value_grid(scale), drawing.time_grid()],
         shapes=shapes,
@@ -144,7 +144,7 @@ class _Scale:
         decimals = max(-math.floor(math.log10(step) + 1e-9), 0)
         first = math.ceil(self._low / step - 1e-9)
         for place in range(first, first + self._marks(step)):
-            yield self.y(place * step), number(place * step, decimals)
+            yield self.y(place * step), format_number(place * step, decimals)
 
 
 def _gutter(scale: _Scale) -> Html:

@@ -23,9 +23,15 @@ from fdr_recorder.flights.verify.check import Loss
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
 from fdr_recorder.report.account import Account
 from fdr_recorder.report.gather import Report
-from fdr_recorder.report.sampling import NS_PER_S
-from fdr_recorder.report.words import clock, duration, short, span
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import (
+    format_size,
+    NS_PER_S,
+    plural,
+    precise_duration,
+    short,
+    time_of_day,
+    time_span,
+)
 import yaml
 
 _MOST_SENTENCES: Final = 8
@@ -105,7 +111,7 @@ class LossGroup:
             'unclean': f'{messages} of {topic} are missing, and the recorder was ended before it '
             'could say why',
         }.get(self.cause, f'{messages} are missing ({self.cause})')
-        when = span(self.first_ns, self.last_ns)
+        when = time_span(self.first_ns, self.last_ns)
         if self.times > 1 and when.startswith('between'):
             when = f'{self.times:,} times {when}'
         return f'{text}, {when}.' if when else f'{text}.'
@@ -138,7 +144,7 @@ def _of_files(loss: Loss) -> str:
     if loss.segments:
         return f'{loss.segments}: not on the disk when the recorder was ended.'
     text = f'{format_size(loss.bytes)} of {loss.file_name} cannot be read'
-    when = span(loss.first_ns, loss.last_ns)
+    when = time_span(loss.first_ns, loss.last_ns)
     return f'{text}, {when}.' if when else f'{text}.'
 
 
@@ -167,7 +173,7 @@ def verdict(report: Report) -> Verdict:
         return Verdict(
             Level.LIVE,
             'This flight is being recorded right now.',
-            (f'The page shows it as it was at {clock(report.made_ns, 0)} UTC.', *sentences),
+            (f'The page shows it as it was at {time_of_day(report.made_ns, 0)} UTC.', *sentences),
         )
     if state is not FlightState.CLEAN or report.account is None:
         return _unclean(report, sentences)
@@ -184,7 +190,7 @@ def _is_tear(report: Report, damage: str) -> bool:
 
 def _unclean(report: Report, sentences: list[str]) -> Verdict:
     messages = sum(topic.messages for topic in report.topics)
-    last = clock(report.end_ns)
+    last = time_of_day(report.end_ns)
     header = report.details.header
     bound = _bound(header) if header is not None else ''
     lost = f'What came in the last moments before the end is missing{bound}.'
@@ -239,8 +245,8 @@ def _closed(account: Account, sentences: list[str]) -> Verdict:
 def findings(report: Report) -> list[str]:
     """Say what else stands out: silence, and a clock that was set."""
     found = [
-        f'No topic at all had a message for {duration((end - start) / NS_PER_S)}, '
-        f'{span(start, end)}.'
+        f'No topic at all had a message for {precise_duration((end - start) / NS_PER_S)}, '
+        f'{time_span(start, end)}.'
         for start, end in sorted(
             report.rates.quiet_times(), key=lambda quiet: quiet[0] - quiet[1]
         )[:3]
@@ -251,15 +257,14 @@ def findings(report: Report) -> list[str]:
         is_late = silent_s > max(_LATE_S, _LATE_PERIODS * period_s)
         if is_late and topic.messages >= _FEW and period_s:
             found.append(
-                f'{short(topic.name)} fell silent at {clock(topic.last_ns)}, '
-                f'{duration(silent_s)} before the end.'
+                f'{short(topic.name)} fell silent at {time_of_day(topic.last_ns)}, '
+                f'{precise_duration(silent_s)} before the end.'
             )
     step_s = _clock_step_s(report)
     if abs(step_s) > _CLOCK_STEP_S:
         found.append(
-            f"The vehicle's clock was set during the flight, "
-            f'{"ahead" if step_s > 0 else "back"} by {duration(abs(step_s))}. Times on this page '
-            'are as it showed them.'
+            f"The vehicle's clock was set during the flight, {'ahead' if step_s > 0 else 'back'} "
+            f'by {precise_duration(abs(step_s))}. Times on this page are as it showed them.'
         )
     return _most(found, 'and {} more topics that fell silent.')
 

@@ -24,8 +24,7 @@ from fdr_recorder.report.html import Child, h, Html
 from fdr_recorder.report.sections.topics import fact_list
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.verdict import config_options
-from fdr_recorder.report.words import clock, elapsed, short
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import format_size, plural, short, time_into_flight, time_of_day
 import yaml
 
 _MOST_ROWS: Final = 500
@@ -165,8 +164,8 @@ def _alert(drawing: Drawing, time_ns: int, alert: AlertRecord) -> Html:
     code = [h('code', short(alert.code, 60)), h('small', short(alert.subject))]
     return h(
         'tr',
-        h('td', clock(time_ns), class_='num'),
-        h('td', elapsed(drawing.seconds(time_ns)), class_='num'),
+        h('td', time_of_day(time_ns), class_='num'),
+        h('td', time_into_flight(drawing.seconds(time_ns)), class_='num'),
         h('td', state),
         h('td', code),
         h('td', said),
@@ -265,8 +264,8 @@ def segment_list(report: Report, drawing: Drawing) -> Html:
             [h('td', text, class_='num') for text in (
                 format_size(segment.bytes),
                 f'{segment.records:,}',
-                clock(segment.first_ns) if segment.records else '',
-                clock(segment.last_ns) if segment.records else '',
+                time_of_day(segment.first_ns) if segment.records else '',
+                time_of_day(segment.last_ns) if segment.records else '',
             )],
             h('td', 'closed' if segment.is_closed else 'not closed'),
         )

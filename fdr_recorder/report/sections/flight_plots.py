@@ -23,11 +23,10 @@ from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.rates import silence_s
 from fdr_recorder.report.recorder_history import STATUS_GAP_S
-from fdr_recorder.report.sampling import NS_PER_S
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import Line, Run, time_chart
 from fdr_recorder.report.track_map import track
-from fdr_recorder.report.words import number, short
+from fdr_recorder.units import format_number, NS_PER_S, short
 
 _EARTH_RADIUS_M: Final = 6_371_008.8
 _MIB: Final = 1 << 20
@@ -121,7 +120,7 @@ def _position(drawing: Drawing, signal: Signal, gap_s: float) -> Html:
     if signal.kind is GLOBAL:
         points = _metres(runs)
         values = [
-            f'{number(latitude, 7)}°, {number(longitude, 7)}°{_height(altitude)}'
+            f'{format_number(latitude, 7)}°, {format_number(longitude, 7)}°{_height(altitude)}'
             for run in runs
             for _, latitude, longitude, altitude in run
         ]
@@ -130,7 +129,7 @@ def _position(drawing: Drawing, signal: Signal, gap_s: float) -> Html:
     else:
         points = [[(seconds, x, y) for seconds, x, y, _ in run] for run in runs]
         values = [
-            f'x {number(x, 2)} m, y {number(y, 2)} m{_height(z)}'
+            f'x {format_number(x, 2)} m, y {format_number(y, 2)} m{_height(z)}'
             for run in runs
             for _, x, y, z in run
         ]
@@ -158,7 +157,7 @@ def _position(drawing: Drawing, signal: Signal, gap_s: float) -> Html:
 
 
 def _height(metres: float) -> str:
-    return f', {number(metres, 1)} m' if math.isfinite(metres) else ''
+    return f', {format_number(metres, 1)} m' if math.isfinite(metres) else ''
 
 
 def _metres(

@@ -21,10 +21,8 @@ from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.lanes import lane, Mark
-from fdr_recorder.report.sampling import NS_PER_S
 from fdr_recorder.report.svg import Drawing
-from fdr_recorder.report.words import duration, short, span
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import format_size, NS_PER_S, plural, precise_duration, short, time_span
 
 _MOST_BARS: Final = 120
 _MOST_MARKS: Final = 400
@@ -113,7 +111,7 @@ def _losses(drawing: Drawing, losses: Iterable[Loss], cause: str) -> list[Mark]:
             drawing.seconds(loss.last_ns),
             f'{plural(loss.records, "message")}'
             f'{f" of {short(loss.topic)}" if loss.topic else ""}, '
-            f'{span(loss.first_ns, loss.last_ns)}',
+            f'{time_span(loss.first_ns, loss.last_ns)}',
             'bad',
         )
         for loss in losses
@@ -139,8 +137,8 @@ def _quiet(report: Report, drawing: Drawing) -> list[Mark]:
         Mark(
             drawing.seconds(start),
             drawing.seconds(end),
-            f'no message of any topic for {duration((end - start) / NS_PER_S)}, '
-            f'{span(start, end)}',
+            f'no message of any topic for {precise_duration((end - start) / NS_PER_S)}, '
+            f'{time_span(start, end)}',
             'quiet',
         )
         for start, end in report.rates.quiet_times()
@@ -171,7 +169,7 @@ def _close(
     marks: dict[str, list[Mark]], event: Event, alert: AlertRecord, end_ns: int, drawing: Drawing
 ) -> None:
     about = f'{short(alert.subject)}: ' if alert.subject else ''
-    words = f'{about}{short(alert.message)}, {span(event.time_ns, end_ns)}'
+    words = f'{about}{short(alert.message)}, {time_span(event.time_ns, end_ns)}'
     style = _LEVELS.get(alert.level, 'warn')
     mark = Mark(drawing.seconds(event.time_ns), drawing.seconds(end_ns), words, style)
     marks.setdefault(alert.code, []).append(mark)

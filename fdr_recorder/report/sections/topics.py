@@ -21,11 +21,17 @@ from fdr_recorder.flights.info import TopicDetails
 from fdr_recorder.record.kinds import ProducerCounters
 from fdr_recorder.report.gather import Report, Source
 from fdr_recorder.report.html import Child, h, Html, path
-from fdr_recorder.report.sampling import NS_PER_S
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import spark
-from fdr_recorder.report.words import clock, duration, hertz, short
-from fdr_recorder.units import format_size, plural
+from fdr_recorder.units import (
+    format_rate,
+    format_size,
+    NS_PER_S,
+    plural,
+    precise_duration,
+    short,
+    time_of_day,
+)
 import yaml
 
 _MOST_PUBLISHERS: Final = 50
@@ -104,9 +110,9 @@ def _topic(
         ('spark-cell', None, spark(drawing, rates, step_s, lost_at)),
         ('num', 'messages', [f'{topic.messages:,}', h('small', 'latched') if is_latched
          else None]),
-        ('num', 'rate', hertz(topic.rate_hz)),
+        ('num', 'rate', format_rate(topic.rate_hz)),
         ('num', 'size', format_size(topic.bytes)),
-        ('num', 'longest gap', duration(gap_s) if gap_s else '\N{EN DASH}'),
+        ('num', 'longest gap', precise_duration(gap_s) if gap_s else '\N{EN DASH}'),
         ('num lost' if topic.lost else 'num', 'lost',
          [f'{topic.lost:,}', [h('small', cause) for cause in causes]]),
     )  # fmt: skip
@@ -149,10 +155,10 @@ def _rates(report: Report, topic: TopicDetails) -> tuple[list[float], float]:
 def _more(topic: TopicDetails, source: Source, producers: Iterable[ProducerCounters]) -> Html:
     facts = []
     if topic.messages:
-        facts.append(('First message', clock(topic.first_ns, 3)))
-        facts.append(('Last message', clock(topic.last_ns, 3)))
+        facts.append(('First message', time_of_day(topic.first_ns, 3)))
+        facts.append(('Last message', time_of_day(topic.last_ns, 3)))
     if topic.gap_ns:
-        gap = f'{topic.gap_ns / NS_PER_S:.3f} s, from {clock(topic.gap_at_ns, 3)}'
+        gap = f'{topic.gap_ns / NS_PER_S:.3f} s, from {time_of_day(topic.gap_at_ns, 3)}'
         facts.append(('Longest gap', gap))
     profiles = list(dict.fromkeys(line for text in source.qos for line in _qos(text)))
     facts += [('Offered QoS', profile) for profile in profiles[:_MOST_PROFILES]]

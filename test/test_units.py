@@ -15,16 +15,17 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
-from fdr_recorder.cli.units import (
+from fdr_recorder.units import (
     format_duration,
+    format_size,
     format_time,
     Moment,
     parse_count,
     parse_moment,
     parse_seconds,
     parse_size,
+    plural,
 )
-from fdr_recorder.units import format_size, plural
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
