@@ -11,15 +11,22 @@
 """
 A flight data recorder for ROS 2 drones.
 
-The core (records, rings, writer, reading) works without ROS; only `fdr_recorder.node` needs it.
+- Record: `record_flight` opens a flight, keeps the cap and closes the flight, with `Channel`,
+  `Schema` and `FdrConfig`. `FileFdrWriter`, `FdrClient`, `CapacityCapPolicy` and `AlertBoard` are
+  its parts, for programs that compose them in another way.
+- Read: `FlightReader`.
+- Check and repair: `verify`, `recover`.
+- Errors: all derive from `FdrError`; `fdr_recorder.errors` shows their tree.
 
-A public name is imported when it is first asked for: the command line uses few of them, and should
-start at once.
+None of this needs ROS: only `fdr_recorder.node` imports `rclpy`. What cannot be imported from here
+is private: it may change with any version.
+
+A public name is imported on first use: the command line needs few of them, and must start fast.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,8 +36,10 @@ if TYPE_CHECKING:
     from fdr_recorder.errors import (
         ClientError,
         ConfigInvalidError,
+        ExportError,
         FdrError,
         FlightAlreadyOpenError,
+        FlightError,
         FlightExistsError,
         FlightIdInvalidError,
         FlightIdMismatchError,
@@ -41,12 +50,23 @@ if TYPE_CHECKING:
         FlightRootNotADirectoryError,
         FlightRootReadOnlyError,
         FlightStorageError,
+        NoFlightError,
         RecordError,
+        RecoveryStoppedError,
         SegmentError,
+        SourceTypeMissingError,
+        TypeUnknownError,
+        UsageError,
         WriterAlreadyStartedError,
         WriterFailedError,
         WriterNotStartedError,
+        WriterStateError,
     )
+    from fdr_recorder.flights.reader import FlightReader
+    from fdr_recorder.flights.recovery.recover import recover, RecoveredFlight
+    from fdr_recorder.flights.verify.check import verify
+    from fdr_recorder.flights.verify.result import Loss, Verdict, Verification
+    from fdr_recorder.mcap.decoder import FileChannel, Message
     from fdr_recorder.mcap.schema import Schema
     from fdr_recorder.record.channel import Channel
     from fdr_recorder.record.header import new_flight_header
@@ -59,6 +79,7 @@ if TYPE_CHECKING:
     from fdr_recorder.storage.cap import CapacityCapPolicy
     from fdr_recorder.storage.flight_id import new_flight_id
     from fdr_recorder.storage.flight_root import FlightRoot
+    from fdr_recorder.storage.record_flight import make_writer, record_flight, RecordedFlight
     from fdr_recorder.storage.recording import FlightSummary
     from fdr_recorder.storage.writer import FileFdrWriter, WriterStatus
     from fdr_recorder.version import __version__
@@ -73,18 +94,22 @@ __all__ = [
     'Channel',
     'ClientError',
     'ConfigInvalidError',
+    'ExportError',
     'FdrClient',
     'FdrConfig',
     'FdrError',
     'FdrWriterConfig',
+    'FileChannel',
     'FileFdrWriter',
     'FlightAlreadyOpenError',
+    'FlightError',
     'FlightExistsError',
     'FlightFooter',
     'FlightHeader',
     'FlightIdInvalidError',
     'FlightIdMismatchError',
     'FlightNotOpenError',
+    'FlightReader',
     'FlightRoot',
     'FlightRootError',
     'FlightRootLockedError',
@@ -93,43 +118,71 @@ __all__ = [
     'FlightRootReadOnlyError',
     'FlightStorageError',
     'FlightSummary',
+    'Loss',
+    'Message',
+    'NoFlightError',
     'RecordError',
+    'RecordedFlight',
+    'RecoveredFlight',
+    'RecoveryStoppedError',
     'RingConfig',
     'Schema',
     'SegmentError',
+    'SourceTypeMissingError',
+    'TypeUnknownError',
+    'UsageError',
+    'Verdict',
+    'Verification',
     'WriterAlreadyStartedError',
     'WriterFailedError',
     'WriterNotStartedError',
+    'WriterStateError',
     'WriterStatus',
     '__version__',
+    'make_writer',
     'new_flight_header',
     'new_flight_id',
+    'record_flight',
+    'recover',
+    'verify',
 ]
 
 _HOMES = {
-    'Alert': 'alerts',
-    'AlertBoard': 'alerts',
-    'AlertLevel': 'alerts',
-    'FdrClient': 'capture.client',
-    'FdrConfig': 'config',
-    'FdrWriterConfig': 'config',
-    'RingConfig': 'config',
-    'Channel': 'record.channel',
-    'new_flight_header': 'record.header',
-    'KNOWN_PAYLOAD_KEYS': 'record.kinds',
-    'RECORD_SCHEMA_VERSION': 'record.kinds',
-    'FlightFooter': 'record.kinds',
-    'FlightHeader': 'record.kinds',
-    'Schema': 'mcap.schema',
-    'CapacityCapPolicy': 'storage.cap',
-    'new_flight_id': 'storage.flight_id',
-    'FlightRoot': 'storage.flight_root',
-    'FlightSummary': 'storage.recording',
-    'FileFdrWriter': 'storage.writer',
-    'WriterStatus': 'storage.writer',
-    '__version__': 'version',
+    'Alert': 'fdr_recorder.alerts',
+    'AlertBoard': 'fdr_recorder.alerts',
+    'AlertLevel': 'fdr_recorder.alerts',
+    'FdrClient': 'fdr_recorder.capture.client',
+    'FdrConfig': 'fdr_recorder.config',
+    'FdrWriterConfig': 'fdr_recorder.config',
+    'RingConfig': 'fdr_recorder.config',
+    'FlightReader': 'fdr_recorder.flights.reader',
+    'RecoveredFlight': 'fdr_recorder.flights.recovery.recover',
+    'recover': 'fdr_recorder.flights.recovery.recover',
+    'verify': 'fdr_recorder.flights.verify.check',
+    'Loss': 'fdr_recorder.flights.verify.result',
+    'Verdict': 'fdr_recorder.flights.verify.result',
+    'Verification': 'fdr_recorder.flights.verify.result',
+    'FileChannel': 'fdr_recorder.mcap.decoder',
+    'Message': 'fdr_recorder.mcap.decoder',
+    'Schema': 'fdr_recorder.mcap.schema',
+    'Channel': 'fdr_recorder.record.channel',
+    'new_flight_header': 'fdr_recorder.record.header',
+    'KNOWN_PAYLOAD_KEYS': 'fdr_recorder.record.kinds',
+    'RECORD_SCHEMA_VERSION': 'fdr_recorder.record.kinds',
+    'FlightFooter': 'fdr_recorder.record.kinds',
+    'FlightHeader': 'fdr_recorder.record.kinds',
+    'CapacityCapPolicy': 'fdr_recorder.storage.cap',
+    'new_flight_id': 'fdr_recorder.storage.flight_id',
+    'FlightRoot': 'fdr_recorder.storage.flight_root',
+    'RecordedFlight': 'fdr_recorder.storage.record_flight',
+    'make_writer': 'fdr_recorder.storage.record_flight',
+    'record_flight': 'fdr_recorder.storage.record_flight',
+    'FlightSummary': 'fdr_recorder.storage.recording',
+    'FileFdrWriter': 'fdr_recorder.storage.writer',
+    'WriterStatus': 'fdr_recorder.storage.writer',
+    '__version__': 'fdr_recorder.version',
 }
-"""The module of each public name that is no error."""
+"""The module of each public name that is not an error."""
 
 
 def __getattr__(name: str) -> object:
@@ -137,11 +190,11 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         msg = f'module {__name__!r} has no attribute {name!r}'
         raise AttributeError(msg)
-    value = getattr(import_module(f'{__name__}.{_HOMES.get(name, "errors")}'), name)
+    value = getattr(_import_module(_HOMES.get(name, f'{__name__}.errors')), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    """Name what is there, or will be when it is asked for."""
-    return sorted({*globals(), *__all__})
+    """List the public names."""
+    return list(__all__)

@@ -33,9 +33,9 @@ from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.recorder_diagnostics import RecorderDiagnostics, RecorderStatus
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.header import hash_manifest, new_flight_header
-from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.flight_id import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.record_flight import make_writer
 from fdr_recorder.storage.recording import FlightSummary
 from fdr_recorder.storage.writer import FileFdrWriter
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -66,7 +66,6 @@ class _Parts:
     config: FdrConfig
     root: FlightRoot
     writer: FileFdrWriter
-    policy: CapacityCapPolicy
     intake: IntakeThread
     watch: GraphWatch
     giving_back: ExitStack
@@ -195,11 +194,7 @@ class Recorder(LifecycleNode):
             giving_back.callback(root.release)
             recovery = BackgroundRecovery(root, self._board)
             giving_back.callback(recovery.stop)
-            writer = FileFdrWriter(
-                root, config.writer, alerts=self._board, preroll_s=config.preroll_s
-            )
-            policy = CapacityCapPolicy(config.writer.flight_cap_bytes, writer, self._board)
-            writer.on_rotation = policy.on_rotation
+            writer = make_writer(config, root, self._board)
             intake = IntakeThread(
                 self, self._subscriber(config), writer, config.ring, self._board
             )
@@ -212,9 +207,7 @@ class Recorder(LifecycleNode):
             giving_back.callback(watch.stop)
             intake.start()
             watch.start()
-            self._parts = _Parts(
-                config, root, writer, policy, intake, watch, giving_back.pop_all()
-            )
+            self._parts = _Parts(config, root, writer, intake, watch, giving_back.pop_all())
             self._keep_preroll(self._parts)
         self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
 
@@ -344,7 +337,6 @@ class Recorder(LifecycleNode):
                 self._options.read(), qos_profile_overrides=parts.config.qos_profile_overrides
             )
             parts.writer.apply(parts.config.writer)
-            parts.policy.cap_bytes = parts.config.writer.flight_cap_bytes
             _set_log_level(parts.config)
 
     def _describe(self) -> RecorderStatus:
