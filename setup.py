@@ -81,6 +81,7 @@ setup(
             'ros-type-description-interfaces',
         ],
         'demo': ['pyulog'],
+        'docs': ['mkdocs-material'],
         'fast': ['isal'],  # CRC-32 in a third of the time
         'test': [
             'pytest',

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from statistics import median
 from typing import Any, Final
@@ -301,7 +301,7 @@ def _memory_rows(name: str, made: Sequence[Trial]) -> list[Row]:
         return (last.cpu_s - first.cpu_s) / (last.load_cpu_s - first.load_cpu_s)
 
     series = [
-        {name: round(value, 3) for name, value in sample._asdict().items()}
+        {name: round(value, 3) for name, value in asdict(sample).items()}
         for sample in trial.samples[:: max(1, count // 60)]
     ]
     return [

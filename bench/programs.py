@@ -114,9 +114,7 @@ class Rival:
             ending.callback(process.stop, GRACE_S)
 
             def finish() -> Mapping[str, int]:
-                stdin = process._process.stdin
-                assert stdin is not None
-                stdin.close()
+                process.end_input()
                 lines = hear([process], 'received', timeout_s=GRACE_S)
                 received: dict[str, int] = lines[process]['received']
                 return received

@@ -20,7 +20,7 @@ from pathlib import Path
 import sys
 import tempfile
 import time
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bench.programs import CHECKOUT, GRACE_S, processor_s, Program, start_process, START_S
 from bench.workloads import Workload
@@ -37,7 +37,8 @@ _MATCH_S = 20.0
 _SAMPLE_S = 0.2
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True)
+class Sample:
     """
     A look at a trial.
 

@@ -36,7 +36,6 @@ from demo.verdict import Sent
 CHECKOUT = Path(__file__).resolve().parent.parent
 _RECORDER = ('-m', 'fdr_recorder.node')
 _NODE = '/fdr_recorder'
-_VEHICLE = 'demo_multirotor'
 
 # Deadlines, in seconds. Each is many times what it takes on two busy cores.
 _START_S, _MATCH_S, _SETTLE_S, _GRACE_S = 60.0, 30.0, 45.0, 15.0
@@ -57,6 +56,8 @@ class Plan:
     topics: tuple[Topic, ...]
     seconds: float
     speed: float = 1.0
+    vehicle: str = 'demo_multirotor'
+    """The recorder's parameter `vehicle_id`."""
     not_mapped: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -91,14 +92,14 @@ def environment(domain: int) -> dict[str, str]:
     return values
 
 
-def write_parameters(path: Path, root: Path, topics: Sequence[Topic]) -> None:
+def write_parameters(path: Path, root: Path, plan: Plan) -> None:
     """Write the recorder's parameter file; JSON strings are YAML strings too."""
-    names = ', '.join(json.dumps(topic.name) for topic in topics)
+    names = ', '.join(json.dumps(topic.name) for topic in plan.topics)
     path.write_text(
         '/**:\n'
         '  ros__parameters:\n'
         f'    flight_root: {json.dumps(str(root))}\n'
-        f'    vehicle_id: {json.dumps(_VEHICLE)}\n'
+        f'    vehicle_id: {json.dumps(plan.vehicle)}\n'
         f'    topics: [{names}]\n',
         encoding='utf-8',
     )
@@ -117,7 +118,7 @@ def fly(plan: Plan, root: Path, domain: int, tell: Teller, interrupts: Interrupt
     papers = root / '.demo' / time.strftime(f'%Y%m%dT%H%M%SZ_{os.getpid()}', time.gmtime())
     try:
         papers.mkdir(parents=True)
-        write_parameters(papers / 'recorder.yaml', root, plan.topics)
+        write_parameters(papers / 'recorder.yaml', root, plan)
     except OSError as error:
         raise DemoError(f'{error.filename}: {error.strerror}') from error
     before = flight_directories(root)

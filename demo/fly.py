@@ -32,14 +32,15 @@ from demo.flight import CHECKOUT, DemoError, fly, Plan
 from demo.interrupts import InterruptedFlightError, Interrupts
 from demo.multirotor import Autopilot
 from demo.readback import read_flight, ReadbackError
-from demo.show import as_json, facts, hints, table, Teller
+from demo.show import as_json, facts, next_steps, table, Teller
 from demo.verdict import compare, problems
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _EPILOG = """\
 examples:
-  ./dev demo                                  ten seconds: IMU, attitude, GPS, battery, camera
+  ./dev demo                                  a figure of eight in ten seconds: IMU, attitude,
+                                              GPS, battery, camera
   ./dev demo --seconds 60 --root /tmp/flights
   ./dev demo --ulog flight.ulg --speed 4      fly a PX4 log again, four times faster
   ./dev demo --json | jq .topics
@@ -64,7 +65,14 @@ def make_plan(options: argparse.Namespace) -> Plan:
         path = options.ulog.absolute()
         log = ulog.read(path)
         arguments = ('px4', '--file', str(path), '--speed', str(options.speed))
-        return Plan({'px4': arguments}, log.topics, log.seconds, options.speed, log.not_mapped)
+        return Plan(
+            {'px4': arguments},
+            log.topics,
+            log.seconds,
+            options.speed,
+            vehicle=log.vehicle,
+            not_mapped=log.not_mapped,
+        )
     length = ('--seconds', str(options.seconds))
     return Plan(
         {'autopilot': ('autopilot', *length), 'camera': ('camera', *length)},
@@ -137,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for module, remedy in (
         ('rclpy', 'source a ROS 2 installation, or: pip install "ros-rclpy[fastrtps]"'),
         ('sensor_msgs', 'pip install ros-sensor-msgs'),
+        ('mcap', 'pip install mcap'),
+        ('rosbags', 'pip install rosbags'),
     ):
         if importlib.util.find_spec(module) is None:
             print(f'error: the demo needs {module}: {remedy}', file=sys.stderr)
@@ -162,7 +172,10 @@ def _demonstrate(
 ) -> int:
     """Fly, read back, compare and show."""
     tell = Teller(json=options.json)
-    tell('vehicle', f'{len(plan.topics)} topics, {plan.lasts:.1f} s, ROS domain {domain}')
+    tell(
+        'vehicle',
+        f'{plan.vehicle}, {len(plan.topics)} topics, {plan.lasts:.1f} s, ROS domain {domain}',
+    )
     for reason in sorted(set(plan.not_mapped.values())):
         messages = [name for name, why in plan.not_mapped.items() if why == reason]
         tell('not mapped', f'{", ".join(messages)}: {reason}')
@@ -174,11 +187,12 @@ def _demonstrate(
         result = as_json(flight, rows, found, plan.not_mapped, landed.late_ms)
         print(json.dumps(result, indent=2))
     else:
-        print(f'\n{table(rows)}\n\n{facts(flight, landed.late_ms)}\n\n{hints(flight)}\n')
+        print(f'\n{table(rows)}\n\n{facts(flight, landed.late_ms)}\n')
         if not found:
             print('OK: every message that was sent is recorded, byte for byte')
         for problem in found:
             print(f'FAILED: {problem}')
+        print(f'\n{next_steps(flight.directory)}')
     return EXIT_FAILED if found else EXIT_OK
 
 

@@ -111,6 +111,11 @@ class Process:
         except BrokenPipeError as error:
             raise ProcessError(f'{self.name} does not listen any more') from error
 
+    def end_input(self) -> None:
+        """Close its standard input: nothing more will be said."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def fileno(self) -> int:
         """Return the descriptor of its standard output, for :func:`select.select`."""
         assert self._process.stdout is not None

@@ -21,13 +21,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 import zlib
 
-from mcap.exceptions import McapError
-from mcap.reader import make_reader
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection
+if TYPE_CHECKING:
+    from rosbags.highlevel import AnyReader
+    from rosbags.interfaces import Connection
 
 _OWN = '/fdr/'
 
@@ -132,6 +131,10 @@ def read_flight(directory: Path) -> Flight:
 
 def _count(segments: Iterable[Path]) -> dict[str, TopicRecording]:
     """Read all messages of all segments with ``mcap``."""
+    # Here and below, not at the top: `./dev demo --help` must work before anything is installed.
+    from mcap.exceptions import McapError  # noqa: PLC0415
+    from mcap.reader import make_reader  # noqa: PLC0415
+
     topics: dict[str, TopicRecording] = {}
     for segment in segments:
         try:
@@ -150,6 +153,8 @@ def _count(segments: Iterable[Path]) -> dict[str, TopicRecording]:
 
 def _open_as_bag(directory: Path) -> tuple[dict[str, int], dict[str, Any], dict[str, Any]]:
     """Return messages by topic, and the first header's and last footer's plain values."""
+    from rosbags.highlevel import AnyReader  # noqa: PLC0415
+
     try:
         with AnyReader([directory]) as bag:
             counts = {name: info.msgcount for name, info in bag.topics.items() if info.msgcount}

@@ -13,6 +13,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+import shlex
 import sys
 from typing import Any, TextIO
 
@@ -109,12 +111,15 @@ def _shown(value: object) -> str:
     return f'{value:,}' if isinstance(value, int) else str(value)
 
 
-def hints(flight: Flight) -> str:
-    """Return how to look at the recording."""
+def next_steps(directory: Path) -> str:
+    """Return the commands that show a recording; the first one is what most people want."""
+    here = Path.cwd()
+    short = directory.relative_to(here) if directory.is_relative_to(here) else directory
     return (
-        f'look at it   ros2 bag info {flight.directory}\n'
-        f'             ros2 bag play {flight.directory}\n'
-        '             Foxglove, PlotJuggler: open the .mcap files'
+        'Next, see the flight on one page:\n'
+        f'  ./dev fdr report {shlex.quote(str(short))} --open\n'
+        'It is a bag, too: ros2 bag info and ros2 bag play take the directory, Foxglove and\n'
+        'PlotJuggler open its .mcap files.'
     )
 
 

@@ -51,12 +51,18 @@ class Px4Log:
     """The source that flies a PX4 log again, in its original timing."""
 
     def __init__(
-        self, streams: Sequence[Stream], not_mapped: Mapping[str, str], first_us: int
+        self,
+        streams: Sequence[Stream],
+        not_mapped: Mapping[str, str],
+        first_us: int,
+        vehicle: str = '',
     ) -> None:
         self._streams = tuple(streams)
         self._first_us = first_us
         self.not_mapped = dict(not_mapped)
         """PX4 messages that are not flown, and why."""
+        self.vehicle = vehicle
+        """What the vehicle is called."""
 
     @property
     def topics(self) -> tuple[Topic, ...]:
@@ -113,11 +119,18 @@ def read(path: Path) -> Px4Log:
     source = mapped(
         ((data.name, data.multi_id, _columns(data.data)) for data in log.data_list),
         log.start_timestamp,
+        vehicle_name(log.msg_info_dict, path),
     )
     if not source.topics:
         known = ', '.join(sorted({rule.message for rule in RULES}))
         raise ULogError(f'{path} has none of the messages that can be mapped: {known}')
     return source
+
+
+def vehicle_name(information: Mapping[str, Any], path: Path) -> str:
+    """Return the autopilot's hardware and its serial number, or the log's name if it has none."""
+    known = (str(information.get(key, '')).strip() for key in ('ver_hw', 'sys_uuid'))
+    return '_'.join(filter(None, known)) or path.stem
 
 
 def _columns(data: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
@@ -126,7 +139,9 @@ def _columns(data: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
 
 
 def mapped(
-    messages: Iterable[tuple[str, int, Mapping[str, Sequence[Any]]]], first_us: int
+    messages: Iterable[tuple[str, int, Mapping[str, Sequence[Any]]]],
+    first_us: int,
+    vehicle: str = '',
 ) -> Px4Log:
     """Map PX4 messages, given as name, instance and columns, by :data:`RULES`."""
     streams: dict[str, Stream] = {}
@@ -146,7 +161,7 @@ def mapped(
             found += 1
         if not found:
             not_mapped[message + suffix] = '; '.join(reasons) or 'no standard message'
-    return Px4Log(tuple(streams.values()), not_mapped, first_us)
+    return Px4Log(tuple(streams.values()), not_mapped, first_us, vehicle)
 
 
 def _stream(rule: Rule, name: str, log: Columns) -> Stream:

@@ -13,16 +13,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+import sys
 from typing import Final
 
-from fdr_recorder.cli.console import print_json, progress
+from fdr_recorder.cli.console import print_json, progress, warn
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
 from fdr_recorder.cli.verb import EXIT_OK
 
 SUMMARY: Final = 'Write a page about a flight: what is in it, what is not, and what was flown'
 EXAMPLES: Final = """\
   fdr report flight_20261122T110505Z_1aef               writes flight_20261122T110505Z_1aef.html
+  fdr report flight_20261122T110505Z_1aef --open        and shows it in the browser
   fdr report flight_20261122T110505Z_1aef -o page.html
   fdr report flight_20261122T110505Z_1aef --json | jq -r .verdict.headline
 
@@ -41,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='PAGE',
         type=Path,
         help='file to write, or a directory to write to; default: FLIGHT.html, here',
+    )
+    parser.add_argument(
+        '--open', action='store_true', help='open the page in the browser, if there is a desktop'
     )
 
 
@@ -67,4 +73,16 @@ def run(args: argparse.Namespace) -> int:
         print_json({**to_dict(report), 'page': str(page) if page is not None else None})
     else:
         print(f'{page}: {verdict(report).headline}')
+    if args.open and page is not None and not _show(page):
+        warn(f'no desktop here; open {page} in a browser')
     return EXIT_OK
+
+
+def _show(page: Path) -> bool:
+    """Open a page in the browser of a person who sits at a desktop; return whether it could."""
+    import webbrowser
+
+    has_desktop = sys.platform == 'darwin' or any(
+        map(os.environ.get, ('DISPLAY', 'WAYLAND_DISPLAY'))
+    )
+    return sys.stdout.isatty() and has_desktop and webbrowser.open(page.absolute().as_uri())

@@ -33,17 +33,16 @@ from typing import TextIO
 sys.path[:1] = [str(Path(__file__).resolve().parents[1] / room) for room in ('', 'support')]
 
 from campaigns import Campaign, campaigns, chance, short_round  # noqa: E402
-import pytest  # noqa: E402
 
 ROUND_DEADLINE_S = 300
 """A round that takes longer hangs."""
 
 EXAMPLES = """\
 examples:
-  python test/campaigns list
-  python test/campaigns kill --rounds 200
-  python test/campaigns all --rounds 20 --json > campaigns.json
-  python test/campaigns kill --seed 8123 --only 17 --keep
+  ./dev campaign list
+  ./dev campaign kill --rounds 200
+  ./dev campaign all --rounds 20 --json > campaigns.json
+  ./dev campaign kill --seed 8123 --only 17 --keep
 
 Rounds work below $TMPDIR: choose the file system to test with it.
 """
@@ -152,6 +151,8 @@ def run_one(
     campaign: Campaign, outcome: Outcome, number: int, directory: Path, *, keep: bool, short: bool
 ) -> None:
     """Run one round and note what came out."""
+    import pytest  # here, so that --help works before anything is installed
+
     run_round = short_round(campaign) if short else campaign.run_round
     try:
         with deadline(ROUND_DEADLINE_S):
@@ -216,7 +217,7 @@ def failing_rounds(outcomes: list[Outcome]) -> str:
     """Return the tracebacks, and how to do each round again."""
     return '\n'.join(
         f'--- {outcome.name}, round {failure.round}; it left {failure.directory}\n'
-        f'--- again: python test/campaigns {outcome.name} --seed {failure.seed} '
+        f'--- again: ./dev campaign {outcome.name} --seed {failure.seed} '
         f'--only {failure.round}\n{failure.traceback}'
         for outcome in outcomes
         for failure in outcome.failures
@@ -226,7 +227,7 @@ def failing_rounds(outcomes: list[Outcome]) -> str:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog='campaigns',
+        prog='./dev campaign',
         description='Breaks things at random, many times over, and checks what must survive.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -264,10 +264,23 @@ def test_no_log_is_a_clear_error(tmp_path, content, reason):
         ulog.read(path)
 
 
+@pytest.mark.parametrize(
+    ('information', 'name'),
+    [
+        ({'ver_hw': 'AUAV_X21', 'sys_uuid': '0002'}, 'AUAV_X21_0002'),
+        ({'ver_hw': 'AUAV_X21'}, 'AUAV_X21'),
+        ({'ver_sw': 'fd48', 'sys_uuid': ''}, '12_03_44'),
+    ],
+)
+def test_vehicle_is_named_after_the_log(information, name):
+    assert ulog.vehicle_name(information, Path('/logs/12_03_44.ulg')) == name
+
+
 @needs('pyulog')
 @pytest.mark.skipif(not SAMPLE.is_file(), reason='no sample log in ../shared/data')
 def test_sample_log():
     log = ulog.read(SAMPLE)
+    assert log.vehicle == 'AUAV_X21'
     samples = list(log.samples())
     assert Counter(sample.topic for sample in samples) == {
         '/imu/data': 17_070,
@@ -374,6 +387,16 @@ def test_a_whole_flight(tmp_path):
     assert result['ok']
     assert result['footer']['clean_shutdown'] is True
     assert Path(result['directory'], 'metadata.yaml').is_file()
+    assert result['header']['vehicle_id'] == 'demo_multirotor'
+
+
+def test_the_next_command_is_named(monkeypatch):
+    monkeypatch.chdir(CHECKOUT)
+    from demo.show import next_steps
+
+    text = next_steps(CHECKOUT / 'demo_flights' / 'flight_1')
+    assert '  ./dev fdr report demo_flights/flight_1 --open\n' in text
+    assert "  ./dev fdr report '/a b/flight_1' --open\n" in next_steps(Path('/a b/flight_1'))
 
 
 def test_wrong_use_is_told_without_ros():

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
+import pty
 import re
 import subprocess
 import sys
@@ -391,6 +393,40 @@ def test_the_verb(
     assert main(['report', str(flight), '-o', 'notes.txt']) == 3
     assert 'notes.txt is no page of `fdr report`' in capsys.readouterr().err
     assert main(['report', str(flight), '-o', 'missing/page.html']) == 3
+
+
+def test_it_opens_the_page_on_a_desktop(
+    flight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    browser = tmp_path / 'browser'
+    browser.write_text('#!/bin/sh\necho "$1" >opened\n')
+    browser.chmod(0o755)
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('BROWSER', str(browser))
+    opened, page = tmp_path / 'opened', tmp_path / 'sensors.html'
+
+    def report(*, on_terminal: bool) -> str:
+        far, near = pty.openpty()
+        done = subprocess.run(
+            [sys.executable, '-m', 'fdr_recorder.cli', 'report', str(flight), '--open'],
+            stdout=near if on_terminal else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        for end in (far, near):
+            os.close(end)
+        return done.stderr
+
+    assert 'no desktop here; open sensors.html in a browser' in report(on_terminal=True)
+    monkeypatch.setenv('WAYLAND_DISPLAY', 'wayland-0')
+    assert 'no desktop here' in report(on_terminal=False)
+    assert page.is_file()
+    assert not opened.exists()
+    report(on_terminal=True)
+    assert opened.read_text() == f'{page.as_uri()}\n'
 
 
 def test_its_json(
