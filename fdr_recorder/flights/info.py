@@ -27,15 +27,21 @@ from typing import Any, Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.listing import FlightOverview, overview
-from fdr_recorder.flights.reader import own_record, segment_files, SegmentFile
+from fdr_recorder.flights.reader import (
+    open_segment,
+    own_record,
+    segment_damage,
+    segment_files,
+    SegmentFile,
+)
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import (
     FileChannel,
+    IndexedChunk,
     Message,
     SegmentReader,
     WholeChunk,
 )
-from fdr_recorder.mcap.walk import chunks, damage, index_entries, IndexedChunk, is_closed
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -231,9 +237,9 @@ class _Segment:
 
     def read(self, *, is_last: bool) -> None:
         result = self._result
-        with SegmentReader(self._path) as reader:
+        with open_segment(self._path) as reader:
             done = 0
-            for chunk in chunks(reader):
+            for chunk in reader.chunks():
                 if isinstance(chunk, IndexedChunk):
                     self._add_indexed(chunk, reader)
                 else:
@@ -241,7 +247,7 @@ class _Segment:
                 self._advance(chunk.end - done)
                 done = chunk.end
             self._advance(reader.size - done)
-            result.damage += damage(reader, is_last=is_last)
+            result.damage += segment_damage(reader, is_last=is_last)
             result.segments.append(
                 SegmentDetails(
                     self._path.name,
@@ -249,7 +255,7 @@ class _Segment:
                     self._records,
                     self._first_ns,
                     self._last_ns,
-                    is_closed(reader),
+                    reader.ends_with_magic,
                 )
             )
 
@@ -257,11 +263,11 @@ class _Segment:
         """Take the times and sizes of the messages from their indexes."""
         try:
             indexes = {
-                reader.channels[number]: index_entries(reader, offset)
+                reader.channels[number]: reader.index_at(offset)
                 for number, offset in chunk.indexes.items()
             }
             if any(channel.topic.startswith(OWN_TOPIC_PREFIX) for channel in indexes):
-                for message, _ in reader.whole_chunk(reader.record_at(chunk.offset)).messages:
+                for message, _ in reader.chunk_at(chunk.offset).messages:
                     self._note(message)
         except SegmentError as error:
             self._result.damage.append(str(error))

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.reader import segment_files, SegmentFile
-from fdr_recorder.mcap.reader import FileChannel, Message, SegmentReader
-from fdr_recorder.mcap.walk import chunks, damage, IndexedChunk
+from fdr_recorder.flights.reader import open_segment, segment_damage, segment_files, SegmentFile
+from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, Message, SegmentReader
 from fdr_recorder.topics.names import compile_pattern
 
 Advance = Callable[[int], None]
@@ -132,14 +131,14 @@ class Selection:
     def _segment_chunks(
         self, segment: SegmentFile, advance: Advance, *, is_last: bool
     ) -> Iterator[Iterator[Message]]:
-        with SegmentReader(segment.path) as reader:
+        with open_segment(segment.path) as reader:
             done = 0
-            for chunk in chunks(reader):
+            for chunk in reader.chunks():
                 if not isinstance(chunk, IndexedChunk):
                     yield (message for message, _ in chunk.messages)
                 elif self._may_be_in(chunk, reader):
                     try:
-                        whole = reader.whole_chunk(reader.record_at(chunk.offset))
+                        whole = reader.chunk_at(chunk.offset)
                     except SegmentError as error:
                         self.damage.append(str(error))
                     else:
@@ -148,7 +147,7 @@ class Selection:
                 done = chunk.end
             advance(reader.size - done)
             self.all_topics |= {channel.topic for channel in reader.channels.values()}
-            self.damage += damage(reader, is_last=is_last)
+            self.damage += segment_damage(reader, is_last=is_last)
 
     def _may_be_in(self, chunk: IndexedChunk, reader: SegmentReader) -> bool:
         """Tell whether a chunk may have messages that are wanted."""

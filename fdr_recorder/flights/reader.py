@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 import re
@@ -20,13 +20,15 @@ from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.mcap.reader import Message, SegmentReader
-from fdr_recorder.record.codec import decode
+from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.record.codec import decode, own_schema
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
     OWN_TOPIC_PREFIX,
     Payload,
     PAYLOADS,
+    RECORD_SCHEMA_VERSION,
 )
 
 SEGMENT_PATTERN: Final = re.compile(r'segment_([0-9]{6}|[1-9][0-9]{6,8})\.mcap')
@@ -68,6 +70,45 @@ def _files(flight: Path, suffix: str) -> list[SegmentFile]:
         if match and path.name == name + suffix and path.is_file() and not path.is_symlink():
             found.append(SegmentFile(int(match[1]), path))
     return sorted(found, key=lambda segment: segment.index)
+
+
+def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:
+    """
+    Open a segment for reading; the recorder's own schemas are known if they are lost.
+
+    Args:
+        path: The file.
+        started_ns: When the flight began (system clock), if that is known.
+
+    Raises:
+        OSError: It cannot be opened.
+        SegmentError: It is no regular file (a link is not followed).
+
+    """
+    return SegmentReader(path, started_ns=started_ns, known_schema=_known_schema)
+
+
+def _known_schema(topic: str, metadata: Mapping[str, Mapping[str, str]]) -> Schema | None:
+    """Return the schema of one of the recorder's own topics, if it is of this version."""
+    payload_type = PAYLOADS.get(topic.removeprefix(OWN_TOPIC_PREFIX))
+    about = metadata.get('fdr_recorder', {})
+    version = about.get('record_schema_version', RECORD_SCHEMA_VERSION)
+    if payload_type is None or version != RECORD_SCHEMA_VERSION:
+        return None
+    return own_schema(payload_type)
+
+
+def segment_damage(reader: SegmentReader, *, is_last: bool) -> list[str]:
+    """
+    Say what was wrong with a segment that has been read.
+
+    Args:
+        reader: The segment.
+        is_last: Whether it is the last of its flight. It is no damage that such a one is torn: it
+            is still growing, or the flight was not closed.
+
+    """
+    return [str(error) for error in reader.errors if not (is_last and error is reader.tear)]
 
 
 def own_record(message: Message) -> Payload | None:
@@ -119,15 +160,13 @@ class FlightReader:
         """
         started_ns = 0
         for segment in segment_files(self.path):
-            with SegmentReader(segment.path, started_ns=started_ns) as reader:
+            with open_segment(segment.path, started_ns=started_ns) as reader:
                 for message in reader.messages():
                     if message.channel.topic.startswith(OWN_TOPIC_PREFIX):
                         self._note(message)
                         started_ns = started_ns or message.log_time_ns
                     yield message
-                self.damage += [gap.error for gap in reader.gaps if gap.error is not None]
-                if reader.tear is not None:
-                    self.damage.append(reader.tear)
+                self.damage += reader.errors
 
     def own_records(self) -> Iterator[Payload]:
         """Yield the records of the recorder itself, decoded."""

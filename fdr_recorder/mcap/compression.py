@@ -8,24 +8,73 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Compression of chunks, by the names that MCAP gives it."""
+"""Compression and decompression of chunks, by the names that MCAP gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import sys
-from typing import Final
+from typing import Final, Protocol
 
 Compressor = Callable[[bytes], bytes]
 
 
-def _lz4() -> Compressor:
-    from lz4.frame import compress  # noqa: PLC0415 - loaded only where it is configured
+class _Decompressor(Protocol):
+    """What both libraries offer, in the manner of `bz2.BZ2Decompressor`."""
+
+    eof: bool
+    unused_data: bytes | None
+
+    def decompress(self, data: memoryview, *, max_length: int) -> bytes: ...
+
+
+def compressor(name: str) -> Compressor | None:
+    """Return the function that compresses a chunk; None for `none`."""
+    return None if name == 'none' else _COMPRESSORS[name]()
+
+
+def decompress(compression: str, data: memoryview, size: int) -> memoryview:
+    """
+    Return the records of a chunk; at most one byte more than they should have.
+
+    Args:
+        compression: As the chunk names it; empty for none.
+        data: The compressed records.
+        size: The uncompressed size that the chunk claims, in bytes.
+
+    Raises:
+        ValueError: The compression is unknown, or the data is not of that kind.
+
+    """
+    if not compression:
+        return data
+    make_decompressor = _DECOMPRESSORS.get(compression)
+    if make_decompressor is None:
+        msg = f'unknown compression {compression!r}'
+        raise ValueError(msg)
+    decompressor = make_decompressor()
+    try:
+        records = decompressor.decompress(data, max_length=size + 1)
+    except Exception as error:  # each library has errors of its own
+        msg = f'cannot decompress: {error}'
+        raise ValueError(msg) from error
+    is_one_frame = decompressor.eof and not decompressor.unused_data  # readers refuse the rest
+    if not is_one_frame and len(records) <= size:
+        msg = 'what is compressed has no end'
+        raise ValueError(msg)
+    return memoryview(records)
+
+
+# --- the libraries, imported only where they are needed ----------------------------------
+
+
+def _lz4_compressor() -> Compressor:
+    from lz4.frame import compress  # noqa: PLC0415
 
     return compress  # type: ignore[no-any-return]
 
 
-def _zstd() -> Compressor:
+def _zstd_compressor() -> Compressor:
     if sys.version_info >= (3, 14):
         from compression.zstd import compress  # noqa: PLC0415
     else:
@@ -33,9 +82,27 @@ def _zstd() -> Compressor:
     return lambda data: compress(data, level=1)
 
 
-_LOADERS: Final[Mapping[str, Callable[[], Compressor]]] = {'lz4': _lz4, 'zstd': _zstd}
+def _lz4_decompressor() -> _Decompressor:
+    from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415
+
+    decompressor: _Decompressor = LZ4FrameDecompressor()
+    return decompressor
 
 
-def compressor(name: str) -> Compressor | None:
-    """Return the function that compresses a chunk; None for `none`."""
-    return None if name == 'none' else _LOADERS[name]()
+def _zstd_decompressor() -> _Decompressor:
+    if sys.version_info >= (3, 14):
+        from compression.zstd import ZstdDecompressor  # noqa: PLC0415
+    else:
+        from backports.zstd import ZstdDecompressor  # noqa: PLC0415
+    decompressor: _Decompressor = ZstdDecompressor()
+    return decompressor
+
+
+_COMPRESSORS: Final[Mapping[str, Callable[[], Compressor]]] = {
+    'lz4': _lz4_compressor,
+    'zstd': _zstd_compressor,
+}
+_DECOMPRESSORS: Final[Mapping[str, Callable[[], _Decompressor]]] = {
+    'lz4': _lz4_decompressor,
+    'zstd': _zstd_decompressor,
+}

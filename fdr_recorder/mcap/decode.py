@@ -11,30 +11,27 @@
 """
 What the records of a segment say: schemas, channels, messages.
 
-A description can be lost in a gap (`Gap`), while messages that need it are whole. Something stands
-for it then: what the recorder would have written, where that is known, or a name that says that it
-is not.
+A schema or channel record can be lost in a gap (`Gap`), while messages that need it are whole. A
+substitute takes its place then: what the program wrote, where the caller of the reader knows that,
+or a name that says that the description is lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-import struct
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
-from fdr_recorder.mcap.decompression import decompress
+from fdr_recorder.mcap.compression import decompress
 from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.gaps import Gap
 from fdr_recorder.mcap.records import MAX_RECORD_BYTES, RawRecord
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.record.codec import own_schema
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, PAYLOADS, RECORD_SCHEMA_VERSION
 
 LOST_TOPIC_PREFIX: Final = '/unknown_'
 """Of channels whose description is lost; their number in the segment follows."""
@@ -45,8 +42,13 @@ _LOST_ID: Final = 0xFE00
 _MAX_ID: Final = 0xFF00
 """Of a schema or channel; there must be numbers left for what recovery adds."""
 
-_CHUNK_FIXED = struct.Struct('<QQQI')
-_MESSAGE_FIXED = struct.Struct('<HIQQ')
+KnownSchema = Callable[[str, Mapping[str, Mapping[str, str]]], 'Schema | None']
+"""Takes a topic and the metadata records by name; returns the topic's schema, if it is known
+without the schema record."""
+
+
+def no_known_schema(_topic: str, _metadata: Mapping[str, Mapping[str, str]]) -> None:
+    """Know no schema; see `KnownSchema`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ class WholeChunk(NamedTuple):
 
 class Decoder:
     """
-    Takes in what a segment describes, record by record, and reads its chunks with that.
+    Takes in the descriptions in a segment, record by record, and reads its chunks by them.
 
     Attributes:
         metadata: The metadata records by name.
@@ -127,13 +129,19 @@ class Decoder:
 
     """
 
-    def __init__(self, path: Path, gaps: Sequence[Gap]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        gaps: Sequence[Gap] = (),
+        known_schema: KnownSchema = no_known_schema,
+    ) -> None:
         """
         Begin with nothing.
 
         Args:
-            path: The file, for messages.
+            path: The file, for error messages.
             gaps: What could not be read of it so far; the list may grow.
+            known_schema: Asked for a schema whose record is lost.
 
         """
         self.metadata: dict[str, Mapping[str, str]] = {}
@@ -141,6 +149,7 @@ class Decoder:
         self.channels: dict[int, FileChannel] = {}
         self._path = path
         self._gaps = gaps
+        self._known_schema = known_schema
 
     @contextmanager
     def on_trial(self) -> Iterator[None]:
@@ -150,28 +159,39 @@ class Decoder:
         try:
             yield
         finally:
-            self.schemas, self.channels = schemas, channels
+            self.forget()
+            self.schemas.update(schemas)
+            self.channels.update(channels)
             for gap, length in fills:
                 del gap.fill[length:]
+
+    def forget(self) -> None:
+        """Forget all schemas and channels."""
+        self.schemas.clear()
+        self.channels.clear()
+
+    def fields(self, record: RawRecord) -> Fields:
+        """Return the fields of a record, to be taken apart."""
+        return Fields(record.content, self._path, record.offset)
 
     # --- descriptions --------------------------------------------------------------------
 
     def describe(self, record: RawRecord) -> None:
         """Take in a schema, a channel or metadata; of a message index check the length alone."""
         opcode = record.opcode
-        fields = Fields(record.content, self._path, record.offset)
+        fields = self.fields(record)
         if opcode == layout.SCHEMA:
             schema_id = self._number(fields, record)
             name, encoding = fields.string(), fields.string()
             schema = Schema(name, fields.string(), encoding)
-            self._check_end(fields, record)
+            fields.check_end()
             if self.schemas.setdefault(schema_id, schema) != schema:
                 raise SegmentError(self._path, record.offset, f'a second schema {schema_id}')
         elif opcode == layout.CHANNEL:
             channel_id, schema_id = self._number(fields, record), self._number(fields, record)
             topic, encoding = fields.string(), fields.string()
             metadata = fields.string_map()
-            self._check_end(fields, record)
+            fields.check_end()
             schema = self._schema(schema_id, record.offset, topic)
             channel = FileChannel(channel_id, topic, schema_id, schema, encoding, metadata)
             known = self.channels.setdefault(channel_id, channel)
@@ -180,12 +200,12 @@ class Decoder:
         elif opcode == layout.METADATA:
             name = fields.string()
             values = fields.string_map()
-            self._check_end(fields, record)
+            fields.check_end()
             self.metadata[name] = values
         elif opcode == layout.MESSAGE_INDEX:
             fields.u16()
             fields.bytes(fields.u32())
-            self._check_end(fields, record)
+            fields.check_end()
 
     def _number(self, fields: Fields, record: RawRecord) -> int:
         """Take the number of a schema or channel."""
@@ -195,49 +215,36 @@ class Decoder:
             raise SegmentError(self._path, record.offset, what)
         return number
 
-    def _check_end(self, fields: Fields, record: RawRecord) -> None:
-        """Raise `SegmentError` if more follows, as where a torn page ends in zeros."""
-        if not fields.is_at_end:
-            what = 'the record is larger than its content'
-            raise SegmentError(self._path, record.offset, what)
-
     def _schema(self, schema_id: int, offset: int, topic: str = '') -> Schema:
-        """Return a schema, or one that stands for it if it is lost."""
+        """Return a schema, or a substitute for it if it is lost."""
         if schema_id not in self.schemas:
-            schema = self._own_schema(topic) or Schema(f'unknown/msg/Type{schema_id}', '', '')
+            schema = self._known_schema(topic, self.metadata)
+            schema = schema or Schema(f'unknown/msg/Type{schema_id}', '', '')
             definition = schema.definition.encode()
             lost = encode.schema(schema_id, schema.name, schema.encoding, definition)
-            self._make_good(lost, offset, f'a channel of unknown schema {schema_id}')
+            self._put_in_gap(lost, offset, f'a channel of unknown schema {schema_id}')
             self.schemas[schema_id] = schema
         return self.schemas[schema_id]
 
-    def _own_schema(self, topic: str) -> Schema | None:
-        """Return the schema of one of the recorder's own channels, if it is of this version."""
-        payload_type = PAYLOADS.get(topic.removeprefix(OWN_TOPIC_PREFIX))
-        about = self.metadata.get('fdr_recorder', {})
-        version = about.get('record_schema_version', RECORD_SCHEMA_VERSION)
-        if payload_type is None or version != RECORD_SCHEMA_VERSION:
-            return None
-        return own_schema(payload_type)
-
     def _lost_channel(self, channel_id: int, offset: int) -> FileChannel:
-        """Return a channel that stands for one whose description is lost."""
+        """Return a substitute for a channel whose description is lost."""
         what = f'a message of unknown channel {channel_id}'
         if channel_id >= _LOST_ID:
             raise SegmentError(self._path, offset, what)
         schema = self._schema(_LOST_ID, offset)
         topic = f'{LOST_TOPIC_PREFIX}{channel_id}'
-        self._make_good(encode.channel(channel_id, _LOST_ID, topic, 'cdr', {}), offset, what)
-        channel = FileChannel(channel_id, topic, _LOST_ID, schema, 'cdr', {})
+        lost = encode.channel(channel_id, _LOST_ID, topic, layout.CDR, {})
+        self._put_in_gap(lost, offset, what)
+        channel = FileChannel(channel_id, topic, _LOST_ID, schema, layout.CDR, {})
         self.channels[channel_id] = channel
         return channel
 
-    def _make_good(self, lost: bytes, offset: int, what: str) -> None:
+    def _put_in_gap(self, lost: bytes, offset: int, what: str) -> None:
         """
-        Have a description that is lost stand where it may have been lost: in a gap.
+        Put the substitute for a lost description where that may have been lost: in a gap.
 
         Raises:
-            SegmentError: There is no gap with room for it, so it was never there.
+            SegmentError: No gap has room for it, so it was never there.
 
         """
         if not any(gap.take(lost) for gap in self._gaps):
@@ -245,18 +252,19 @@ class Decoder:
 
     # --- chunks --------------------------------------------------------------------------
 
-    def whole_chunk(self, chunk: RawRecord) -> WholeChunk:
+    def chunk(self, record: RawRecord) -> WholeChunk:
         """
         Read the messages of a chunk.
 
         Raises:
-            SegmentError: Its CRC is wrong, or what is in it makes no sense.
+            SegmentError: Its CRC is wrong, or its content makes no sense.
 
         """
-        offset = chunk.offset
-        records = self.chunk_records(chunk)
+        offset = record.offset
+        records = self.chunk_records(record)
         messages = []
         position = 0
+        # not `walk`: this loop runs for every message, and each call costs it a twentieth
         while position < len(records):
             if position + layout.RECORD_PREFIX.size > len(records):
                 raise SegmentError(self._path, offset, 'the chunk ends within a record')
@@ -271,17 +279,16 @@ class Decoder:
             position += length
         if not messages:
             raise SegmentError(self._path, offset, 'the chunk has no message')
-        return WholeChunk(chunk, messages)
+        return WholeChunk(record, messages)
 
-    def chunk_records(self, chunk: RawRecord) -> memoryview:
-        """Return the records in a chunk, uncompressed; as `whole_chunk`."""
-        offset = chunk.offset
-        fields = Fields(chunk.content, self._path, offset)
-        _, _, size, crc = fields.unpack(_CHUNK_FIXED)
+    def chunk_records(self, record: RawRecord) -> memoryview:
+        """Return the records in a chunk, uncompressed; raise as `chunk` does."""
+        offset = record.offset
+        fields = self.fields(record)
+        _, _, size, crc = fields.unpack(layout.CHUNK_FIXED)
         compression = fields.string()
         stored = fields.bytes(fields.u64())
-        if not fields.is_at_end:
-            raise SegmentError(self._path, offset, 'the chunk is larger than its content')
+        fields.check_end('chunk')
         if size > MAX_RECORD_BYTES:
             raise SegmentError(self._path, offset, f'a chunk of {size} bytes is not believed')
         try:
@@ -295,9 +302,9 @@ class Decoder:
         return records
 
     def _message(self, body: memoryview, offset: int) -> Message:
-        if len(body) < _MESSAGE_FIXED.size:
+        if len(body) < layout.MESSAGE_FIXED_LENGTH:
             raise SegmentError(self._path, offset, 'a message is too short')
-        channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE_FIXED.unpack_from(body)
+        channel_id, sequence, log_time_ns, publish_time_ns = layout.MESSAGE_FIXED.unpack_from(body)
         channel = self.channels.get(channel_id) or self._lost_channel(channel_id, offset)
-        data = bytes(body[_MESSAGE_FIXED.size:])
+        data = bytes(body[layout.MESSAGE_FIXED_LENGTH:])
         return Message(channel, sequence, log_time_ns, publish_time_ns, data)

@@ -16,26 +16,24 @@ from pathlib import Path
 import struct
 
 from fdr_recorder.errors import SegmentError
-
-_U16 = struct.Struct('<H')
-_U32 = struct.Struct('<I')
-_U64 = struct.Struct('<Q')
+from fdr_recorder.mcap import layout
 
 
 class Fields:
     """Takes a record apart. Each method raises `SegmentError` if the record is too short."""
 
     def __init__(self, content: memoryview, path: Path, offset: int) -> None:
-        """Take the content of a record, and for messages where it came from."""
+        """Begin at the first field; file and offset of the record are for error messages."""
         self._content = content
         self._position = 0
         self._path = path
         self._offset = offset
 
-    @property
-    def is_at_end(self) -> bool:
-        """Whether there is nothing left."""
-        return self._position >= len(self._content)
+    def check_end(self, what: str = 'record') -> None:
+        """Raise `SegmentError` if more follows, as where a torn page ends in zeros."""
+        if self._position < len(self._content):
+            text = f'the {what} is larger than its content'
+            raise SegmentError(self._path, self._offset, text)
 
     def bytes(self, length: int) -> memoryview:
         """Take so many bytes."""
@@ -45,21 +43,21 @@ class Fields:
         self._position += length
         return self._content[position:self._position]
 
-    def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
+    def unpack(self, fixed: struct.Struct) -> tuple[int, ...]:
         """Take integers."""
-        return layout.unpack(self.bytes(layout.size))
+        return fixed.unpack(self.bytes(fixed.size))
 
     def u16(self) -> int:
         """Take a 16-bit integer."""
-        return self.unpack(_U16)[0]
+        return self.unpack(layout.U16)[0]
 
     def u32(self) -> int:
         """Take a 32-bit integer."""
-        return self.unpack(_U32)[0]
+        return self.unpack(layout.U32)[0]
 
     def u64(self) -> int:
         """Take a 64-bit integer."""
-        return self.unpack(_U64)[0]
+        return self.unpack(layout.U64)[0]
 
     def string(self) -> str:
         """Take a string. None that the recorder writes has a zero in it, but a torn page has."""
@@ -82,3 +80,10 @@ class Fields:
             key = self.string()
             values[key] = self.string()
         return values
+
+    def id_map(self) -> dict[int, int]:
+        """Take a map of 64-bit integers by channel id."""
+        entries = self.bytes(self.u32())
+        if len(entries) % layout.ID_AND_U64.size:
+            raise SegmentError(self._path, self._offset, 'a field reaches beyond its record')
+        return dict(layout.ID_AND_U64.iter_unpack(entries))

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 import re
-import struct
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
@@ -33,8 +32,8 @@ _BEGINNING: Final = re.compile(
 _LONGEST_BEGINNING: Final = 64
 _WINDOW_BYTES: Final = 1 << 20
 _ZEROS: Final = bytes(_WINDOW_BYTES + _LONGEST_BEGINNING)
-_CHUNK_FIXED_BYTES: Final = 40
-_U64: Final = struct.Struct('<Q')
+_CHUNK_FIXED_BYTES: Final = layout.CHUNK_FIXED.size + layout.U32.size + layout.U64.size
+"""Content length of a chunk without the name of its compression and its records."""
 
 
 @dataclass(eq=False)
@@ -103,7 +102,7 @@ def possible_records(
         while (match := _BEGINNING.search(block, position)) and match.start() < _WINDOW_BYTES:
             position = match.start() + 1
             length, compression, stored = match.groups()
-            if length is None or _U64.unpack(length)[0] == (
-                _CHUNK_FIXED_BYTES + len(compression) - 4 + _U64.unpack(stored)[0]
+            if length is None or layout.U64.unpack(length)[0] == (
+                _CHUNK_FIXED_BYTES + len(compression) - 4 + layout.U64.unpack(stored)[0]
             ):
                 yield base + match.start()

@@ -44,10 +44,13 @@ RECORD_PREFIX: Final = struct.Struct('<BQ')
 MESSAGE_PREFIX: Final = struct.Struct('<BQHIQQ')
 """A message record up to its data: opcode, length, channel, sequence, log and publish time."""
 
-MESSAGE_FIXED_LENGTH: Final = MESSAGE_PREFIX.size - RECORD_PREFIX.size
-"""Content length of a message record without data."""
+MESSAGE_FIXED: Final = struct.Struct('<HIQQ')
+"""The content of a message record up to its data."""
+
+MESSAGE_FIXED_LENGTH: Final = MESSAGE_FIXED.size
 
 FOOTER_LENGTH: Final = RECORD_PREFIX.size + 8 + 8 + 4
+ENDING_LENGTH: Final = FOOTER_LENGTH + len(MAGIC)
 DATA_END_LENGTH: Final = RECORD_PREFIX.size + 4
 SUMMARY_OFFSET_LENGTH: Final = RECORD_PREFIX.size + 1 + 8 + 8
 
@@ -55,6 +58,9 @@ U16: Final = struct.Struct('<H')
 U32: Final = struct.Struct('<I')
 U64: Final = struct.Struct('<Q')
 CHUNK_FIXED: Final = struct.Struct('<QQQI')
+CHUNK_TIMES: Final = struct.Struct('<QQ')
+"""Earliest and latest log time: what `CHUNK_FIXED` begins with."""
+
 CHUNK_INDEX_FIXED: Final = struct.Struct('<QQQQ')
 STATISTICS_FIXED: Final = struct.Struct('<QHIIIIQQ')
 ID_AND_U64: Final = struct.Struct('<HQ')

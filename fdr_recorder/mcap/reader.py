@@ -9,7 +9,7 @@
 # the License.
 
 """
-Reads one segment front to back, however it ends.
+Reads one segment, however it ends.
 
 The file is taken as it comes: nothing in it is believed before it is checked against the size of
 the file, and against limits that bound the memory of the reader. What a power cut or a bad disk
@@ -19,33 +19,34 @@ be read, which the reader steps over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+import sys
 from types import TracebackType
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.decoder import (
+from fdr_recorder.mcap.decode import (
     Decoder,
     FileChannel,
+    KnownSchema,
     LOST_TOPIC_PREFIX,
     Message,
+    no_known_schema,
     WholeChunk,
 )
 from fdr_recorder.mcap.gaps import Gap, possible_records
-from fdr_recorder.mcap.records import (
-    DATA_OPCODES,
-    MAX_RECORD_BYTES,
-    RawRecord,
-    RecordReader,
-)
-from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.mcap.records import DATA_OPCODES, MAX_RECORD_BYTES, RawRecord, RecordFile
+from fdr_recorder.mcap.walk import indexed_chunks, IndexedChunk, walk
 
 __all__ = [
     'LOST_TOPIC_PREFIX',
     'FileChannel',
     'Gap',
+    'IndexedChunk',
     'Message',
     'RawRecord',
     'SegmentReader',
@@ -82,17 +83,23 @@ def without_frames(error: SegmentError) -> SegmentError:
     return error
 
 
-class SegmentReader(RecordReader):
+class SegmentReader(RecordFile):
     """
-    The messages of one segment, in file order.
+    One segment, open for reading.
 
-    Memory is bounded by the largest chunk; the file is read once, front to back.
+    Memory is bounded by the largest chunk. `messages` and `parts` read all of the file once, front
+    to back; `chunks` reads what the message indexes say first.
 
     Attributes:
+        metadata: The metadata records by name, as far as they have been read.
+        schemas: The schemas by number, likewise.
+        channels: The channels by number, likewise.
+        decoder: Takes in the descriptions, and reads chunks by them.
         gaps: What could not be read so far, and had whole records behind it.
-        damage: What is wrong with the file first of all, once `messages` has come to an end; None
-            if nothing.
-        tear: Why nothing is whole from `whole_bytes` on, likewise; None for a sealed segment.
+        tear: Why nothing is whole from `whole_bytes` on, once the file has been read; None for a
+            segment that is closed.
+        whole_bytes: Where the last whole record that `parts` has read ends.
+        is_closed: Whether `parts` has reached summary, footer and the last magic.
 
     Example:
         >>> with SegmentReader(path) as reader:
@@ -102,13 +109,20 @@ class SegmentReader(RecordReader):
 
     """
 
-    def __init__(self, path: Path | str, *, started_ns: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        started_ns: int = 0,
+        known_schema: KnownSchema = no_known_schema,
+    ) -> None:
         """
         Open the file.
 
         Args:
             path: Where it is.
-            started_ns: When the flight began (system clock), if that is known.
+            started_ns: When the recording began (system clock), if that is known.
+            known_schema: Asked for a schema whose record is lost in a gap.
 
         Raises:
             OSError: It cannot be opened.
@@ -117,9 +131,13 @@ class SegmentReader(RecordReader):
         """
         super().__init__(path)
         self.gaps: list[Gap] = []
-        self.damage: SegmentError | None = None
         self.tear: SegmentError | None = None
-        self._decoder = Decoder(self.path, self.gaps)
+        self.whole_bytes = 0
+        self.is_closed = False
+        self.decoder = Decoder(self.path, self.gaps, known_schema)
+        self.metadata = self.decoder.metadata
+        self.schemas = self.decoder.schemas
+        self.channels = self.decoder.channels
         self._begun_ns = started_ns
         self._last_ns = 0
         self._patience = _PATIENCE_FACTOR * self.size + _PATIENCE_BYTES
@@ -137,21 +155,88 @@ class SegmentReader(RecordReader):
         """Close the file."""
         self.close()
 
+    @property
+    def errors(self) -> list[SegmentError]:
+        """List what was wrong with what has been read: each gap, then the tear."""
+        errors = [gap.error for gap in self.gaps] + [self.tear]
+        return [error for error in errors if error is not None]
+
+    @property
+    def damage(self) -> SegmentError | None:
+        """Return the first of `errors`; None if there is none."""
+        return next(iter(self.errors), None)
+
     def messages(self) -> Iterator[Message]:
+        """Yield every message that lies in a whole chunk, in file order; see `whole_chunks`."""
+        for chunk in self.whole_chunks():
+            for message, _ in chunk.messages:
+                yield message
+
+    def whole_chunks(self) -> Iterator[WholeChunk]:
         """
-        Yield every message that lies in a whole chunk, then set `damage` and `tear`.
+        Yield every whole chunk; `errors` are complete then.
 
         Nothing that is in the file makes it raise.
         """
         try:
             for part in self.parts():
                 if isinstance(part, WholeChunk):
-                    for message, _ in part.messages:
-                        yield message
+                    yield part
         except SegmentError as error:
             self.tear = without_frames(error)
-        errors = [gap.error for gap in self.gaps if gap.error is not None]
-        self.damage = errors[0] if errors else self.tear
+
+    def chunks(self) -> Iterator[IndexedChunk | WholeChunk]:
+        """
+        Yield every chunk; those of a finished segment without reading them.
+
+        Schemas and channels are known by then. Otherwise as `whole_chunks`.
+        """
+        done = 0
+        if self.ends_with_magic:
+            try:
+                for chunk in indexed_chunks(self, self.decoder):
+                    yield chunk
+                    done = chunk.end
+            except SegmentError:
+                pass  # what is there can be found only by reading all of it
+            else:
+                return
+        for whole in self.whole_chunks():
+            if whole.end > done:
+                yield whole
+
+    # --- what lies at an offset ----------------------------------------------------------
+
+    def chunk_at(self, offset: int) -> WholeChunk:
+        """
+        Read the messages of the chunk that begins at an offset.
+
+        Raises:
+            SegmentError: Its CRC is wrong, or its content makes no sense.
+
+        """
+        return self.decoder.chunk(self.record_at(offset))
+
+    def chunk_records_at(self, offset: int) -> memoryview:
+        """Return the records in a chunk, uncompressed; raise as `chunk_at` does."""
+        return self.decoder.chunk_records(self.record_at(offset))
+
+    def index_at(self, offset: int) -> array[int]:
+        """
+        Read the message index at an offset: log time and offset in the chunk, in turn.
+
+        Raises:
+            SegmentError: It is not whole.
+
+        """
+        first = layout.MESSAGE_INDEX_PREFIX.size - layout.RECORD_PREFIX.size
+        content = self.record_at(offset).content[first:]
+        entry = layout.MESSAGE_INDEX_ENTRY_LENGTH
+        entries = array('Q')
+        entries.frombytes(content[: len(content) // entry * entry])
+        if sys.byteorder == 'big':
+            entries.byteswap()
+        return entries
 
     # --- the data section ----------------------------------------------------------------
 
@@ -166,22 +251,15 @@ class SegmentReader(RecordReader):
             SegmentError: Nothing is whole from there on.
 
         """
-        self.whole_bytes, self.is_sealed = 0, False
-        while True:
-            part: RawRecord | WholeChunk | Gap
-            try:
-                if not self.whole_bytes:
-                    self.check_magic()
-                part = self._part_at(self.whole_bytes)
-            except SegmentError as error:
-                part = self._find_gap(self.whole_bytes, without_frames(error))
+        self.whole_bytes, self.is_closed = 0, False
+        for part in walk(self._part_or_gap_at, 0):
             if isinstance(part, Gap):
                 part.first_ns = self._last_ns
                 self.gaps.append(part)
             elif isinstance(part, WholeChunk):
                 self._note_time(part)
             elif part.opcode == layout.DATA_END:
-                self.is_sealed = True
+                self.is_closed = True
                 return
             yield part
             self.whole_bytes = part.end
@@ -196,17 +274,27 @@ class SegmentReader(RecordReader):
                 break
             gap.last_ns = min(times)
 
+    def _part_or_gap_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
+        """Read what begins at an offset, and a gap if that cannot be read."""
+        try:
+            if not offset:
+                self.check_magic()
+                self.whole_bytes = offset = len(layout.MAGIC)
+            return self._part_at(offset)
+        except SegmentError as error:
+            return self._find_gap(offset, without_frames(error))
+
     def _part_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
         """Read what begins at an offset; raise `SegmentError` if it is not whole."""
         record = self.data_record_at(offset)
         if record.opcode == layout.CHUNK:
-            return self._decoder.whole_chunk(record)
+            return self.decoder.chunk(record)
         if record.opcode == layout.UNREADABLE:
             return Gap(offset, record.end, None)
         if record.opcode in _UNUSED_OPCODES:
             what = f'the recorder writes no record {record.opcode}'
             raise SegmentError(self.path, offset, what)
-        self.describe(record)
+        self.decoder.describe(record)
         return record
 
     # --- gaps ----------------------------------------------------------------------------
@@ -234,22 +322,13 @@ class SegmentReader(RecordReader):
 
     def _next_records(self, offset: int, stop: int) -> Iterator[int]:
         """Yield where records that data can be read from begin, going by the lengths of all."""
-        start = offset
-        while self._patience >= 0 and offset < stop:
-            try:
-                opcode, length = self._prefix(offset)
-            except SegmentError:
-                return
-            if opcode not in DATA_OPCODES:
-                return
-            if offset > start and opcode in _READABLE_OPCODES:
-                yield offset
-            offset += layout.RECORD_PREFIX.size + length
-            self._patience -= _STEP_BYTES
-
-    def _prefix(self, offset: int) -> tuple[int, int]:
-        opcode, length = layout.RECORD_PREFIX.unpack(self.read(offset, layout.RECORD_PREFIX.size))
-        return opcode, length
+        with suppress(SegmentError):
+            for place in walk(self.place_at, offset):
+                if place.offset >= stop or self._patience < 0 or place.opcode not in DATA_OPCODES:
+                    return
+                if place.offset > offset and place.opcode in _READABLE_OPCODES:
+                    yield place.offset
+                self._patience -= _STEP_BYTES
 
     def _is_sound_behind(self, gap: Gap) -> bool:
         """
@@ -257,15 +336,10 @@ class SegmentReader(RecordReader):
 
         The gap then knows the chunk's earliest log time.
         """
-        offset = gap.end
         self.gaps.append(gap)  # what is lost may have been in it
-        with self._decoder.on_trial():
+        with self.decoder.on_trial():
             try:
-                while True:
-                    length = self._prefix(offset)[1]
-                    can_be_read = length <= self.size - offset
-                    self._patience -= _TRIAL_BYTES + (length if can_be_read else 0)
-                    part = self._part_at(offset)
+                for part in walk(self._try_part_at, gap.end):
                     if isinstance(part, WholeChunk):
                         gap.last_ns = min(message.log_time_ns for message, _ in part.messages)
                         return True
@@ -273,43 +347,15 @@ class SegmentReader(RecordReader):
                         return False
                     if part.opcode == layout.DATA_END:
                         return True
-                    offset = part.end
             except SegmentError:
-                return False
+                pass
             finally:
                 self.gaps.pop()
+        return False
 
-    # --- what records say ----------------------------------------------------------------
-
-    @property
-    def metadata(self) -> dict[str, Mapping[str, str]]:
-        """Return the metadata records by name, as far as they have been read."""
-        return self._decoder.metadata
-
-    @property
-    def schemas(self) -> dict[int, Schema]:
-        """Return the schemas by number, as far as they have been read."""
-        return self._decoder.schemas
-
-    @property
-    def channels(self) -> dict[int, FileChannel]:
-        """Return the channels by number, as far as they have been read."""
-        return self._decoder.channels
-
-    def describe(self, record: RawRecord) -> None:
-        """Take in a schema, a channel or metadata; raise `SegmentError` if it makes no sense."""
-        self._decoder.describe(record)
-
-    def whole_chunk(self, chunk: RawRecord) -> WholeChunk:
-        """
-        Read the messages of a chunk.
-
-        Raises:
-            SegmentError: Its CRC is wrong, or what is in it makes no sense.
-
-        """
-        return self._decoder.whole_chunk(chunk)
-
-    def chunk_records(self, chunk: RawRecord) -> memoryview:
-        """Return the records in a chunk, uncompressed; as `whole_chunk`."""
-        return self._decoder.chunk_records(chunk)
+    def _try_part_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
+        """Read what begins at an offset; count what that costs."""
+        length = self.place_at(offset).length
+        can_be_read = length <= self.size - offset
+        self._patience -= _TRIAL_BYTES + (length if can_be_read else 0)
+        return self._part_at(offset)

@@ -8,11 +8,10 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Reads the records of a file, wherever they are; believes nothing before it is checked."""
+"""Reads single records of a file, at any offset; believes nothing before it is checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 import os
 from pathlib import Path
@@ -34,7 +33,32 @@ DATA_OPCODES: Final = frozenset(
 )
 """What a data section may hold. Another private record would be another program's: in a segment
 it is more likely one of these, with a bit of its opcode turned."""
-_ENDING_BYTES: Final = layout.FOOTER_LENGTH + len(layout.MAGIC)
+
+
+class RecordPlace(NamedTuple):
+    """
+    Where a record lies in a file, by what its first bytes say.
+
+    Attributes:
+        opcode: Its type.
+        content: Where its content begins: behind opcode and length.
+        length: Bytes of content that it claims to have.
+
+    """
+
+    opcode: int
+    content: int
+    length: int
+
+    @property
+    def offset(self) -> int:
+        """Where it begins."""
+        return self.content - layout.RECORD_PREFIX.size
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.content + self.length
 
 
 class RawRecord(NamedTuple):
@@ -58,15 +82,13 @@ class RawRecord(NamedTuple):
         return self.offset + layout.RECORD_PREFIX.size + len(self.content)
 
 
-class RecordReader:
+class RecordFile:
     """
-    The records of one file.
+    An MCAP file, open for reading records by their offsets.
 
     Attributes:
         path: The file.
         size: Size of the file when it was opened.
-        whole_bytes: Where the last whole record that was read ends.
-        is_sealed: Whether summary, footer and the last magic were reached.
 
     """
 
@@ -80,8 +102,6 @@ class RecordReader:
 
         """
         self.path = Path(path)
-        self.whole_bytes = 0
-        self.is_sealed = False
         self._fd = os.open(
             self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         )
@@ -102,65 +122,6 @@ class RecordReader:
             with suppress(OSError):
                 os.close(fd)
 
-    def records(self) -> Iterator[RawRecord]:
-        """
-        Yield the records of the data section; `whole_bytes` is the end of the last one.
-
-        Raises:
-            SegmentError: The file is torn or broken there.
-
-        """
-        self.check_magic()
-        while True:
-            record = self.data_record_at(self.whole_bytes)
-            if record.opcode == layout.DATA_END:
-                self.is_sealed = True
-                return
-            yield record
-            self.whole_bytes = record.end
-
-    def check_magic(self) -> None:
-        """Go behind the magic that a segment begins with; raise `SegmentError` if it does not."""
-        if self.read(0, len(layout.MAGIC)) != layout.MAGIC:
-            raise SegmentError(self.path, 0, 'this is no MCAP file')
-        self.whole_bytes = len(layout.MAGIC)
-
-    def data_record_at(self, offset: int) -> RawRecord:
-        """Read a record that may be in a data section; as `record_at`."""
-        record = self.record_at(offset)
-        if record.opcode not in DATA_OPCODES:
-            # zeros, for example: so reads a page that a power cut kept from the disk
-            what = f'no record begins with the byte {record.opcode}'
-            raise SegmentError(self.path, offset, what)
-        if record.opcode == layout.DATA_END:
-            self._check_ending(record)
-        return record
-
-    def record_at(self, offset: int) -> RawRecord:
-        """
-        Read the record that begins at an offset.
-
-        Raises:
-            SegmentError: It is not whole, or claims to be larger than is believed.
-
-        """
-        prefix = self.read(offset, layout.RECORD_PREFIX.size)
-        opcode, length = layout.RECORD_PREFIX.unpack(prefix)
-        if offset + len(prefix) + length > self.size:
-            raise SegmentError(self.path, offset, 'the file ends within a record')
-        if length > MAX_RECORD_BYTES:
-            what = f'a record of {length} bytes is not believed'
-            raise SegmentError(self.path, offset, what)
-        content = memoryview(self.read(offset + len(prefix), length))
-        return RawRecord(opcode, offset, content)
-
-    def _check_ending(self, data_end: RawRecord) -> None:
-        """Raise `SegmentError` unless summary, footer and magic follow."""
-        ending = self.read(max(self.size - _ENDING_BYTES, 0), min(self.size, _ENDING_BYTES))
-        summary_start = int.from_bytes(ending[layout.RECORD_PREFIX.size:][:8], 'little')
-        if not ending.endswith(layout.MAGIC) or summary_start != data_end.end:
-            raise SegmentError(self.path, self.size, 'the summary is not complete')
-
     def read(self, offset: int, length: int) -> bytes:
         """Read so many bytes from an offset; raise `SegmentError` if the file is shorter."""
         if not 0 <= offset <= self.size - length:
@@ -172,3 +133,55 @@ class RecordReader:
                 raise SegmentError(self.path, offset, 'the file ends within a record')
             data += more
         return data
+
+    def check_magic(self) -> None:
+        """Raise `SegmentError` if the file does not begin with the magic of MCAP."""
+        if self.read(0, len(layout.MAGIC)) != layout.MAGIC:
+            raise SegmentError(self.path, 0, 'this is no MCAP file')
+
+    @property
+    def ends_with_magic(self) -> bool:
+        """Whether the file ends as a finished one does; reads nothing but that."""
+        start = self.size - len(layout.MAGIC)
+        return start >= len(layout.MAGIC) and self.read(start, len(layout.MAGIC)) == layout.MAGIC
+
+    def place_at(self, offset: int) -> RecordPlace:
+        """Read the first bytes of the record that begins at an offset; the rest may be missing."""
+        opcode, length = layout.RECORD_PREFIX.unpack(self.read(offset, layout.RECORD_PREFIX.size))
+        return RecordPlace(opcode, offset + layout.RECORD_PREFIX.size, length)
+
+    def record_at(self, offset: int) -> RawRecord:
+        """
+        Read the record that begins at an offset.
+
+        Raises:
+            SegmentError: It is not whole, or claims to be larger than is believed.
+
+        """
+        place = self.place_at(offset)
+        if place.end > self.size:
+            raise SegmentError(self.path, offset, 'the file ends within a record')
+        if place.length > MAX_RECORD_BYTES:
+            what = f'a record of {place.length} bytes is not believed'
+            raise SegmentError(self.path, offset, what)
+        content = memoryview(self.read(place.content, place.length))
+        return RawRecord(place.opcode, offset, content)
+
+    def data_record_at(self, offset: int) -> RawRecord:
+        """Read a record that may be in a data section; raise as `record_at` does."""
+        record = self.record_at(offset)
+        if record.opcode not in DATA_OPCODES:
+            # zeros, for example: so reads a page that a power cut kept from the disk
+            what = f'no record begins with the byte {record.opcode}'
+            raise SegmentError(self.path, offset, what)
+        if record.opcode == layout.DATA_END:
+            self._check_ending(record)
+        return record
+
+    def _check_ending(self, data_end: RawRecord) -> None:
+        """Raise `SegmentError` unless summary, footer and magic follow."""
+        if self.size >= layout.ENDING_LENGTH and self.ends_with_magic:
+            place = self.size - layout.ENDING_LENGTH + layout.RECORD_PREFIX.size
+            if layout.U64.unpack(self.read(place, layout.U64.size)) == (data_end.end,):
+                return
+        raise SegmentError(self.path, self.size, 'the summary is not complete')

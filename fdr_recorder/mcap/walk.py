@@ -9,30 +9,47 @@
 # the License.
 
 """
-Walks through a segment from chunk to chunk, without reading those that nobody wants.
+Walks from record to record; and from chunk to chunk, without reading the chunks.
 
 Every record says how long it is, and behind each chunk a message index for each channel says when
-its messages were received. That is believed where a segment is sealed; what is torn, broken or
-still growing is read whole.
+its messages were received. That is believed where a segment is finished, so that chunks need not
+be read; a segment that is torn, broken or still growing is read whole (`reader`).
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterator, Mapping
-import struct
-import sys
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol, TypeVar
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.reader import SegmentReader, WholeChunk
+from fdr_recorder.mcap.decode import Decoder
+from fdr_recorder.mcap.records import RecordFile
 
-_CHUNK_BEGINNING: Final = struct.Struct('<QQQ')
-_CHANNEL_ID: Final = struct.Struct('<H')
-_ENTRY_BYTES: Final = 16
-_ENTRIES_OFFSET: Final = 2 + 4
-"""Where the entries of a message index begin: behind channel id and length."""
+
+class _Part(Protocol):
+    """A record, or whatever else the next record begins behind."""
+
+    @property
+    def end(self) -> int: ...
+
+
+_PartT = TypeVar('_PartT', bound=_Part)
+
+
+def walk(part_at: Callable[[int], _PartT], offset: int) -> Iterator[_PartT]:
+    """
+    Yield what begins at an offset, then what begins where that ends, and so on.
+
+    Args:
+        part_at: Reads what begins at an offset; what it raises propagates to the caller.
+        offset: Where to begin.
+
+    """
+    while True:
+        part = part_at(offset)
+        yield part
+        offset = part.end
 
 
 class IndexedChunk(NamedTuple):
@@ -57,106 +74,36 @@ class IndexedChunk(NamedTuple):
     indexes: Mapping[int, int]
 
 
-def is_closed(reader: SegmentReader) -> bool:
-    """Tell whether a segment ends as a sealed one does."""
-    start = reader.size - len(layout.MAGIC)
-    return start >= len(layout.MAGIC) and reader.read(start, len(layout.MAGIC)) == layout.MAGIC
-
-
-def index_entries(reader: SegmentReader, offset: int) -> array[int]:
+def indexed_chunks(file: RecordFile, decoder: Decoder) -> Iterator[IndexedChunk]:
     """
-    Return log time and offset in the chunk of each message, in turn, from a message index.
-
-    Args:
-        reader: The segment.
-        offset: Where the index lies in it.
+    Yield the chunks of a finished segment; the decoder takes in the descriptions before each.
 
     Raises:
-        SegmentError: It is not there.
-
-    """
-    content = reader.record_at(offset).content[_ENTRIES_OFFSET:]
-    entries = array('Q')
-    entries.frombytes(content[: len(content) // _ENTRY_BYTES * _ENTRY_BYTES])
-    if sys.byteorder == 'big':
-        entries.byteswap()
-    return entries
-
-
-def chunks(reader: SegmentReader) -> Iterator[IndexedChunk | WholeChunk]:
-    """
-    Yield the chunks of a segment; schemas and channels are known to the reader by then.
-
-    Nothing in the file makes it raise; see `damage`.
-    """
-    done = 0
-    if is_closed(reader):
-        try:
-            for chunk in _walk(reader):
-                yield chunk
-                done = chunk.end
-        except SegmentError:
-            pass  # what is there can be found only by reading all of it
-        else:
-            return
-    try:
-        for part in reader.parts():
-            if isinstance(part, WholeChunk) and part.end > done:
-                yield part
-    except SegmentError as error:
-        reader.tear = error
-
-
-def damage(reader: SegmentReader, *, is_last: bool) -> list[str]:
-    """
-    Say what was wrong with a segment whose chunks have been read.
-
-    Args:
-        reader: The segment.
-        is_last: Whether it is the last of its flight. It is no damage that such a one is torn: it
-            is still growing, or the flight was not closed.
-
-    """
-    errors = [gap.error for gap in reader.gaps]
-    if not is_last:
-        errors.append(reader.tear)
-    return [str(error) for error in errors if error is not None]
-
-
-def _walk(reader: SegmentReader) -> Iterator[IndexedChunk]:
-    """
-    Yield the chunks of a sealed segment.
-
-    Raises:
-        SegmentError: What is there is not what should be; the chunks before it are complete.
+        SegmentError: A record is not as it should be; the chunks before it are complete.
 
     """
     chunk: IndexedChunk | None = None
     indexes: dict[int, int] = {}
-    offset = len(layout.MAGIC)
-    while True:
-        prefix = reader.read(offset, layout.RECORD_PREFIX.size)
-        opcode, length = layout.RECORD_PREFIX.unpack(prefix)
-        content = offset + layout.RECORD_PREFIX.size
+    for place in walk(file.place_at, len(layout.MAGIC)):
+        opcode, content, _ = place
         if opcode == layout.MESSAGE_INDEX and chunk is not None:
-            (channel_id,) = _CHANNEL_ID.unpack(reader.read(content, _CHANNEL_ID.size))
-            if channel_id not in reader.channels:
-                raise SegmentError(reader.path, offset, f'unknown channel {channel_id}')
-            indexes[channel_id] = offset
+            (channel_id,) = layout.U16.unpack(file.read(content, layout.U16.size))
+            if channel_id not in decoder.channels:
+                raise SegmentError(file.path, place.offset, f'unknown channel {channel_id}')
+            indexes[channel_id] = place.offset
         elif chunk is not None:
             if not indexes:
-                raise SegmentError(reader.path, offset, 'a chunk without message index')
-            yield chunk._replace(indexes=indexes)
+                raise SegmentError(file.path, place.offset, 'a chunk without message index')
+            yield chunk
             chunk = None
         if opcode == layout.CHUNK:
-            beginning = reader.read(content, _CHUNK_BEGINNING.size)
-            start_ns, end_ns, size = _CHUNK_BEGINNING.unpack(beginning)
-            chunk = IndexedChunk(offset, content + length, start_ns, end_ns, size, {})
+            fixed = file.read(content, layout.CHUNK_FIXED.size)
+            start_ns, end_ns, size, _ = layout.CHUNK_FIXED.unpack(fixed)
             indexes = {}
+            chunk = IndexedChunk(place.offset, place.end, start_ns, end_ns, size, indexes)
         elif opcode in (layout.SCHEMA, layout.CHANNEL, layout.METADATA):
-            reader.describe(reader.record_at(offset))
+            decoder.describe(file.record_at(place.offset))
         elif opcode == layout.DATA_END:
             return
         elif opcode not in (layout.HEADER, layout.MESSAGE_INDEX):
-            raise SegmentError(reader.path, offset, f'an unexpected record {opcode}')
-        offset = content + length
+            raise SegmentError(file.path, place.offset, f'an unexpected record {opcode}')

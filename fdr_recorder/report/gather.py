@@ -29,10 +29,9 @@ from typing import Final
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.info import details, FlightDetails, TopicDetails
 from fdr_recorder.flights.listing import FlightState
-from fdr_recorder.flights.reader import segment_files
+from fdr_recorder.flights.reader import open_segment, segment_files
 from fdr_recorder.flights.verify.check import Verification, verify
-from fdr_recorder.mcap.reader import FileChannel, SegmentReader, WholeChunk
-from fdr_recorder.mcap.walk import chunks, index_entries, IndexedChunk
+from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, SegmentReader, WholeChunk
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
 from fdr_recorder.report.account import Account
 from fdr_recorder.report.flight_signals import Signal, SignalTable
@@ -139,7 +138,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     start_ns, end_ns = _time_of(flight, found)
     look = _Look(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight.name)
     for segment in segment_files(flight):
-        with suppress(FileNotFoundError), SegmentReader(segment.path) as reader:
+        with suppress(FileNotFoundError), open_segment(segment.path) as reader:
             look.read(reader, advance)
     return Report(
         details=found,
@@ -176,7 +175,7 @@ def _time_of(flight: Path, found: FlightDetails) -> tuple[int, int]:
     """Return from when to when the page's time goes."""
     spans: list[Span] = []
     for segment in segment_files(flight):
-        with suppress(FileNotFoundError), SegmentReader(segment.path) as reader:
+        with suppress(FileNotFoundError), open_segment(segment.path) as reader:
             spans += chunk_spans(reader)
     start_ns, end_ns = flight_time(spans)
     opened_ns = found.overview.started_ns  # segments from then on may have been dropped
@@ -198,7 +197,7 @@ class _Look:
     def read(self, reader: SegmentReader, advance: Advance) -> None:
         """Take in one segment."""
         done = 0
-        for chunk in chunks(reader):
+        for chunk in reader.chunks():
             if isinstance(chunk, IndexedChunk):
                 end_ns = chunk.end_ns
                 self._add_indexed(reader, chunk)
@@ -243,7 +242,7 @@ class _Look:
             if channel.topic.startswith(OWN_TOPIC_PREFIX):
                 continue
             try:
-                entries = index_entries(reader, offset)
+                entries = reader.index_at(offset)
             except SegmentError:  # `verify` tells of it
                 continue
             times.append(times_of(entries))
@@ -254,7 +253,7 @@ class _Look:
             self.rates.add(np.concatenate(topics), np.concatenate(times))
         if plotted:
             try:
-                records = reader.chunk_records(reader.record_at(chunk.offset))
+                records = reader.chunk_records_at(chunk.offset)
             except SegmentError:
                 return
             buffer = np.frombuffer(records, np.uint8)

@@ -19,20 +19,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-import struct
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.fields import Fields
-from fdr_recorder.mcap.reader import Message, SegmentReader
-from fdr_recorder.mcap.walk import chunks, IndexedChunk
+from fdr_recorder.mcap.reader import IndexedChunk, Message, SegmentReader
+from fdr_recorder.mcap.summary import read_summary
 from fdr_recorder.types.arrays import Bytes, Integers, Messages, numbers_at
 import numpy as np
 import numpy.typing as npt
 
-_CHUNK_INDEX: Final = struct.Struct('<QQQQ')
-_FOOTER: Final = struct.Struct('<QQI')
 _MAX_TIME_NS: Final = 2**63 - 1
 
 
@@ -104,30 +100,15 @@ def chunk_spans(reader: SegmentReader) -> Iterator[Span]:
     Nothing that is in the file makes it raise.
     """
     try:
-        yield from _summary_spans(reader)
+        for entry in read_summary(reader).chunks:
+            yield _span(entry.start_ns, entry.end_ns, entry.length)
     except SegmentError:
-        for chunk in chunks(reader):
+        for chunk in reader.chunks():
             if isinstance(chunk, IndexedChunk):
                 yield _span(chunk.start_ns, chunk.end_ns, chunk.uncompressed_bytes)
             else:
                 times = [message.log_time_ns for message, _ in chunk.messages]
                 yield _span(min(times), max(times), len(chunk.record.content))
-
-
-def _summary_spans(reader: SegmentReader) -> Iterator[Span]:
-    end = reader.size - len(layout.MAGIC)
-    if reader.read(end, len(layout.MAGIC)) != layout.MAGIC:
-        raise SegmentError(reader.path, end, 'there is no summary')
-    footer = reader.record_at(end - layout.FOOTER_LENGTH)
-    fields = Fields(footer.content, reader.path, footer.offset)
-    offset, _, _ = fields.unpack(_FOOTER)
-    while offset < footer.offset:
-        record = reader.record_at(offset)
-        if record.opcode == layout.CHUNK_INDEX:
-            fields = Fields(record.content, reader.path, offset)
-            start_ns, end_ns, _, length = fields.unpack(_CHUNK_INDEX)
-            yield _span(start_ns, end_ns, length)
-        offset = record.end
 
 
 def _span(start_ns: int, end_ns: int, size: int) -> Span:

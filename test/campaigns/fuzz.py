@@ -47,12 +47,17 @@ if __name__ == '__main__':  # started by `guided` below
 
 from campaigns import Figures
 from fdr_recorder import FdrError, FdrWriterConfig, FileFdrWriter, Schema
-from fdr_recorder.flights.reader import FlightReader, own_record, segment_files
+from fdr_recorder.flights.reader import (
+    FlightReader,
+    open_segment,
+    own_record,
+    segment_files,
+)
 from fdr_recorder.flights.recovery.contents import read_contents
 from fdr_recorder.flights.recovery.recover import is_unclean, recover
 from fdr_recorder.flights.verify.check import verify
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.reader import FileChannel, Message, SegmentReader
+from fdr_recorder.mcap.reader import FileChannel, Message
 from fdr_recorder.record.codec import own_schema
 from fdr_recorder.record.kinds import PAYLOADS
 from producers import make_client, numbered, open_flight
@@ -217,7 +222,7 @@ def try_segment(data: bytes, root: Path, beside: bytes | bool) -> None:
     path.write_bytes(data)
     if isinstance(beside, bytes):
         (flight / 'segment_000001.mcap').write_bytes(beside)
-    with SegmentReader(path) as reader:
+    with open_segment(path) as reader:
         for _ in reader.messages():
             pass
     with suppress(FdrError):

@@ -75,10 +75,10 @@ def numbers_in(flight: Path) -> list[int]:
 
 def numbers_in_chunk(path: Path, number: int) -> set[int]:
     with SegmentReader(path) as reader:
-        chunk = reader.record_at(find(path, layout.CHUNK, number)[0])
         for _ in reader.messages():  # it must know the channels
             pass
-        messages = [message for message, _ in reader.whole_chunk(chunk).messages]
+        chunk = reader.chunk_at(find(path, layout.CHUNK, number)[0])
+        messages = [message for message, _ in chunk.messages]
         return {number_of(item.data) for item in messages if item.channel.topic == '/blob'}
 
 

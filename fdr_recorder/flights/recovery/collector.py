@@ -21,7 +21,6 @@ from typing import Final
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.reader import own_record
 from fdr_recorder.mcap import encode, layout
-from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.reader import FileChannel, Message, RawRecord, SegmentReader
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, OWN_TOPIC_PREFIX, Payload
@@ -113,7 +112,7 @@ def _with_sound_qos(channel: Channel) -> Channel:
 
 def program_of(reader: SegmentReader, header: RawRecord) -> tuple[str, str]:
     """Return profile and program that a header names; nothing for what is none, or is broken."""
-    fields = Fields(header.content, reader.path, header.offset)
+    fields = reader.decoder.fields(header)
     with suppress(SegmentError):
         if header.opcode == layout.HEADER:
             return fields.string(), fields.string().partition(' ')[0]
@@ -141,7 +140,7 @@ class Collector:
         if program_of(reader, header) != (PROFILE, LIBRARY.split()[0]):
             raise SegmentError(reader.path, header.offset, 'not a segment of this recorder')
         record = reader.record_at(header.end)
-        reader.describe(record)
+        reader.decoder.describe(record)
         if record.opcode != layout.METADATA or METADATA_NAME not in reader.metadata:
             raise SegmentError(reader.path, record.offset, 'not a segment of this recorder')
         length = record.end - record.offset

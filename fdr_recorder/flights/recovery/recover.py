@@ -32,11 +32,9 @@ import time
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import RecoveryStoppedError, SegmentError
 from fdr_recorder.flights.metadata import read_metadata
-from fdr_recorder.flights.reader import DAMAGED_SUFFIX, segment_files, SegmentFile
+from fdr_recorder.flights.reader import DAMAGED_SUFFIX, open_segment, segment_files, SegmentFile
 from fdr_recorder.flights.recovery.accounts import Accounts, Drops, find_drops
 from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
-from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import (
@@ -108,7 +106,7 @@ def is_unclean(flight: Path) -> bool:
     if named != {segment.path.name for segment in segments}:
         return True
     try:
-        if not all(map(_has_end, segments)):
+        if not all(map(_ends_with_magic, segments)):
             return True
         last = read_contents(segments[-1].path, segments[-1].index)
         footer = last.own_records[-1] if last.own_records else None
@@ -119,11 +117,9 @@ def is_unclean(flight: Path) -> bool:
         return True
 
 
-def _has_end(segment: SegmentFile) -> bool:
-    """Tell whether a segment ends as a sealed one does; reads nothing but that."""
-    with SegmentReader(segment.path) as reader:
-        end = layout.MAGIC
-        return reader.size > len(end) and reader.read(reader.size - len(end), len(end)) == end
+def _ends_with_magic(segment: SegmentFile) -> bool:
+    with open_segment(segment.path) as reader:
+        return reader.ends_with_magic
 
 
 def _log_failure(flight: Path, error: OSError) -> None:

@@ -14,13 +14,10 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-import struct
-from typing import Final
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.recovery.collector import Collector, program_of, SegmentContents
 from fdr_recorder.mcap import encode, layout
-from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.reader import (
     Gap,
     RawRecord,
@@ -31,8 +28,6 @@ from fdr_recorder.mcap.reader import (
 from fdr_recorder.storage.chunk import Chunk
 from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
-
-_TIME_RANGE: Final = struct.Struct('<QQ')
 
 
 @dataclass
@@ -79,8 +74,7 @@ class Scanner(Collector):
 
         """
         reader = self.reader
-        reader.schemas.clear()
-        reader.channels.clear()
+        reader.decoder.forget()
         found = self._begin()
         began_well = not self.lost_beginning
         pending: _Pending | None = None
@@ -164,7 +158,7 @@ class Scanner(Collector):
         """Take in a schema or a channel, also one that nothing is in: its number is taken."""
         if record.opcode not in (layout.SCHEMA, layout.CHANNEL):
             return
-        number = Fields(record.content, self.reader.path, record.offset).u16()
+        number = self.reader.decoder.fields(record).u16()
         if record.opcode == layout.SCHEMA:
             found.add_schema(self.reader.schemas[number], number)
         elif number not in self.channels:
@@ -195,12 +189,12 @@ class Scanner(Collector):
             if message.channel.id not in self.channels:  # it stands for one that is lost
                 self.add_channel(found, message.channel)
             self.note(message)
-        fields = Fields(chunk.record.content, self.reader.path, chunk.offset)
-        times = fields.unpack(_TIME_RANGE)
+        fields = self.reader.decoder.fields(chunk.record)
+        times = fields.unpack(layout.CHUNK_TIMES)
         start, end = index.time_range()
         if times != (start, end):  # these have no CRC
             place = chunk.offset + layout.RECORD_PREFIX.size
-            self.patches.append((place, _TIME_RANGE.pack(start, end)))
+            self.patches.append((place, layout.CHUNK_TIMES.pack(start, end)))
         uncompressed_size, _ = fields.u64(), fields.u32()
         compression, compressed_size = fields.string(), fields.u64()
         _, places = index.message_indexes()

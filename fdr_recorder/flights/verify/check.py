@@ -27,14 +27,19 @@ from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.metadata import read_metadata
-from fdr_recorder.flights.reader import damaged_files, own_record, segment_files, SegmentFile
+from fdr_recorder.flights.reader import (
+    damaged_files,
+    open_segment,
+    own_record,
+    segment_files,
+    SegmentFile,
+)
 from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
 from fdr_recorder.flights.verify.result import Loss, Verdict, Verification, when
 from fdr_recorder.mcap.reader import (
     Gap,
     LOST_TOPIC_PREFIX,
     Message,
-    SegmentReader,
 )
 from fdr_recorder.record.kinds import (
     FlightFooter,
@@ -154,7 +159,7 @@ class _Check:
         """Read one segment whole."""
         header_time_ns = -1
         count = 0
-        with SegmentReader(segment.path, started_ns=self._started_ns) as reader:
+        with open_segment(segment.path, started_ns=self._started_ns) as reader:
             for message in reader.messages():
                 if not count:
                     if message.channel.topic.startswith(_MAY_BE_HEADER):
@@ -170,7 +175,7 @@ class _Check:
             self._tear = reader.tear
         elif reader.tear is not None:
             self._damaged(str(reader.tear))
-        if reader.is_sealed:
+        if reader.is_closed:
             self._check_summary(segment, count)
 
     def _note_gap(self, gap: Gap, name: str) -> None:
