@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from fdr_recorder.flights.recovery.recover import recover, RecoveredFlight
     from fdr_recorder.flights.verify.check import verify
     from fdr_recorder.flights.verify.result import Loss, Verdict, Verification
-    from fdr_recorder.mcap.decoder import FileChannel, Message
+    from fdr_recorder.mcap.decode import FileChannel, Message
     from fdr_recorder.mcap.schema import Schema
     from fdr_recorder.record.channel import Channel
     from fdr_recorder.record.header import new_flight_header
@@ -162,8 +162,8 @@ _HOMES = {
     'Loss': 'fdr_recorder.flights.verify.result',
     'Verdict': 'fdr_recorder.flights.verify.result',
     'Verification': 'fdr_recorder.flights.verify.result',
-    'FileChannel': 'fdr_recorder.mcap.decoder',
-    'Message': 'fdr_recorder.mcap.decoder',
+    'FileChannel': 'fdr_recorder.mcap.decode',
+    'Message': 'fdr_recorder.mcap.decode',
     'Schema': 'fdr_recorder.mcap.schema',
     'Channel': 'fdr_recorder.record.channel',
     'new_flight_header': 'fdr_recorder.record.header',
