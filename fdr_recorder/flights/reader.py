@@ -21,7 +21,7 @@ from typing import Final
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.mcap.reader import Message, SegmentReader
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.record.codec import decode, own_schema
+from fdr_recorder.record.codec import decode, own_definition
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -95,7 +95,7 @@ def _known_schema(topic: str, metadata: Mapping[str, Mapping[str, str]]) -> Sche
     version = about.get('record_schema_version', RECORD_SCHEMA_VERSION)
     if payload_type is None or version != RECORD_SCHEMA_VERSION:
         return None
-    return own_schema(payload_type)
+    return own_definition(payload_type).schema
 
 
 def segment_damage(reader: SegmentReader, *, is_last: bool) -> list[str]:

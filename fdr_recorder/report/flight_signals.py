@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import re
 from typing import Final
 
+from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.report.sampling import Axis, Extremes
 from fdr_recorder.types.arrays import Floats, Integers
@@ -238,7 +239,7 @@ class SignalTable:
         if key not in self._extractors:
             try:
                 self._extractors[key] = ColumnExtractor(schema, source.paths)
-            except LookupError:  # a type of this name with other fields
+            except RecordError:  # a type of this name with other fields
                 self._extractors[key] = None
         return self._extractors[key]
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, fields
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.codec import own_schema, type_description_hash
+from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import Payload, ProducerCounters
 
 
@@ -152,12 +152,13 @@ class Ledger:
         """Return the account of one kind of the recorder's own records."""
         account = self._own.get(payload_type.KIND)
         if account is None:
-            schema = own_schema(payload_type)
+            definition = own_definition(payload_type)
             metadata = {
                 'offered_qos_profiles': '',
-                'topic_type_hash': type_description_hash(schema),
+                'topic_type_hash': definition.type_hash,
             }
-            channel = Channel(payload_type.channel_topic(), schema, metadata=metadata)
+            topic = payload_type.channel_topic()
+            channel = Channel(topic, definition.schema, metadata=metadata)
             account = self._own[payload_type.KIND] = self._add(ProducerAccount(channel))
         return account
 

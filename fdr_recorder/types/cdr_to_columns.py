@@ -9,41 +9,40 @@
 # the License.
 
 """
-Numbers out of serialised messages, for a whole chunk of them at once.
+Extract numeric fields from serialised messages (CDR), from all messages of a chunk at once.
 
-The place of a field follows from the definition of its type, which lies in the file. Up to the
-first list without a fixed length it can be worked out for many messages in a few array operations;
-the fields of the standard types that are plotted all lie before one.
+The position of a field follows from the definition of its type, which the file contains. Up to
+the first sequence, and past any strings, a few array operations compute it for many messages. The
+fields of standard types that are plotted all precede the first sequence.
 
-CDR (XCDR1): a primitive is aligned to its own size, counted from behind the header of four bytes;
-a string is a 32-bit length and so many bytes. Source: OMG DDS-XTypes 1.3, section 7.4.
+CDR (XCDR1): a primitive is aligned to its own size, counted from the end of the four-byte header;
+a string is a 32-bit length and that many bytes. Source: OMG DDS-XTypes 1.3, section 7.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-import re
-from typing import Final
+from itertools import islice
+from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.types.arrays import Floats, Messages, numbers_at
+from fdr_recorder.types.typestore import parse_types
 import numpy as np
+from rosbags.interfaces import Nodetype
 
-_SEPARATOR: Final = re.compile(r'^=+\s*\nMSG: *(\S+)\s*\n', re.MULTILINE)
-_FIELD: Final = re.compile(
-    r'(?P<type>[A-Za-z][\w/]*)(?P<bound><=\d+)?(?P<array>\[[^\]]*\])?\s+(?P<name>[A-Za-z]\w*)\s*'
-    r'(?P<constant>=)?'
-)
-_PRIMITIVES: Final = {
+if TYPE_CHECKING:
+    from rosbags.interfaces.typing import Typesdict
+
+_DTYPES: Final = {
     'bool': 'u1', 'byte': 'u1', 'char': 'u1', 'int8': 'i1', 'uint8': 'u1',
     'int16': '<i2', 'uint16': '<u2', 'int32': '<i4', 'uint32': '<u4',
     'int64': '<i8', 'uint64': '<u8', 'float32': '<f4', 'float64': '<f8',
 }  # fmt: skip
 _HEADER_BYTES: Final = 4
 _LITTLE_ENDIAN: Final = 1
-_MAX_DEFINITION: Final = 64 * 1024
 _MAX_DEPTH: Final = 8
 _MAX_STEPS: Final = 256
 _MAX_ARRAY: Final = 1024
@@ -51,7 +50,7 @@ _MAX_ARRAY: Final = 1024
 
 @dataclass(frozen=True)
 class _Step:
-    """One primitive (or an array of them), or a string (no `dtype`)."""
+    """A primitive, a fixed array of them, or a string (without `dtype`)."""
 
     path: str
     dtype: str
@@ -59,35 +58,34 @@ class _Step:
 
 
 class ColumnExtractor:
-    """Gets some numeric fields out of messages of one type."""
+    """Extracts some numeric fields from messages of one type."""
 
     def __init__(self, schema: Schema, paths: Sequence[str]) -> None:
         """
-        Find the fields.
+        Find the fields in the definition.
 
         Args:
             schema: The type, as the file defines it.
-            paths: The fields by dotted name; of an array of fixed length, its first element.
+            paths: Dotted names of the fields; a fixed array stands for its first element.
 
         Raises:
-            LookupError: The definition has no such field before its first list, or makes no sense.
+            RecordError: The definition is unusable, or a field is missing from it or does not
+                precede its first sequence.
 
         """
         self.paths = tuple(paths)
         self._steps: list[_Step] = []
         missing = set(paths)
-        for step in _steps(schema):
+        for step in islice(_steps(parse_types(schema), schema.name), _MAX_STEPS):
             self._steps.append(step)
             missing.discard(step.path)
             if not missing:
                 return
-            if len(self._steps) > _MAX_STEPS:
-                break
         msg = f'{schema.name} has no field {", ".join(sorted(missing))} that can be reached'
-        raise LookupError(msg)
+        raise RecordError(msg)
 
     def extract(self, messages: Messages) -> Floats:
-        """Return a column for each path; NaN for a message that does not hold it."""
+        """Return a row for each path and a column for each message; NaN if it lacks the field."""
         found = np.full((len(self.paths), len(messages.start)), np.nan)
         rows = np.flatnonzero(messages.length > _HEADER_BYTES)
         rows = rows[messages.buffer[messages.start[rows] + 1] == _LITTLE_ENDIAN]
@@ -112,50 +110,30 @@ class ColumnExtractor:
         return found
 
 
-def _steps(schema: Schema) -> Iterator[_Step]:
-    """Yield what a message consists of, up to the first list."""
-    if len(schema.definition) > _MAX_DEFINITION:
-        return
-    parts = _SEPARATOR.split(schema.definition)
-    root = schema.name.replace('/msg/', '/')
-    texts = {root: parts[0]}
-    for name, text in zip(parts[1::2], parts[2::2], strict=True):
-        texts[name.replace('/msg/', '/')] = text
-    try:
-        yield from _flatten(texts, root, '', 0)
-    except _EndOfPlacesError:
-        return
+def _steps(types: Typesdict, name: str, prefix: str = '', depth: int = 0) -> Iterator[_Step]:
+    """
+    Yield what a message consists of.
 
+    Each type yields a step or raises: no definition keeps the caller busy for long.
 
-class _EndOfPlacesError(Exception):
-    """From here on the place of a field differs from message to message, or is not known."""
+    Raises:
+        RecordError: The next positions differ between messages, or the type is not defined.
 
-
-def _flatten(texts: dict[str, str], name: str, prefix: str, depth: int) -> Iterator[_Step]:
-    """Yield the steps of one type. It yields or raises: no definition keeps it busy for long."""
-    fields = _fields(texts.get(name, ''))
+    """
+    _, fields = types.get(name, ((), ()))
     if not fields or depth > _MAX_DEPTH:
-        raise _EndOfPlacesError
-    for field in fields:
-        path, kind, count = prefix + field['name'], field['type'], 1
-        if field['array'] is not None:
-            size = field['array'][1:-1].strip()
-            if not size.isdecimal() or not 0 < int(size[:9]) <= _MAX_ARRAY:
-                raise _EndOfPlacesError
-            count = int(size)
-        if kind in _PRIMITIVES:
-            yield _Step(path, _PRIMITIVES[kind], count)
-        elif count > 1 or kind == 'wstring':
-            raise _EndOfPlacesError
-        elif kind == 'string':
+        msg = f'{name} is empty, not defined or nested too deeply'
+        raise RecordError(msg)
+    for field, node in fields:
+        path, count = prefix + field, 1
+        if node[0] == Nodetype.ARRAY:
+            node, count = node[1]
+        if node[0] == Nodetype.NAME and count == 1:
+            yield from _steps(types, node[1], f'{path}.', depth + 1)
+        elif node[0] == Nodetype.BASE and node[1][0] in _DTYPES and 0 < count <= _MAX_ARRAY:
+            yield _Step(path, _DTYPES[node[1][0]], count)
+        elif node[0] == Nodetype.BASE and node[1][0] == 'string' and count == 1:
             yield _Step(path, '')
         else:
-            nested = kind if '/' in kind else f'{name.partition("/")[0]}/{kind}'
-            yield from _flatten(texts, nested.replace('/msg/', '/'), f'{path}.', depth + 1)
-
-
-@lru_cache(maxsize=64)
-def _fields(text: str) -> list[re.Match[str]]:
-    lines = (line.partition('#')[0].strip() for line in text.splitlines())
-    matches = (_FIELD.match(line) for line in lines)
-    return [match for match in matches if match is not None and not match['constant']]
+            msg = f'fields from {path} on have no fixed position'
+            raise RecordError(msg)

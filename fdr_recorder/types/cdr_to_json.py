@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Messages as JSON, by the definition of their type in the file."""
+"""Convert messages from CDR to JSON by the definition of their type in the file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,19 @@ import base64
 from collections.abc import Callable, Mapping
 import math
 import struct
-from typing import Any, cast, Final
+from typing import Any, cast, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError
-from fdr_recorder.mcap.layout import ROS2IDL
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.types.definition import SEPARATOR
+from fdr_recorder.types.typestore import typestore_of
 from rosbags.interfaces import Nodetype
-from rosbags.typesys import get_types_from_idl, get_types_from_msg, TypesysError
-from rosbags.typesys.store import Typestore
+
+if TYPE_CHECKING:
+    from rosbags.interfaces.typing import FieldDesc
 
 _Convert = Callable[[Any], Any]
-_Types = Mapping[str, tuple[Any, Any]]
 
 _BYTES: Final = frozenset(('byte', 'char', 'octet', 'uint8'))
-_MAX_DEFINITION_CHARACTERS: Final = 1 << 20
-_MAX_UNROLLED: Final = 1000
-"""The decoder that `rosbags` generates has a line for each element of a fixed array of strings or
-messages; a definition could have millions of them."""
 _FLOAT32: Final = struct.Struct('<f')
 
 
@@ -41,30 +36,32 @@ class JsonDecoder:
     """
     Decodes the messages of one type.
 
-    Numbers stay numbers; a float32 has the fewest digits that tell it from others. NaN is null,
-    infinity is `"Infinity"` or `"-Infinity"`: JSON has neither. Lists of bytes are base64.
+    Numbers stay numbers; a float32 gets the fewest digits that identify it. JSON has neither NaN,
+    which becomes null, nor infinity, which becomes `"Infinity"` or `"-Infinity"`. Lists of bytes
+    become base64.
     """
 
     def __init__(self, schema: Schema, *, longest: int | None = None) -> None:
         """
-        Take a type.
+        Prepare for a type.
 
         Args:
             schema: Its name and definition.
-            longest: Of lists that are longer, only length and type are said; None for none.
+            longest: Longer lists are shortened to a text with their length and type; None for
+                no limit.
 
         Raises:
-            RecordError: The definition is missing, or cannot be used.
+            RecordError: The definition is missing or unusable.
 
         """
         self._name = schema.name
         self._longest = longest
         self._converters: dict[str, _Convert] = {}
-        self._store = _typestore(schema)
+        self._store = typestore_of(schema)
 
     def decode(self, data: bytes) -> dict[str, Any]:
         """
-        Return the fields of a message (CDR), as `json.dumps` takes them.
+        Return the fields of a message (CDR) as values that `json.dumps` accepts.
 
         Raises:
             RecordError: The bytes do not fit the definition.
@@ -90,70 +87,28 @@ class JsonDecoder:
             self._converters[type_name] = convert
         return convert
 
-    def _field(self, node: Any) -> _Convert:  # noqa: ANN401 - as rosbags describes a field
-        kind, about = node
-        if kind == Nodetype.NAME:
-            return self._message(about)
-        if kind == Nodetype.BASE:
-            return _PRIMITIVES.get(about[0], _as_it_is)
-        (element_kind, element), _ = about
-        name = element if element_kind == Nodetype.NAME else element[0]
-        convert = self._field((element_kind, element))
+    def _field(self, node: FieldDesc) -> _Convert:
+        if node[0] == Nodetype.NAME:
+            return self._message(node[1])
+        if node[0] == Nodetype.BASE:
+            return _FLOATS.get(node[1][0], _unchanged)
+        element, _ = node[1]
+        name = element[1] if element[0] == Nodetype.NAME else element[1][0]
+        convert = self._field(element)
         longest = self._longest
 
-        def convert_list(values: Any) -> Any:  # noqa: ANN401
+        def convert_list(values: Any) -> Any:  # noqa: ANN401 - a list or an array
             if longest is not None and len(values) > longest:
                 return f'<{len(values)} x {name}>'
             if name in _BYTES:
                 return base64.b64encode(bytes(values)).decode()
             values = values if isinstance(values, list) else values.tolist()
-            return values if convert is _as_it_is else list(map(convert, values))
+            return values if convert is _unchanged else list(map(convert, values))
 
         return convert_list
 
 
-def _typestore(schema: Schema) -> Typestore:
-    if not schema.definition:
-        msg = f'there is no definition of {schema.name} in the file'
-        raise RecordError(msg)
-    store = Typestore()
-    try:
-        if len(schema.definition) > _MAX_DEFINITION_CHARACTERS:
-            raise TypesysError('it is too long')
-        types = cast('_Types', _parse(schema))
-        if sum(_unrolled(node) for _, fields in types.values() for _, node in fields) > (
-            _MAX_UNROLLED
-        ):
-            raise TypesysError('it has too large arrays of messages')
-        store.register(cast('Any', types))
-        store.get_msgdef(schema.name)
-    except Exception as error:  # whatever the file leads parser and generator to
-        msg = f'the definition of {schema.name} cannot be used: {error!r:.200}'
-        raise RecordError(msg) from error
-    return store
-
-
-def _parse(schema: Schema) -> dict[str, Any]:
-    if schema.encoding != ROS2IDL:
-        return cast('dict[str, Any]', get_types_from_msg(schema.definition, schema.name))
-    types: dict[str, Any] = {}
-    for part in schema.definition.split(f'{SEPARATOR}\n'):
-        text = part.partition('\n')[2] if part.startswith('IDL: ') else part
-        if text.strip():
-            types.update(get_types_from_idl(text))
-    return types
-
-
-def _unrolled(node: Any) -> int:  # noqa: ANN401 - as rosbags describes a field
-    kind, about = node
-    if kind != Nodetype.ARRAY:
-        return 0
-    (element_kind, element), length = about
-    is_number = element_kind == Nodetype.BASE and element[0] != 'string'
-    return 0 if is_number else int(length)
-
-
-def _as_it_is(value: object) -> object:
+def _unchanged(value: object) -> object:
     return value
 
 
@@ -175,4 +130,4 @@ def _float32(value: float) -> float | str | None:
     return float(f'{value:.9g}')
 
 
-_PRIMITIVES: Final[Mapping[str, _Convert]] = {'float32': _float32, 'float64': _float64}
+_FLOATS: Final[Mapping[str, _Convert]] = {'float32': _float32, 'float64': _float64}

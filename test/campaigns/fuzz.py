@@ -58,7 +58,7 @@ from fdr_recorder.flights.recovery.recover import is_unclean, recover
 from fdr_recorder.flights.verify.check import verify
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import FileChannel, Message
-from fdr_recorder.record.codec import own_schema
+from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import PAYLOADS
 from producers import make_client, numbered, open_flight
 
@@ -278,7 +278,7 @@ def hostile_definition(rng: random.Random) -> str:
         return ''.join(chr(rng.randrange(1, 0x250)) for _ in range(200))
     if kind == 10:
         return f'uint8 A={rng.choice(["1e999", "9" * 5000, "0x", chr(39), "{}"])}\nstring<=0 b\n'
-    text = own_schema(rng.choice(list(PAYLOADS.values()))).definition
+    text = own_definition(rng.choice(list(PAYLOADS.values()))).text
     place = rng.randrange(len(text))
     return text[:place] + rng.choice(['', '[]', '[99999999]', '\n', '=', '#']) + text[place + 1:]
 

@@ -53,8 +53,8 @@ for name in sys.argv[1:]:
 
 READ_A_MESSAGE_DEFINITION = """
 from fdr_recorder.record.kinds import FlightHeader
-from fdr_recorder.record.codec import own_schema
-print(own_schema(FlightHeader).definition)
+from fdr_recorder.record.codec import own_definition
+print(own_definition(FlightHeader).text)
 """
 
 

@@ -19,7 +19,7 @@ import re
 from typing import Any, get_type_hints
 
 from fdr_recorder import FlightFooter, FlightHeader, KNOWN_PAYLOAD_KEYS, RecordError, Schema
-from fdr_recorder.record.codec import decode, encode, own_schema, type_description_hash
+from fdr_recorder.record.codec import decode, encode, own_definition
 from fdr_recorder.record.kinds import (
     AlertRecord,
     Overrun,
@@ -139,13 +139,14 @@ def test_the_size_of_a_footer_does_not_depend_on_its_numbers(footer: FlightFoote
 @pytest.mark.parametrize('kind', PAYLOADS)
 def test_an_independent_type_system_reads_what_was_written(kind: str) -> None:
     """The schema in the file is all that a foreign tool has."""
-    schema = own_schema(PAYLOADS[kind])
+    definition = own_definition(PAYLOADS[kind])
+    schema = definition.schema
     store = Typestore()
     store.register(get_types_from_msg(schema.definition, schema.name))
     message = store.deserialize_cdr(encode(PAYLOADS[kind]()), schema.name)
     assert all(hasattr(message, key) for key in KNOWN_PAYLOAD_KEYS[kind])
-    assert type_description_hash(schema) == store.hash_rihs01(schema.name)
-    assert type_description_hash(schema).startswith('RIHS01_')
+    assert definition.type_hash == store.hash_rihs01(schema.name)
+    assert definition.type_hash.startswith('RIHS01_')
 
 
 # --- other versions ----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from typing import Any
 
 from conftest import MakeWriter
 from fdr_recorder import Schema
+from fdr_recorder.errors import RecordError
 from fdr_recorder.report.flight_signals import SignalTable
 from fdr_recorder.report.gather import gather, LOOKS, Report
 from fdr_recorder.report.message_arrays import Span
@@ -133,7 +134,7 @@ def test_a_message_that_does_not_hold_them_gives_nothing(length: int, second_byt
     ],
 )
 def test_a_definition_that_leads_nowhere_is_refused(definition: str) -> None:
-    with pytest.raises(LookupError):
+    with pytest.raises(RecordError):
         ColumnExtractor(Schema('a/msg/T', definition), ('wanted',))
 
 

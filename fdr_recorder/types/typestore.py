@@ -1,0 +1,120 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The types in a schema, parsed by `rosbags`: their fields, and a decoder of their messages.
+
+A schema comes from a file, which may be hostile. The limits below bound the time and the memory
+that parser, generator and decoder take; the definitions of real messages are far below them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+import re
+from typing import Final, TYPE_CHECKING
+
+from fdr_recorder.errors import RecordError
+from fdr_recorder.mcap.layout import ROS2IDL
+from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.types.definition import SEPARATOR
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import get_types_from_idl, get_types_from_msg
+from rosbags.typesys.store import Typestore
+
+if TYPE_CHECKING:
+    from rosbags.interfaces.typing import FieldDesc, Typesdict
+
+MAX_CHARACTERS: Final = 100_000
+"""Without the lines that hold only a comment or nothing; of `MAX_LINES` too."""
+MAX_LINES: Final = 2000
+MAX_TYPES: Final = 200
+MAX_UNROLLED: Final = 1000
+"""Elements of fixed arrays of strings or messages: the generated decoder has a line for each."""
+
+_EMPTY_LINE: Final = re.compile(r'^[ \t]*(?:#.*)?\n', re.MULTILINE)
+
+
+@lru_cache(maxsize=64)
+def parse_types(schema: Schema) -> Typesdict:
+    """
+    Return the constants and fields of all types in a schema, by full name.
+
+    Types that the definition uses but does not contain are not reported.
+
+    Raises:
+        RecordError: The definition is missing, has wrong syntax or exceeds the limits.
+
+    """
+    if not schema.definition:
+        msg = f'there is no definition of {schema.name:.100} in the file'
+        raise RecordError(msg)
+    try:
+        return _parse(schema)
+    except Exception as error:  # the parser raises whatever the definition leads it to
+        raise _unusable(schema, error) from error
+
+
+@lru_cache(maxsize=64)
+def typestore_of(schema: Schema) -> Typestore:
+    """
+    Return a typestore that decodes the messages of one schema.
+
+    Each schema has its own: files of different versions define the same name differently.
+
+    Raises:
+        RecordError: As `parse_types`, or the definition lacks a type or contains itself.
+
+    """
+    types = parse_types(schema)
+    store = Typestore()
+    try:
+        store.register(types)
+        store.get_msgdef(schema.name)
+    except Exception as error:  # so does the generator
+        raise _unusable(schema, error) from error
+    return store
+
+
+def _unusable(schema: Schema, error: Exception) -> RecordError:
+    return RecordError(f'the definition of {schema.name:.100} cannot be used: {error!r:.200}')
+
+
+def _parse(schema: Schema) -> Typesdict:
+    is_idl = schema.encoding == ROS2IDL
+    text = schema.definition if is_idl else _EMPTY_LINE.sub('', schema.definition)
+    _check('characters', len(text), MAX_CHARACTERS)
+    _check('lines', text.count('\n'), MAX_LINES)
+    if is_idl:
+        types: Typesdict = {}
+        for part in text.split(f'{SEPARATOR}\n'):
+            struct = part.partition('\n')[2] if part.startswith('IDL: ') else part
+            if struct.strip():
+                types.update(get_types_from_idl(struct))
+    else:
+        types = get_types_from_msg(text, schema.name)
+    _check('types', len(types), MAX_TYPES)
+    unrolled = sum(_unrolled(node) for _, fields in types.values() for _, node in fields)
+    _check('array elements', unrolled, MAX_UNROLLED)
+    return types
+
+
+def _check(what: str, count: int, limit: int) -> None:
+    if count > limit:
+        msg = f'it has {count} {what}; up to {limit} are supported'
+        raise ValueError(msg)
+
+
+def _unrolled(node: FieldDesc) -> int:
+    if node[0] != Nodetype.ARRAY:
+        return 0
+    (kind, element), size = node[1]
+    is_number = kind == Nodetype.BASE and element[0] != 'string'
+    return 0 if is_number else abs(size)
