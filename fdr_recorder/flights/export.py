@@ -106,7 +106,7 @@ def export(
         closed = _write(selection, path, compression, advance)
         if not is_file:
             directory = FlightDirectory(built, ros_distro)
-            directory.note(closed)
+            directory.add(closed)
             directory.commit(_about(selection))
         if os.path.lexists(out):
             raise ExportError(out, 'has come to be there meanwhile; choose another name')

@@ -9,18 +9,15 @@
 # the License.
 
 """
-`metadata.yaml`: what makes a flight directory a rosbag2 bag (metadata version 9).
+The text of `metadata.yaml`, which makes a flight directory a rosbag2 bag (metadata version 9).
 
-Written by hand and not by a YAML library because it is renewed at every rotation: the part that
-grows with the number of segments is put together from the texts of groups of them, of which only
-the first and the last change.
+No YAML library renders it, because it is renewed at every rotation: the lines of the segments come
+from `SegmentList`, which keeps them.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 import json
@@ -44,7 +41,7 @@ _TYPE_HASH_KEY = 'topic_type_hash'
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as a bag lists it. Channels of one topic, type and QoS are one topic."""
+    """A topic as a bag lists it: all channels of the same topic, type and QoS."""
 
     name: str
     type: str
@@ -54,7 +51,7 @@ class Topic:
 
     @classmethod
     def of(cls, channel: Channel) -> Topic:
-        """Return the topic that a channel belongs to."""
+        """Return the topic to which a channel belongs."""
         return cls(
             channel.topic,
             channel.schema.name,
@@ -64,117 +61,6 @@ class Topic:
         )
 
 
-class _Block:
-    """
-    Segments that are neighbours in a list, and what they add to `metadata.yaml`.
-
-    Attributes:
-        segments: Oldest first.
-        paths: Their lines of `relative_file_paths`.
-        files: Their lines of `files`.
-        start: Earliest log time; None if they hold no record.
-        end: Latest log time.
-
-    """
-
-    __slots__ = ('end', 'files', 'paths', 'segments', 'start')
-
-    def __init__(self) -> None:
-        self.segments: deque[ClosedSegment] = deque()
-        self.paths = self.files = b''
-        self.start: int | None = None
-        self.end = 0
-
-    def append(self, segment: ClosedSegment) -> None:
-        """Take in the newest segment."""
-        self.segments.append(segment)
-        self.paths += _path_line(segment)
-        self.files += _file_line(segment)
-        if segment.records:
-            start, end = segment.first_log_time_ns, segment.last_log_time_ns
-            self.start = start if self.start is None else min(start, self.start)
-            self.end = max(end, self.end)
-
-    def popleft(self) -> ClosedSegment:
-        """Take out the oldest segment."""
-        segment = self.segments.popleft()
-        self.paths = self.paths[len(_path_line(segment)):]
-        self.files = self.files[len(_file_line(segment)):]
-        holding = [segment for segment in self.segments if segment.records]
-        self.start = min((segment.first_log_time_ns for segment in holding), default=None)
-        self.end = max((segment.last_log_time_ns for segment in holding), default=0)
-        return segment
-
-
-class SegmentList:
-    """The closed segments that are there, oldest first, ready to be listed at little cost."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.block_segments = 128
-        self._length = 0
-        self.blocks: deque[_Block] = deque()
-        """The segments in groups, oldest first."""
-
-    def __len__(self) -> int:
-        """Return how many segments."""
-        return self._length
-
-    def append(self, segment: ClosedSegment) -> None:
-        """Take in the newest segment."""
-        if not self.blocks or len(self.blocks[-1].segments) >= self.block_segments:
-            self.blocks.append(_Block())
-        self.blocks[-1].append(segment)
-        self._length += 1
-
-    def popleft(self) -> ClosedSegment:
-        """Take out the oldest segment."""
-        segment = self.blocks[0].popleft()
-        if not self.blocks[0].segments:
-            self.blocks.popleft()
-        self._length -= 1
-        return segment
-
-
-class TopicCounts:
-    """
-    Messages of each topic in the segments that are there.
-
-    A flight at its cap has thousands of segments with hundreds of topics: for each segment and
-    topic 8 bytes are kept.
-    """
-
-    def __init__(self) -> None:
-        """Begin with no segment."""
-        self._numbers: dict[Topic, int] = {}
-        self._totals: list[int] = []
-        self._segments: deque[array[int]] = deque()
-        """Of each: a topic's number and its messages, in turn."""
-
-    def append(self, counts: Mapping[Channel, int]) -> None:
-        """Take in the newest segment."""
-        kept = array('I')
-        for channel, messages in counts.items():
-            if messages:
-                number = self._numbers.setdefault(Topic.of(channel), len(self._totals))
-                if number == len(self._totals):
-                    self._totals.append(0)
-                self._totals[number] += messages
-                kept.extend((number, messages))
-        self._segments.append(kept)
-
-    def popleft(self) -> None:
-        """Take out the oldest segment."""
-        kept = self._segments.popleft()
-        for number, messages in zip(kept[::2], kept[1::2], strict=True):
-            self._totals[number] -= messages
-
-    def totals(self) -> dict[Topic, int]:
-        """Return the messages of each topic that has some."""
-        totals = self._totals
-        return {topic: totals[number] for topic, number in self._numbers.items() if totals[number]}
-
-
 def custom_data(
     header: FlightHeader,
     counters: FlightCounters,
@@ -182,7 +68,7 @@ def custom_data(
     records_in_dropped: int,
     clean_shutdown: bool,
 ) -> dict[str, str]:
-    """Return what `metadata.yaml` says of a flight beside what rosbag2 wants to know."""
+    """Return the `custom_data` of a flight: its ids, its counters, how it ended."""
     return {
         'flight_id': header.flight_id,
         'vehicle_id': header.vehicle_id,
@@ -195,7 +81,9 @@ def custom_data(
 
 
 def render(
-    segments: SegmentList,
+    path_lines: Sequence[bytes],
+    file_lines: Sequence[bytes],
+    time_range: tuple[int, int],
     topic_counts: Mapping[Topic, int],
     custom_data: Mapping[str, str],
     ros_distro: str,
@@ -204,15 +92,15 @@ def render(
     Return the text of `metadata.yaml`, in pieces.
 
     Args:
-        segments: The closed segments that are there.
+        path_lines: The `path_line` of each closed segment, oldest first, in pieces.
+        file_lines: The `file_line` of each, likewise.
+        time_range: Earliest and latest log time in them.
         topic_counts: Messages of each topic in them.
-        custom_data: What rosbag2 keeps under `custom_data`.
+        custom_data: Content of rosbag2's `custom_data`.
         ros_distro: For example `kilted`; empty if unknown.
 
     """
-    blocks = segments.blocks
-    start = min((block.start for block in blocks if block.start is not None), default=0)
-    end = max((block.end for block in blocks), default=0)
+    start, end = time_range
     beginning = (
         'rosbag2_bagfile_information:\n',
         f'  version: {BAG_VERSION}\n',
@@ -224,7 +112,7 @@ def render(
         *(_topic(topic, count) for topic, count in topic_counts.items()),
         '  compression_format: ""\n',
         '  compression_mode: ""\n',
-        '  relative_file_paths:' + ('\n' if segments else ' []\n'),
+        '  relative_file_paths:' + ('\n' if path_lines else ' []\n'),
     )
     ending = (
         '  custom_data:' + ('\n' if custom_data else ' {}\n'),
@@ -233,18 +121,20 @@ def render(
     )
     return [
         ''.join(beginning).encode(),
-        *(block.paths for block in blocks),
-        b'  files:\n' if segments else b'  files: []\n',
-        *(block.files for block in blocks),
+        *path_lines,
+        b'  files:\n' if file_lines else b'  files: []\n',
+        *file_lines,
         ''.join(ending).encode(),
     ]
 
 
-def _path_line(segment: ClosedSegment) -> bytes:
+def path_line(segment: ClosedSegment) -> bytes:
+    """Return the line of a segment in `relative_file_paths`."""
     return f'    - {_quoted(segment.file_name)}\n'.encode()
 
 
-def _file_line(segment: ClosedSegment) -> bytes:
+def file_line(segment: ClosedSegment) -> bytes:
+    """Return the line of a segment in `files`."""
     start, end = segment.first_log_time_ns, segment.last_log_time_ns
     return (
         f'    - {{path: {_quoted(segment.file_name)}, '
@@ -257,7 +147,7 @@ _NOT_PLAIN = re.compile(r'["\\]|[^ -~]')
 
 
 def _quoted(text: str) -> str:
-    """Return a double-quoted YAML scalar in ASCII; JSON's surrogate pairs would be no YAML."""
+    """Return a double-quoted YAML scalar in ASCII, without JSON's surrogate pairs."""
     return '"' + _NOT_PLAIN.sub(lambda match: f'\\U{ord(match[0]):08X}', text) + '"'
 
 
@@ -267,7 +157,7 @@ def _topic(topic: Topic, count: int) -> str:
 
 @cache
 def _topic_metadata(topic: Topic) -> str:
-    """Return what does not change; the QoS profiles are YAML in the channel and a list here."""
+    """Return the part that stays; the QoS profiles are YAML in the channel and a list here."""
     profiles = yaml.safe_load(topic.offered_qos_profiles) or []
     return (
         '    - topic_metadata:\n'

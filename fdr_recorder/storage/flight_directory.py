@@ -22,10 +22,10 @@ from typing import Final
 from fdr_recorder.errors import FlightExistsError, FlightStorageError
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import bag_metadata
-from fdr_recorder.storage.bag_metadata import SegmentList, TopicCounts
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import DIRECTORY_MODE, replace_file, sync_directory
 from fdr_recorder.storage.flight_id import check_flight_id
+from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
 _NOT_KEPT: Final[Mapping[Channel, int]] = {}
 
@@ -37,14 +37,14 @@ def segment_name(index: int) -> str:
 
 class FlightDirectory:
     """
-    A flight's directory. Used by the writer's thread alone.
+    The directory of one flight, with its closed segments. Used by the writer's thread alone.
 
-    It knows the closed segments that are there. `metadata.yaml` never names a file that is not
-    there: it is to be renewed after a segment was closed, and before a dropped one is unlinked.
+    `metadata.yaml` must never name a missing file: renew it after a segment was closed, and before
+    a dropped one is unlinked.
     """
 
     def __init__(self, path: Path, ros_distro: str = '') -> None:
-        """Take a directory that exists; `create` makes that of a new flight."""
+        """Use a directory that exists; `create` makes one for a new flight."""
         self.path = path
         self._ros_distro = ros_distro
         self._segments = SegmentList()
@@ -58,8 +58,8 @@ class FlightDirectory:
         Create the directory of a new flight.
 
         Raises:
-            FlightIdInvalidError: The id cannot be a name.
-            FlightExistsError: There is something of that name.
+            FlightIdInvalidError: The id is not a valid name.
+            FlightExistsError: Something of that name exists.
             FlightStorageError: The file system refuses.
 
         """
@@ -86,41 +86,41 @@ class FlightDirectory:
 
     @property
     def closed_segments(self) -> int:
-        """How many closed segments are there."""
+        """Count the closed segments that were not dropped."""
         return len(self._segments)
 
     @property
     def closed_bytes(self) -> int:
-        """Size of all closed segments that are there."""
+        """Size of the closed segments that were not dropped."""
         return self._bytes
 
     @property
     def dropped_bytes(self) -> int:
-        """Size of the files of dropped segments that are there still."""
+        """Size of the dropped segments whose files still exist."""
         return sum(segment.bytes for segment in self._doomed)
 
     @property
     def dropped_names(self) -> tuple[str, ...]:
-        """Return the files of dropped segments that are to be removed, in this order."""
+        """Return the files of dropped segments that must be unlinked, in this order."""
         return tuple(segment.file_name for segment in self._doomed)
 
-    def note(self, segment: ClosedSegment) -> None:
-        """Take in a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
+    def add(self, segment: ClosedSegment) -> None:
+        """Add a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
         self._segments.append(replace(segment, counts=_NOT_KEPT))
         self._bytes += segment.bytes
         self._topic_counts.append(segment.counts)
 
-    def forget_dropped(self, number: int) -> None:
-        """Note that so many files of dropped segments were removed."""
+    def note_unlinked(self, number: int) -> None:
+        """Note that the files of the first `number` dropped segments were unlinked."""
         for _ in range(number):
             self._doomed.popleft()
 
     def drop_oldest(self) -> ClosedSegment:
         """
-        Take the oldest closed segment out; its file is among the `dropped_names` then.
+        Drop the oldest closed segment; its file is then one of `dropped_names`.
 
         Returns:
-            What is known of it, but for its counts.
+            The segment, without its counts.
 
         """
         segment = self._segments.popleft()
@@ -130,9 +130,15 @@ class FlightDirectory:
         return segment
 
     def render(self, custom_data: Mapping[str, str]) -> list[bytes]:
-        """Return the `metadata.yaml` of what is there, in pieces."""
+        """Return the text of a new `metadata.yaml`, in pieces."""
+        segments = self._segments
         return bag_metadata.render(
-            self._segments, self._topic_counts.totals(), custom_data, self._ros_distro
+            segments.path_lines(),
+            segments.file_lines(),
+            segments.time_range(),
+            self._topic_counts.totals(),
+            custom_data,
+            self._ros_distro,
         )
 
     def commit(self, custom_data: Mapping[str, str]) -> None:
@@ -140,7 +146,7 @@ class FlightDirectory:
         Renew `metadata.yaml`.
 
         Raises:
-            OSError: The file system refuses; the former `metadata.yaml` is still there then.
+            OSError: The file system refuses; the former `metadata.yaml` remains.
 
         """
         replace_file(self.path / bag_metadata.FILE_NAME, self.render(custom_data))

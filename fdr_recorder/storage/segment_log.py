@@ -239,7 +239,7 @@ class SegmentLog:
 
     def _take_in(self, segment: Segment, *, is_full: bool) -> None:
         closed = segment.closed()
-        self.directory.note(closed)
+        self.directory.add(closed)
         self._ended.append((segment, closed if is_full else None))
         self._is_metadata_stale = True
 
@@ -349,7 +349,7 @@ class SegmentLog:
             _, closed = self._ended.popleft()
             if closed is not None:
                 self.rotated.append(closed)
-        self.directory.forget_dropped(outcome.unlinked)
+        self.directory.note_unlinked(outcome.unlinked)
         if job.metadata and not outcome.is_metadata_durable:
             self._is_metadata_stale = True
         if error is None:

@@ -20,16 +20,11 @@ import tracemalloc
 
 from conftest import MakeWriter
 from fdr_recorder import AlertBoard, CapacityCapPolicy, Channel, FdrClient, FlightHeader
-from fdr_recorder.storage.bag_metadata import (
-    FILE_NAME,
-    render,
-    SegmentList,
-    Topic,
-    TopicCounts,
-)
+from fdr_recorder.storage.bag_metadata import FILE_NAME, render, Topic
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import replace_file
 from fdr_recorder.storage.flight_directory import FlightDirectory
+from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 from flights import check_flight, open_flight_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,19 +117,23 @@ def test_the_text_is_yaml_and_says_what_was_given(
     custom_data: dict[str, str],
     distro: str,
 ) -> None:
-    listed = SegmentList()
-    listed.block_segments = 3
+    def text() -> bytes:
+        lines = listed.path_lines(), listed.file_lines()
+        return b''.join(render(*lines, listed.time_range(), counts, custom_data, distro))
+
+    listed = SegmentList(block_segments=3)
+    counts: dict[Topic, int] = {}
     for index, (start, long, count) in enumerate(segments):
         name = f'segment_{index:06d}.mcap'
         listed.append(ClosedSegment(index, name, 1000, count, start, start + long, {}))
-        render(listed, {}, custom_data, distro)  # what it keeps must not grow old
+        text()  # what it keeps must not grow old
     for _ in range(min(dropped, len(segments))):
         listed.popleft()
-        render(listed, {}, custom_data, distro)
+        text()
     segments = segments[dropped:]
     total = sum(count for _, _, count in segments)
     counts = {Topic.of(Channel('/a', TEXT)): total} if total else {}
-    bag = yaml.safe_load(b''.join(render(listed, counts, custom_data, distro)))
+    bag = yaml.safe_load(text())
     info = bag['rosbag2_bagfile_information']
     assert info['message_count'] == total
     assert (info['custom_data'] or {}) == custom_data
@@ -174,7 +173,7 @@ def test_little_is_kept_of_a_closed_segment() -> None:
         for index in range(100):
             name = f'segment_{index:06d}.mcap'
             counts = dict.fromkeys(channels, 1000 + index)
-            directory.note(ClosedSegment(index, name, 1000, 500_000, 10**18, 10**18, counts))
+            directory.add(ClosedSegment(index, name, 1000, 500_000, 10**18, 10**18, counts))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -328,7 +328,7 @@ class _Work:
         header = self._header()
         directory = FlightDirectory(self.flight, header.ros_distro)
         for contents in self.segments:
-            directory.note(contents.closed())
+            directory.add(contents.closed())
         counters = FlightCounters(
             **{name: getattr(footer, name) for name in FlightCounters().as_dict()}
         )

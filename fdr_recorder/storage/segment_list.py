@@ -1,0 +1,149 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The closed segments of a flight, kept so that listing them in `metadata.yaml` is cheap."""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Mapping
+
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.bag_metadata import file_line, path_line, Topic
+from fdr_recorder.storage.closed_segment import ClosedSegment
+
+
+class _Block:
+    """
+    Consecutive segments of the list, and their lines in `metadata.yaml`.
+
+    Attributes:
+        segments: Oldest first.
+        paths: Their lines of `relative_file_paths`.
+        files: Their lines of `files`.
+        start: Earliest log time; None if they hold no record.
+        end: Latest log time.
+
+    """
+
+    __slots__ = ('end', 'files', 'paths', 'segments', 'start')
+
+    def __init__(self) -> None:
+        self.segments: deque[ClosedSegment] = deque()
+        self.paths = self.files = b''
+        self.start: int | None = None
+        self.end = 0
+
+    def append(self, segment: ClosedSegment) -> None:
+        """Add the newest segment."""
+        self.segments.append(segment)
+        self.paths += path_line(segment)
+        self.files += file_line(segment)
+        if segment.records:
+            start, end = segment.first_log_time_ns, segment.last_log_time_ns
+            self.start = start if self.start is None else min(start, self.start)
+            self.end = max(end, self.end)
+
+    def popleft(self) -> ClosedSegment:
+        """Remove the oldest segment; return it."""
+        segment = self.segments.popleft()
+        self.paths = self.paths[len(path_line(segment)):]
+        self.files = self.files[len(file_line(segment)):]
+        holding = [segment for segment in self.segments if segment.records]
+        self.start = min((segment.first_log_time_ns for segment in holding), default=None)
+        self.end = max((segment.last_log_time_ns for segment in holding), default=0)
+        return segment
+
+
+class SegmentList:
+    """
+    The closed segments of a flight, oldest first, with their lines in `metadata.yaml`.
+
+    The lines are kept in blocks of segments, of which only the first and the last change: listing
+    a flight of ten thousand segments at every rotation costs little.
+    """
+
+    def __init__(self, block_segments: int = 128) -> None:
+        """Begin with no segment, and keep up to so many in a block."""
+        self._block_segments = block_segments
+        self._length = 0
+        self._blocks: deque[_Block] = deque()
+
+    def __len__(self) -> int:
+        """Return the number of segments."""
+        return self._length
+
+    def append(self, segment: ClosedSegment) -> None:
+        """Add the newest segment."""
+        if not self._blocks or len(self._blocks[-1].segments) >= self._block_segments:
+            self._blocks.append(_Block())
+        self._blocks[-1].append(segment)
+        self._length += 1
+
+    def popleft(self) -> ClosedSegment:
+        """Remove the oldest segment; return it."""
+        segment = self._blocks[0].popleft()
+        if not self._blocks[0].segments:
+            self._blocks.popleft()
+        self._length -= 1
+        return segment
+
+    def path_lines(self) -> list[bytes]:
+        """Return the lines of all segments in `relative_file_paths`, in pieces."""
+        return [block.paths for block in self._blocks]
+
+    def file_lines(self) -> list[bytes]:
+        """Return the lines of all segments in `files`, in pieces."""
+        return [block.files for block in self._blocks]
+
+    def time_range(self) -> tuple[int, int]:
+        """Return the earliest and the latest log time; zeros if there is no record."""
+        starts = (block.start for block in self._blocks if block.start is not None)
+        return min(starts, default=0), max((block.end for block in self._blocks), default=0)
+
+
+class TopicCounts:
+    """
+    Messages of each topic in the closed segments of a flight.
+
+    A flight at its cap has thousands of segments with hundreds of topics: this keeps 8 bytes for
+    each topic of each segment.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no segment."""
+        self._numbers: dict[Topic, int] = {}
+        self._totals: list[int] = []
+        self._segments: deque[array[int]] = deque()
+        """For each segment: number of a topic and its messages, alternating."""
+
+    def append(self, counts: Mapping[Channel, int]) -> None:
+        """Add the newest segment."""
+        kept = array('I')
+        for channel, messages in counts.items():
+            if messages:
+                number = self._numbers.setdefault(Topic.of(channel), len(self._totals))
+                if number == len(self._totals):
+                    self._totals.append(0)
+                self._totals[number] += messages
+                kept.extend((number, messages))
+        self._segments.append(kept)
+
+    def popleft(self) -> None:
+        """Remove the oldest segment."""
+        kept = self._segments.popleft()
+        for number, messages in zip(kept[::2], kept[1::2], strict=True):
+            self._totals[number] -= messages
+
+    def totals(self) -> dict[Topic, int]:
+        """Return the number of messages of each topic that has any."""
+        totals = self._totals
+        return {topic: totals[number] for topic, number in self._numbers.items() if totals[number]}
