@@ -595,7 +595,7 @@ class FileFdrWriter:
             segments=recording.closed_segments,
             total_bytes=recording.total_bytes,
             counters=recording.counters(),
-            is_degraded=recording.spell is not None,
+            is_degraded=recording.is_degraded,
             ring_fill=max((client.ring.fill for client in clients), default=0.0),
             producers=len(clients),
         )

@@ -316,7 +316,7 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
     with (
         _small_disk(directory / 'disk') as disk,
         recorder_logs() as logs,
-        mock.patch('fdr_recorder.storage.recording.RETRY_INTERVAL_S', 0.05),
+        mock.patch('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.05),
     ):
         flight = Round(disk, rng, logs)
         flight.fly()

@@ -575,7 +575,7 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
             interposed(root, disk.watch),
             mock.patch('time.monotonic', clock.monotonic),
             mock.patch('time.time_ns', clock.time_ns),
-            mock.patch('fdr_recorder.storage.recording.RETRY_INTERVAL_S', 0.05),
+            mock.patch('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.05),
         ):
             _fly(disk, rng, clock)
         figures['changes'] += len(disk.events)

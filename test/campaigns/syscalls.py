@@ -321,7 +321,7 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
     figures: Counter[str] = Counter()
     with (
         recorder_logs() as logs,
-        mock.patch('fdr_recorder.storage.recording.RETRY_INTERVAL_S', 0.02),
+        mock.patch('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.02),
     ):
         calls = _calls_of_a_writer(directory / 'scratch')
         for _ in range(FAULTS_PER_ROUND):

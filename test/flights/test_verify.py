@@ -136,7 +136,7 @@ def test_a_transport_loss_is_a_loss(make_writer: MakeWriter, root: Path) -> None
 def test_what_the_disk_refused_is_a_loss(
     make_writer: MakeWriter, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('fdr_recorder.storage.recording.RETRY_INTERVAL_S', 0.1)
+    monkeypatch.setattr('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.1)
     writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
     writer, client = make_writer(), make_client('/blob', '0a')
     open_flight(writer, 'x', client)
@@ -298,7 +298,7 @@ def test_a_counter_that_is_not_true_is_damage(
             payload = replace(payload, **{name: getattr(payload, name) + 1})
         return encode(payload)  # type: ignore[arg-type]
 
-    monkeypatch.setattr('fdr_recorder.storage.recording.encode', lying)
+    monkeypatch.setattr('fdr_recorder.storage.footer.encode', lying)
     assert_damaged(record(), words)
 
 

@@ -57,7 +57,7 @@ SMALL = {'segment_size_bytes': 64 * 1024, 'chunk_size_bytes': 4096}
 @pytest.fixture(autouse=True)
 def retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try a failed disk again ten times a second: only the pace of these tests."""
-    monkeypatch.setattr('fdr_recorder.storage.recording.RETRY_INTERVAL_S', 0.1)
+    monkeypatch.setattr('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.1)
 
 
 @pytest.fixture

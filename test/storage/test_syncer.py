@@ -20,10 +20,10 @@ from conftest import MakeWriter
 from faults import is_segment_fd, SystemCall
 from fdr_recorder import CapacityCapPolicy
 from fdr_recorder.record.kinds import SegmentRollover
-from fdr_recorder.storage import recording
+from fdr_recorder.storage import degraded
 from fdr_recorder.storage.bag_metadata import FILE_NAME
+from fdr_recorder.storage.durability import MAX_ENDED
 from fdr_recorder.storage.segment import Segment
-from fdr_recorder.storage.segment_log import MAX_ENDED
 from fdr_recorder.storage.syncer import perform, SyncJob
 from flights import check_flight, open_flight_files, read_whole_chunks
 from producers import make_client, number_of, open_flight, send
@@ -90,7 +90,7 @@ def test_a_writer_that_waits_for_the_disk_leaves_records_in_the_rings(
 def test_a_drop_is_recorded_although_the_disk_refused_the_record_of_it(
     make_writer: MakeWriter, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, 'RETRY_INTERVAL_S', 0.05)
+    monkeypatch.setattr(degraded, 'RETRY_INTERVAL_S', 0.05)
 
     def tells_of_a_drop(fd: int, pieces: Sequence[bytes]) -> bool:
         return is_segment_fd(fd) and b'segment_000000.mcap' in b''.join(pieces)

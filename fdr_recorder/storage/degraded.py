@@ -1,0 +1,172 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+The degraded state: the disk refuses data.
+
+The flight then has no open segment. It discards and counts what comes from the rings, and once a
+second tries to open a new segment. The recorder's own records wait meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import errno
+import logging
+import os
+import time
+from typing import Final
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.record.kinds import WriteError
+from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.free_space import FreeSpace
+from fdr_recorder.storage.outbox import Outbox
+from fdr_recorder.storage.segment_log import SegmentLog
+
+logger = logging.getLogger(__name__)
+
+RETRY_INTERVAL_S: Final = 1.0
+DISK_ALERTS: Final = ('disk_full', 'write_error')
+_FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass
+class DegradedSpell:
+    """
+    A time in which the disk refuses data.
+
+    Attributes:
+        error_number: The first error of the operating system.
+        first_ns: When it occurred (system clock).
+        last_ns: When the latest error occurred.
+        records: Records discarded since.
+        bytes: Size of their data, except of those that were in a chunk.
+        next_try: When to try again (monotonic seconds).
+
+    """
+
+    error_number: int
+    first_ns: int
+    last_ns: int
+    records: int = 0
+    bytes: int = 0
+    next_try: float = 0.0
+
+
+class DegradedState:
+    """
+    Enters and leaves the degraded state, and counts what is discarded in it.
+
+    Used by the writer's thread alone.
+
+    Attributes:
+        spell: Since when and why the disk refuses data; None while it does not.
+
+    """
+
+    def __init__(
+        self,
+        root: FlightRoot,
+        log: SegmentLog,
+        outbox: Outbox,
+        space: FreeSpace,
+        alerts: AlertBoard,
+    ) -> None:
+        """Begin with a disk that takes data."""
+        self.spell: DegradedSpell | None = None
+        self._root = root
+        self._log = log
+        self._outbox = outbox
+        self._space = space
+        self._alerts = alerts
+
+    def enter(self, error: OSError) -> None:
+        """Raise an alert, end what is there, and go on without an open segment."""
+        now_ns = time.time_ns()
+        number = error.errno or errno.EIO
+        is_new = self.spell is None
+        if self.spell is None:
+            self.spell = DegradedSpell(number, now_ns, now_ns)
+            code = 'disk_full' if number in _FULL_ERRNOS else 'write_error'
+            path = self._log.directory.path
+            message = f'recording is suspended: {os.strerror(number)} in {path}'
+            logger.error('%s', message)
+            self._alerts.raise_alert(
+                code, message, values={'errno': errno.errorcode.get(number, number)}
+            )
+        self.spell.last_ns = now_ns
+        self.spell.next_try = time.monotonic() + RETRY_INTERVAL_S
+        self._outbox.forget_written_rollovers()
+        self.spell.records += self._log.give_up()
+        self._outbox.take_back_rollovers()
+        if is_new:  # later, when it is time to try again
+            self._log.durability.submit(None, time.monotonic())
+
+    def discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
+        """Count records that cannot be written."""
+        account.dropped_write_error += len(batch)
+        if self.spell is not None:
+            self.spell.records += len(batch)
+            self.spell.bytes += sum(len(record[3]) for record in batch)
+
+    def try_again(self, now: float) -> None:
+        """
+        Force to the disk what was given up, if it is time to; when that works, `leave`.
+
+        Raises:
+            OSError: The disk still refuses data.
+
+        """
+        if self.spell is None or now < self.spell.next_try or self._log.durability.is_busy:
+            return
+        self._log.end_given_up()
+        if not self._log.durability.submit(None, now):
+            self.leave()
+
+    def leave(self, *, is_last: bool = False) -> None:
+        """
+        Open a new segment and go on recording, if the state is degraded.
+
+        Args:
+            is_last: Whether only the footer is still to come, for which the reserve is meant.
+
+        Raises:
+            OSError: The disk still refuses data.
+
+        """
+        spell = self.spell
+        if spell is None:
+            return
+        if not is_last:  # else the next chunk would fill the disk again
+            self._space.make_room()
+        self._log.end_given_up()
+        self._log.open_next()
+        self._log.durability.settle(self._log.segment)  # a failure must not end the spell
+        if not is_last:
+            self._root.allocate_reserve(self._space.config.reserve_bytes)
+        self.spell = None
+        self._outbox.emit(
+            WriteError(
+                error_number=spell.error_number,
+                error_name=errno.errorcode.get(spell.error_number, ''),
+                first_error_ns=spell.first_ns,
+                last_error_ns=spell.last_ns,
+                records=spell.records,
+                bytes=spell.bytes,
+            )
+        )
+        message = f'recording goes on; {spell.records} records were discarded'
+        logger.warning('%s: %s', self._log.directory.path, message)
+        for code in DISK_ALERTS:
+            self._alerts.clear(code, message)

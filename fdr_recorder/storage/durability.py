@@ -1,0 +1,229 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""What must be forced to the disk, and when: segments, their names, `metadata.yaml`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+import logging
+import os
+import time
+from typing import Final
+
+from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.flight_directory import FlightDirectory
+from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.segment import Segment
+from fdr_recorder.storage.syncer import Syncer, SyncJob
+
+logger = logging.getLogger(__name__)
+
+SYNC_SHARE: Final = 0.8
+"""A sync begins after this share of `sync_interval_s`. The rest is for the disk."""
+METADATA_INTERVAL_S: Final = 0.1
+"""`metadata.yaml` is renewed at every rotation, but not more often than this: that of a flight of
+ten thousand segments has megabytes."""
+METADATA_RETRY_S: Final = 1.0
+MAX_ENDED: Final = 2
+"""The writer takes no more records while more ended segments than this are not on the disk yet."""
+
+
+class Durability:
+    """
+    Decides what a `Syncer` forces to the disk, and keeps its outcomes.
+
+    Used by the writer's thread alone. Methods raise `OSError` where the disk refuses data.
+
+    Attributes:
+        rotated: Segments that were closed because they were full, for policies to act on.
+        has_new_names: Whether a power cut can remove a segment's name from the directory; set to
+            True by who creates a segment.
+        is_metadata_stale: Whether `metadata.yaml` must be renewed; set to True by who changes
+            what it says.
+
+    """
+
+    def __init__(
+        self,
+        directory: FlightDirectory,
+        root: FlightRoot,
+        config: FdrWriterConfig,
+        custom_data: Callable[[], Mapping[str, str]],
+    ) -> None:
+        """
+        Start the thread that syncs.
+
+        Args:
+            directory: The flight's.
+            root: The flight root, for its reserve.
+            config: The intervals.
+            custom_data: Returns the flight's custom data for `metadata.yaml`.
+
+        """
+        self.rotated: deque[ClosedSegment] = deque()
+        self.has_new_names = False
+        self.is_metadata_stale = True
+        self._directory = directory
+        self._root = root
+        self._sync_after_s = config.sync_interval_s * SYNC_SHARE
+        self._custom_data = custom_data
+        self._syncer = Syncer()
+        self._synced_at = time.monotonic()
+        self._submitted: tuple[Segment | None, int] = None, 0
+        """The open segment of the last sync, and its size then; forgotten if that failed."""
+        self._ended: deque[tuple[Segment, ClosedSegment | None]] = deque()
+        """Segments to force to the disk, each with what to add to `rotated` then."""
+        self._metadata_at = 0.0
+        self._metadata_failures = 0
+        self._metadata_retry_at = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being forced to the disk."""
+        return self._syncer.is_busy
+
+    @property
+    def ended_segments(self) -> int:
+        """Count the ended segments that are not on the disk yet."""
+        return len(self._ended)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether too many ended segments are not on the disk yet."""
+        return len(self._ended) > MAX_ENDED
+
+    def is_sync_due(self, now: float) -> bool:
+        """Tell whether the last sync began long enough ago for the next."""
+        return now - self._synced_at >= self._sync_after_s
+
+    def add_ended(self, segment: Segment, *, is_full: bool) -> None:
+        """List an ended segment as closed, and force it to the disk with the next job."""
+        closed = segment.closed()
+        self._directory.add(closed)
+        self._ended.append((segment, closed if is_full else None))
+        self.is_metadata_stale = True
+
+    def submit(
+        self,
+        segment: Segment | None,
+        now: float,
+        *,
+        may_unlink: bool = False,
+        hurry: bool = False,
+    ) -> bool:
+        """
+        Begin to force to the disk what is due, unless a job is under way already.
+
+        Args:
+            segment: The open segment; None if there is none.
+            now: Monotonic seconds.
+            may_unlink: Whether all drops are recorded, so that the dropped files may go.
+            hurry: Whether everything is due.
+
+        Returns:
+            True if a job is under way now.
+
+        """
+        if self._syncer.is_busy:
+            return True
+        is_metadata_due = now >= self._metadata_retry_at and (
+            hurry or now - self._metadata_at >= METADATA_INTERVAL_S
+        )
+        unlink = self._directory.dropped_names if may_unlink and is_metadata_due else ()
+        opened = None
+        if hurry or unlink or self.is_sync_due(now):
+            if segment is not None:
+                segment.flush()
+                if self._submitted != (segment, segment.size):
+                    opened = segment
+                    self._submitted = segment, segment.size
+            self._synced_at = now
+        metadata: list[bytes] = []
+        if self.is_metadata_stale and is_metadata_due:
+            metadata, self.is_metadata_stale = self._directory.render(self._custom_data()), False
+            self._metadata_at = now
+        if not (self._ended or opened or metadata or unlink):
+            return False
+        job = SyncJob(
+            directory=self._directory.path,
+            ended=tuple(segment for segment, _ in self._ended),
+            open=opened,
+            names=self.has_new_names,
+            metadata=metadata,
+            unlink=unlink,
+        )
+        self.has_new_names = False
+        self._syncer.submit(job)
+        return True
+
+    def take_outcome(self, *, wait: bool = False) -> None:
+        """
+        Learn how far the job under way has come, if it is done.
+
+        A `metadata.yaml` that cannot be renewed raises no error: that is tried again at once, with
+        the space of the reserve, and then once a second.
+
+        Args:
+            wait: Wait until the job is done.
+
+        Raises:
+            OSError: The disk refuses data, which will be part of the next job again.
+
+        """
+        outcome = self._syncer.take_outcome(wait=wait)
+        if outcome is None:
+            return
+        job, error = outcome.job, outcome.error
+        for _ in range(outcome.ended):
+            _, closed = self._ended.popleft()
+            if closed is not None:
+                self.rotated.append(closed)
+        self._directory.note_unlinked(outcome.unlinked)
+        if job.metadata and not outcome.is_metadata_durable:
+            self.is_metadata_stale = True
+        if error is None:
+            self._metadata_failures = 0
+            return
+        if not outcome.is_data_durable:
+            self.has_new_names = True
+            if job.open is not None:
+                self._submitted = None, 0
+            raise error
+        if not isinstance(error, OSError):
+            raise error
+        self._metadata_failures += 1
+        self._root.give_up_reserve()
+        if self._metadata_failures > 1:
+            self._metadata_retry_at = time.monotonic() + METADATA_RETRY_S
+            reason = error.strerror or os.strerror(error.errno or 0)
+            logger.warning('%s: metadata.yaml is not renewed: %s', self._directory.path, reason)
+
+    def catch_up(self, segment: Segment | None) -> None:
+        """Wait until the disk is no longer behind; `segment` is the open one."""
+        while self.is_behind:
+            self.submit(segment, time.monotonic())
+            self.take_outcome(wait=True)
+
+    def settle(self, segment: Segment | None, *, may_unlink: bool = False) -> None:
+        """Force everything to the disk, and wait until it is there; arguments as for `submit`."""
+        self.take_outcome(wait=True)
+        self._metadata_failures = 0
+        self._metadata_retry_at = 0.0
+        while self.submit(segment, time.monotonic(), may_unlink=may_unlink, hurry=True):
+            self.take_outcome(wait=True)
+
+    def close(self) -> None:
+        """End the thread that syncs, and close ended segments as they are."""
+        self._syncer.stop()
+        for segment, _ in self._ended:
+            segment.close()

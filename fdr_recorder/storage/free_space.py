@@ -1,0 +1,97 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The free space of the disk: watched, and won by dropping segments before it runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import errno
+import os
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.record.kinds import SegmentRollover
+from fdr_recorder.storage.flight_directory import FlightDirectory
+from fdr_recorder.storage.flight_root import FlightRoot
+
+
+class FreeSpace:
+    """
+    Keeps `min_free_bytes` free, as `on_low_space` says. Used by the writer's thread alone.
+
+    Attributes:
+        config: The limits; replaced as a whole, by any thread.
+
+    """
+
+    def __init__(
+        self,
+        root: FlightRoot,
+        config: FdrWriterConfig,
+        alerts: AlertBoard,
+        directory: FlightDirectory,
+        drop_oldest: Callable[[int], SegmentRollover],
+    ) -> None:
+        """Take the flight root, limits, alerts, and the segments with the way to drop one."""
+        self.config = config
+        self._root = root
+        self._alerts = alerts
+        self._directory = directory
+        self._drop_oldest = drop_oldest
+
+    def check_beginning(self) -> None:
+        """Raise `OSError` if there is too little space to begin a flight."""
+        if self._root.free_bytes() < self.config.min_free_bytes:
+            raise OSError(errno.ENOSPC, 'less than writer.min_free_bytes is free')
+
+    def watch(self) -> None:
+        """
+        Raise an alert before the disk is full, and drop segments if that is configured.
+
+        Raises:
+            OSError: Less than `min_free_bytes` is free, and no segment can be dropped.
+
+        """
+        limit = self.config.min_free_bytes
+        free = self._root.free_bytes()
+        text = f'{free >> 20} MiB left in {self._root.path}'
+        if free >= 2 * limit:
+            self._alerts.clear('disk_low', text)
+            return
+        self._alerts.raise_alert('disk_low', text, values={'free_bytes': free})
+        if free < limit:
+            self._free(limit - free)
+
+    def make_room(self) -> None:
+        """Free the space to go on recording for longer than a chunk; raises as `watch`."""
+        missing = self._enough_bytes - self._root.free_bytes()
+        if missing > 0:
+            self._free(missing)
+
+    def restore_reserve(self) -> None:
+        """Allocate the reserve again after it was given up, as soon as there is room."""
+        size = self.config.reserve_bytes
+        if size and not self._root.has_reserve and self._root.free_bytes() >= self._enough_bytes:
+            self._root.allocate_reserve(size)
+
+    @property
+    def _enough_bytes(self) -> int:
+        config = self.config
+        return config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
+
+    def _free(self, size: int) -> None:
+        """Drop the oldest segments of this flight until so many bytes are free."""
+        directory = self._directory
+        if self.config.on_low_space == 'degrade' or directory.closed_segments <= 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        size -= directory.dropped_bytes  # dropped before, but not unlinked yet
+        while size > 0 and directory.closed_segments > 1:
+            size -= self._drop_oldest(self.config.min_free_bytes).bytes
