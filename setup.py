@@ -86,6 +86,7 @@ setup(
         'test': [
             'pytest',
             'pytest-timeout',
+            'pytest-xdist',
             'hypothesis',
             'mcap',
             'pyulog',

@@ -26,7 +26,11 @@ from waiting import wait_until
 if TYPE_CHECKING:
     from node_helpers import Ground
 
-pytest_plugins: list[str] = []
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what `-n auto` means: more workers than processors, as many tests mostly wait."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def _recorder_threads() -> set[threading.Thread]:

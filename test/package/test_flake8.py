@@ -16,6 +16,7 @@ ament_flake8 = pytest.importorskip('ament_flake8.main', reason='ament_flake8 is 
 
 
 @pytest.mark.linter
+@pytest.mark.timeout(600)  # half a minute of processor time, on a busy machine too
 def test_flake8() -> None:
     status, errors = ament_flake8.main_with_errors(argv=['--config', 'setup.cfg'])
     assert status == 0, '\n'.join(errors)

@@ -285,7 +285,7 @@ def test_colcon_test_runs_the_tests(colcon_prefix: Path) -> None:
     shutil.copytree(SOURCE / 'test', tests, ignore=shutil.ignore_patterns('__pycache__'))
     (tests / 'test_broken.py').write_text('def test_broken():\n    assert False\n')
     test = ('test', '--return-code-on-test-failure', '--pytest-args')
-    wheel = 'test/test_packaging.py::test_the_manifest_is_installed[pip]'
+    wheel = 'test/package/test_packaging.py::test_the_manifest_is_installed[pip]'
     colcon(work, *test, 'test/test_config_file.py', wheel)
     (suite,) = ET.parse(work / 'build/fdr_recorder/pytest.xml').getroot()
     assert int(suite.get('tests', 0)) > 50
