@@ -9,10 +9,11 @@
 # the License.
 
 """
-Rows without ROS: the writer by itself, and what a rotation costs.
+Rows without ROS: the writer alone, and the cost of a rotation.
 
-The writer is the real one, but its thread's work is called here, in turn with what fills the
-rings: so the time is the writer's alone, and a producer's is not in it.
+The flight, its rings and the cap policy are the recorder's own, but there is no writer thread: its
+work is done here, in turn with what fills the rings. The time is therefore the writer's alone, and
+a producer's is not in it.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ from typing import Final
 
 from bench.figures import Row
 from bench.trial import memory_directory
+from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.config import FdrWriterConfig, RingConfig
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.cap import CapacityCapPolicy
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.writer import FileFdrWriter
+from fdr_recorder.storage.recording import FlightRecording
+from fdr_recorder.storage.writer import BATCH_BYTES
 from mcap.writer import CompressionType, Writer
 
 _SCHEMA: Final = Schema('std_msgs/msg/String', 'string data\n')
@@ -43,27 +47,51 @@ _MIB: Final = 1024 * 1024
 _SLOW_SYNC_S: Final = 0.1
 
 
-class _StilledWriter:
-    """A writer with an open flight whose thread does not run."""
+class _SteppedFlight:
+    """An open flight whose rings are drained here, as the writer's thread does it."""
 
     def __init__(self, directory: Path, config: FdrWriterConfig, rings: int) -> None:
+        self._config = config
         self._root = FlightRoot.acquire(directory)
-        self.writer = FileFdrWriter(self._root, config)
-        policy = CapacityCapPolicy(config.flight_cap_bytes, self.writer, self.writer.alerts)
-        self.writer.on_rotation = policy.on_rotation
+        alerts = AlertBoard()
         self.clients = [FdrClient(Channel(f'/bench/{n}', _SCHEMA), _ROOMY) for n in range(rings)]
+        self.recording = FlightRecording(
+            self._root,
+            FlightHeader(flight_id='bench'),
+            config,
+            alerts,
+            on_rotation=self._on_rotation,
+        )
+        self._policy = CapacityCapPolicy(config.flight_cap_bytes, self.recording, alerts)
+        self._producers = []
         for client in self.clients:
-            self.writer.register(client)
-        self.writer._open(FlightHeader(flight_id='bench'))
+            client.ring.is_open = True
+            self._producers.append((self.recording.add_producer(client), client.ring))
+
+    def _on_rotation(self, closed: ClosedSegment) -> None:
+        self._policy.on_rotation(closed)
+
+    def step(self) -> bool:
+        """Take one batch from every ring; return whether some ring holds more."""
+        recording, size = self.recording, self._config.batch_size
+        is_busy = False
+        recording.keep_pace()
+        for account, ring in self._producers:
+            batch = ring.take(size, BATCH_BYTES)
+            if batch and recording.write(account, batch):
+                recording.keep_pace()
+            is_busy = is_busy or len(ring) > 0
+        recording.tick(time.monotonic(), 0.0)
+        return is_busy
 
     def drain(self) -> None:
         """Write all that the rings hold."""
-        while self.writer._drain():
+        while self.step():
             pass
 
     def close(self) -> None:
         """Close the flight."""
-        self.writer._close('bench')
+        self.recording.close()
         self._root.release()
 
 
@@ -74,11 +102,11 @@ def _fill(clients: Sequence[FdrClient], records: Sequence[bytes]) -> None:
 
 def _our_time(records: Sequence[bytes], rings: int) -> float:
     with memory_directory() as directory:
-        writer = _StilledWriter(directory, FdrWriterConfig(min_free_bytes=0), rings)
-        _fill(writer.clients, records)
+        flight = _SteppedFlight(directory, FdrWriterConfig(min_free_bytes=0), rings)
+        _fill(flight.clients, records)
         start = time.perf_counter()
-        writer.drain()
-        writer.close()
+        flight.drain()
+        flight.close()
         return time.perf_counter() - start
 
 
@@ -201,20 +229,17 @@ class _Rotations:
             min_free_bytes=0,
             reserve_bytes=0,
         )
-        self._writer = _StilledWriter(directory, config, 1)
-        while not self._writer.writer.status.counters.segments_dropped:
+        self._flight = _SteppedFlight(directory, config, 1)
+        while not self._flight.recording.counters().segments_dropped:
             self._rotate(max(10, segments // 10))
 
     def _rotate(self, count: int) -> None:
-        """Write until so many more segments have been closed."""
-        writer = self._writer
-        recording = writer.writer._recording
-        assert recording is not None
-        goal = recording.segment_index + count
-        while recording.segment_index < goal:
-            _fill(writer.clients, [self._RECORD])
-            writer.drain()
-        writer.writer._publish_status()
+        """Write until `count` more segments have ended."""
+        flight = self._flight
+        goal = flight.recording.segment_index + count
+        while flight.recording.segment_index < goal:
+            _fill(flight.clients, [self._RECORD])
+            flight.drain()
 
     def measure(self) -> float:
         """Return seconds for each rotation."""
@@ -224,11 +249,11 @@ class _Rotations:
 
     def close(self) -> None:
         """Close the flight."""
-        self._writer.close()
+        self._flight.close()
 
 
 def pause(rounds: int, *, quick: bool) -> list[Row]:
-    """How long the rings wait at most while segments are sealed, and the disk is slow."""
+    """How long the rings wait at most while segments end and the disk is slow."""
     seconds = 2.0 if quick else 5.0
     slow, prompt = in_turn(
         rounds,
@@ -253,35 +278,23 @@ def _longest_pause(seconds: float, sync_s: float) -> float:
     """Record for so long; return the longest time that the writer was away from the rings."""
     longest = 0.0
     syncs = os.fsync, os.fdatasync
+
+    def slow_sync(fd: int) -> None:
+        time.sleep(sync_s)
+        syncs[0](fd)
+
     with memory_directory() as directory:
-        writer = FileFdrWriter(directory, FdrWriterConfig(segment_size_bytes=4 * _MIB))
-        drain = writer._drain
-
-        def timed_drain() -> bool:
-            nonlocal longest
-            start = time.perf_counter()
-            is_busy = drain()
-            longest = max(longest, time.perf_counter() - start)
-            return is_busy
-
-        def slow_sync(fd: int) -> None:
-            time.sleep(sync_s)
-            syncs[0](fd)
-
-        writer._drain = timed_drain  # type: ignore[method-assign]
         os.fsync = os.fdatasync = slow_sync  # type: ignore[assignment]
         try:
-            writer.start()
-            client = FdrClient(Channel('/bench/pause', _SCHEMA), RingConfig())
-            writer.register(client)
-            writer.open_flight(FlightHeader(flight_id='bench'))
+            flight = _SteppedFlight(directory, FdrWriterConfig(segment_size_bytes=4 * _MIB), 1)
             end = time.monotonic() + seconds
-            while time.monotonic() < end:
-                client.enqueue(bytes(16 * 1024))
+            while time.monotonic() < end or flight.recording.segment_index < 2:
+                _fill(flight.clients, [bytes(16 * 1024)])
+                start = time.perf_counter()
+                flight.step()
+                longest = max(longest, time.perf_counter() - start)
                 time.sleep(0.004)
-            summary = writer.close_flight('bench')
-            assert summary.footer.rollover_count > 1
-            writer.stop()
+            flight.close()
         finally:
             os.fsync, os.fdatasync = syncs
     return longest
