@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 import time
-from typing import Final
+from typing import Final, TypeVar
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.info import details, FlightDetails, TopicDetails
@@ -32,18 +32,17 @@ from fdr_recorder.flights.listing import FlightState
 from fdr_recorder.flights.reader import open_segment, segment_files
 from fdr_recorder.flights.verify.check import Verification, verify
 from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, SegmentReader, WholeChunk
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
-from fdr_recorder.report.account import Account
-from fdr_recorder.report.flight_signals import Signal, SignalTable
-from fdr_recorder.report.message_arrays import (
+from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.report.chunk_reading import (
     chunk_spans,
     indexed_messages,
     joined_messages,
     Span,
     times_of,
 )
+from fdr_recorder.report.flight_signals import Signal, SignalTable
 from fdr_recorder.report.rates import Rates
-from fdr_recorder.report.recorder_history import RecorderStatus, STATUS_TYPE
+from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, plot_axis, rate_axis
 from fdr_recorder.types.arrays import Integers, Messages
 import numpy as np
@@ -55,6 +54,9 @@ LOOKS: Final = 3
 """How often each byte is counted as done."""
 _TRIES: Final = 5
 _EARLIEST_NS: Final = 7 * 86_400 * 1_000_000_000
+
+
+OfPayload = TypeVar('OfPayload', bound=Payload)
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Report:
         signals: What is plotted, the best of each kind first.
         has_all_signals: Whether nothing was left out of them.
         bytes_by_time: Bytes that were written in each bucket of the rates' axis.
-        status: What the recorder published of itself, where that was recorded.
+        history: Ring fill and free disk space, where diagnostics were recorded.
         sources: Where messages came from, by topic.
 
     """
@@ -103,7 +105,7 @@ class Report:
     signals: list[Signal]
     has_all_signals: bool
     bytes_by_time: list[int]
-    status: RecorderStatus
+    history: RecorderHistory
     sources: dict[str, Source]
 
     @property
@@ -112,11 +114,11 @@ class Report:
         topics = (topic for topic in self.details.topics.values() if not topic.is_own)
         return sorted(topics, key=lambda topic: topic.name)
 
-    @property
-    def account(self) -> Account | None:
-        """Return what became of their messages; None if the flight has no footer."""
-        footer = self.details.footer
-        return Account.of(self.topics, footer) if footer is not None else None
+    def payloads(self, kind: type[OfPayload]) -> list[tuple[int, OfPayload]]:
+        """Return the recorder's own records of a kind, and their times (system clock)."""
+        events = self.details.events
+        return [(event.time_ns, event.payload) for event in events
+                if isinstance(event.payload, kind)]  # fmt: skip
 
 
 def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
@@ -150,7 +152,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
         signals=look.signals.signals(),
         has_all_signals=look.signals.is_complete,
         bytes_by_time=look.bytes_by_time.tolist(),
-        status=look.status,
+        history=look.history,
         sources=look.sources,
     )
 
@@ -190,7 +192,7 @@ class _Look:
     def __init__(self, rate_axis: Axis, plot_axis: Axis, flight_id: str) -> None:
         self.rates = Rates(rate_axis)
         self.signals = SignalTable(plot_axis)
-        self.status = RecorderStatus(plot_axis, flight_id)
+        self.history = RecorderHistory(plot_axis, flight_id)
         self.bytes_by_time = np.zeros(rate_axis.buckets, np.int64)
         self.sources: dict[str, Source] = {}
 
@@ -279,6 +281,6 @@ class _Look:
 
     def _plot(self, channel: FileChannel, messages: Messages) -> None:
         if channel.schema.name == STATUS_TYPE:
-            self.status.add(messages)
+            self.history.add(messages)
         for signal, extractor in self.signals.find(channel.topic, channel.schema):
             signal.add(messages.log_time_ns, extractor.extract(messages))

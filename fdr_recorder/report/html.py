@@ -8,11 +8,11 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Builds HTML. What is not markup already is escaped: nothing in a recording can become it."""
+"""HTML elements. All text is escaped, so that nothing in a recording can become markup."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
@@ -76,3 +76,15 @@ def h(name: str, /, *children: Child, **attributes: Attribute) -> Html:
     if name not in _VOID:
         parts += (*_flat(children), f'</{name}>')
     return Html(''.join(parts))
+
+
+def table(titles: Sequence[str], rows: Iterable[Child], **attributes: Attribute) -> Html:
+    """Return a table; its rows are elements."""
+    head = h('tr', [h('th', title) for title in titles])
+    return h('table', h('thead', head), h('tbody', rows), **attributes)
+
+
+def fact_list(facts: Iterable[tuple[str, Child]], **attributes: Attribute) -> Html:
+    """Return facts and their names."""
+    rows = [h('div', h('dt', name), h('dd', value)) for name, value in facts]
+    return h('dl', rows, **attributes)

@@ -72,6 +72,6 @@ def to_dict(report: Report) -> dict[str, Any]:
             }
             for signal in report.signals
         ],
-        'ring_fill_percent': report.status.ring_fill(),
-        'disk_free_bytes': report.status.disk_free(),
+        'ring_fill_percent': report.history.ring_fill(),
+        'disk_free_bytes': report.history.disk_free(),
     }

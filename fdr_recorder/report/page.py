@@ -23,17 +23,16 @@ from typing import Any, Final
 from fdr_recorder.flights.listing import Losses
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.report.gather import Report
-from fdr_recorder.report.html import Child, h, Html, join
-from fdr_recorder.report.sections.balance import (
-    accounts,
-    alert_list,
-    configuration,
-    header_list,
-    segment_list,
-)
-from fdr_recorder.report.sections.flight_plots import flight_plots, recorder_plots
-from fdr_recorder.report.sections.timeline import timeline
-from fdr_recorder.report.sections.topics import topic_list
+from fdr_recorder.report.html import Child, fact_list, h, Html, join
+from fdr_recorder.report.sections.alerts import alerts_section
+from fdr_recorder.report.sections.balance import balance_of, balance_section
+from fdr_recorder.report.sections.configuration import configuration_section
+from fdr_recorder.report.sections.flight_plots import flight_plot_sections
+from fdr_recorder.report.sections.header import header_section
+from fdr_recorder.report.sections.recorder import recorder_section
+from fdr_recorder.report.sections.segments import segments_section
+from fdr_recorder.report.sections.timeline import timeline_section
+from fdr_recorder.report.sections.topics import topics_section
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.verdict import findings, Level, verdict
 from fdr_recorder.units import (
@@ -79,15 +78,15 @@ def render(report: Report) -> str:
     span_s = max((report.end_ns - report.start_ns) / NS_PER_S, 1e-3)
     drawing = Drawing(report.start_ns, span_s)
     sections = [
-        timeline(report, drawing),
-        *flight_plots(report, drawing),
-        topic_list(report, drawing),
-        accounts(report),
-        recorder_plots(report, drawing),
-        alert_list(report, drawing),
-        header_list(report),
-        configuration(report),
-        segment_list(report, drawing),
+        timeline_section(report, drawing),
+        *flight_plot_sections(report, drawing),
+        topics_section(report, drawing),
+        balance_section(report),
+        recorder_section(report, drawing),
+        alerts_section(report, drawing),
+        header_section(report),
+        configuration_section(report),
+        segments_section(report),
     ]
     flight_id = short(report.details.overview.path.name)
     body = h(
@@ -204,32 +203,26 @@ def _with_code(sentence: str) -> list[Html | str]:
 def _facts(report: Report) -> Html:
     overview = report.details.overview
     started_ns = overview.started_ns
-    alerts = [
-        event.payload
-        for event in report.details.events
-        if isinstance(event.payload, AlertRecord) and event.payload.raised
-    ]
+    levels = [alert.level for _, alert in report.payloads(AlertRecord) if alert.raised]
     messages = sum(topic.messages for topic in report.topics)
-    losses = overview.losses
-    if report.account is not None:  # of the vehicle's topics alone
-        losses = replace(losses, capacity=report.account.dropped)
-    segments = f'{overview.segments:,} segment{"s" if overview.segments != 1 else ""}'
+    losses, balance = overview.losses, balance_of(report)
+    if balance is not None:  # without the recorder's own records
+        losses = replace(losses, capacity=balance.dropped)
     started: Child = [
         time_of_day(started_ns, 0),
         h('small', f'{format_date(started_ns)}, UTC'),
         h('small', class_='local', data_ms=started_ns // 1_000_000),
     ]
-    ended = time_of_day(report.end_ns, 0)
+    ended, segments = time_of_day(report.end_ns, 0), plural(overview.segments, 'segment')
     facts: tuple[tuple[str, Child], ...] = (
         ('Started', started),
         ('Duration', [precise_duration(overview.duration_s), h('small', f'to {ended}')]),
         ('Messages', [f'{messages:,}', h('small', f'{len(report.topics):,} topics')]),
         ('On disk', [format_size(overview.bytes), h('small', segments)]),
         ('Not here', [f'{losses.total:,}', h('small', _causes(losses))]),
-        ('Alerts', [f'{len(alerts):,}', h('small', _levels([item.level for item in alerts]))]),
+        ('Alerts', [f'{len(levels):,}', h('small', _levels(levels))]),
     )
-    rows = [h('div', h('dt', name), h('dd', value)) for name, value in facts]
-    return h('dl', rows, class_='facts')
+    return fact_list(facts, class_='facts')
 
 
 def _causes(losses: Losses) -> str:

@@ -9,10 +9,10 @@
 # the License.
 
 """
-What the recorder published of itself while it flew: how full its rings and the disk were.
+The recorder's own state over time, from the diagnostics that it published: ring fill, free disk.
 
-The flight's own records do not say this over time. The summary on the diagnostics topic does, and
-it is in the flight if that topic was among those recorded.
+The recorder's own records do not have these. The flight has them if the diagnostics topic was
+among the recorded ones.
 """
 
 from __future__ import annotations
@@ -29,46 +29,46 @@ from rosbags.typesys import get_typestore, Stores
 STATUS_TYPE: Final = 'diagnostic_msgs/msg/DiagnosticArray'
 RING_FILL_KEY: Final = 'ring_fill_percent'
 DISK_FREE_KEY: Final = 'disk_free_bytes'
-STATUS_GAP_S: Final = 5.0
-"""It is published once a second; after so long without, nothing is known."""
+GAP_S: Final = 5.0
+"""The recorder publishes once a second; after so long without, its state is unknown."""
 _KEYS: Final = (RING_FILL_KEY, DISK_FREE_KEY)
 
 
-class RecorderStatus:
-    """Ring fill and free space over time."""
+class RecorderHistory:
+    """Ring fill and free disk space over time."""
 
     def __init__(self, axis: Axis, flight_id: str) -> None:
         """
-        Begin with nothing.
+        Begin without a sample.
 
         Args:
             axis: Buckets of time.
-            flight_id: What others say of other flights does not count.
+            flight_id: Only what a recorder published during this flight counts.
 
         """
         self._extremes = Extremes(axis, len(_KEYS))
         self._flight_id = flight_id
 
     def ring_fill(self) -> list[list[tuple[float, float]]]:
-        """Return how full the fullest ring was, in percent: runs of (seconds, value)."""
-        return self._extremes.line(0, STATUS_GAP_S)
+        """Return the fill of the fullest ring, in percent: runs of (seconds, value)."""
+        return self._extremes.line(0, GAP_S)
 
     def disk_free(self) -> list[list[tuple[float, float]]]:
-        """Return how much space was left, in bytes, likewise."""
-        return self._extremes.line(1, STATUS_GAP_S)
+        """Return the free disk space, in bytes: runs of (seconds, value)."""
+        return self._extremes.line(1, GAP_S)
 
     @cached_property
-    def _deserialize(self) -> Any:  # noqa: ANN401 - of a class that is made at run time
+    def _deserialize(self) -> Any:  # noqa: ANN401 - rosbags makes the class at run time
         return get_typestore(Stores.ROS2_HUMBLE).deserialize_cdr
 
     def add(self, messages: Messages) -> None:
-        """Take in messages of the diagnostics type, from whomever they are."""
+        """Add messages of the diagnostics type; those of other nodes are skipped."""
         for time_ns, data in messages.data():
             if not all(key.encode() in data for key in (*_KEYS, self._flight_id)):
                 continue
             try:
                 array = self._deserialize(data, STATUS_TYPE)
-            except Exception:  # the generated decoder raises whatever the file leads it to
+            except Exception:  # damaged data make the generated decoder raise anything
                 continue
             for status in array.status:
                 values = {item.key: item.value for item in status.values}

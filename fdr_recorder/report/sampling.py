@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from fdr_recorder.report.message_arrays import Span
+from fdr_recorder.report.chunk_reading import Span
 from fdr_recorder.types.arrays import Floats, Integers
 from fdr_recorder.units import NS_PER_S
 import numpy as np

@@ -16,13 +16,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from fdr_recorder.flights.listing import FlightState
 from fdr_recorder.flights.verify.check import Loss
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
-from fdr_recorder.report.account import Account
 from fdr_recorder.report.gather import Report
+from fdr_recorder.report.sections.balance import Balance, balance_of
+from fdr_recorder.report.sections.configuration import config_options
 from fdr_recorder.units import (
     format_size,
     NS_PER_S,
@@ -32,7 +33,6 @@ from fdr_recorder.units import (
     time_of_day,
     time_span,
 )
-import yaml
 
 _MOST_SENTENCES: Final = 8
 _LONGEST: Final = 400
@@ -40,7 +40,6 @@ _LATE_S: Final = 5.0
 _LATE_PERIODS: Final = 10.0
 _FEW: Final = 10
 _CLOCK_STEP_S: Final = 1.0
-_MAX_YAML: Final = 256 * 1024
 
 
 class Level(Enum):
@@ -119,11 +118,7 @@ class LossGroup:
 
 def _capacity(report: Report, records: int) -> str:
     dropped = report.details.overview.segments_dropped
-    caps = [
-        event.payload.cap_bytes
-        for event in report.details.events
-        if isinstance(event.payload, SegmentRollover)
-    ]
+    caps = [rollover.cap_bytes for _, rollover in report.payloads(SegmentRollover)]
     limit = f' (the limit was {format_size(caps[-1])})' if caps else ''
     segment = 'segment' if dropped == 1 else f'{dropped:,} segments'
     return f'{plural(records, "message")} went with the oldest {segment}, to free space{limit}'
@@ -151,11 +146,11 @@ def _of_files(loss: Loss) -> str:
 def verdict(report: Report) -> Verdict:
     """Say what came out."""
     state, verification = report.details.overview.state, report.verification
-    groups = loss_groups(verification.losses)
-    if report.account is not None:
+    groups, balance = loss_groups(verification.losses), balance_of(report)
+    if balance is not None:
         for group in groups:
-            if group.cause == 'capacity':  # without the records of the recorder itself
-                group.records = report.account.dropped
+            if group.cause == 'capacity':  # without the recorder's own records
+                group.records = balance.dropped
     sentences = [group.sentence(report) for group in groups]
     sentences += [_of_files(loss) for loss in verification.losses if loss.segments or loss.bytes]
     sentences = _most(sentences, 'and {} more; the topics below have them all.')
@@ -175,9 +170,9 @@ def verdict(report: Report) -> Verdict:
             'This flight is being recorded right now.',
             (f'The page shows it as it was at {time_of_day(report.made_ns, 0)} UTC.', *sentences),
         )
-    if state is not FlightState.CLEAN or report.account is None:
-        return _unclean(report, sentences)
-    return _closed(report.account, sentences)
+    if state is not FlightState.CLEAN or balance is None:
+        return _unclosed(report, sentences)
+    return _closed(balance, sentences)
 
 
 def _is_tear(report: Report, damage: str) -> bool:
@@ -188,7 +183,7 @@ def _is_tear(report: Report, damage: str) -> bool:
     return damage.startswith('metadata.yaml ') or f'/{last}: at byte ' in damage
 
 
-def _unclean(report: Report, sentences: list[str]) -> Verdict:
+def _unclosed(report: Report, sentences: list[str]) -> Verdict:
     messages = sum(topic.messages for topic in report.topics)
     last = time_of_day(report.end_ns)
     header = report.details.header
@@ -215,20 +210,8 @@ def _bound(header: FlightHeader) -> str:
     return f': at most {flush:g} s after a crash, {flush + sync:g} s after a power cut'
 
 
-def config_options(header: FlightHeader) -> dict[str, Any]:
-    """Return the configuration in a header by option; nothing if it cannot be read."""
-    text = header.config_snapshot
-    if len(text) > _MAX_YAML or any(sign in text for sign in '&*'):  # no aliases, no bombs
-        return {}
-    try:
-        options = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
-    return options if isinstance(options, dict) else {}
-
-
-def _closed(account: Account, sentences: list[str]) -> Verdict:
-    known, missing = account.published, account.missing
+def _closed(balance: Balance, sentences: list[str]) -> Verdict:
+    known, missing = balance.published, balance.missing
     if not known:
         return Verdict(
             Level.GOOD, 'Complete, and empty: no message of any topic came.', tuple(sentences)

@@ -21,9 +21,9 @@ from typing import Any
 from conftest import MakeWriter
 from fdr_recorder import Schema
 from fdr_recorder.errors import RecordError
+from fdr_recorder.report.chunk_reading import Span
 from fdr_recorder.report.flight_signals import SignalTable
 from fdr_recorder.report.gather import gather, LOOKS, Report
-from fdr_recorder.report.message_arrays import Span
 from fdr_recorder.report.rates import Rates
 from fdr_recorder.report.sampling import (
     Axis,

@@ -311,9 +311,9 @@ def test_ring_fill_and_free_space_are_shown_where_they_were_recorded(
     writer.close_flight('x')
     writer.stop()
     report = gather(root / 'x')
-    ((first, second),) = report.status.ring_fill()
+    ((first, second),) = report.history.ring_fill()
     assert (first[1], second[1]) == (1.5, 98.6)
-    assert {value for _, value in report.status.disk_free()[0]} == {1048576.0}
+    assert {value for _, value in report.history.disk_free()[0]} == {1048576.0}
     assert 'Fullest ring' in Page(render(report)).text
 
 

@@ -8,36 +8,32 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What a pilot looks at first: attitude, position, battery; and what the recorder did."""
+"""The sections on what was flown: attitude, position, battery."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 import math
 from typing import Final
 
-from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.report.flight_signals import ATTITUDE, BATTERY, GLOBAL, LOCAL, Signal
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.rates import silence_s
-from fdr_recorder.report.recorder_history import STATUS_GAP_S
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import Line, Run, time_chart
 from fdr_recorder.report.track_map import track
-from fdr_recorder.units import format_number, NS_PER_S, short
+from fdr_recorder.units import format_number, short
 
 _EARTH_RADIUS_M: Final = 6_371_008.8
-_MIB: Final = 1 << 20
 _TRACK_HEIGHT: Final = 382
 _HEAD_HEIGHT: Final = 30
 _BOUNDS: Final = {'yaw': (-180.0, 180.0), 'percentage': (0.0, 100.0)}
 _DECIMALS: Final = {'V': 2, 'A': 1, '%': 0, 'm': 1, '°': 1}
 
 
-def flight_plots(report: Report, drawing: Drawing) -> list[Html]:
-    """Return a section for each kind of plot that the flight has topics for."""
+def flight_plot_sections(report: Report, drawing: Drawing) -> list[Html]:
+    """Return a section for each of them that the flight has topics for."""
     titles = (
         ('attitude', 'Attitude', (ATTITUDE,)),
         ('position', 'Position', (GLOBAL, LOCAL)),
@@ -180,69 +176,3 @@ def _metres(
         ]
         for run in runs
     ]
-
-
-# --- the recorder ----------------------------------------------------------------------------
-
-
-def recorder_plots(report: Report, drawing: Drawing) -> Html:
-    """Return the section on what was written, and how full disk and rings were."""
-    axis = report.rates.axis
-    step_s = axis.width_ns / NS_PER_S
-    until_s = [min(step_s, drawing.span_s - place * step_s) for place in range(axis.buckets)]
-    rates = [
-        count / max(length, 0.1) / _MIB
-        for count, length in zip(report.bytes_by_time, until_s, strict=True)
-    ]
-    written, on_disk = _steps(rates, step_s, drawing.span_s), _on_disk(report, drawing, step_s)
-    lines = [
-        Line('Written to disk', 'MiB/s', [written], 2, step_s, is_area=True, bottom=0.0),
-        Line('Flight on disk', 'MiB', [on_disk], 1, step_s, bottom=0.0),
-    ]
-    ring, disk = report.status.ring_fill(), report.status.disk_free()
-    note = None
-    if ring:
-        free = [[(seconds, count / _MIB) for seconds, count in run] for run in disk]
-        lines += [
-            Line('Fullest ring', '%', ring, 1, STATUS_GAP_S, bottom=0.0),
-            Line('Free on disk', 'MiB', free, 1, STATUS_GAP_S, bottom=0.0),
-        ]
-    else:
-        note = h(
-            'p',
-            'How full the rings were, and how much space was left on the disk, this recording '
-            'does not say. The recorder publishes both on its diagnostics topic: record that '
-            'topic, and they are shown here.',
-            class_='source',
-        )
-    charts = [time_chart(drawing, line) for line in lines]
-    return h(
-        'section',
-        h('h2', 'Recorder'),
-        note,
-        h('div', charts, drawing.time_labels(), class_='card'),
-        id='recorder',
-    )
-
-
-def _steps(values: Sequence[float], step_s: float, span_s: float) -> Run:
-    points = [(place * step_s, value) for place, value in enumerate(values)]
-    return [*points, (span_s, values[-1])] if values else []
-
-
-def _on_disk(report: Report, drawing: Drawing, step_s: float) -> Run:
-    """Return how large the flight was, with what it dropped, as far as that is recorded."""
-    changes = [(place + 1) * step_s for place in range(len(report.bytes_by_time))]
-    sizes = list(zip(changes, report.bytes_by_time, strict=True))
-    for event in report.details.events:
-        dropped = event.payload
-        if isinstance(dropped, SegmentRollover):
-            sizes.append((drawing.seconds(dropped.last_log_time_ns), dropped.bytes))
-            sizes.append((drawing.seconds(event.time_ns), -dropped.bytes))
-    sizes.sort()
-    totals = accumulate(count for _, count in sizes)
-    points = [
-        (min(max(seconds, 0.0), drawing.span_s), total / _MIB)
-        for (seconds, _), total in zip(sizes, totals, strict=True)
-    ]
-    return [(0.0, 0.0), *points]

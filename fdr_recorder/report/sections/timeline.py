@@ -8,20 +8,20 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The flight's time line: segments, what is missing and when, alerts."""
+"""The section with the time line: a lane each for segments, for what is missing, for alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from fdr_recorder.flights.info import Event, SegmentDetails
+from fdr_recorder.flights.info import SegmentDetails
 from fdr_recorder.flights.verify.check import Loss
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
-from fdr_recorder.report.lanes import lane, Mark
-from fdr_recorder.report.svg import Drawing
+from fdr_recorder.report.svg import Drawing, plot
 from fdr_recorder.units import format_size, NS_PER_S, plural, precise_duration, short, time_span
 
 _MOST_BARS: Final = 120
@@ -31,24 +31,57 @@ _HINT: Final = (
 )
 _LEVELS: Final = {1: 'warn', 2: 'bad'}
 
+_SIGNS: Final = {
+    'diamond': 'M0-5 5 0 0 5-5 0Z',
+    'triangle': 'M0-5 5 4H-5Z',
+    'square': 'M-4-4H4V4H-4Z',
+    'circle': 'M0-4.5A4.5 4.5 0 1 1-.01-4.5Z',
+}
+"""So that not colour alone tells one kind of mark from another."""
+_HEIGHT: Final = 24
+_CHARACTER_SHARE: Final = 0.011
+"""Of the width of a narrow screen."""
+_MOST_DESCRIBED: Final = 50
 
-def timeline(report: Report, drawing: Drawing) -> Html:
+
+@dataclass(frozen=True)
+class Mark:
+    """
+    Something that was from one time to another.
+
+    Attributes:
+        from_s: When it began.
+        to_s: When it ended.
+        words: What it was.
+        style: Class of its colour.
+        label: Written on it, where there is room.
+
+    """
+
+    from_s: float
+    to_s: float
+    words: str
+    style: str
+    label: str = ''
+
+
+def timeline_section(report: Report, drawing: Drawing) -> Html:
     """Return the section."""
     losses = report.verification.losses
     lanes = [
-        lane(drawing, 'Segments', _segments(report, drawing)),
-        lane(drawing, 'Lost in transport', _losses(drawing, losses, 'transport'), 'diamond'),
-        lane(drawing, 'Refused: ring full', _losses(drawing, losses, 'overrun'), 'triangle'),
-        lane(drawing, 'Refused: disk', _losses(drawing, losses, 'write_error'), 'square'),
-        lane(drawing, 'No message at all', _quiet(report, drawing)),
+        _lane(drawing, 'Segments', _segments(report, drawing)),
+        _lane(drawing, 'Lost in transport', _losses(drawing, losses, 'transport'), 'diamond'),
+        _lane(drawing, 'Refused: ring full', _losses(drawing, losses, 'overrun'), 'triangle'),
+        _lane(drawing, 'Refused: disk', _losses(drawing, losses, 'write_error'), 'square'),
+        _lane(drawing, 'No message at all', _quiet(report, drawing)),
     ]
     unreadable = _unreadable(report, drawing)
     if unreadable:
-        lanes.append(lane(drawing, 'Cannot be read', unreadable))
+        lanes.append(_lane(drawing, 'Cannot be read', unreadable))
     alerts = _alerts(report, drawing)
     if not alerts:
-        lanes.append(lane(drawing, 'Alerts', []))
-    lanes += [lane(drawing, f'Alert: {code}', marks, 'circle') for code, marks in alerts.items()]
+        lanes.append(_lane(drawing, 'Alerts', []))
+    lanes += [_lane(drawing, f'Alert: {code}', marks, 'circle') for code, marks in alerts.items()]
     events = h('output', _HINT, class_='events', data_hint=_HINT)
     return h(
         'section',
@@ -68,8 +101,7 @@ def _segments(report: Report, drawing: Drawing) -> list[Mark]:
             'gone',
             'dropped',
         )
-        for item in (event.payload for event in report.details.events)
-        if isinstance(item, SegmentRollover)
+        for _, item in report.payloads(SegmentRollover)
     ]
     segments = [segment for segment in report.details.segments if segment.records]
     first = segments[0].first_ns if segments else report.end_ns
@@ -148,31 +180,25 @@ def _quiet(report: Report, drawing: Drawing) -> list[Mark]:
 def _alerts(report: Report, drawing: Drawing) -> dict[str, list[Mark]]:
     """Return a mark for each alert, from when it was raised to when it was cleared, by code."""
     marks: dict[str, list[Mark]] = {}
-    open_alerts: dict[tuple[str, str], tuple[Event, AlertRecord]] = {}
-    alerts = [
-        (event, event.payload)
-        for event in report.details.events
-        if isinstance(event.payload, AlertRecord)
-    ]
-    for event, alert in alerts:
+    present: dict[tuple[str, str], tuple[int, AlertRecord]] = {}
+
+    def close(key: tuple[str, str], end_ns: int) -> None:
+        time_ns, alert = present.pop(key)
+        about = f'{short(alert.subject)}: ' if alert.subject else ''
+        words = f'{about}{short(alert.message)}, {time_span(time_ns, end_ns)}'
+        style = _LEVELS.get(alert.level, 'warn')
+        mark = Mark(drawing.seconds(time_ns), drawing.seconds(end_ns), words, style)
+        marks.setdefault(alert.code, []).append(mark)
+
+    for time_ns, alert in report.payloads(AlertRecord):
         key = (alert.code, alert.subject)
         if alert.raised:
-            open_alerts.setdefault(key, (event, alert))
-        elif key in open_alerts:
-            _close(marks, *open_alerts.pop(key), event.time_ns, drawing)
-    for event, alert in open_alerts.values():
-        _close(marks, event, alert, report.end_ns, drawing)
+            present.setdefault(key, (time_ns, alert))
+        elif key in present:
+            close(key, time_ns)
+    for key in list(present):
+        close(key, report.end_ns)
     return {short(code, 40): _thinned(found) for code, found in sorted(marks.items())}
-
-
-def _close(
-    marks: dict[str, list[Mark]], event: Event, alert: AlertRecord, end_ns: int, drawing: Drawing
-) -> None:
-    about = f'{short(alert.subject)}: ' if alert.subject else ''
-    words = f'{about}{short(alert.message)}, {time_span(event.time_ns, end_ns)}'
-    style = _LEVELS.get(alert.level, 'warn')
-    mark = Mark(drawing.seconds(event.time_ns), drawing.seconds(end_ns), words, style)
-    marks.setdefault(alert.code, []).append(mark)
 
 
 def _thinned(marks: Iterable[Mark]) -> list[Mark]:
@@ -189,3 +215,64 @@ def _thinned(marks: Iterable[Mark]) -> list[Mark]:
             for pair in (found[place:place + 2] for place in range(0, len(found), 2))
         ]
     return found
+
+
+# --- a lane ----------------------------------------------------------------------------------
+
+
+def _lane(drawing: Drawing, name: str, marks: Sequence[Mark], sign: str = '') -> Html:
+    """
+    Draw what was when, in a row of the time line.
+
+    Args:
+        drawing: The page's.
+        name: Of the row.
+        marks: What is in it.
+        sign: The shape that marks the beginning of each; empty for bars alone.
+
+    """
+    marks = [mark for mark in marks if mark.to_s >= 0 and mark.from_s <= drawing.span_s]
+    title = h('span', name, class_='name')
+    if not marks:
+        return h('div', title, h('span', 'none', class_='none'), class_='row lane')
+    key = drawing.new_id()
+    drawing.data[key] = {
+        'n': name,
+        'e': [[round(mark.from_s, 4), round(mark.to_s, 4), mark.words] for mark in marks],
+    }
+    picture = plot(
+        drawing,
+        key,
+        title=name,
+        described='; '.join(mark.words for mark in marks[:_MOST_DESCRIBED]),
+        height=_HEIGHT,
+        behind=drawing.time_grid(),
+        shapes=[_shape(drawing, mark, 8 if sign else 4) for mark in marks],
+        front=[_front(drawing, mark, sign) for mark in marks],
+    )
+    return h('div', title, picture, class_='row lane')
+
+
+def _shape(drawing: Drawing, mark: Mark, edge: int) -> Html:
+    left, right = drawing.x(mark.from_s), drawing.x(mark.to_s)
+    return h(
+        'rect',
+        class_=mark.style,
+        x=f'{left:.2f}',
+        width=f'{right - left:.2f}',
+        y=edge,
+        height=_HEIGHT - 2 * edge,
+        vector_effect='non-scaling-stroke',
+    )
+
+
+def _front(drawing: Drawing, mark: Mark, sign: str) -> Html | None:
+    """Return what is not stretched: the sign of a mark, or its label where that has room."""
+    if sign:
+        shape = h('path', class_=mark.style, d=_SIGNS[sign])
+        return h('svg', shape, x=drawing.percent(mark.from_s), y=_HEIGHT // 2, class_='sign')
+    room_s = _CHARACTER_SHARE * len(mark.label) * drawing.span_s
+    if not mark.label or mark.to_s - mark.from_s < room_s:
+        return None
+    at = drawing.percent((max(mark.from_s, 0.0) + min(mark.to_s, drawing.span_s)) / 2)
+    return h('text', mark.label, x=at, y=_HEIGHT // 2 + 4, text_anchor='middle')

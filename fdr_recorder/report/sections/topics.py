@@ -13,16 +13,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
 from fdr_recorder.flights.info import TopicDetails
 from fdr_recorder.record.kinds import ProducerCounters
 from fdr_recorder.report.gather import Report, Source
-from fdr_recorder.report.html import Child, h, Html, path
+from fdr_recorder.report.html import Child, fact_list, h, Html, path, table
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import spark
+from fdr_recorder.report.untrusted_yaml import load_yaml
 from fdr_recorder.units import (
     format_rate,
     format_size,
@@ -32,11 +32,10 @@ from fdr_recorder.units import (
     short,
     time_of_day,
 )
-import yaml
 
 _MOST_PUBLISHERS: Final = 50
 _MOST_PROFILES: Final = 8
-_MAX_QOS_CHARACTERS: Final = 64 * 1024
+_LONGEST_QOS: Final = 64 * 1024
 _ENOUGH: Final = 5
 """Messages in a step of a rate, where there are so many at all."""
 _UNFOLDED: Final = 30
@@ -52,7 +51,7 @@ _SORTS: Final = (
 )
 
 
-def topic_list(report: Report, drawing: Drawing) -> Html:
+def topics_section(report: Report, drawing: Drawing) -> Html:
     """Return the section; topics that lost something come first."""
     topics = sorted(report.topics, key=lambda topic: (-topic.lost, topic.name))
     producers: dict[str, list[ProducerCounters]] = {}
@@ -165,11 +164,6 @@ def _more(topic: TopicDetails, source: Source, producers: Iterable[ProducerCount
     return h('div', fact_list(facts), _publishers(source, list(producers)), class_='more-of')
 
 
-def fact_list(facts: Iterable[tuple[str, Child]]) -> Html:
-    """Return facts by name."""
-    return h('dl', [h('div', h('dt', name), h('dd', value)) for name, value in facts])
-
-
 def _publishers(source: Source, producers: list[ProducerCounters]) -> Html:
     columns = (
         'Publisher', 'Offered', 'Written', 'Repeated', 'Lost in transport', 'Ring full', 'Disk'
@@ -191,8 +185,7 @@ def _publishers(source: Source, producers: list[ProducerCounters]) -> Html:
     left_out = len(producers) + len(others) - len(rows)
     if left_out:
         rows.append(h('tr', h('td', f'and {plural(left_out, "publisher")} more')))
-    head = h('tr', [h('th', column) for column in columns])
-    return h('div', h('table', h('thead', head), h('tbody', rows)), class_='scroll')
+    return h('div', table(columns, rows), class_='scroll')
 
 
 def _publisher(source: Source, gid: str) -> list[Child]:
@@ -203,11 +196,7 @@ def _publisher(source: Source, gid: str) -> list[Child]:
 @lru_cache(maxsize=4096)
 def _qos(text: str) -> tuple[str, ...]:
     """Return offered QoS profiles in words, one for each that is not like another."""
-    if len(text) > _MAX_QOS_CHARACTERS or any(sign in text for sign in '&*'):
-        return ()
-    profiles: Any = None
-    with suppress(yaml.YAMLError, ValueError, RecursionError):
-        profiles = yaml.safe_load(text)
+    profiles = load_yaml(text, _LONGEST_QOS)
     if not isinstance(profiles, list):
         return ()
     lines = (_profile(profile) for profile in profiles if isinstance(profile, Mapping))

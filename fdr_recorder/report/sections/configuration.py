@@ -1,0 +1,72 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The section on the configuration that the flight was recorded with."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.report.gather import Report
+from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.untrusted_yaml import load_yaml
+from fdr_recorder.units import short
+import yaml
+
+_MOST_OPTIONS: Final = 500
+_MOST_CHARACTERS: Final = 50_000
+"""Shown of a configuration that is not what a recorder writes."""
+_LONGEST_YAML: Final = 256 * 1024
+
+
+def config_options(header: FlightHeader) -> dict[str, Any]:
+    """Return the configuration in a header by option; empty if it cannot be read."""
+    options = load_yaml(header.config_snapshot, _LONGEST_YAML)
+    return options if isinstance(options, dict) else {}
+
+
+def configuration_section(report: Report) -> Html | None:
+    """Show all options; those that are not the default stand out."""
+    header = report.details.header
+    if header is None or not header.config_snapshot:
+        return None
+    options = config_options(header)
+    if not options:
+        content = h('pre', header.config_snapshot[:_MOST_CHARACTERS])
+    else:
+        defaults = FdrConfig().to_options()
+        rows = [
+            h(
+                'div',
+                h('dt', h('code', short(str(name)))),
+                h('dd', h('code', _shown(value))),
+                class_='changed' if _shown(value) != _shown(defaults.get(name)) else None,
+            )
+            for name, value in list(options.items())[:_MOST_OPTIONS]
+        ]
+        content = h('dl', rows, class_='options')
+    return h(
+        'section',
+        h('h2', 'Configuration'),
+        h('p', 'Options that are not the default of this version are in bold.', class_='source')
+        if options
+        else None,
+        h('div', content, class_='card'),
+        id='configuration',
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ', '.join(map(str, value)) or 'none'
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...\n')
+    return short(text.strip(), 2000)
