@@ -9,10 +9,10 @@
 # the License.
 
 """
-Alerts: faults, or their end, that the ground must hear of.
+Alerts: a fault begins or ends, and the ground must know.
 
-An `AlertBoard` knows which faults are present. Whoever sees a fault raises it there, as often as
-it likes; the board tells its listeners once when the fault begins and once when it ends.
+An `AlertBoard` holds the faults that are present. Code that sees a fault raises it there, as often
+as it sees it; the board tells its listeners once when the fault begins and once when it ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class AlertLevel(IntEnum):
-    """How bad it is; the values of `diagnostic_msgs/DiagnosticStatus`."""
+    """Severity, with the values of `diagnostic_msgs/DiagnosticStatus`."""
 
     WARN = 1
     ERROR = 2
@@ -69,11 +69,11 @@ class Alert:
 
     Attributes:
         code: One of `ALERT_LEVELS`.
-        subject: What it is about where a code can be present several times (a topic), else empty.
-        raised: True when the fault began, False when it ended.
         message: One sentence for the pilot.
-        values: Details, for the display beside the sentence.
-        time_ns: When, in nanoseconds of the system clock.
+        subject: A topic, where several of them can have the fault at once; else empty.
+        raised: True when the fault began, False when it ended.
+        values: Details, to be shown beside the message.
+        time_ns: Time of the event (system clock).
 
     """
 
@@ -86,7 +86,7 @@ class Alert:
 
     @property
     def level(self) -> AlertLevel:
-        """How bad the fault is."""
+        """Severity of the fault."""
         return ALERT_LEVELS[self.code]
 
 
@@ -97,13 +97,13 @@ class AlertBoard:
     """
     The faults that are present now. Any thread may call any method.
 
-    Listeners are called one at a time, in the order of the faults, in the thread that raised or
-    cleared; they must be quick and must not call the board. One that raises is logged: the thread
-    may be the writer's, and no display may end a recording.
+    The thread that raises or clears a fault calls the listeners, one at a time, in the order of
+    the faults. They must be quick and must not call the board. An exception in one is logged: the
+    thread may be the writer's, and a display must not end a recording.
     """
 
     def __init__(self) -> None:
-        """Begin with no fault and no listener."""
+        """Start without faults and listeners."""
         self._lock = threading.RLock()
         self._present: dict[tuple[str, str], Alert] = {}
         self._listeners: list[AlertListener] = []
@@ -114,7 +114,7 @@ class AlertBoard:
             self._listeners.append(listener)
 
     def unlisten(self, listener: AlertListener) -> None:
-        """Stop calling `listener`; nothing happens if it was not called."""
+        """Stop calling `listener`. Idempotent."""
         with self._lock:
             if listener in self._listeners:
                 self._listeners.remove(listener)
@@ -128,11 +128,17 @@ class AlertBoard:
         values: Mapping[str, object] | None = None,
     ) -> bool:
         """
-        Say that a fault is present.
+        Raise a fault, or renew its message.
+
+        Args:
+            code: One of `ALERT_LEVELS`.
+            message: One sentence for the pilot.
+            subject: See `Alert`.
+            values: Details, to be shown beside the message.
 
         Returns:
-            True if it has just begun; False if it was present already (then nobody is told, but
-            `present` shows the newer message).
+            True if the fault has just begun. False if it was present: then listeners are not
+            called, but `present` has the new message.
 
         """
         details = {key: str(value) for key, value in (values or {}).items()}
@@ -145,7 +151,7 @@ class AlertBoard:
         return is_new
 
     def clear(self, code: str, message: str = 'over', *, subject: str = '') -> bool:
-        """Say that a fault is over; return False if it was not present."""
+        """End a fault; return False if it was not present."""
         with self._lock:
             was_present = self._present.pop((code, subject), None)
             if was_present is not None:
@@ -155,7 +161,7 @@ class AlertBoard:
         return was_present is not None
 
     def clear_all(self, code: str, message: str = 'over') -> None:
-        """Clear the fault for every subject."""
+        """End a fault for every subject."""
         with self._lock:
             for present_code, subject in list(self._present):
                 if present_code == code:

@@ -24,18 +24,18 @@ INTERVAL_S: Final = 2.0
 
 class Autostart:
     """
-    Tries until it has worked once, or until somebody else is in command.
+    Try until the node is active, or until somebody else makes a transition.
 
-    The transitions are made in the node's own process, so that they depend on nobody who must be
-    there in time to ask for them. In the executor's thread.
+    The node's own process makes the transitions: no launch file or script must be there in time.
+    All calls are in the executor's thread.
 
     Attributes:
-        is_acting: Whether the transition that is made now is its own.
+        is_acting: Whether the current transition is its own.
 
     """
 
     def __init__(self, node: LifecycleNode, state: Callable[[], str]) -> None:
-        """Take the node, and what tells its state."""
+        """Take the node, and a function that returns the label of its state."""
         self.is_acting = False
         self._node = node
         self._state = state
@@ -47,7 +47,7 @@ class Autostart:
         self._try()
 
     def end(self) -> None:
-        """Try no more. Idempotent."""
+        """Stop trying. Idempotent."""
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None

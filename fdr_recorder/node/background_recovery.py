@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Recovery of unclean flights beside the node's work: take-off does not wait for it."""
+"""Recovery of unclosed flights in the background: take-off does not wait for it."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ from fdr_recorder.storage.flight_root import FlightRoot
 logger = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 1.0
-"""How long configure waits; most recoveries are over by then."""
+"""How long configure waits for it. Most recoveries take less."""
 
 
 class BackgroundRecovery:
     """
-    Recovers what earlier flights left, in a thread of its own.
+    Recover unclosed flights in a thread of its own.
 
-    Only flights that are there at the beginning are looked at, so that a flight which is opened
-    meanwhile is left alone.
+    It takes only flights that exist at its start: a flight that opens later is not touched.
     """
 
     def __init__(self, root: FlightRoot, alerts: AlertBoard) -> None:
         """
-        Begin; return when it is over, or after `PATIENCE_S`.
+        Start; return when the recovery has ended, or after `PATIENCE_S`.
 
         Args:
             root: An owned flight root.
-            alerts: Where `unclean_flight_recovered` is raised.
+            alerts: Gets `unclean_flight_recovered`.
 
         """
         self._root = root
@@ -52,10 +51,10 @@ class BackgroundRecovery:
         self._thread.join(PATIENCE_S)
 
     def stop(self) -> None:
-        """End it where it is; the next recovery goes on. Idempotent."""
+        """Stop where it is; the next recovery continues. Idempotent."""
         self._must_stop.set()
         self._thread.join()
-        self._alerts.clear('unclean_flight_recovered', 'the flight root is given back')
+        self._alerts.clear('unclean_flight_recovered', 'the flight root is released')
 
     def _run(self) -> None:
         count = 0
@@ -65,7 +64,7 @@ class BackgroundRecovery:
             ):
                 count += 1
                 message = (
-                    f'{flight.path.name} had not been closed; it is recovered: '
+                    f'{flight.path.name} was never closed; it is recovered: '
                     f'{flight.footer.records_written} records, {flight.cut_bytes} bytes cut'
                 )
                 logger.warning('%s in %.1f s', message, flight.seconds)
@@ -74,4 +73,4 @@ class BackgroundRecovery:
                     message if count == 1 else f'{count} flights are recovered; last: {message}',
                 )
         except Exception:
-            logger.exception('recovery has failed; recording is not affected')
+            logger.exception('recovery failed; recording is not affected')

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A node's part of `/diagnostics`: its statuses once a second, and every alert at once."""
+"""Publish a node's statuses on `/diagnostics`: all once a second, and every alert at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUMMARY_INTERVAL_S: Final = 1.0
 QUEUE_DEPTH: Final = 50
 
 STEADY_CLOCK: Final = Clock(clock_type=ClockType.STEADY_TIME)
-"""What timers run on. A node's own clock stands still while a simulation does (`use_sim_time`)."""
+"""The clock of all timers. A node's own clock stops with a simulation (`use_sim_time`)."""
 
 _LEVELS: Final = {
     AlertLevel.WARN: DiagnosticStatus.WARN,
@@ -35,11 +35,10 @@ _LEVELS: Final = {
 
 class DiagnosticsPublisher:
     """
-    Publishes the state of a node as `diagnostic_msgs/DiagnosticArray`.
+    Publish the state of a node as `diagnostic_msgs/DiagnosticArray`.
 
-    The summary comes from a timer of the node's executor. An alert is published at once, in the
-    thread that raised or cleared it, so that it is out even while a transition keeps the executor
-    busy.
+    A timer of the node's executor publishes all statuses. An alert is published at once by the
+    thread that raised or cleared it, even while a transition keeps the executor busy.
     """
 
     def __init__(
@@ -56,12 +55,12 @@ class DiagnosticsPublisher:
         Publish from now on, until `stop`.
 
         Args:
-            node: Whose state it is.
-            topic: Where to.
+            node: The node.
+            topic: Topic to publish on.
             board: The faults of the node.
             groups: Alert codes by fault group; each group is one status.
-            summarize: Builds the first status once a second, as if there were no faults.
-            hardware_id: Says which vehicle this is; called in any thread.
+            summarize: Returns the first status, without regard to faults; called once a second.
+            hardware_id: Returns the name of the vehicle; called in any thread.
 
         """
         self.topic = topic
@@ -77,7 +76,7 @@ class DiagnosticsPublisher:
         board.listen(self._on_alert)
 
     def stop(self) -> None:
-        """Publish no more."""
+        """Stop publishing."""
         self._board.unlisten(self._on_alert)
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
@@ -91,7 +90,7 @@ class DiagnosticsPublisher:
         self._publish([summary, *(self._group(name, present) for name in self._groups)])
 
     def _on_alert(self, alert: Alert) -> None:
-        """Publish the group that the alert belongs to; in any thread."""
+        """Publish the group of the alert; any thread."""
         group = next(name for name, codes in self._groups.items() if alert.code in codes)
         status = self._group(group, self._board.present())
         if not alert.raised:
@@ -130,10 +129,10 @@ def worst_of(alerts: Iterable[Alert]) -> Alert | None:
 
 
 def level_of(worst: Alert | None) -> bytes:
-    """Return the level of a status whose worst alert this is."""
+    """Return the level of a status with this as its worst alert."""
     return bytes(DiagnosticStatus.OK if worst is None else _LEVELS[worst.level])
 
 
 def key_values(values: Mapping[str, object]) -> list[KeyValue]:
-    """Return the values as a status has them."""
+    """Return values as `DiagnosticStatus.values`."""
     return [KeyValue(key=key, value=str(value)) for key, value in values.items()]

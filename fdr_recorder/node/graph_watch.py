@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Watches the graph: subscribes to wanted topics as they appear, follows who publishes them."""
+"""Watch the graph: subscribe to wanted topics as they appear, adapt to their publishers."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 logger = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S: Final = 0.1
-"""How often the graph is asked for topics that are not subscribed to yet; as rosbag2 does."""
+"""How often to look for topics that are not subscribed to yet; as rosbag2 does."""
 REVIEW_INTERVAL_S: Final = 1.0
-"""How often the others are looked at."""
+"""How often to review subscribed topics."""
 SETTLING_S: Final = 5.0
-"""A topic whose publishers have changed is reviewed for so long: the graph hears of an endpoint,
+"""How long to review a topic after its publishers have changed: the graph learns of an endpoint,
 of its node and of its end one after the other."""
 CALM_S: Final = 1.0
-"""Or for so long, if then the graph and the subscription agree."""
+"""The same, once graph and subscription agree."""
 
 _CODES: Final = (
     'topic_missing',
@@ -57,10 +57,9 @@ _CODES: Final = (
 
 class GraphWatch:
     """
-    Keeps the intake's subscriptions in step with the graph.
+    Keep the intake's subscriptions in step with the graph, in a thread of its own.
 
-    It does so in a thread of its own: a timer of the node would wake the executor, which costs ten
-    times as much as the look at the graph.
+    A timer of the node would wake the executor, which costs ten times as much as asking the graph.
     """
 
     def __init__(
@@ -77,9 +76,9 @@ class GraphWatch:
         Args:
             node: Asks the graph.
             intake: Gets the subscriptions.
-            config: Which topics are wanted.
-            alerts: Where what is wrong with topics is raised.
-            always: Topics to subscribe to whatever the configuration says, published or not.
+            config: Chooses the topics.
+            alerts: Gets faults of topics.
+            always: Topics to subscribe to in any case, published or not.
 
         """
         self._node = node
@@ -96,7 +95,7 @@ class GraphWatch:
             ),
         )
         if not self._selection.names and not self._selection.is_open:
-            logger.warning('no topics are chosen: nothing but the flight header is recorded')
+            logger.warning('no topics are chosen: only the flight header is recorded')
         resolve = node.resolve_topic_name  # applies remappings
         overrides, _ = parse_qos_overrides(config.qos_profile_overrides)
         self._overrides = {resolve(name): policies for name, policies in overrides.items()}
@@ -126,12 +125,12 @@ class GraphWatch:
 
     @property
     def subscribed(self) -> int:
-        """How many of the wanted topics are subscribed to."""
+        """Number of wanted topics that are subscribed to."""
         return len(self._plans) - self._always
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Topics that are wanted by name and that nobody has published yet."""
+        """Topics that are wanted by name and have had no publisher yet."""
         return tuple(topic for topic in self._named if topic not in self._plans)
 
     def start(self) -> None:
@@ -140,7 +139,7 @@ class GraphWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; what was wrong with topics is over."""
+        """Stop looking; clear the alerts about topics."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -155,7 +154,7 @@ class GraphWatch:
             try:
                 self._check()
             except Exception:
-                logger.exception('the watch of the graph has failed; it tries again')
+                logger.exception('the graph watch failed; it tries again')
                 self._stopped.wait(REVIEW_INTERVAL_S)
 
     def _check(self) -> None:
@@ -171,14 +170,14 @@ class GraphWatch:
         self._intake.tidy()
 
     def _interval_s(self) -> float:
-        """Look more often while a topic may be missing."""
+        """Return the pause until the next look: shorter while a topic may be missing."""
         is_calm = not (self._selection.is_open or self.missing or self._intake.is_adapting)
         return REVIEW_INTERVAL_S if is_calm else CHECK_INTERVAL_S
 
-    # --- topics that are not subscribed to -----------------------------------------------
+    # --- topics without a subscription ---------------------------------------------------
 
     def _look(self) -> None:
-        """Subscribe to wanted topics that have a publisher now."""
+        """Subscribe to wanted topics that now have a publisher."""
         graph = dict(self._node.get_topic_names_and_types())
         if graph != self._graph:
             for topic, types in graph.items():
@@ -195,11 +194,11 @@ class GraphWatch:
                 self._subscribe(topic)
 
     def _wants(self, topic: str, type_name: str) -> bool:
-        """Tell whether a topic of the graph is recorded, if it has this type."""
+        """Return whether to record a topic of the graph, if it has this type."""
         name = self._named.get(topic)
         if name is not None:
             return self._selection.wants(name, type_name)
-        is_remapped = self._node.resolve_topic_name(topic) != topic  # here it is another's name
+        is_remapped = self._node.resolve_topic_name(topic) != topic  # means another one here
         return not is_remapped and self._selection.wants(topic, type_name)
 
     def _subscribe(self, topic: str) -> None:
@@ -220,7 +219,7 @@ class GraphWatch:
             return
         try:
             self._add(plan)
-        except Exception as error:  # the middleware's reasons have no types
+        except Exception as error:  # the middleware's errors have no types of their own
             self._alerts.raise_alert(
                 'type_conflict', f'{topic} cannot be subscribed to: {error}', subject=topic
             )
@@ -240,14 +239,14 @@ class GraphWatch:
         self._publishers[plan.name] = set(plan.publishers)
         self._settle(plan.name)
 
-    # --- topics that are -----------------------------------------------------------------
+    # --- subscribed topics ---------------------------------------------------------------
 
     def _settle(self, topic: str) -> None:
-        """Have a topic reviewed for a while."""
+        """Review a topic for a while from now on."""
         self._changed_at[topic] = time.monotonic()
 
     def _review_changed(self, now: float) -> None:
-        """Review topics whose publishers have changed; what the others cost is next to nothing."""
+        """Review topics whose publishers have changed; the others cost almost nothing."""
         for topic in self._intake.changed_topics():
             self._settle(topic)
         for topic, changed_at in list(self._changed_at.items()):
@@ -260,11 +259,11 @@ class GraphWatch:
 
     def _review(self, topic: str) -> bool:
         """
-        Give back the rings of publishers that have left; adapt to those that have come.
+        Retire the rings of publishers that have left; adapt to those that have come.
 
         Returns:
-            Whether the graph tells of as many publishers as the subscription has, and of the node
-            of each: most likely nothing new is to come.
+            Whether the graph has as many publishers as the subscription, and the node of each:
+            then it most likely knows everything.
 
         """
         plan = self._plans[topic]
@@ -301,7 +300,7 @@ class GraphWatch:
         return is_known and len(ours) == self._intake.matched(topic)
 
     def _adapt(self, plan: TopicPlan, endpoints: list[TopicEndpointInfo]) -> None:
-        """Ask for what all publishers offer now, where no override says otherwise."""
+        """Adapt the subscription to the QoS that the publishers offer now."""
         if not endpoints:
             return
         qos = qos_for(endpoints, self._depth, self._overrides.get(plan.name, NO_OVERRIDE))
@@ -319,7 +318,7 @@ class GraphWatch:
         )
 
     def _warn(self, topic: str, code: str, message: str) -> None:
-        """Raise or clear an alert; review the topic until it is over."""
+        """Raise or clear an alert; review the topic while it is present."""
         if message:
             self._alerts.raise_alert(code, message, subject=topic)
             self._settle(topic)
@@ -327,7 +326,7 @@ class GraphWatch:
             self._alerts.clear(code, 'over', subject=topic)
 
     def _require(self) -> None:
-        """Warn of required topics without a publisher, or without messages."""
+        """Raise alerts for required topics without a publisher, or without messages."""
         for topic, stale_after_s in self._required.items():
             is_published = self._node.count_publishers(topic) > 0
             silence_s = self._intake.silence_s(topic)

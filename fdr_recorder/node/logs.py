@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The core logs with Python's `logging`; this hands its messages to the node's logger."""
+"""Hand messages of Python's `logging`, by which the core logs, to the node's logger."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from rclpy.logging import get_logger
 
 class RosLogHandler(logging.Handler):
     """
-    Sends Python log records to a ROS logger, and so to the console, the file and /rosout.
+    Send Python log records to a ROS logger, and so to the console, the log file and /rosout.
 
-    Those of level DEBUG do not go to /rosout: it may be recorded, and records may be logged.
+    DEBUG does not go to /rosout: with one log line per record, recording /rosout would not end.
     """
 
     def __init__(self, logger: RcutilsLogger) -> None:
         """Take the node's logger."""
         super().__init__()
         self._logger = logger
-        self._debug_logger = get_logger(f'{logger.name}.debug')  # that of no node
+        self._debug_logger = get_logger(f'{logger.name}.debug')  # belongs to no node
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log the record; each level from a line of its own, as rclpy asks for."""
+        """Log the record. rclpy allows each line of code only one level."""
         message = self.format(record)
         if record.levelno >= logging.ERROR:
             self._logger.error(message)

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The process of the recorder: ended by SIGINT or SIGTERM with its flight complete."""
+"""The process of the recorder; SIGINT and SIGTERM end it with its flight closed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 logger = logging.getLogger(__name__)
 
 FAILURE_PAUSE_S: Final = 0.1
-"""Rest after a callback that failed, which may go on failing."""
+"""Pause after a callback that failed: it may fail again at once."""
 FAREWELL_S: Final = 0.3
-"""How long the node stays after a shutdown transition. The middleware sends from a thread of its
-own: a node that leaves at once takes the answer to who asked for the transition with it."""
+"""How long the node lives after a shutdown transition. The middleware sends the answer to the
+request from a thread of its own; it would be lost if the node ended at once."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """
-    Run the recorder until it is told to end.
+    Run the recorder until a signal or a shutdown transition ends it.
 
     The flight is closed and the last diagnostics are sent before rclpy is shut down.
 
@@ -62,11 +62,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _spin_once(executor: SingleThreadedExecutor) -> None:
-    """Serve a timer or a service. What fails there, a look at the graph say, ends no recording."""
+    """Serve a timer or a service; an error in it does not end the recording."""
     try:
         executor.spin_once()
     except ExternalShutdownException:
         raise
     except Exception:
-        logger.exception('a callback failed; recording goes on')
+        logger.exception('a callback failed; recording continues')
         time.sleep(FAILURE_PAUSE_S)

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The configuration as ROS parameters: one for each option, with its description and range."""
+"""ROS parameters from the configuration: one for each option, with description and range."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Config = TypeVar('_Config')
 
 
 class Parameters(Generic[_Config]):
-    """Declares the parameters of a node, reads them, guards them afterwards."""
+    """Declare the parameters of a node, read them, and check every change."""
 
     def __init__(
         self,
@@ -45,11 +45,11 @@ class Parameters(Generic[_Config]):
         Declare all parameters.
 
         Args:
-            node: The node that gets them.
-            options: What they are.
-            build: Makes the configuration out of their values; raises ConfigInvalidError.
-            why_fixed: Returns why a parameter cannot be changed now; nothing if it can.
-            apply: Called after parameters were changed.
+            node: The node.
+            options: The options, by parameter name.
+            build: Returns the configuration for values; raises ConfigInvalidError.
+            why_fixed: Returns why no parameter can change now; an empty text if they can.
+            apply: Called after parameters have changed.
 
         """
         self._node = node
@@ -66,8 +66,8 @@ class Parameters(Generic[_Config]):
         """
         Declare one parameter, even if the parameter file has a wrong value for it.
 
-        A wrong value is kept as it is: configure then reports all wrong values at once, where
-        refusing it here would end the process at the first.
+        A wrong value is kept, so that configure reports all wrong values together; refusing it
+        here would end the process at the first.
         """
         value: Any = list(default) or [''] if isinstance(default, tuple) else default
         try:
@@ -91,7 +91,7 @@ class Parameters(Generic[_Config]):
         return self._build(self._values())
 
     def _values(self) -> dict[str, object]:
-        # a parameter file's empty list has no type and arrives as no value at all
+        # an empty list in a parameter file has no type and arrives as no value
         values = {name: self._node.get_parameter_or(name).value for name in self._options}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""QoS: adapted to what publishers offer, overridden by topic, and how bags tell of it."""
+"""QoS of subscriptions: adapted to the publishers, overridden by topic, stored in bags."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NO_OVERRIDE: Final[Mapping[str, Any]] = {}
 
 def with_qos_file(config: FdrConfig) -> FdrConfig:
     """
-    Return the configuration with the file of QoS overrides taken in, where there is one.
+    Return the configuration with the overrides of `qos_profile_overrides_path` merged in.
 
     Raises:
         ConfigInvalidError: The file cannot be read, or names every mistake in it.
@@ -75,7 +75,7 @@ def qos_for(
 
     Args:
         endpoints: The publishers.
-        depth: Messages that the middleware keeps, where `override` does not say.
+        depth: Messages that the middleware keeps; `override` has precedence.
         override: Policies that are not adapted; see `parse_qos_overrides`.
 
     """
@@ -97,20 +97,20 @@ def qos_for(
             profile[policy] = Duration(nanoseconds=value)
         elif policy == 'depth':
             profile[policy] = value
-        elif value != BEST_AVAILABLE:  # which is what adapting is
+        elif value != BEST_AVAILABLE:  # adapting does that
             profile[policy] = _POLICIES[policy][value.upper()]
     return QoSProfile(**profile)
 
 
 def refusals(requested: QoSProfile, endpoints: Sequence[TopicEndpointInfo]) -> list[str]:
-    """Say why a subscription does not receive from some of the publishers, for each reason."""
+    """Return each reason why a subscription does not receive from some of the publishers."""
     checks = (qos_check_compatible(endpoint.qos_profile, requested) for endpoint in endpoints)
     reasons = (text for result, text in checks if result == QoSCompatibility.ERROR)
     return list(dict.fromkeys(text.removeprefix('ERROR: ').rstrip('; ') for text in reasons))
 
 
 def offered_qos_profiles(endpoints: Sequence[TopicEndpointInfo]) -> str:
-    """Return the publishers' QoS as rosbag2 stores it (YAML, metadata version 9)."""
+    """Return the QoS that publishers offer, as rosbag2 stores it (YAML, metadata version 9)."""
     return json.dumps([_entry(endpoint.qos_profile) for endpoint in endpoints])
 
 

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The lifecycle node: builds the parts, hands them to each other, gives them back."""
+"""The lifecycle node: builds the parts at configure, and releases them at cleanup."""
 
 from __future__ import annotations
 
@@ -56,27 +56,34 @@ _REFUSAL_ALERTS = (
     'disk_full',
     'writer_failed',
 )
-"""What a refused transition or the flight before may have raised; over when one succeeds."""
+"""A refused transition or the previous flight may have raised these; success clears them."""
 
 
 @dataclass
 class _Parts:
-    """What a configured recorder consists of."""
+    """The parts of a configured recorder; `release` holds what cleanup calls, in reverse."""
 
     config: FdrConfig
     root: FlightRoot
     writer: FileFdrWriter
     intake: IntakeThread
     watch: GraphWatch
-    giving_back: ExitStack
+    release: ExitStack
 
 
 class Recorder(LifecycleNode):
     """
     The flight data recorder as a lifecycle node.
 
-    configure takes the flight root and subscribes, activate opens a flight, deactivate closes
-    it, cleanup gives everything back. All callbacks run in the executor's thread.
+    - configure (unconfigured to inactive): read the parameters, take the flight root, subscribe,
+      start the intake thread; unclosed flights are recovered in the background.
+    - activate (inactive to active): start the writer, open a flight; its header is on disk.
+    - deactivate (active to inactive): drain the rings, close the flight with its footer.
+    - cleanup (inactive to unconfigured): release subscriptions, rings and the flight root.
+    - shutdown (any state to finalized): deactivate if active, then release everything.
+
+    A typed error refuses a transition: the state stays, an alert says why. Any other exception
+    releases everything: the node is unconfigured then. All callbacks run in the executor's thread.
     """
 
     def __init__(self, node_name: str = NODE_NAME) -> None:
@@ -101,45 +108,34 @@ class Recorder(LifecycleNode):
         """Whether the node was shut down through its lifecycle."""
         return self._state_label == 'finalized'
 
-    # --- transitions ---------------------------------------------------------------------
+    # --- transitions: rclpy's callbacks --------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """
-        Take: parameters, the flight root, subscriptions, the intake's thread.
-
-        Flights that were not closed are recovered meanwhile.
-
-        Refused (unconfigured again): a parameter is wrong, the flight root cannot be used or is
-        in use.
-        """
+        """Refuse wrong parameters, and a flight root that is in use or cannot be used."""
         return self._attempt('configure', self._configure, 'inactive')
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """
-        Take: the writer's thread and a new flight, whose header is on disk on return.
-
-        Refused (inactive again): a flight of that id exists, or the disk is full.
-        """
+        """Refuse a flight id that exists, and a full disk."""
         return self._attempt('activate', self._activate, 'active')
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give back: the flight, complete with its footer, and the writer's thread."""
+        """Close the flight."""
         return self._attempt('deactivate', self._deactivate, 'inactive')
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give back: subscriptions, rings, the flight root."""
+        """Release everything; the next configure may find other parameters."""
         return self._attempt('cleanup', self._release, 'unconfigured')
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give back everything from any state; an open flight is closed first."""
+        """Close an open flight, then release everything."""
         return self._attempt('shutdown', self._shut_down, 'finalized')
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back after an exception in a transition; unconfigured on return."""
+        """Release everything after an exception in a transition."""
         try:
             self._release()
         except Exception:
-            logger.exception('while giving everything back')
+            logger.exception('an error while releasing everything')
         self._state_label = 'unconfigured'
         return TransitionCallbackReturn.SUCCESS
 
@@ -149,8 +145,8 @@ class Recorder(LifecycleNode):
         """
         Refuse a transition that does not fit the state.
 
-        rclpy does so itself from 9.x on; that of Jazzy lets the error through to the executor,
-        which would end the recorder for one wrong request.
+        rclpy 9 does this itself. In rclpy 7 (Jazzy) the error reaches the executor, and would end
+        the recorder for one wrong request.
         """
         change: Callable[[int], TransitionCallbackReturn] = (
             super()._LifecycleNodeMixin__change_state  # type: ignore[misc]
@@ -164,7 +160,7 @@ class Recorder(LifecycleNode):
     def _attempt(
         self, name: str, act: Callable[[], None], new_state: str
     ) -> TransitionCallbackReturn:
-        """Make a transition; tell the ground why, if it is refused or fails."""
+        """Make a transition; raise an alert if it is refused or fails."""
         try:
             act()
         except FdrError as error:
@@ -176,38 +172,38 @@ class Recorder(LifecycleNode):
             self._board.raise_alert('transition_refused', f'{name} failed: {error!r}')
             return TransitionCallbackReturn.ERROR
         self._state_label = new_state
-        if not self._autostart.is_acting:  # somebody else is in command from now on
+        if not self._autostart.is_acting:  # somebody else commands the node from now on
             self._autostart.end()
         for code in _REFUSAL_ALERTS:
             self._board.clear(code, f'{name} succeeded')
         return TransitionCallbackReturn.SUCCESS
 
-    # --- what they do --------------------------------------------------------------------
+    # --- transitions: the work -----------------------------------------------------------
 
     def _configure(self) -> None:
         config = with_qos_file(self._options.read())
         hash_manifest(config.manifest_files)
         self._publish_diagnostics_on(config.diagnostics_topic)
         _set_log_level(config)
-        with ExitStack() as giving_back:
+        with ExitStack() as release:
             root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
-            giving_back.callback(root.release)
+            release.callback(root.release)
             recovery = BackgroundRecovery(root, self._board)
-            giving_back.callback(recovery.stop)
+            release.callback(recovery.stop)
             writer = make_writer(config, root, self._board)
             intake = IntakeThread(
                 self, self._subscriber(config), writer, config.ring, self._board
             )
-            giving_back.callback(intake.stop)
-            giving_back.callback(writer.stop)
+            release.callback(intake.stop)
+            release.callback(writer.stop)
             annotation = plan_own_topic(
                 self.resolve_topic_name('~/annotation'), String, config.intake_depth
             )
             watch = GraphWatch(self, intake, config, self._board, always=[annotation])
-            giving_back.callback(watch.stop)
+            release.callback(watch.stop)
             intake.start()
             watch.start()
-            self._parts = _Parts(config, root, writer, intake, watch, giving_back.pop_all())
+            self._parts = _Parts(config, root, writer, intake, watch, release.pop_all())
             self._keep_preroll(self._parts)
         self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
 
@@ -221,17 +217,47 @@ class Recorder(LifecycleNode):
             parts.intake.replay_latched()
         self.get_logger().info(f'recording to {parts.root.path / flight_id}')
 
+    def _deactivate(self) -> None:
+        parts = self._configured()
+        flight_id = parts.writer.open_flight_id
+        summary = None
+        try:
+            if flight_id is not None:  # else the writer has failed
+                if not parts.intake.catch_up():
+                    self.get_logger().warning('the intake is late: some messages may be missing')
+                summary = parts.writer.close_flight(flight_id)
+        finally:
+            parts.writer.stop()
+        self._keep_preroll(parts)
+        if summary is not None:
+            self._log_closed(summary)
+
+    def _release(self) -> None:
+        """Release what configure has taken, in reverse order. Idempotent."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            parts.release.close()
+
+    def _shut_down(self) -> None:
+        try:
+            if self._parts is not None:
+                self._deactivate()
+        finally:
+            self._release()
+
+    def _configured(self) -> _Parts:
+        assert self._parts is not None
+        return self._parts
+
     def _subscriber(self, config: FdrConfig) -> Subscriber:
         if not config.intake_via_executor and wait_set.IS_AVAILABLE:
             return wait_set.WaitSetSubscriber(self)
-        logger.warning('messages come through an executor of rclpy: some 8,000 a second at most')
+        logger.warning('messages come through an executor of rclpy: about 8,000 a second at most')
         return ExecutorSubscriber(self)
 
     def _open_flight(self, parts: _Parts, flight_id: str) -> None:
         header = new_flight_header(
-            flight_id,
-            parts.config,
-            rmw_implementation=get_rmw_implementation_identifier(),
+            flight_id, parts.config, rmw_implementation=get_rmw_implementation_identifier()
         )
         if not parts.writer.is_started:
             parts.writer.start()
@@ -243,27 +269,11 @@ class Recorder(LifecycleNode):
             raise
 
     def _keep_preroll(self, parts: _Parts) -> None:
-        """Have the writer's thread run without a flight if there is something to keep for one."""
+        """Start the writer before the flight, if it is to keep a pre-roll."""
         if parts.config.preroll_s:
             parts.writer.start()
 
-    def _deactivate(self) -> None:
-        parts = self._configured()
-        flight_id = parts.writer.open_flight_id
-        if flight_id is None:  # there is nothing to close, or the writer has failed
-            parts.writer.stop()
-            self._keep_preroll(parts)
-            return
-        if not parts.intake.catch_up():
-            self.get_logger().warning('the intake is behind: some messages may be missing')
-        try:
-            summary = parts.writer.close_flight(flight_id)
-        finally:
-            parts.writer.stop()
-        self._keep_preroll(parts)
-        self._tell(summary)
-
-    def _tell(self, summary: FlightSummary) -> None:
+    def _log_closed(self, summary: FlightSummary) -> None:
         footer = summary.footer
         lost = (
             footer.records_dropped_overrun
@@ -279,27 +289,10 @@ class Recorder(LifecycleNode):
         else:
             self.get_logger().error(f'closed without a footer: the disk refused it: {text}')
 
-    def _release(self) -> None:
-        """Give everything back, whatever there is; in reverse order."""
-        parts, self._parts = self._parts, None
-        if parts is not None:
-            parts.giving_back.close()
-
-    def _shut_down(self) -> None:
-        try:
-            if self._parts is not None:
-                self._deactivate()
-        finally:
-            self._release()
-
-    def _configured(self) -> _Parts:
-        assert self._parts is not None
-        return self._parts
-
-    # --- by itself, and on request -------------------------------------------------------
+    # --- autostart, services, parameters, status -----------------------------------------
 
     def autostart(self) -> None:
-        """Configure and activate, if the parameter says so; try again until that has worked."""
+        """Configure and activate if the parameter says so; repeat until that succeeds."""
         if self.get_parameter('autostart').value is True:
             self._autostart.begin()
 
@@ -317,8 +310,6 @@ class Recorder(LifecycleNode):
             response.message = f'segment {index} is closed, unless it holds no data yet'
         return response
 
-    # --- the rest ------------------------------------------------------------------------
-
     def _publish_diagnostics_on(self, topic: str) -> None:
         if topic != self._diagnostics.topic:
             self._diagnostics.stop()
@@ -330,7 +321,7 @@ class Recorder(LifecycleNode):
         return 'is read at configure; clean up first, then set it and configure again'
 
     def _apply_options(self) -> None:
-        """Use what was changed after configure; only what can be at any time."""
+        """Apply parameters that were changed after configure."""
         parts = self._parts
         if parts is not None:
             parts.config = replace(
@@ -353,7 +344,7 @@ class Recorder(LifecycleNode):
         )
 
     def destroy_node(self) -> None:
-        """Give everything back, then leave the graph."""
+        """Release everything, then leave the graph."""
         self._release()
         self._diagnostics.stop()
         logging.getLogger('fdr_recorder').removeHandler(self._log_handler)

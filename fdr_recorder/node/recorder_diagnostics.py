@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What the ground sees of the recorder on `/diagnostics`."""
+"""The recorder's statuses on `/diagnostics`."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ GROUPS: Final = {
 @dataclass(frozen=True)
 class RecorderStatus:
     """
-    What the summary says beside the writer's own status.
+    The content of the summary.
 
     Attributes:
         state: Lifecycle state of the node.
         root: The flight root; None while unconfigured.
-        vehicle_id: Which vehicle this is.
-        subscribed: Topics that are subscribed to.
-        missing: Wanted topics that nobody has published yet.
-        writer: What the writer says; None while unconfigured.
+        vehicle_id: Name of the vehicle.
+        subscribed: Number of subscribed topics.
+        missing: Wanted topics without a publisher so far.
+        writer: The writer's status; None while unconfigured.
 
     """
 
@@ -79,7 +79,7 @@ class RecorderStatus:
 
 
 class RecorderDiagnostics:
-    """The recorder's statuses: a summary, and one for each fault group."""
+    """Publish the recorder's statuses: a summary, and one for each fault group."""
 
     def __init__(
         self, node: Node, topic: str, board: AlertBoard, status: Callable[[], RecorderStatus]
@@ -98,11 +98,11 @@ class RecorderDiagnostics:
         )
 
     def stop(self) -> None:
-        """Publish no more."""
+        """Stop publishing."""
         self._reporter.stop()
 
     def _summary(self) -> DiagnosticStatus:
-        """Say whether it records; never OK unless it does."""
+        """Return the summary; its level is OK only while a flight is recorded."""
         status = self._status()
         writer = status.writer
         recorded = '' if writer is None or writer.is_degraded else writer.flight_id

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A rehearsal: the recorder itself, with all its parts, records for a few seconds."""
+"""A rehearsal for `fdr check`: the recorder itself records for a few seconds."""
 
 from __future__ import annotations
 
@@ -27,23 +27,21 @@ from rclpy.signals import SignalHandlerOptions
 
 NODE_NAME: Final = 'fdr_check'
 DISCOVERY_S: Final = 2.0
-"""How long the graph is given to become known before the measurement begins."""
+"""Time for discovery of the graph, before the measurement begins."""
 _SPIN_S: Final = 0.1
 
 
 def rehearse(parameter_file: Path, seconds: float, advance: Callable[[int], None]) -> bool:
     """
-    Configure a recorder, activate it, and shut it down again.
-
-    In the thread that calls; a KeyboardInterrupt ends it early.
+    Configure a recorder, activate it, and shut it down, all in the calling thread.
 
     Args:
         parameter_file: Its parameters.
-        seconds: How long it records.
-        advance: Told of progress, in milliseconds out of `duration_ms(seconds)`.
+        seconds: How long to record.
+        advance: Called with milliseconds of progress, in total `duration_ms(seconds)`.
 
     Returns:
-        False if a transition was refused; the reason is on stderr then.
+        False if a transition was refused; stderr then has the reason.
 
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
@@ -71,7 +69,7 @@ def rehearse(parameter_file: Path, seconds: float, advance: Callable[[int], None
 
 
 def duration_ms(seconds: float) -> int:
-    """Return how long a rehearsal takes that records for so long."""
+    """Return the duration of a rehearsal that records for so many seconds, in milliseconds."""
     return round((DISCOVERY_S + seconds) * 1000)
 
 

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A process with one node: its signals, and rclpy from beginning to end."""
+"""A process with one node: signals, and the life of rclpy."""
 
 from __future__ import annotations
 
@@ -27,14 +27,18 @@ from rclpy.signals import SignalHandlerOptions
 
 class EndSignals:
     """
-    Notices SIGINT and SIGTERM while the executor waits in C, where no Python handler runs.
+    Notice SIGINT and SIGTERM while the executor waits in C, where no Python handler runs.
 
-    The interpreter writes a byte to a socket the moment a signal arrives (`signal.set_wakeup_fd`);
-    a thread that reads it wakes the executor.
+    The interpreter writes a byte to a socket when a signal arrives (`signal.set_wakeup_fd`); a
+    thread reads it and wakes the executor.
+
+    Attributes:
+        has_come: Whether one of the signals has arrived.
+
     """
 
     def __init__(self) -> None:
-        """Begin to notice; neither signal ends the process from now on."""
+        """Handle both signals from now on: neither ends the process by itself."""
         self.has_come = False
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
@@ -43,7 +47,7 @@ class EndSignals:
             signal.signal(number, lambda _number, _frame: None)
 
     def wake(self, executor: SingleThreadedExecutor) -> None:
-        """Wake an executor when one of them comes, or has come."""
+        """Wake an executor when a signal arrives, or has arrived."""
 
         def wait() -> None:
             if self._reader.recv(1):
@@ -53,7 +57,7 @@ class EndSignals:
         threading.Thread(target=wait, name='fdr_signals', daemon=True).start()
 
     def ignore(self) -> None:
-        """Let one more signal not kill a process that ends already."""
+        """Ignore further signals: the process is ending."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
@@ -63,10 +67,10 @@ class EndSignals:
 @contextmanager
 def ros_process(args: Sequence[str] | None) -> Iterator[EndSignals]:
     """
-    Run rclpy without its own signal handlers, which would shut the context down first.
+    Run rclpy without its own signal handlers: they would shut the context down too early.
 
     Args:
-        args: The command line's arguments for ROS; None for those of this process.
+        args: The ROS arguments; None for those of this process's command line.
 
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it

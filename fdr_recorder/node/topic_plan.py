@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What the graph says of a topic, and how it is recorded."""
+"""How to record one topic: its type, definition, QoS and publishers, from the graph."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 _NAMELESS: Final = ('_NODE_NAME_UNKNOWN_', '_CREATED_BY_BARE_DDS_APP_')
-"""What the middleware calls a node whose name it does not know, or has none."""
+"""What the middleware calls a node without a known name."""
 
 
 @dataclass(frozen=True)
 class TopicPlan:
     """
-    How one topic is recorded.
+    How to record one topic.
 
     Attributes:
-        name: Fully qualified.
+        name: Fully qualified name.
         message_type: The Python class of its messages.
         schema: Name and definition of the type.
-        qos: What the subscription asks for: what all publishers offer.
-        metadata: What the channels say beside the schema, as rosbag2 does.
-        publishers: Node name of each publisher by gid; empty if it is not known.
+        qos: The QoS of the subscription.
+        metadata: Metadata of the channels, as rosbag2 has them.
+        publishers: Node name of each publisher by gid; empty if unknown.
 
     """
 
@@ -54,12 +54,12 @@ class TopicPlan:
 
     @property
     def type_name(self) -> str:
-        """Return the type of its messages, in full."""
+        """Full name of the type of its messages."""
         return self.schema.name
 
     @property
     def is_latched(self) -> bool:
-        """Whether publishers send who comes late what they hold; best effort they do not."""
+        """Whether publishers send a new subscription what they hold; not with best effort."""
         return bool(
             self.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
             and self.qos.reliability == ReliabilityPolicy.RELIABLE
@@ -75,16 +75,19 @@ def plan_topic(
     wants_type: Callable[[str], bool] = bool,
 ) -> TopicPlan | None:
     """
-    Find out how to record a topic; None while nobody publishes it, or its type is asked for.
+    Plan how to record a topic.
 
     Args:
         node: Any node; it asks the graph.
         topic: Fully qualified name.
-        definitions: Where the definition of its type comes from.
-        depth: Messages that the middleware keeps while the intake is busy elsewhere.
+        definitions: Finds the definition of its type.
+        depth: Messages that the middleware keeps while the intake is busy.
         override: QoS policies that are not adapted to the publishers.
-        wants_type: Tells which types are recorded. Of several it is the one that most publishers
-            have: the middleware takes one for a topic.
+        wants_type: Returns whether a type is recorded. Of several types, the plan has the one with
+            the most publishers: the middleware accepts one type for a topic.
+
+    Returns:
+        None while the topic has no publisher, or while a publisher is asked for its definition.
 
     Raises:
         TypeUnknownError: Its type is not installed.
@@ -122,12 +125,12 @@ def plan_topic(
 
 def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan:
     """
-    Return how to record a topic that is there for the recorder; nobody need publish it yet.
+    Plan how to record a topic of the recorder's own, which may have no publisher yet.
 
     Args:
         topic: Fully qualified name.
         message_type: The Python class of its messages; its package is installed.
-        depth: Messages that the middleware keeps while the intake is busy elsewhere.
+        depth: Messages that the middleware keeps while the intake is busy.
 
     """
     package = message_type.__module__.partition('.')[0]
@@ -145,18 +148,18 @@ def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan
 
 
 def _type_hash(endpoint: TopicEndpointInfo) -> str:
-    """Return the version of an endpoint's type, `RIHS01_...`; empty if it does not say."""
+    """Return the hash of an endpoint's type, `RIHS01_...`; empty if unknown."""
     text = str(getattr(endpoint, 'topic_type_hash', ''))
     return text if text.startswith('RIHS') else ''
 
 
 def publisher_gid(endpoint: TopicEndpointInfo) -> bytes:
-    """Return an endpoint's gid as the message info spells it."""
+    """Return an endpoint's gid, in the form that message infos have."""
     return bytes(endpoint.endpoint_gid)
 
 
 def node_names(endpoints: Sequence[TopicEndpointInfo]) -> dict[bytes, str]:
-    """Return the full name of each publisher's node by gid; empty if it is not known."""
+    """Return the full name of each publisher's node by gid; empty if unknown."""
     return {publisher_gid(endpoint): _node_name(endpoint) for endpoint in endpoints}
 
 

@@ -9,11 +9,10 @@
 # the License.
 
 """
-The intake's other way to the middleware: an executor of rclpy, for an rclpy without `wait_set`.
+Subscriptions served by an executor of rclpy, for an rclpy that does not support `wait_set`.
 
-Public interfaces alone. The subscriptions belong to a second node, whose executor is spun in the
-intake's thread: neither waits for the recorder's transitions. It reaches about 8,000 messages a
-second; what does not arrive is seen in the sequence numbers, as ever.
+It uses public interfaces only, and reaches about 8,000 messages a second. The subscriptions belong
+to a second node; the intake thread spins its executor, which thus never waits for a transition.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 WAIT_S: Final = 0.05
-"""How long a call of another thread may wait: an executor goes on waiting when it is woken."""
+"""Longest wait; calls of other threads wait as long: waking an executor does not end its wait."""
 GATHER_LIMIT: Final = 1000
-"""Most messages in the queues before the intake has its turn."""
+"""Most messages to queue before the intake takes them."""
 
 
 class ExecutorSubscription:
@@ -81,10 +80,10 @@ class ExecutorSubscriber:
 
     def __init__(self, node: Node) -> None:
         """
-        Begin without subscriptions.
+        Start without subscriptions.
 
         Args:
-            node: After which the second node is named.
+            node: The second node gets its name and `_intake`.
 
         """
         self._node = rclpy.create_node(
@@ -124,7 +123,7 @@ class ExecutorSubscriber:
             before = self._received
             self._executor.spin_once(timeout_sec=0)
             in_vain = in_vain + 1 if self._received == before else 0
-            if in_vain == 2:  # once is between two rounds of the executor
+            if in_vain == 2:  # one alone may lie between two rounds of the executor
                 return False
         return True
 

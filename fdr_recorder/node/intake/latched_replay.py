@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Latched messages of a second flight: publishers are asked for all that they hold."""
+"""Latched messages when a flight opens: publishers send once more what they hold."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.node.intake.subscription import TopicSubscription
 
 REPLAY_DEADLINE_S: Final = 4.0
-"""What a publisher has not sent again by then, it does not hold any more. It knows of the question
-after milliseconds, or after 3 s if that is lost: a heartbeat of Fast DDS repairs it."""
+"""Messages that a publisher has not replayed by then, it does not hold any more. It learns of the
+second subscription after milliseconds, or after 3 s if a packet is lost (Fast DDS's heartbeat)."""
 OTHERS_DEADLINE_S: Final = 0.5
-"""Without gids: how long to wait for other publishers, once the newest message has come."""
+"""Without gids: how long to wait for other publishers after the newest message."""
 
 _Message = tuple[bytes, int, int, int]
-"""Data, times of reception and of publishing, sequence number."""
+"""Data, reception time, publish time, sequence number."""
 
 
 class LatchedReplay:
     """
-    Has the publishers of one latched topic send once more what they hold.
+    Have the publishers of one latched topic send once more what they hold.
 
-    The recorder was there before the flight, so the middleware has given it these messages
-    already, and they were let go. A second subscription gets them again: of these the flight gets
-    those that the first one had received before it. The first one rests meanwhile, so that all
-    are in order, and nothing is missing or there twice.
+    The topic's subscription is older than the flight: it has received these messages already, and
+    they were discarded. A second subscription receives them again; the flight gets those that the
+    first one had received before. The first one waits meanwhile, so that all messages are in
+    order, none missing, none twice.
 
-    Belongs to the intake's thread.
+    Belongs to the intake thread.
 
     Attributes:
         subscription: The second subscription, if there is one.
-        known: Sending time and sequence number of what was recorded, where messages do not tell
-            their publisher.
+        known: Publish time and sequence number of each recorded message, where messages do not
+            tell their publisher.
 
     """
 
@@ -55,13 +55,13 @@ class LatchedReplay:
         is_repeated: bool,
     ) -> None:
         """
-        Take nothing before `begin`.
+        Prepare; nothing is taken before `begin`.
 
         Args:
-            subscription: To the topic, transient-local; None if there is nobody to ask, and
+            subscription: The second one, transient-local; None without publishers: then new
                 messages only wait for the flight.
-            clients: Of the topic's publishers by gid.
-            is_repeated: Whether the last message of each is in the flight without this.
+            clients: The clients of the topic's publishers by gid.
+            is_repeated: Whether the flight has the last message of each publisher anyway.
 
         """
         self.subscription = subscription
@@ -77,15 +77,15 @@ class LatchedReplay:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the flight is open."""
+        """Whether `begin` was called."""
         return self._deadline is not None
 
     def begin(self) -> None:
-        """Take from now on; the flight is open."""
+        """Take messages from now on: the flight has opened."""
         self._deadline = time.monotonic() + REPLAY_DEADLINE_S
 
     def advance(self) -> bool:
-        """Record what has come; tell whether that was all, or it is time to end."""
+        """Record what has arrived; return whether that was all, or the deadline has passed."""
         if self._deadline is None:
             return False
         while self._waiting and self.subscription is not None:
@@ -96,7 +96,7 @@ class LatchedReplay:
         return True
 
     def finish(self) -> None:
-        """Wait no longer: record what has come."""
+        """End at once: record what has arrived."""
         if self.has_begun:
             self.advance()
             for gid in list(self._waiting):
@@ -110,10 +110,10 @@ class LatchedReplay:
         _, latest, messages = self._waiting[gid]
         published_ns, sequence = info['source_timestamp'], info['publication_sequence_number']
         is_new = sequence > latest[1] if gid else published_ns > self._held_ns
-        if is_new:  # the first subscription has it
+        if is_new:  # the first subscription has it, too
             return
         if gid and messages and sequence != messages[-1][3] + 1:
-            messages.clear()  # the publisher has dropped what was before, while it sent
+            messages.clear()  # while sending, the publisher has replaced the older ones
         messages.append((data, info['received_timestamp'], published_ns, sequence))
         if gid:
             if sequence == latest[1]:
@@ -126,7 +126,7 @@ class LatchedReplay:
     def _record(self, gid: bytes) -> None:
         client, (published_ns, last, data), messages = self._waiting.pop(gid)
         if not messages:
-            if not self._is_repeated:  # the last one is here, whatever has become of its publisher
+            if not self._is_repeated:  # its publisher may be gone; the last message is here
                 client.enqueue(data, None, published_ns, last)
             return
         end = messages[-1]

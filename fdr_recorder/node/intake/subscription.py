@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What the intake needs of the middleware; `wait_set` has it, and `executor` in another way."""
+"""What the intake needs from the middleware; `wait_set` and `executor` implement it."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from typing import Any, Protocol
 from fdr_recorder.node.topic_plan import TopicPlan
 
 RawMessage = tuple[bytes, Mapping[str, Any]]
-"""A serialised message and what the middleware says about it."""
+"""A serialised message, and its info from the middleware (times, sequence number, gid)."""
 
 
 class TopicSubscription(Protocol):
     """
-    A subscription, raw: taken from directly, and told of its publishers.
+    A raw subscription that also tells of changes among its publishers.
 
-    Made and destroyed by the watch or in transitions; the intake's thread takes from it.
+    The graph watch and transitions make and destroy it; the intake thread takes from it.
     """
 
     def take(self) -> RawMessage | None:
-        """Take the next message; None if there is none."""
+        """Return the next message; None if there is none."""
 
     @property
     def matched(self) -> int:
-        """How many publishers there were at the last call of `has_changed`."""
+        """Number of publishers at the last call of `has_changed`."""
 
     def has_changed(self) -> bool:
-        """Tell whether publishers have come or left since the last call."""
+        """Return whether publishers have come or left since the last call."""
 
     def destroy(self) -> None:
-        """Unsubscribe, as soon as nobody takes from it any more."""
+        """Unsubscribe as soon as nobody takes from it."""
 
 
 class Subscriber(Protocol):
-    """Subscribes for the intake, and waits for messages in its thread."""
+    """Subscribe for the intake, and wait for messages in its thread."""
 
     def subscribe(self, plan: TopicPlan) -> TopicSubscription:
         """
@@ -58,13 +58,13 @@ class Subscriber(Protocol):
     def serving(
         self, subscriptions: Sequence[TopicSubscription]
     ) -> AbstractContextManager[Callable[[], None]]:
-        """Lend a call that waits: for a message of these, for `wake`, for a second at most."""
+        """Lend a function that waits for a message of these or for `wake`, at most a second."""
 
     def gather(self) -> bool:
-        """Have `take` find what has arrived; tell whether there may be more."""
+        """Make arrived messages available to `take`; return whether there may be more."""
 
     def wake(self) -> None:
-        """End the waiting, or the next; any thread."""
+        """End the current wait, or the next one; any thread."""
 
     def close(self) -> None:
-        """Give back what is left, once all subscriptions are destroyed."""
+        """Release the rest, after all subscriptions were destroyed."""

@@ -9,11 +9,11 @@
 # the License.
 
 """
-The intake: from DDS into the rings, in one thread.
+The intake thread: takes the messages of all topics from the middleware into the rings.
 
-Where messages come from is behind `Subscriber`: `wait_set`, below rclpy's executors, or
-`executor`, which is slower and needs nothing but rclpy's public interface. rclpy 7.1 (Jazzy) does
-not tell a message's publisher: there a topic has one ring, however many publishers.
+It takes them from a `Subscriber`: `wait_set`, which bypasses rclpy's executors, or `executor`,
+which is slower and needs only rclpy's public interface. rclpy 7.1 (Jazzy) does not tell the
+publisher of a message: there a topic has one ring for all its publishers.
 """
 
 from __future__ import annotations
@@ -41,26 +41,27 @@ from rclpy.node import Node
 logger = logging.getLogger(__name__)
 
 REST_S: Final = 0.02
-"""Rest after a round, so that one wake-up serves many messages. The middleware keeps
-`intake_depth` of each topic meanwhile."""
+"""Pause after a round, so that one wake-up serves many messages. Meanwhile the middleware keeps
+`intake_depth` messages of each topic."""
 REST_PER_TOPIC_S: Final = 0.00012
-"""Rest for so long if that is more: asking a topic in vain costs a hundredth of it."""
+"""Pause for so long if that is more: a take that finds nothing costs a hundredth of it."""
 MAX_REST_S: Final = 0.06
-"""A quarter of `flush_interval_s`, for a message waits so long before anything else is done."""
+"""Longest pause. Messages wait so long before they reach a ring; `flush_interval_s` is four times
+as long."""
 HURRY: Final = 250
-"""No rest after a round that found so many messages of one topic."""
+"""No pause after a round that took so many messages of one topic."""
 MOST_GATHERS: Final = 20
-"""What has arrived is gathered so many times at most, for more may come all the time."""
+"""Most calls of `gather` in a row: new messages may arrive all the time."""
 CALL_DEADLINE_S: Final = 2.0
-"""How long another thread waits for the intake's to make a call."""
+"""How long another thread waits until the intake thread has made a call."""
 OVERLAP_S: Final = 1.0
-"""How long a subscription goes on beside the one that replaces it, so that nothing is missed until
-all publishers know the new one."""
+"""How long a subscription overlaps with its successor: until then, all publishers know the new
+one."""
 
 
 @dataclass(eq=False)
 class _Successor:
-    """A subscription that is to replace another one, and when (monotonic seconds)."""
+    """A subscription that will replace another one at `due_at` (monotonic seconds)."""
 
     plan: TopicPlan
     subscription: TopicSubscription
@@ -69,7 +70,7 @@ class _Successor:
 
 class IntakeThread:
     """
-    Takes messages from the middleware and hands them to the writer.
+    Take messages from the middleware and hand them to the writer.
 
     Methods about topics are called by the graph watch's thread, the others by the thread of the
     node's executor; everything else happens in the intake thread.
@@ -88,14 +89,14 @@ class IntakeThread:
         alerts: AlertBoard,
     ) -> None:
         """
-        Make an intake without topics.
+        Make an intake without topics; it is not started.
 
         Args:
-            node: Asks the graph who publishes.
-            subscriber: Where messages come from; the intake closes it.
-            writer: Where the publishers' rings are registered.
+            node: Asks the graph for publishers.
+            subscriber: Source of messages; `stop` closes it.
+            writer: Gets a client for each publisher.
             config: Bounds of the rings.
-            alerts: Where a fault of the intake is raised.
+            alerts: Gets `intake_failed`.
 
         """
         self._alerts = alerts
@@ -113,7 +114,7 @@ class IntakeThread:
         self._must_stop = False
         self._is_set_stale = False
         self._is_opening = False
-        """Whether latched topics wait for a flight that is about to open."""
+        """Whether latched topics wait for a flight that will open now."""
 
     # --- topics --------------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ class IntakeThread:
         self._call(add)
 
     def remove(self, topic: str) -> None:
-        """Unsubscribe from a topic; what its rings hold is still written."""
+        """Unsubscribe from a topic; the writer still takes what its rings hold."""
         if topic in self._successors:
             self._successors.pop(topic).subscription.destroy()
 
@@ -150,7 +151,7 @@ class IntakeThread:
         self.tidy()
 
     def name_publishers(self, topic: str, nodes: Mapping[bytes, str]) -> None:
-        """Learn the nodes of a topic's publishers: a node's name comes later than its messages."""
+        """Set the node names of a topic's publishers; the graph learns them after the gids."""
 
         def name() -> None:
             intake = self.intakes[topic]
@@ -161,7 +162,7 @@ class IntakeThread:
         self._call(name)
 
     def replace(self, plan: TopicPlan) -> None:
-        """Subscribe to a topic anew, with another QoS; nothing is recorded twice or missed."""
+        """Subscribe to a topic with another QoS; no message is recorded twice or missed."""
         if plan.name in self._successors:
             self._successors.pop(plan.name).subscription.destroy()
         self._successors[plan.name] = _Successor(plan, self._subscriber.subscribe(plan))
@@ -177,7 +178,7 @@ class IntakeThread:
         return bool(self._successors or self._replaced)
 
     def tidy(self) -> None:
-        """Let new subscriptions take over when it is time; give back those that are replaced."""
+        """Switch to new subscriptions that are due; destroy those that were replaced."""
         now = time.monotonic()
         if self._replaced:
             self._call(partial(self._forget_known, frozenset(self._successors)))
@@ -189,7 +190,7 @@ class IntakeThread:
                 self._call(partial(self._take_over, successor))
 
     def changed_topics(self) -> set[str]:
-        """Return the topics whose publishers have come or left since the last call."""
+        """Return the topics whose publishers have changed since the last call."""
         return {
             topic
             for topic, intake in list(self.intakes.items())
@@ -197,12 +198,12 @@ class IntakeThread:
         }
 
     def matched(self, topic: str) -> int:
-        """Return how many publishers a topic had at the last call of `changed_topics`."""
+        """Return the number of publishers of a topic at the last call of `changed_topics`."""
         intake = self.intakes.get(topic)
         return intake.subscription.matched if intake is not None else 0
 
     def silence_s(self, topic: str) -> float:
-        """Return for how long no message of a topic has come."""
+        """Return the seconds since the last message of a topic; 0 for an unknown topic."""
         intake = self.intakes.get(topic)
         return time.monotonic() - intake.heard_at if intake is not None else 0.0
 
@@ -212,11 +213,11 @@ class IntakeThread:
         return set(intake.sources) - {UNKNOWN_GID} if intake is not None else set()
 
     def forget_publishers(self, topic: str, gone: set[bytes]) -> None:
-        """Give back the rings of publishers that have left; what they hold is still written."""
+        """Retire the rings of publishers that have left; the writer still takes what they hold."""
 
         def forget() -> None:
             self._gather()
-            self.intakes[topic].drain_all()  # or what they sent last would get a new ring
+            self.intakes[topic].drain_all()  # else their last messages would make a new ring
             sources = self.intakes[topic].sources
             for gid in gone & sources.keys():
                 self._writer.retire(sources.pop(gid).client)
@@ -227,16 +228,16 @@ class IntakeThread:
 
     def hold_latched(self) -> None:
         """
-        Ask latched publishers for all that they hold, for a flight that is about to open.
+        Ask latched publishers to send once more what they hold: a flight will open now.
 
-        Their topics wait from now on, until `replay_latched` and some time after; also those that
-        are added meanwhile.
+        Latched topics wait from now until `replay_latched` and the end of the replay, also those
+        that are added meanwhile.
         """
 
         def hold() -> None:
             self._is_opening = True
             latched = [intake for intake in self.intakes.values() if intake.plan.is_latched]
-            self._take_all(latched)  # now it is known whom to ask
+            self._take_all(latched)  # makes all publishers known
             latched_bytes = sum(intake.latched_bytes for intake in self.intakes.values())
             is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
             for intake in latched:
@@ -247,7 +248,7 @@ class IntakeThread:
         self._call_and_wait(hold)
 
     def replay_latched(self) -> None:
-        """Record what latched publishers hold; the flight is open."""
+        """Record what latched publishers hold; the flight has opened."""
 
         def replay() -> None:
             self._is_opening = False
@@ -265,16 +266,16 @@ class IntakeThread:
 
     def catch_up(self) -> bool:
         """
-        Wait until everything that had arrived before this call is in the rings.
+        Wait until all messages that arrived before this call are in the rings.
 
         Returns:
-            False if that did not happen within `CALL_DEADLINE_S`.
+            False if that takes longer than `CALL_DEADLINE_S`.
 
         """
         return self._call_and_wait(lambda: self._take_all(self.intakes.values()))
 
     def stop(self) -> None:
-        """End the thread, give back rings and subscriptions. Idempotent."""
+        """End the thread, release rings and subscriptions. Idempotent."""
         self._must_stop = True
         self._subscriber.wake()
         thread, self._thread = self._thread, None
@@ -288,7 +289,7 @@ class IntakeThread:
         self._subscriber.close()
 
     def _call(self, call: Callable[[], None]) -> None:
-        """Have the intake's thread make a call; make it here while there is none."""
+        """Have the intake thread make a call; without a thread, make it here."""
         if self._thread is None:
             call()
             return
@@ -297,7 +298,7 @@ class IntakeThread:
         self._subscriber.wake()
 
     def _call_and_wait(self, call: Callable[[], None]) -> bool:
-        """Have the intake's thread make a call; tell whether it did within `CALL_DEADLINE_S`."""
+        """Have the intake thread make a call; return whether it did within `CALL_DEADLINE_S`."""
         done = threading.Event()
 
         def call_and_tell() -> None:
@@ -321,9 +322,9 @@ class IntakeThread:
         """
         Take messages until the set of subscriptions changes.
 
-        While messages come, every subscription is asked each time: that costs a microsecond for
-        one that is empty, where the wait set, which must be filled anew for every wait, costs a
-        hundred. So it is waited only once nothing has come for a whole rest.
+        While messages come, every round takes from every subscription: an empty one costs one
+        microsecond. Filling the wait set, as each wait needs, costs a hundred. So the thread waits
+        only after a whole pause without a message.
         """
         intakes = list(self.intakes.values())
         self._is_set_stale = False
@@ -356,20 +357,20 @@ class IntakeThread:
             call()
 
     def _gather(self) -> None:
-        """Have all that has arrived where it can be taken."""
+        """Make all messages that have arrived available to `take`."""
         for _ in range(MOST_GATHERS):
             if not self._subscriber.gather():
                 return
 
     def _take_all(self, intakes: Iterable[TopicIntake]) -> None:
-        """Take all that has arrived for some topics; their replays end."""
+        """Take all messages that have arrived for some topics; end their replays."""
         self._gather()
         for intake in intakes:
             self._end_replay(intake)
             intake.drain_all()
 
     def _advance(self, intake: TopicIntake) -> None:
-        """Go on with a replay; once it is over, the topic is asked like the others."""
+        """Continue a replay; once it has ended, the topic is served like the others."""
         if intake.replay is not None and intake.replay.advance():
             self._end_replay(intake)
 
@@ -382,23 +383,23 @@ class IntakeThread:
         self._is_set_stale = True
 
     def _take_over(self, successor: _Successor) -> None:
-        """Let a topic's new subscription take over from the old one."""
+        """Switch a topic to its new subscription."""
         self._gather()
         intake = self.intakes[successor.plan.name]
         self._replaced.append(intake.take_over(successor.plan, successor.subscription))
 
     def _forget_known(self, adapting: Collection[str]) -> None:
-        """Take no other topic than these to have a second subscription."""
+        """Forget `known` messages of topics that have no second subscription any more."""
         for topic, intake in self.intakes.items():
             if topic not in adapting:
                 intake.known = None
 
     def _meet(self, intake: TopicIntake, gid: bytes) -> Source:
         """
-        Give a publisher that is seen for the first time its ring.
+        Make the ring of a publisher, at its first message.
 
-        One whose node is not known yet is looked up in the graph. That costs 0.1 ms, or 4 ms for
-        a topic of a hundred publishers, all of whom are known then.
+        If its node is unknown, ask the graph. That costs 0.1 ms, or 4 ms for a topic with a
+        hundred publishers; then all of them are known.
         """
         if gid != UNKNOWN_GID and not intake.plan.publishers.get(gid):
             endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)

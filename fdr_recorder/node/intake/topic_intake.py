@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""One topic of the intake: its subscription, and the publishers that are heard there."""
+"""The intake of one topic: its messages go to the rings of their publishers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from fdr_recorder.node.intake.subscription import RawMessage, TopicSubscription
 from fdr_recorder.node.topic_plan import TopicPlan
 
 TAKE_LIMIT: Final = 2000
-"""Most messages taken from one topic before the next has its turn."""
+"""Most messages taken from one topic before the next topic."""
 UNKNOWN_GID: Final = b''
-"""Stands for all publishers of a topic, where rclpy does not tell them apart."""
+"""Stands for all publishers of a topic where rclpy does not tell the publisher."""
 
 
 @dataclass(eq=False)
@@ -35,10 +35,10 @@ class Source:
     client: FdrClient
     metadata: dict[str, str]
     next_sequence: int | None = None
-    """Of the message that follows upon the last one; None before the first, or without a gid."""
+    """The number after that of the last message; None before the first, or without a gid."""
 
     def name(self, node_name: str) -> None:
-        """Have segments say whose publisher it is, from the next one on that is begun."""
+        """Set the node name that segments store, from the next segment on."""
         if node_name:
             self.metadata['publisher_node'] = node_name
 
@@ -46,19 +46,19 @@ class Source:
 @dataclass(eq=False)
 class TopicIntake:
     """
-    Takes the messages of one topic and hands them to the rings of their publishers.
+    Take the messages of one topic and hand them to the rings of their publishers.
 
-    Belongs to the intake's thread.
+    Belongs to the intake thread.
 
     Attributes:
-        plan: How the topic is recorded.
-        subscription: What it is taken from.
-        meet: Gives a publisher that is seen for the first time its ring.
+        plan: How to record the topic.
+        subscription: Source of the messages.
+        meet: Makes the ring of a publisher, at its first message.
         sources: The publishers by gid.
-        heard_at: When it last took a message, or was made (monotonic seconds).
-        replay: What the flight gets first; messages of `subscription` wait meanwhile.
-        known: Without gids: sending time and sequence number of what another subscription
-            has taken or may have; None while there is no other.
+        heard_at: When a message was last taken, or this was made (monotonic seconds).
+        replay: Latched messages that come first; those of `subscription` wait meanwhile.
+        known: Without gids: publish time and sequence number of each message that another
+            subscription may have taken, too; None while there is no other.
 
     """
 
@@ -72,25 +72,25 @@ class TopicIntake:
 
     @property
     def served(self) -> TopicSubscription | None:
-        """Return the subscription that is taken from now."""
+        """The subscription to take from now; None while a replay waits for its flight."""
         if self.replay is None:
             return self.subscription
         return self.replay.subscription if self.replay.has_begun else None
 
     @property
     def latched_bytes(self) -> int:
-        """Size of what each segment repeats of it at its start."""
+        """Size of the latched messages that each segment repeats at its start."""
         kept = (source.client.latest for source in self.sources.values())
         return sum(len(message[2]) for message in kept if message is not None)
 
     def drain(self, message: RawMessage) -> int:
         """
-        Take the messages that are there, up to `TAKE_LIMIT`; return how many.
+        Take all available messages, up to `TAKE_LIMIT`; return how many.
 
         The loop runs once for every message. rclpy's take is nine tenths of its cost.
 
         Args:
-            message: The first of them; the caller has taken it.
+            message: The first message, which the caller has taken.
 
         """
         take, sources = self.subscription.take, self.sources
@@ -125,10 +125,10 @@ class TopicIntake:
 
     def _is_new(self, source: Source, published_ns: int, sequence: int) -> bool:
         """
-        Look at a message that does not follow upon the last one that is known.
+        Check a message whose number is not the expected one; count those in between as lost.
 
         Returns:
-            False if a subscription that was replaced, or is about to be, has taken it, too.
+            False if another subscription of the topic has taken the message already.
 
         """
         expected = source.next_sequence
@@ -143,22 +143,22 @@ class TopicIntake:
         return True
 
     def drain_all(self) -> None:
-        """Take all that is there."""
+        """Take all available messages."""
         while (message := self.subscription.take()) is not None:
             self.drain(message)
 
     def take_over(self, plan: TopicPlan, subscription: TopicSubscription) -> TopicSubscription:
-        """Go on with another subscription; return the one before, with nothing left in it."""
+        """Switch to another subscription; return the old one, emptied."""
         self.drain_all()
         before, self.plan, self.subscription = self.subscription, plan, subscription
         return before
 
     def end_replay(self) -> LatchedReplay | None:
         """
-        Go on with the topic's own subscription, and with what has waited there.
+        End the replay; messages that waited in the topic's own subscription come next.
 
         Returns:
-            The replay, if there was one.
+            The replay; None if there was none.
 
         """
         replay, self.replay = self.replay, None

@@ -9,16 +9,15 @@
 # the License.
 
 """
-The intake's own way to the middleware: subscriptions that no executor knows, and a wait set.
+Subscriptions with a wait set of the intake's own, below rclpy's executors.
 
-rclpy's executors dispatch each message through a task, which costs twenty times what taking it
-costs. These subscriptions belong to the node, for everybody to see in the graph, but no executor
-knows them: the intake's thread takes from each.
+rclpy's executors dispatch each message through a task, which costs twenty times as much as taking
+it. These subscriptions belong to the node, so the graph shows them, but no executor serves them.
 
-All that the recorder uses below rclpy's public interface is in this file: `Subscription` with
-`take_message`, `EventHandle`, `WaitSet` and `GuardCondition`. They are the same in rclpy 7.1
-(Jazzy) and 9.x (Kilted), apart from the publisher's gid in the message info, which Jazzy lacks.
-With an rclpy that has them no more, `executor` takes over.
+This file has everything that the recorder uses below rclpy's public interface: `Subscription`
+with `take_message`, `EventHandle`, `WaitSet` and `GuardCondition`. They are the same in rclpy 7.1
+(Jazzy) and 9.x (Kilted), except that Jazzy's message info lacks the publisher's gid. With an rclpy
+without them, `executor` is used instead.
 """
 
 from __future__ import annotations
@@ -45,20 +44,19 @@ try:
             _rclpy.GuardCondition.trigger_guard_condition,
         )
     )
-    """Whether this rclpy has what is needed here."""
+    """Whether this rclpy has everything that this file uses."""
 except (ImportError, AttributeError):
     IS_AVAILABLE = False
 
 WAIT_NS: Final = 1_000_000_000
-"""In case a wake-up is missed; none is known to be."""
+"""A bound, should a wake-up ever be missed."""
 
 
 class WaitSetSubscription:
     """
     A `TopicSubscription` below rclpy's own class.
 
-    That class is left out because executors look at each of its objects whenever they wake: with
-    500 topics that is 3 ms.
+    Executors visit each object of rclpy's class whenever they wake: 3 ms with 500 topics.
     """
 
     def __init__(self, node: Node, plan: TopicPlan) -> None:
@@ -84,9 +82,9 @@ class WaitSetSubscription:
 
     def has_changed(self) -> bool:
         """
-        Tell whether publishers have come or left since the last call.
+        Return whether publishers have come or left since the last call.
 
-        That costs 4 us; asking the graph for the publishers of a topic costs 50 us and more.
+        This costs 4 us; asking the graph for the publishers of a topic costs 50 us and more.
         """
         matched = self._matched.take_event()
         last = self._last
@@ -108,7 +106,7 @@ class WaitSetSubscriber:
 
     def __init__(self, node: Node) -> None:
         """
-        Begin without subscriptions.
+        Start without subscriptions.
 
         Args:
             node: The node that will own them.
@@ -148,7 +146,7 @@ class WaitSetSubscriber:
             yield wait
 
     def gather(self) -> bool:
-        """Do nothing: the middleware itself is asked."""
+        """Do nothing: `take` asks the middleware itself."""
         return False
 
     def wake(self) -> None:
@@ -156,4 +154,4 @@ class WaitSetSubscriber:
         self._guard.trigger_guard_condition()
 
     def close(self) -> None:
-        """Do nothing: the guard goes with the last reference to it."""
+        """Do nothing: the guard condition ends with its last reference."""

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Whether the vehicle flies: what the autopilot says, debounced, and held for the post-roll."""
+"""Whether there is a flight: the armed state from a source, debounced, with a post-roll."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from fdr_recorder.errors import SourceTypeMissingError
 
 class ArmedSource(NamedTuple):
     """
-    One way of learning whether the vehicle is armed.
+    A topic that tells whether the vehicle is armed.
 
     Attributes:
         type_name: Its message type.
-        topic: Where it is usually published.
-        is_armed: What one message says; None if it says nothing.
+        topic: Its usual name.
+        is_armed: Returns what a message tells; None if it tells nothing.
 
     """
 
@@ -52,7 +52,7 @@ class ArmedSource(NamedTuple):
 
 SOURCES: Final[Mapping[str, ArmedSource]] = {
     'bool': ArmedSource('std_msgs/msg/Bool', 'armed', lambda message: bool(message.data)),
-    # Without a connection to the autopilot MAVROS says `armed: false`, whatever is true.
+    # Without a connection to the autopilot, MAVROS says `armed: false` in any case.
     'mavros': ArmedSource(
         'mavros_msgs/msg/State',
         'mavros/state',
@@ -69,27 +69,30 @@ SOURCES: Final[Mapping[str, ArmedSource]] = {
 
 class ArmedSwitch:
     """
-    Decides from what the source says whether there is a flight.
+    Decide from the armed state whether there is a flight.
 
-    Armed is believed after `debounce_s`. A flight ends `post_roll_s` after the vehicle was
-    disarmed, unless it is armed again before; what the source says last is what counts.
+    A flight begins once the vehicle has been armed for `debounce_s`. It ends `post_roll_s` after
+    disarming (`debounce_s` if that is longer), unless the vehicle is armed again before.
+
+    Attributes:
+        is_armed: The last state from the source; None before the first.
+
     """
 
     def __init__(self, debounce_s: float, post_roll_s: float) -> None:
-        """Know nothing yet."""
+        """Set both times, in seconds; there has been no message so far."""
         self._debounce_s = debounce_s
         self._until_closed_s = max(debounce_s, post_roll_s)
         self._is_flying: bool | None = None
         self._since = 0.0
         self.is_armed: bool | None = None
-        """What the source said last; None before it has said anything."""
 
     def hear(self, is_armed: bool, now: float) -> None:
         """
-        Take what the source says.
+        Take a state from the source.
 
         Args:
-            is_armed: What it says.
+            is_armed: Whether the vehicle is armed.
             now: Monotonic seconds.
 
         """
@@ -97,7 +100,7 @@ class ArmedSwitch:
             self.is_armed, self._since = is_armed, now
 
     def is_flying(self, now: float) -> bool | None:
-        """Return whether there is a flight at this time; None while that is not known."""
+        """Return whether there is a flight now (monotonic seconds); None while unknown."""
         held_s = now - self._since
         if self.is_armed and held_s >= self._debounce_s:
             self._is_flying = True

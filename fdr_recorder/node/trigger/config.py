@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The options of the flight trigger; without ROS, so that its parameter file can be checked."""
+"""The options of the flight trigger; needs no ROS, so `fdr check` can read its parameter file."""
 
 from __future__ import annotations
 

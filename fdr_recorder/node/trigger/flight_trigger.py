@@ -37,11 +37,11 @@ from rclpy.subscription import Subscription
 NODE_NAME: Final = 'flight_trigger'
 TICK_S: Final = 0.05
 ASK_INTERVAL_S: Final = 1.0
-"""How often the recorder is asked for its state, and told again what it refused."""
+"""How often to ask the recorder for its state, and to repeat a refused transition."""
 SILENCE_S: Final = 5.0
-"""A recorder that has not answered for so long is down."""
+"""The recorder is down if it has not answered for so long."""
 TRANSITION_DEADLINE_S: Final = 15.0
-"""Likewise, while it makes a transition: closing a flight on a slow disk takes its time."""
+"""The same during a transition: closing a flight on a slow disk takes time."""
 QUEUE_DEPTH: Final = 10
 
 GROUPS: Final = {'recorder': ('recorder_down', 'recorder_refused'), 'source': ('source_silent',)}
@@ -56,16 +56,17 @@ _VERBS: Final = {
 
 class FlightTrigger(Node):
     """
-    Drives the lifecycle of one recorder; the recorder itself knows nothing of it.
+    Drive the lifecycle of one recorder, which does not know of the trigger.
 
-    A recorder that has started is configured, so that it is ready. While the vehicle flies the
-    recorder is kept active, whatever happens to it. When the flight is over it is deactivated,
-    once: after that, and before, others may command it. The end of the trigger changes nothing.
+    - A recorder that has started is configured, to be ready.
+    - During a flight it is kept active, whatever happens to it.
+    - At the end of a flight it is deactivated once. Before and after, others may command it.
+    - When the trigger ends, the recorder stays as it is.
     """
 
     def __init__(self) -> None:
         """
-        Begin to listen to the source and to drive the recorder.
+        Listen to the source and drive the recorder from now on.
 
         Raises:
             ConfigInvalidError: A parameter is wrong.
@@ -128,7 +129,7 @@ class FlightTrigger(Node):
     # --- the source ----------------------------------------------------------------------
 
     def _listen(self) -> None:
-        """Subscribe to the source with what its publishers offer, as they come and go."""
+        """Subscribe to the source with the QoS that its publishers offer now."""
         publishers = [
             endpoint
             for endpoint in self.get_publishers_info_by_topic(self._topic)
@@ -149,10 +150,10 @@ class FlightTrigger(Node):
         if is_armed is not None:
             self._heard_at = time.monotonic()
             self._switch.hear(is_armed, self._heard_at)
-            self._board.clear('source_silent', f'{self._topic} speaks')
+            self._board.clear('source_silent', f'{self._topic} has sent a message')
 
     def _watch(self, now: float) -> None:
-        """Raise an alert for a source or a recorder that is silent."""
+        """Raise an alert for a silent source or recorder."""
         timeout_s = self._config.source_timeout_s
         if timeout_s and now - self._heard_at > timeout_s:
             self._board.raise_alert(
@@ -168,7 +169,7 @@ class FlightTrigger(Node):
     # --- the recorder --------------------------------------------------------------------
 
     def _on_state(self, state: int) -> None:
-        """Ask for the transition that brings the recorder nearer to what it should be."""
+        """Request the transition that brings the recorder closer to the state it should have."""
         self._board.clear('recorder_down', f'{self._recorder.name} answers')
         transition = self._due(state)
         if transition is None:
@@ -179,7 +180,7 @@ class FlightTrigger(Node):
         def answered(has_succeeded: bool) -> None:
             if has_succeeded:
                 self._must_configure = self._must_deactivate = False
-                self._ask_at = 0.0  # for what comes next
+                self._ask_at = 0.0  # the next transition may be due
             else:
                 self._board.raise_alert(
                     'recorder_refused',
@@ -190,7 +191,7 @@ class FlightTrigger(Node):
         self._recorder.change(transition, answered)
 
     def _due(self, state: int) -> Any:  # noqa: ANN401
-        """Return what has to be done in this state."""
+        """Return the transition that is due in this state; None if there is none."""
         if state == State.PRIMARY_STATE_UNCONFIGURED:
             self._must_deactivate = False
             is_due = self._must_configure or self._is_flying
@@ -203,7 +204,7 @@ class FlightTrigger(Node):
             return Transition.TRANSITION_DEACTIVATE
         return None
 
-    # --- what the ground sees ------------------------------------------------------------
+    # --- log and diagnostics -------------------------------------------------------------
 
     def _log_alert(self, alert: Alert) -> None:
         if alert.raised:

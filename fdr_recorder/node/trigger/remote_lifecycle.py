@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A lifecycle node in another process: asked for its state, told its transitions."""
+"""A client for a lifecycle node in another process: its state, and its transitions."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from rclpy.task import Future
 
 class RemoteLifecycle:
     """
-    Asks and tells without waiting for the answers; in the executor's thread.
+    Request state and transitions without waiting for the answers; in the executor's thread.
 
     Attributes:
         name: The node's full name.
-        state: The label of its state, as of its last answer; empty before the first.
-        answered_at: Monotonic seconds of its last answer, or of the beginning.
+        state: The label of its state at its last answer; empty before the first.
+        answered_at: Time of its last answer, at first of the start (monotonic seconds).
 
     """
 
     def __init__(self, node: Node, name: str) -> None:
-        """Take the node that asks, and the name of the other."""
+        """Take the local node, and the name of the other."""
         self.name = node.resolve_service_name(name)
         self.state = ''
         self.answered_at = time.monotonic()
@@ -51,11 +51,11 @@ class RemoteLifecycle:
 
     @property
     def is_changing(self) -> bool:
-        """Whether a transition was asked for and not answered."""
+        """Whether a requested transition is not answered yet."""
         return self._told is not None
 
     def has_started(self) -> bool:
-        """Return whether another process than before answers to the name."""
+        """Return whether a new process has the name since the last call."""
         endpoints = self._node.get_publishers_info_by_topic(f'{self.name}/transition_event')
         present = {publisher_gid(endpoint) for endpoint in endpoints}
         is_new = bool(present - self._seen)
@@ -64,10 +64,10 @@ class RemoteLifecycle:
 
     def ask(self, answered: Callable[[int], None]) -> None:
         """
-        Ask for the state; an earlier question is forgotten.
+        Request the state; forget an earlier request for it.
 
-        An answer to it also ends the wait for a transition that was asked for before: the node
-        answers one after the other, so that the transition's answer is lost.
+        The answer also ends the wait for an earlier transition: the node answers in order, so the
+        answer about the transition is lost.
         """
         if self._asked is not None:
             self._get.remove_pending_request(self._asked)
@@ -84,7 +84,7 @@ class RemoteLifecycle:
         self._asked = self._call(self._get, GetState.Request(), take)
 
     def change(self, transition: int, answered: Callable[[bool], None]) -> None:
-        """Ask for a transition (`lifecycle_msgs/Transition`)."""
+        """Request a transition (`lifecycle_msgs/Transition`)."""
 
         def take(response: Any) -> None:  # noqa: ANN401
             self._told = None
