@@ -8,113 +8,175 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""
-What a segment contains, found out without reading more of it than is needed.
-
-A sealed segment says it in its summary; a torn one is read front to back (`scanner`), one chunk in
-memory at a time. Either way the result is enough to go on writing at the end of the data section,
-and to list the segment in `metadata.yaml`. For a torn one it also says what must be written over
-bytes that cannot be read, so that every reader passes over them.
-"""
+"""What is gathered about a segment, however it is read; see `contents`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+import json
 from pathlib import Path
+from typing import Final
 
-from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.reader import open_segment
-from fdr_recorder.flights.recovery.collector import Collector, SegmentContents
-from fdr_recorder.flights.recovery.scanner import Scanner
+from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.reader import own_record
 from fdr_recorder.mcap import encode, layout
-from fdr_recorder.mcap.reader import without_frames
-from fdr_recorder.mcap.summary import ChunkIndex, read_summary
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+from fdr_recorder.mcap.reader import FileChannel, Message, RawRecord, SegmentReader
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.kinds import FlightHeader, OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE
+from fdr_recorder.storage.segment_index import SegmentIndex
+import yaml
 
-__all__ = ['SegmentContents', 'read_contents']
+_HEADER_TOPIC: Final = FlightHeader.channel_topic()
+_PUBLISHER_KEY: Final = 'publisher_gid'
+_QOS_KEY: Final = 'offered_qos_profiles'
+_MAX_QOS_BYTES: Final = 64 * 1024
 
 
-def read_contents(
-    path: Path, index: int, *, was_synced: bool = True, started_ns: int = 0
-) -> SegmentContents:
+@dataclass
+class SegmentContents:
     """
-    Find out what a segment contains.
+    What is in a segment.
 
-    Args:
+    Attributes:
         path: The file.
         index: Number of the segment in the flight.
-        was_synced: Whether all of it was certainly forced to the disk, once it was sealed. If
-            not, a power cut may have left its summary whole and a chunk before it torn: then all
-            of it is read, and such a segment is not sealed.
-        started_ns: When the flight began (system clock), if that is known.
-
-    Raises:
-        OSError: The file cannot be read.
-        SegmentError: It is no segment: not even its beginning is whole.
+        is_sealed: Whether summary and footer are there, and right.
+        size: Size of the file.
+        data_end: Where the last whole record of the data section ends.
+        found: Schemas, channels and chunks.
+        missing: Records that must follow at `data_end` before anything else.
+        patches: Offsets, and what must be written there over bytes that cannot be read.
+        unreadable_bytes: How many bytes cannot be read, and stay in the file.
+        own_records: The recorder's own records, headers apart.
+        header: The flight header; None if there is none.
+        repeated: Repeated transient-local messages by channel.
+        damage: What is wrong: why a torn segment ends, or a bad chunk in a sealed one.
 
     """
-    with open_segment(path, started_ns=started_ns) as reader:
-        try:
-            contents = _SummaryReader(reader, index).read()
-        except SegmentError:
-            return Scanner(reader, index).scan()
-        if was_synced:
-            return contents
-        scanned = Scanner(reader, index).scan()
-        is_whole = reader.is_closed and (scanned.data_end, scanned.records) == (
-            contents.data_end,
-            contents.records,
+
+    path: Path
+    index: int
+    is_sealed: bool
+    size: int
+    data_end: int
+    found: SegmentIndex
+    missing: list[bytes] = field(default_factory=list)
+    patches: list[tuple[int, bytes]] = field(default_factory=list)
+    unreadable_bytes: int = 0
+    own_records: list[Payload] = field(default_factory=list)
+    header: FlightHeader | None = None
+    repeated: dict[Channel, int] = field(default_factory=dict)
+    damage: SegmentError | None = None
+
+    @property
+    def records(self) -> int:
+        """Count the records in it."""
+        return self.found.records
+
+    @property
+    def started_ns(self) -> int:
+        """When the flight began (system clock), as far as this segment tells; else 0."""
+        if self.header is None:
+            return 0
+        return self.header.flight_started_at_ns or self.found.first_log_time_ns
+
+    def closed(self) -> ClosedSegment:
+        """Describe it as a closed segment."""
+        return ClosedSegment(
+            index=self.index,
+            file_name=self.path.name,
+            bytes=self.size,
+            records=self.found.records,
+            first_log_time_ns=self.found.first_log_time_ns,
+            last_log_time_ns=self.found.last_log_time_ns,
+            counts={
+                _with_sound_qos(channel): count for channel, count in self.found.counts.items()
+            },
         )
-        return contents if is_whole and not (scanned.missing or scanned.patches) else scanned
 
 
-class _SummaryReader(Collector):
-    """Reads the summary of a sealed segment, and the chunks with the recorder's own records."""
+def _with_sound_qos(channel: Channel) -> Channel:
+    """Return a channel whose QoS profiles can be copied into `metadata.yaml`."""
+    text = channel.metadata.get(_QOS_KEY, '')
+    if not text:
+        return channel
+    with suppress(yaml.YAMLError, TypeError, ValueError, RecursionError):
+        if len(text) <= _MAX_QOS_BYTES and not any(sign in text for sign in '&*'):  # no aliases
+            json.dumps(yaml.safe_load(text))
+            return channel
+    return replace(channel, metadata={**channel.metadata, _QOS_KEY: ''})
 
-    def read(self) -> SegmentContents:
+
+def program_of(reader: SegmentReader, header: RawRecord) -> tuple[str, str]:
+    """Return profile and program that a header names; nothing for what is none, or is broken."""
+    fields = reader.decoder.fields(header)
+    with suppress(SegmentError):
+        if header.opcode == layout.HEADER:
+            return fields.string(), fields.string().partition(' ')[0]
+    return '', ''
+
+
+class Collector:
+    """Gathers what both ways of reading have in common."""
+
+    def __init__(self, reader: SegmentReader, index: int) -> None:
+        self.reader = reader
+        self.index = index
+        self.channels: dict[int, Channel] = {}
+        self.own_records: list[Payload] = []
+        self.header: FlightHeader | None = None
+        self.header_time_ns = -1
+        self.repeated: dict[Channel, int] = {}
+        self.damage: SegmentError | None = None
+
+    def begin(self) -> SegmentIndex:
+        """Read what every segment begins with; raise `SegmentError` if that is not there."""
         reader = self.reader
-        found = self.begin()
-        summary = read_summary(reader)
-        reader.channels.update(summary.channels)
-        for described in summary.channels.values():
-            self.add_channel(found, described)
-        for chunk in summary.chunks:
-            record = encode.record(layout.CHUNK_INDEX, bytes(chunk.record.content))
-            found.add_chunk(record, chunk.start_ns, chunk.end_ns)
-        for channel_id, count in summary.counts.items():
-            if channel_id in self.channels:
-                found.by_id(channel_id).written = count
-        self._read_chunks(summary.chunks)
-        return SegmentContents(
-            reader.path,
-            self.index,
-            is_sealed=True,
-            size=reader.size,
-            data_end=summary.start - layout.DATA_END_LENGTH,
-            found=found,
-            own_records=self.own_records,
-            header=self.header,
-            repeated=self.repeated,
-            damage=self.damage,
-        )
+        reader.check_magic()
+        header = reader.record_at(len(layout.MAGIC))
+        if program_of(reader, header) != (PROFILE, LIBRARY.split()[0]):
+            raise SegmentError(reader.path, header.offset, 'not a segment of this recorder')
+        record = reader.record_at(header.end)
+        reader.decoder.describe(record)
+        if record.opcode != layout.METADATA or METADATA_NAME not in reader.metadata:
+            raise SegmentError(reader.path, record.offset, 'not a segment of this recorder')
+        length = record.end - record.offset
+        return SegmentIndex(encode.metadata_index(record.offset, length, METADATA_NAME))
 
-    def _read_chunks(self, chunks: Sequence[ChunkIndex]) -> None:
-        """Read the chunks that have own records, and the first ones as long as they repeat."""
-        own = {
-            channel_id
-            for channel_id, channel in self.channels.items()
-            if channel.topic.startswith(OWN_TOPIC_PREFIX)
-        }
-        may_repeat = True
-        for chunk in chunks:
-            if not may_repeat and not chunk.channels & own:
-                continue
-            before = sum(self.repeated.values())
+    def add_channel(self, found: SegmentIndex, described: FileChannel) -> Channel:
+        """Take in a channel, and its schema, as the file numbers them."""
+        metadata = dict(described.metadata)
+        channel = Channel(
+            described.topic,
+            described.schema,
+            publisher=metadata.pop(_PUBLISHER_KEY, ''),
+            metadata=metadata,
+            message_encoding=described.message_encoding,
+        )
+        self.channels[described.id] = channel
+        found.add_schema(described.schema, described.schema_id)
+        found.add_channel(channel, described.id, described.schema_id)
+        return channel
+
+    def note(self, message: Message) -> None:
+        """Look at a message for what the flight's accounts need."""
+        topic = message.channel.topic
+        if topic == _HEADER_TOPIC and self.header_time_ns < 0:
+            self.header_time_ns = message.log_time_ns
+        if topic.startswith(OWN_TOPIC_PREFIX):
             try:
-                for message, _ in self.reader.chunk_at(chunk.offset).messages:
-                    self.note(message)
-            except SegmentError as error:  # a bad chunk does not make the summary wrong
-                self.damage = self.damage or without_frames(error)
-            may_repeat = may_repeat and (
-                chunk is chunks[0] or sum(self.repeated.values()) > before
-            )
+                payload = own_record(message)
+            except RecordError:
+                return
+            if isinstance(payload, FlightHeader):
+                self.header = payload
+            elif payload is not None:
+                self.own_records.append(payload)
+        elif message.log_time_ns == self.header_time_ns:  # only repeats have the header's time
+            channel = self.channels.get(message.channel.id)
+            if channel is None:
+                return
+            self.repeated[channel] = self.repeated.get(channel, 0) + 1
