@@ -30,7 +30,8 @@ from bench.workloads import Workload
 from demo.lifecycle import Lifecycle
 from demo.processes import hear, Process
 from fdr_recorder.config import FdrConfig
-from fdr_recorder.flights.reader import own_record, segment_files
+from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.reader import own_record
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage import bag_metadata

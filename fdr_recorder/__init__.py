@@ -64,8 +64,7 @@ if TYPE_CHECKING:
     )
     from fdr_recorder.flights.reader import FlightReader
     from fdr_recorder.flights.recovery.recover import recover, RecoveredFlight
-    from fdr_recorder.flights.verify.check import verify
-    from fdr_recorder.flights.verify.result import Loss, Verdict, Verification
+    from fdr_recorder.flights.verify import Loss, Verdict, Verification, verify
     from fdr_recorder.mcap.decode import FileChannel, Message
     from fdr_recorder.mcap.schema import Schema
     from fdr_recorder.record.channel import Channel
@@ -158,10 +157,10 @@ _HOMES = {
     'FlightReader': 'fdr_recorder.flights.reader',
     'RecoveredFlight': 'fdr_recorder.flights.recovery.recover',
     'recover': 'fdr_recorder.flights.recovery.recover',
-    'verify': 'fdr_recorder.flights.verify.check',
-    'Loss': 'fdr_recorder.flights.verify.result',
-    'Verdict': 'fdr_recorder.flights.verify.result',
-    'Verification': 'fdr_recorder.flights.verify.result',
+    'verify': 'fdr_recorder.flights.verify',
+    'Loss': 'fdr_recorder.flights.verify',
+    'Verdict': 'fdr_recorder.flights.verify',
+    'Verification': 'fdr_recorder.flights.verify',
     'FileChannel': 'fdr_recorder.mcap.decode',
     'Message': 'fdr_recorder.mcap.decode',
     'Schema': 'fdr_recorder.mcap.schema',

@@ -65,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
     """Print them, one at a time."""
     from itertools import islice
 
-    from fdr_recorder.flights.listing import overview
+    from fdr_recorder.flights.listing import list_flight
     from fdr_recorder.storage.flight_root import root_holder
 
     path = find_flight(args.flight)
-    flight = overview(path, root_holder(path.absolute().parent))
+    flight = list_flight(path, root_holder(path.absolute().parent))
     selection = make_selection(args, flight)
     decoders = _Decoders(_SHORT if args.short else None)
     count = 0

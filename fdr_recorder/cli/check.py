@@ -22,7 +22,7 @@ from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.units import format_size, parse_count, parse_seconds
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.info import TopicDetails
+    from fdr_recorder.flights.info import TopicInfo
 
 SUMMARY: Final = 'Check before take-off whether the recorder would record here and now'
 EXAMPLES: Final = """\
@@ -89,6 +89,6 @@ def run(args: argparse.Namespace) -> int:
     return _EXIT_INCOMPLETE if Verdict.SKIPPED in verdicts else EXIT_OK
 
 
-def _row(topic: TopicDetails) -> tuple[str, ...]:
+def _row(topic: TopicInfo) -> tuple[str, ...]:
     rate = f'{topic.rate_hz:.1f} Hz' if topic.rate_hz is not None else ''
     return topic.name, topic.type, f'{topic.messages:,}', rate, format_size(topic.bytes)

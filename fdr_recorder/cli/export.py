@@ -64,11 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Copy it."""
     from fdr_recorder.flights.export import export
-    from fdr_recorder.flights.listing import overview
+    from fdr_recorder.flights.listing import list_flight
     from fdr_recorder.storage.flight_root import root_holder
 
     path = find_flight(args.flight)
-    flight = overview(path, root_holder(path.absolute().parent))
+    flight = list_flight(path, root_holder(path.absolute().parent))
     selection = make_selection(args, flight, with_latched=True)
     with progress(f'exporting {path.name}', flight.bytes, quiet=args.json) as advance:
         exported = export(

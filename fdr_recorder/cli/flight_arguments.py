@@ -125,7 +125,7 @@ def find_flights(names: Sequence[str]) -> list[Path]:
 
 
 def _is_flight(path: Path) -> bool:
-    from fdr_recorder.flights.reader import segment_files
+    from fdr_recorder.flights.directory import segment_files
 
     return path.is_dir() and bool(segment_files(path))
 
@@ -133,7 +133,7 @@ def _is_flight(path: Path) -> bool:
 def _flights_below(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
-    from fdr_recorder.flights.recovery.recover import flight_directories
+    from fdr_recorder.flights.directory import flight_directories
 
     return [path for path in flight_directories(root) if _is_flight(path)]
 

@@ -23,8 +23,8 @@ from fdr_recorder.cli.verb import EXIT_OK
 from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.info import Event, FlightDetails, SegmentDetails, TopicDetails
-    from fdr_recorder.flights.listing import FlightOverview
+    from fdr_recorder.flights.info import Event, FlightInfo, SegmentInfo, TopicInfo
+    from fdr_recorder.flights.listing import ListedFlight
 
 SUMMARY: Final = 'Show what is in a flight: topics, segments, losses, alerts'
 EXAMPLES: Final = """\
@@ -53,13 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    from fdr_recorder.flights.info import details
-    from fdr_recorder.flights.reader import segment_files
+    from fdr_recorder.flights.directory import segment_files
+    from fdr_recorder.flights.info import read_info
 
     flight = find_flight(args.flight)
     size = sum(segment.path.stat().st_size for segment in segment_files(flight))
     with progress(f'reading {flight.name}', size, quiet=args.json) as advance:
-        found = details(flight, advance)
+        found = read_info(flight, advance)
     if args.json:
         print_json(_to_dict(found))
     else:
@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _to_dict(found: FlightDetails) -> dict[str, Any]:
+def _to_dict(found: FlightInfo) -> dict[str, Any]:
     return {
-        **found.overview.to_dict(),
+        **found.listed.to_dict(),
         'header': asdict(found.header) if found.header else None,
         'footer': asdict(found.footer) if found.footer else None,
         'topics': [topic.to_dict() for topic in found.topics.values()],
@@ -82,19 +82,19 @@ def _to_dict(found: FlightDetails) -> dict[str, Any]:
     }
 
 
-def _show(found: FlightDetails) -> None:
+def _show(found: FlightInfo) -> None:
     for name, text in _facts(found):
         say(f'{name:<10}{text}')
     by_name = sorted(found.topics.values(), key=lambda topic: topic.name)
     topics = [topic for topic in by_name if not topic.is_own]
     if topics:
         print()
-        table(_TOPIC_COLUMNS, (_topic_row(found.overview, topic) for topic in topics))
+        table(_TOPIC_COLUMNS, (_topic_row(found.listed, topic) for topic in topics))
     own = sum(topic.messages for topic in found.topics.values() if topic.is_own)
     say(f'and {plural(own, "record")} of the recorder itself, on /fdr/...')
     print()
-    table(_SEGMENT_COLUMNS, _some([_segment_row(found.overview, item) for item in found.segments]))
-    events = [_event_row(found.overview, event) for event in found.events]
+    table(_SEGMENT_COLUMNS, _some([_segment_row(found.listed, item) for item in found.segments]))
+    events = [_event_row(found.listed, event) for event in found.events]
     if events:
         print()
         table(_EVENT_COLUMNS, _some(events))
@@ -102,8 +102,8 @@ def _show(found: FlightDetails) -> None:
         say(f'damaged: {text}')
 
 
-def _facts(found: FlightDetails) -> Iterator[tuple[str, str]]:
-    flight, header, footer = found.overview, found.header, found.footer
+def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
+    flight, header, footer = found.listed, found.header, found.footer
     yield 'flight', flight.path.name
     yield 'state', flight.state.value + _ADVICE.get(flight.state.value, '')
     if flight.vehicle_id:
@@ -138,7 +138,7 @@ def _facts(found: FlightDetails) -> Iterator[tuple[str, str]]:
             yield 'manifest', f'{name} {digest}'
 
 
-def _topic_row(flight: FlightOverview, topic: TopicDetails) -> tuple[str, ...]:
+def _topic_row(flight: ListedFlight, topic: TopicInfo) -> tuple[str, ...]:
     rate = topic.rate_hz
     gap = f'{topic.gap_ns / _NS_PER_S:.3f} s at {_offset(flight, topic.gap_at_ns)}'
     return (
@@ -153,7 +153,7 @@ def _topic_row(flight: FlightOverview, topic: TopicDetails) -> tuple[str, ...]:
     )
 
 
-def _segment_row(flight: FlightOverview, segment: SegmentDetails) -> tuple[str, ...]:
+def _segment_row(flight: ListedFlight, segment: SegmentInfo) -> tuple[str, ...]:
     is_open = flight.state.value == 'recording'
     return (
         segment.name,
@@ -165,7 +165,7 @@ def _segment_row(flight: FlightOverview, segment: SegmentDetails) -> tuple[str, 
     )
 
 
-def _event_row(flight: FlightOverview, event: Event) -> tuple[str, ...]:
+def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
     from fdr_recorder.record.kinds import AlertRecord
 
     said = event.payload
@@ -180,7 +180,7 @@ def _event_row(flight: FlightOverview, event: Event) -> tuple[str, ...]:
     return _offset(flight, event.time_ns), said.KIND, topic, words
 
 
-def _offset(flight: FlightOverview, time_ns: int) -> str:
+def _offset(flight: ListedFlight, time_ns: int) -> str:
     """Return a time as seconds into the flight."""
     return f'{(time_ns - flight.started_ns) / _NS_PER_S:.3f} s'
 

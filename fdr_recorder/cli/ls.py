@@ -21,7 +21,7 @@ from fdr_recorder.cli.verb import EXIT_OK
 from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.listing import FlightOverview
+    from fdr_recorder.flights.listing import ListedFlight
 
 SUMMARY: Final = 'List the flights of a flight root'
 EXAMPLES: Final = """\
@@ -43,16 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the flights."""
-    from fdr_recorder.flights.listing import flight_paths, overview
+    from fdr_recorder.flights.directory import flights_in
+    from fdr_recorder.flights.listing import list_flight
     from fdr_recorder.storage.flight_root import root_holder
 
     root = find_root(args.root)
     holder = root_holder(root)
-    paths = flight_paths(root)
+    paths = flights_in(root)
     flights = []
     with progress('looking at flights', len(paths), quiet=args.json) as advance:
         for path in paths:
-            flights.append(overview(path, holder))
+            flights.append(list_flight(path, holder))
             advance(1)
     flights.sort(key=lambda flight: (flight.started_ns, flight.path.name))
     if args.json:
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _row(flight: FlightOverview) -> tuple[str, ...]:
+def _row(flight: ListedFlight) -> tuple[str, ...]:
     return (
         flight.path.name,
         format_time(flight.started_ns).removesuffix('Z'),

@@ -30,8 +30,8 @@ from fdr_recorder.errors import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
-from fdr_recorder.flights.info import details, FlightDetails, TopicDetails
-from fdr_recorder.flights.listing import flight_paths
+from fdr_recorder.flights.directory import flights_in
+from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
 from fdr_recorder.record.header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.storage.chunk import RECORD_COST
@@ -95,7 +95,7 @@ class Preflight:
             quiet: Show no progress.
 
         """
-        self.topics: list[TopicDetails] = []
+        self.topics: list[TopicInfo] = []
         self._config_file = config_file
         self._minutes = minutes
         self._measure_s = measure_s
@@ -158,12 +158,12 @@ class Preflight:
             return Check(name, Verdict.FAILED, text)
         holder = root_holder(root)
         is_used = f'; a recorder owns it: {holder.text}' if holder else ''
-        text = f'{root} is writable, {plural(len(flight_paths(root)), "flight")}{is_used}'
+        text = f'{root} is writable, {plural(len(flights_in(root)), "flight")}{is_used}'
         return Check(name, Verdict.OK, text)
 
     # --- the rehearsal -------------------------------------------------------------------
 
-    def _rehearse(self, config: FdrConfig, root: Path) -> FlightDetails | Check:
+    def _rehearse(self, config: FdrConfig, root: Path) -> FlightInfo | Check:
         """Record for a while; return what was, or why not."""
         name = 'rehearsal'
         if not self._measure_s:
@@ -183,11 +183,11 @@ class Preflight:
                 if not rehearse(parameters, self._measure_s, advance):
                     text = 'the recorder has refused; stderr says why'
                     return Check(name, Verdict.FAILED, text)
-            return details(work / _FLIGHT_ID)
+            return read_info(work / _FLIGHT_ID)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
-    def _check_topics(self, config: FdrConfig, found: FlightDetails) -> Iterator[Check]:
+    def _check_topics(self, config: FdrConfig, found: FlightInfo) -> Iterator[Check]:
         alerts: dict[tuple[str, str], AlertRecord] = {}
         for event in found.events:
             if isinstance(event.payload, AlertRecord):
@@ -199,27 +199,27 @@ class Preflight:
         received = sum(topic.messages for topic in self.topics)
         heard = {topic.name for topic in self.topics if topic.messages}
         silent = [name for name in _selection(config).names if name not in heard]
-        seconds = format_duration(found.overview.duration_s)
+        seconds = format_duration(found.listed.duration_s)
         text = f'{plural(received, "message")} of {plural(len(heard), "topic")} in {seconds}'
         if not received:
             yield Check('topics', Verdict.FAILED, f'{text}; start what publishes')
         elif not wrong:
             note = f'; nothing of {", ".join(silent)}' if silent else ''
             yield Check('topics', Verdict.OK, text + note)
-        lost = found.overview.losses
+        lost = found.listed.losses
         if lost.total:
             yield Check('losses', Verdict.FAILED, f'missing in the rehearsal: {lost}')
         else:
             yield Check('losses', Verdict.OK, 'none in the rehearsal')
 
-    def _rate(self, found: FlightDetails) -> float | None:
+    def _rate(self, found: FlightInfo) -> float | None:
         """Return bytes a second; without latched messages, which come once a segment."""
         total = sum(
             topic.bytes + topic.messages * RECORD_COST
             for topic in self.topics
             if topic.messages > 1
         )
-        return total / found.overview.duration_s if total else None
+        return total / found.listed.duration_s if total else None
 
     # --- space ---------------------------------------------------------------------------
 
@@ -268,7 +268,7 @@ def _check_clock(root: Path) -> Check:
 
     now_ns = time.time_ns()
     text = format_time(now_ns)
-    written = {path: path.stat().st_mtime_ns for path in flight_paths(root)}
+    written = {path: path.stat().st_mtime_ns for path in flights_in(root)}
     newest = max(written, key=lambda path: written[path], default=None)
     if newest is not None and written[newest] > now_ns:
         text += f' is before the flight {newest.name} was written, {format_time(written[newest])}'

@@ -24,7 +24,7 @@ from fdr_recorder.units import format_size, format_time, parse_count, parse_size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fdr_recorder.flights.listing import FlightOverview
+    from fdr_recorder.flights.listing import ListedFlight
     from fdr_recorder.flights.prune import Pruning
 
 SUMMARY: Final = 'Remove the oldest flights of a flight root, to make room'
@@ -69,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove them."""
-    from fdr_recorder.flights.listing import flight_paths, overview
+    from fdr_recorder.flights.directory import flights_in
+    from fdr_recorder.flights.listing import list_flight
     from fdr_recorder.flights.prune import plan_pruning, prune
     from fdr_recorder.storage.flight_root import root_holder
 
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     root = find_root(args.root)
     holder = root_holder(root)
     pruning = plan_pruning(
-        [overview(path, holder) for path in flight_paths(root)],
+        [list_flight(path, holder) for path in flights_in(root)],
         keep=args.keep,
         max_bytes=args.max_bytes,
         unclean=args.unclean,
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     )
     gone = pruning.doomed
     if not args.dry_run:
-        removed: list[FlightOverview] = []
+        removed: list[ListedFlight] = []
         with progress('removing flights', len(pruning.doomed), quiet=args.json) as advance:
             for flight in prune(root, pruning):
                 removed.append(flight)
@@ -124,6 +125,6 @@ def _show(root: Path, pruning: Pruning, *, is_dry: bool) -> None:
         say('that is not enough: what must not go is over the limit')
 
 
-def _row(flight: FlightOverview) -> tuple[str, str, str]:
+def _row(flight: ListedFlight) -> tuple[str, str, str]:
     started = format_time(flight.started_ns).removesuffix('Z')
     return flight.path.name, started, format_size(flight.bytes)

@@ -21,8 +21,8 @@ from fdr_recorder.errors import UsageError
 from fdr_recorder.units import NS_PER_S, parse_moment, parse_seconds
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.listing import FlightOverview
-    from fdr_recorder.flights.query import Selection
+    from fdr_recorder.flights.listing import ListedFlight
+    from fdr_recorder.flights.query import Query
 
 
 def add_cut(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def add_cut(parser: argparse.ArgumentParser) -> None:
 
 
 def make_selection(
-    args: argparse.Namespace, flight: FlightOverview, *, with_latched: bool = False
-) -> Selection:
+    args: argparse.Namespace, flight: ListedFlight, *, with_latched: bool = False
+) -> Query:
     """
     Return what the arguments select; warn of a flight that may lack its end.
 
@@ -58,7 +58,7 @@ def make_selection(
 
     """
     from fdr_recorder.flights.listing import FlightState
-    from fdr_recorder.flights.query import Selection
+    from fdr_recorder.flights.query import Query
 
     if flight.state is FlightState.UNCLEAN:
         warn(f'{flight.path} was never closed: what came last may be missing; see `fdr recover`')
@@ -76,4 +76,4 @@ def make_selection(
             end = start + duration
     if start is not None and end is not None and start >= end:
         raise UsageError('--end is not behind --start; nothing lies between them')
-    return Selection(flight.path, tuple(args.topic), start, end, with_latched=with_latched)
+    return Query(flight.path, tuple(args.topic), start, end, with_latched=with_latched)

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, progress, say
@@ -101,18 +101,18 @@ class _Result:
         return {
             'path': str(self.path),
             'state': self.state.value,
-            'recovered': {**asdict(done), 'path': str(done.path)} if done is not None else None,
+            'recovered': done.to_dict() if done is not None else None,
         }
 
 
 def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
-    from fdr_recorder.flights.listing import FlightState, overview
-    from fdr_recorder.flights.reader import segment_files
+    from fdr_recorder.flights.directory import segment_files
+    from fdr_recorder.flights.listing import FlightState, list_flight
     from fdr_recorder.flights.recovery.recover import recover_flight
     from fdr_recorder.storage.flight_root import FlightRoot, root_holder
 
     root = flight.absolute().parent
-    state = overview(flight, root_holder(root)).state
+    state = list_flight(flight, root_holder(root)).state
     if state is not FlightState.UNCLEAN or dry_run:
         return _Result(flight, state, dry_run)
     steps = len(segment_files(flight)) + 1

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather, write, and say what came out."""
-    from fdr_recorder.flights.reader import segment_files
+    from fdr_recorder.flights.directory import segment_files
     from fdr_recorder.report import check_target, gather, LOOKS, write_page
     from fdr_recorder.report.json_document import to_dict
     from fdr_recorder.report.verdict import verdict

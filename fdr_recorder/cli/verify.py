@@ -21,7 +21,7 @@ from fdr_recorder.cli.flight_arguments import add_flight, find_flights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fdr_recorder.flights.verify.check import Verification
+    from fdr_recorder.flights.verify import Verification
 
 SUMMARY: Final = 'Check that flights are sound, and say what they do not contain'
 EXAMPLES: Final = """\
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _verify(flight: Path, *, quiet: bool) -> Verification:
-    from fdr_recorder.flights.reader import segment_files
-    from fdr_recorder.flights.verify.check import verify
+    from fdr_recorder.flights.directory import segment_files
+    from fdr_recorder.flights.verify import verify
 
     size = sum(segment.path.stat().st_size for segment in segment_files(flight))
     done = 0

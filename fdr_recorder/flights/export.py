@@ -24,8 +24,8 @@ from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
-from fdr_recorder.flights.query import Advance, Selection
-from fdr_recorder.flights.recovery.contents import read_contents
+from fdr_recorder.flights.query import Advance, Query
+from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.mcap.reader import FileChannel, Message
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
@@ -66,7 +66,7 @@ class Exported:
 
 
 def export(
-    selection: Selection,
+    query: Query,
     out: Path,
     *,
     compression: str = 'none',
@@ -79,7 +79,7 @@ def export(
     What is being written has another name until it is complete.
 
     Args:
-        selection: Which messages.
+        query: Which messages.
         out: `<name>.mcap` for a file, any other name for a bag's directory.
         compression: Of the chunks: `none`, `lz4` or `zstd`.
         ros_distro: For a bag, as rosbag2 stores it.
@@ -103,11 +103,11 @@ def export(
         if not is_file:
             built.mkdir(DIRECTORY_MODE)
         path = built if is_file else built / f'{out.name}_0{FILE_SUFFIX}'
-        closed = _write(selection, path, compression, advance)
+        closed = _write(query, path, compression, advance)
         if not is_file:
             directory = FlightDirectory(built, ros_distro)
             directory.add(closed)
-            directory.commit(_about(selection))
+            directory.commit(_about(query))
         if os.path.lexists(out):
             raise ExportError(out, 'has come to be there meanwhile; choose another name')
         built.rename(out)
@@ -123,11 +123,11 @@ def export(
         len({channel.topic for channel in closed.counts}),
         closed.first_log_time_ns,
         closed.last_log_time_ns,
-        tuple(selection.damage),
+        tuple(query.damage),
     )
 
 
-def _write(selection: Selection, path: Path, compression: str, advance: Advance) -> ClosedSegment:
+def _write(query: Query, path: Path, compression: str, advance: Advance) -> ClosedSegment:
     """
     Write the file.
 
@@ -141,17 +141,17 @@ def _write(selection: Selection, path: Path, compression: str, advance: Advance)
         max_bytes=_UNLIMITED,
         chunk_size_bytes=FdrWriterConfig.chunk_size_bytes,
         compression=compression,
-        metadata=_about(selection),
+        metadata=_about(query),
     )
     is_empty = True
     channels = _Channels()
     try:
-        for batch in selection.batches(advance):
+        for batch in query.batches(advance):
             for described, messages in groupby(batch, attrgetter('channel')):
                 _append(segment, channels.find(described), messages)
             is_empty = False
         if is_empty:
-            raise ExportError(selection.flight, selection.why_nothing())
+            raise ExportError(query.flight, query.why_nothing())
         segment.finish()
     finally:
         segment.close()
@@ -170,13 +170,13 @@ def _append(segment: Segment, channel: Channel, messages: Iterable[Message]) -> 
             segment.flush()
 
 
-def _about(selection: Selection) -> dict[str, str]:
+def _about(query: Query) -> dict[str, str]:
     """Return the metadata record: where the messages come from."""
-    times = {'start': selection.start_ns, 'end': selection.end_ns}
+    times = {'start': query.start_ns, 'end': query.end_ns}
     return {
-        'exported_from_flight': selection.flight.absolute().name,
+        'exported_from_flight': query.flight.absolute().name,
         **{name: iso_time(time_ns) for name, time_ns in times.items() if time_ns is not None},
-        **({'topics': ' '.join(selection.topics)} if selection.topics else {}),
+        **({'topics': ' '.join(query.topics)} if query.topics else {}),
         'record_schema_version': RECORD_SCHEMA_VERSION,
         'software_version': __version__,
     }

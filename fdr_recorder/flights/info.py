@@ -11,8 +11,8 @@
 """
 All that a flight says of itself: topics, segments, losses and alerts, from header to footer.
 
-Sealed segments are walked through by their message indexes; only chunks that hold records of the
-recorder itself are read. A segment that was not sealed is read whole.
+Closed segments are walked through by their message indexes; only chunks that hold records of the
+recorder itself are read. A torn or growing segment is read whole.
 """
 
 from __future__ import annotations
@@ -26,14 +26,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.listing import FlightOverview, overview
-from fdr_recorder.flights.reader import (
-    open_segment,
-    own_record,
-    segment_damage,
-    segment_files,
-    SegmentFile,
-)
+from fdr_recorder.flights.directory import segment_files, SegmentFile
+from fdr_recorder.flights.listing import list_flight, ListedFlight
+from fdr_recorder.flights.reader import open_segment, own_record, segment_damage
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import (
     FileChannel,
@@ -59,7 +54,7 @@ _NS_PER_S: Final = 1_000_000_000
 
 
 @dataclass
-class TopicDetails:
+class TopicInfo:
     """
     The messages of one topic.
 
@@ -136,7 +131,7 @@ class TopicDetails:
 
 
 @dataclass(frozen=True)
-class SegmentDetails:
+class SegmentInfo:
     """
     One segment.
 
@@ -146,7 +141,7 @@ class SegmentDetails:
         records: Records in it.
         first_ns: Earliest log time; 0 if it is empty.
         last_ns: Latest log time.
-        is_closed: Whether it was sealed.
+        is_closed: Whether it is complete.
 
     """
 
@@ -174,12 +169,12 @@ class Event:
 
 
 @dataclass
-class FlightDetails:
+class FlightInfo:
     """
     What is known of a flight.
 
     Attributes:
-        overview: What a list of flights says of it.
+        listed: What a list of flights says of it.
         header: Its header; None if it has none.
         footer: Its footer; None if it was not closed.
         topics: By name.
@@ -189,16 +184,16 @@ class FlightDetails:
 
     """
 
-    overview: FlightOverview
+    listed: ListedFlight
     header: FlightHeader | None = None
     footer: FlightFooter | None = None
-    topics: dict[str, TopicDetails] = field(default_factory=dict)
-    segments: list[SegmentDetails] = field(default_factory=list)
+    topics: dict[str, TopicInfo] = field(default_factory=dict)
+    segments: list[SegmentInfo] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
 
-def details(flight: Path, advance: Advance = lambda _bytes: None) -> FlightDetails:
+def read_info(flight: Path, advance: Advance = lambda _bytes: None) -> FlightInfo:
     """
     Find out all of it.
 
@@ -211,7 +206,7 @@ def details(flight: Path, advance: Advance = lambda _bytes: None) -> FlightDetai
         OSError: It cannot be read.
 
     """
-    result = FlightDetails(overview(flight, root_holder(flight.absolute().parent)))
+    result = FlightInfo(list_flight(flight, root_holder(flight.absolute().parent)))
     segments = segment_files(flight)
     for segment in segments:
         try:
@@ -226,11 +221,11 @@ def details(flight: Path, advance: Advance = lambda _bytes: None) -> FlightDetai
 class _Segment:
     """Adds what is in one segment."""
 
-    def __init__(self, segment: SegmentFile, result: FlightDetails, advance: Advance) -> None:
+    def __init__(self, segment: SegmentFile, result: FlightInfo, advance: Advance) -> None:
         self._path = segment.path
         self._result = result
         self._advance = advance
-        self._topics: dict[FileChannel, TopicDetails] = {}
+        self._topics: dict[FileChannel, TopicInfo] = {}
         self._records = 0
         self._first_ns = 0
         self._last_ns = 0
@@ -249,7 +244,7 @@ class _Segment:
             self._advance(reader.size - done)
             result.damage += segment_damage(reader, is_last=is_last)
             result.segments.append(
-                SegmentDetails(
+                SegmentInfo(
                     self._path.name,
                     reader.size,
                     self._records,
@@ -291,12 +286,12 @@ class _Segment:
         self._first_ns = min(self._first_ns or start_ns, start_ns)
         self._last_ns = max(self._last_ns, end_ns)
 
-    def _topic(self, channel: FileChannel) -> TopicDetails:
+    def _topic(self, channel: FileChannel) -> TopicInfo:
         topic = self._topics.get(channel)
         if topic is None:
             topics = self._result.topics
             topic = topics.setdefault(
-                channel.topic, TopicDetails(channel.topic, channel.schema.name)
+                channel.topic, TopicInfo(channel.topic, channel.schema.name)
             )
             topic.publishers |= {channel.metadata.get('publisher_gid', '')} - {''}
             self._topics[channel] = topic
@@ -327,11 +322,11 @@ def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
         yield sum(map(sizes.__getitem__, index[1::2])) - prefixes
 
 
-def _account(result: FlightDetails) -> None:
+def _account(result: FlightInfo) -> None:
     """Say of each topic what it lost: as the footer does, else as the records of losses do."""
     producers: Iterable[Any] = result.footer.producers if result.footer is not None else ()
     for producer in producers:
-        topic = TopicDetails(producer.topic, producer.type)
+        topic = TopicInfo(producer.topic, producer.type)
         topic = result.topics.setdefault(producer.topic, topic)
         topic.lost_transport += producer.lost_transport
         topic.dropped_overrun += producer.dropped_overrun
@@ -341,8 +336,8 @@ def _account(result: FlightDetails) -> None:
     for event in result.events:
         loss = event.payload
         if isinstance(loss, Overrun):
-            topic = result.topics.setdefault(loss.topic, TopicDetails(loss.topic, ''))
+            topic = result.topics.setdefault(loss.topic, TopicInfo(loss.topic, ''))
             topic.dropped_overrun += loss.records
         elif isinstance(loss, TransportLoss):
-            topic = result.topics.setdefault(loss.topic, TopicDetails(loss.topic, ''))
+            topic = result.topics.setdefault(loss.topic, TopicInfo(loss.topic, ''))
             topic.lost_transport += loss.records

@@ -25,10 +25,11 @@ import re
 from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
+from fdr_recorder.flights.directory import segment_files, SegmentFile
 from fdr_recorder.flights.metadata import read_metadata
-from fdr_recorder.flights.reader import segment_files, SegmentFile
-from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
-from fdr_recorder.flights.recovery.recover import flight_directories, is_unclean
+from fdr_recorder.flights.recovery.contents import SegmentContents
+from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.recover import is_unclean
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
@@ -83,7 +84,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class FlightOverview:
+class ListedFlight:
     """
     What a list says of a flight.
 
@@ -128,7 +129,7 @@ class FlightOverview:
         return values
 
 
-def overview(flight: Path, holder: RootHolder | None = None) -> FlightOverview:
+def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     """
     Look at a flight.
 
@@ -167,7 +168,7 @@ def overview(flight: Path, holder: RootHolder | None = None) -> FlightOverview:
             if segment.path.name not in named
             and (contents := last if segment is segments[-1] else _read(segment)) is not None
         )
-    return FlightOverview(
+    return ListedFlight(
         path=flight,
         state=state,
         vehicle_id=header.vehicle_id,
@@ -180,17 +181,6 @@ def overview(flight: Path, holder: RootHolder | None = None) -> FlightOverview:
         segments_dropped=counters.get('segments_dropped', 0),
         ros_distro=header.ros_distro,
     )
-
-
-def flight_paths(root: Path) -> list[Path]:
-    """
-    List the flights below a flight root, by name; what has no segment is none.
-
-    Raises:
-        OSError: The root cannot be read.
-
-    """
-    return [path for path in flight_directories(root) if segment_files(path)]
 
 
 def _read(segment: SegmentFile) -> SegmentContents | None:

@@ -28,7 +28,7 @@ from pathlib import Path
 import shutil
 from typing import Final
 
-from fdr_recorder.flights.listing import FlightOverview, FlightState
+from fdr_recorder.flights.listing import FlightState, ListedFlight
 from fdr_recorder.storage.files import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
 
@@ -48,14 +48,14 @@ class Pruning:
 
     """
 
-    doomed: tuple[FlightOverview, ...]
-    spared: tuple[tuple[FlightOverview, str], ...]
+    doomed: tuple[ListedFlight, ...]
+    spared: tuple[tuple[ListedFlight, str], ...]
     bytes_left: int
     is_enough: bool
 
 
 def plan_pruning(
-    flights: Sequence[FlightOverview],
+    flights: Sequence[ListedFlight],
     *,
     keep: int | None = None,
     max_bytes: int | None = None,
@@ -78,8 +78,8 @@ def plan_pruning(
     by_age = sorted(flights, key=lambda flight: (flight.started_ns, flight.path.name))
     surplus = len(by_age) - keep if keep is not None else 0
     left = sum(flight.bytes for flight in by_age)
-    doomed: list[FlightOverview] = []
-    spared: list[tuple[FlightOverview, str]] = []
+    doomed: list[ListedFlight] = []
+    spared: list[tuple[ListedFlight, str]] = []
     for position, flight in enumerate(by_age):
         is_surplus = position < surplus
         if not is_surplus and (max_bytes is None or left <= max_bytes):
@@ -97,7 +97,7 @@ def plan_pruning(
     return Pruning(tuple(doomed), tuple(spared), left, is_enough and not surplus_spared)
 
 
-def _why_not(flight: FlightOverview, *, unclean: bool, in_use_by: str) -> str:
+def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
     """Say why a flight must not go; nothing if it may."""
     if flight.state is FlightState.RECORDING:
         return 'being recorded'
@@ -108,7 +108,7 @@ def _why_not(flight: FlightOverview, *, unclean: bool, in_use_by: str) -> str:
     return ''
 
 
-def prune(root: Path, pruning: Pruning) -> Iterator[FlightOverview]:
+def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
     """
     Remove the flights that were chosen, and what an interrupted call has left.
 

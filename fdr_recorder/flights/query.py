@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.reader import open_segment, segment_damage, segment_files, SegmentFile
+from fdr_recorder.flights.directory import segment_files, SegmentFile
+from fdr_recorder.flights.reader import open_segment, segment_damage
 from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, Message, SegmentReader
 from fdr_recorder.topics.names import compile_pattern
 
@@ -29,9 +30,9 @@ _QOS_KEY: Final = 'offered_qos_profiles'
 
 
 @dataclass
-class Selection:
+class Query:
     """
-    Which messages of a flight.
+    Messages of a flight, by topic and time.
 
     Attributes:
         flight: Its directory.

@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-import re
-from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.mcap.reader import Message, SegmentReader
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.codec import decode, own_definition
@@ -30,46 +29,6 @@ from fdr_recorder.record.kinds import (
     PAYLOADS,
     RECORD_SCHEMA_VERSION,
 )
-
-SEGMENT_PATTERN: Final = re.compile(r'segment_([0-9]{6}|[1-9][0-9]{6,8})\.mcap')
-"""One name for each number, and no number that cannot be."""
-
-DAMAGED_SUFFIX: Final = '.damaged'
-"""Behind the name of a segment that recovery could not read and has set aside."""
-
-
-@dataclass(frozen=True)
-class SegmentFile:
-    """A segment's file in a flight's directory."""
-
-    index: int
-    path: Path
-
-
-def segment_files(flight: Path | str) -> list[SegmentFile]:
-    """
-    List the segments that are in a flight's directory, by number; links are left out.
-
-    Raises:
-        OSError: The directory cannot be read.
-
-    """
-    return _files(Path(flight), '')
-
-
-def damaged_files(flight: Path | str) -> list[SegmentFile]:
-    """List what recovery has set aside because nothing in it could be read; as `segment_files`."""
-    return _files(Path(flight), DAMAGED_SUFFIX)
-
-
-def _files(flight: Path, suffix: str) -> list[SegmentFile]:
-    found = []
-    for path in flight.iterdir():
-        name = path.name.removesuffix(suffix)
-        match = SEGMENT_PATTERN.fullmatch(name)
-        if match and path.name == name + suffix and path.is_file() and not path.is_symlink():
-            found.append(SegmentFile(int(match[1]), path))
-    return sorted(found, key=lambda segment: segment.index)
 
 
 def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:

@@ -17,7 +17,8 @@ import threading
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.flights.recovery.recover import flight_directories, recover_root
+from fdr_recorder.flights.directory import flight_directories
+from fdr_recorder.flights.recovery.recover import recover_root
 from fdr_recorder.storage.flight_root import FlightRoot
 
 logger = logging.getLogger(__name__)

@@ -11,10 +11,10 @@
 """
 Finds out all that a report says of a flight.
 
-Three looks: `verify` reads every byte and decides whether the flight is sound, `details` takes its
-own account of itself, and this module adds what becomes a plot: rates from the message indexes,
-and out of the chunks with attitude, position or battery in them just those numbers. Memory is
-bounded by the largest chunk, whatever the length of the flight.
+Three looks: `verify` reads every byte and decides whether the flight is sound, `read_info` takes
+its own account of itself, and this module adds what becomes a plot: rates from the message
+indexes, and out of the chunks with attitude, position or battery in them just those numbers.
+Memory is bounded by the largest chunk, whatever the length of the flight.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ import time
 from typing import Final, TypeVar
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.info import details, FlightDetails, TopicDetails
+from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
 from fdr_recorder.flights.listing import FlightState
-from fdr_recorder.flights.reader import open_segment, segment_files
-from fdr_recorder.flights.verify.check import Verification, verify
+from fdr_recorder.flights.reader import open_segment
+from fdr_recorder.flights.verify import Verification, verify
 from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, SegmentReader, WholeChunk
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.report.chunk_reading import (
@@ -82,7 +83,7 @@ class Report:
     What is known of a flight.
 
     Attributes:
-        details: What it says of itself.
+        info: What it says of itself.
         verification: Whether that is so.
         made_ns: When it was looked at (system clock).
         start_ns: Where its time begins on the page.
@@ -96,7 +97,7 @@ class Report:
 
     """
 
-    details: FlightDetails
+    info: FlightInfo
     verification: Verification
     made_ns: int
     start_ns: int
@@ -109,14 +110,14 @@ class Report:
     sources: dict[str, Source]
 
     @property
-    def topics(self) -> list[TopicDetails]:
+    def topics(self) -> list[TopicInfo]:
         """Return the topics of the vehicle, by name."""
-        topics = (topic for topic in self.details.topics.values() if not topic.is_own)
+        topics = (topic for topic in self.info.topics.values() if not topic.is_own)
         return sorted(topics, key=lambda topic: topic.name)
 
     def payloads(self, kind: type[OfPayload]) -> list[tuple[int, OfPayload]]:
         """Return the recorder's own records of a kind, and their times (system clock)."""
-        events = self.details.events
+        events = self.info.events
         return [(event.time_ns, event.payload) for event in events
                 if isinstance(event.payload, kind)]  # fmt: skip
 
@@ -135,7 +136,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
 
     """
     made_ns = time.time_ns()
-    found = details(flight, advance)
+    found = read_info(flight, advance)
     verification = _verify(flight, found, advance)
     start_ns, end_ns = _time_of(flight, found)
     look = _Look(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight.name)
@@ -143,7 +144,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
         with suppress(FileNotFoundError), open_segment(segment.path) as reader:
             look.read(reader, advance)
     return Report(
-        details=found,
+        info=found,
         verification=verification,
         made_ns=made_ns,
         start_ns=start_ns,
@@ -157,7 +158,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     )
 
 
-def _verify(flight: Path, found: FlightDetails, advance: Advance) -> Verification:
+def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
     """Check the flight; anew if a segment was dropped meanwhile, to free space."""
     done = 0
 
@@ -166,21 +167,21 @@ def _verify(flight: Path, found: FlightDetails, advance: Advance) -> Verificatio
         advance(max(now - done, 0))
         done = max(now, done)
 
-    is_recording = found.overview.state is FlightState.RECORDING
+    is_recording = found.listed.state is FlightState.RECORDING
     for _ in range(_TRIES if is_recording else 0):
         with suppress(FileNotFoundError):
             return verify(flight, progress=tell)
     return verify(flight, progress=tell)
 
 
-def _time_of(flight: Path, found: FlightDetails) -> tuple[int, int]:
+def _time_of(flight: Path, found: FlightInfo) -> tuple[int, int]:
     """Return from when to when the page's time goes."""
     spans: list[Span] = []
     for segment in segment_files(flight):
         with suppress(FileNotFoundError), open_segment(segment.path) as reader:
             spans += chunk_spans(reader)
     start_ns, end_ns = flight_time(spans)
-    opened_ns = found.overview.started_ns  # segments from then on may have been dropped
+    opened_ns = found.listed.started_ns  # segments from then on may have been dropped
     if start_ns - _EARLIEST_NS < opened_ns < start_ns:
         start_ns = opened_ns
     return start_ns, end_ns

@@ -22,9 +22,9 @@ from fdr_recorder.report.verdict import findings, verdict
 
 def to_dict(report: Report) -> dict[str, Any]:
     """Return it for `json.dumps`. Times are nanoseconds of the system clock, or seconds."""
-    details, found, axis = report.details, verdict(report), report.rates.axis
+    info, found, axis = report.info, verdict(report), report.rates.axis
     return {
-        **details.overview.to_dict(),
+        **info.listed.to_dict(),
         'made_ns': report.made_ns,
         'verdict': {
             'level': found.level.value,
@@ -33,8 +33,8 @@ def to_dict(report: Report) -> dict[str, Any]:
             'findings': findings(report),
         },
         'verification': report.verification.to_dict(),
-        'header': asdict(details.header) if details.header else None,
-        'footer': asdict(details.footer) if details.footer else None,
+        'header': asdict(info.header) if info.header else None,
+        'footer': asdict(info.footer) if info.footer else None,
         'topics': [
             {
                 **topic.to_dict(),
@@ -43,10 +43,10 @@ def to_dict(report: Report) -> dict[str, Any]:
             }
             for topic in report.topics
         ],
-        'segment_files': [asdict(segment) for segment in details.segments],
+        'segment_files': [asdict(segment) for segment in info.segments],
         'events': [
             {'time_ns': event.time_ns, 'kind': event.payload.KIND, **asdict(event.payload)}
-            for event in details.events
+            for event in info.events
         ],
         'quiet_times_ns': report.rates.quiet_times(),
         'time_axis': {

@@ -88,7 +88,7 @@ def render(report: Report) -> str:
         configuration_section(report),
         segments_section(report),
     ]
-    flight_id = short(report.details.overview.path.name)
+    flight_id = short(report.info.listed.path.name)
     body = h(
         'body',
         _bar(sections),
@@ -158,12 +158,12 @@ def _bar(sections: list[Html | None]) -> Html:
 
 
 def _top(report: Report) -> Html:
-    overview = report.details.overview
+    listed = report.info.listed
     return h(
         'div',
         h('p', 'Flight report', class_='over'),
-        h('h1', short(overview.vehicle_id) or 'Vehicle without a name'),
-        h('p', h('code', short(overview.path.name))),
+        h('h1', short(listed.vehicle_id) or 'Vehicle without a name'),
+        h('p', h('code', short(listed.path.name))),
         class_='top',
     )
 
@@ -201,11 +201,11 @@ def _with_code(sentence: str) -> list[Html | str]:
 
 
 def _facts(report: Report) -> Html:
-    overview = report.details.overview
-    started_ns = overview.started_ns
+    listed = report.info.listed
+    started_ns = listed.started_ns
     levels = [alert.level for _, alert in report.payloads(AlertRecord) if alert.raised]
     messages = sum(topic.messages for topic in report.topics)
-    losses, balance = overview.losses, balance_of(report)
+    losses, balance = listed.losses, balance_of(report)
     if balance is not None:  # without the recorder's own records
         losses = replace(losses, capacity=balance.dropped)
     started: Child = [
@@ -213,12 +213,12 @@ def _facts(report: Report) -> Html:
         h('small', f'{format_date(started_ns)}, UTC'),
         h('small', class_='local', data_ms=started_ns // 1_000_000),
     ]
-    ended, segments = time_of_day(report.end_ns, 0), plural(overview.segments, 'segment')
+    ended, segments = time_of_day(report.end_ns, 0), plural(listed.segments, 'segment')
     facts: tuple[tuple[str, Child], ...] = (
         ('Started', started),
-        ('Duration', [precise_duration(overview.duration_s), h('small', f'to {ended}')]),
+        ('Duration', [precise_duration(listed.duration_s), h('small', f'to {ended}')]),
         ('Messages', [f'{messages:,}', h('small', f'{len(report.topics):,} topics')]),
-        ('On disk', [format_size(overview.bytes), h('small', segments)]),
+        ('On disk', [format_size(listed.bytes), h('small', segments)]),
         ('Not here', [f'{losses.total:,}', h('small', _causes(losses))]),
         ('Alerts', [f'{len(levels):,}', h('small', _levels(levels))]),
     )

@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Final
 
 from fdr_recorder.flights.listing import FlightState
-from fdr_recorder.flights.verify.check import Loss
+from fdr_recorder.flights.verify import Loss
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.sections.balance import Balance, balance_of
@@ -117,7 +117,7 @@ class LossGroup:
 
 
 def _capacity(report: Report, records: int) -> str:
-    dropped = report.details.overview.segments_dropped
+    dropped = report.info.listed.segments_dropped
     caps = [rollover.cap_bytes for _, rollover in report.payloads(SegmentRollover)]
     limit = f' (the limit was {format_size(caps[-1])})' if caps else ''
     segment = 'segment' if dropped == 1 else f'{dropped:,} segments'
@@ -145,7 +145,7 @@ def _of_files(loss: Loss) -> str:
 
 def verdict(report: Report) -> Verdict:
     """Say what came out."""
-    state, verification = report.details.overview.state, report.verification
+    state, verification = report.info.listed.state, report.verification
     groups, balance = loss_groups(verification.losses), balance_of(report)
     if balance is not None:
         for group in groups:
@@ -154,7 +154,7 @@ def verdict(report: Report) -> Verdict:
     sentences = [group.sentence(report) for group in groups]
     sentences += [_of_files(loss) for loss in verification.losses if loss.segments or loss.bytes]
     sentences = _most(sentences, 'and {} more; the topics below have them all.')
-    directory = f'{report.details.overview.path}/'
+    directory = f'{report.info.listed.path}/'
     damage = [
         short(text.replace(directory, ''), _LONGEST)
         for text in verification.damage
@@ -177,19 +177,19 @@ def verdict(report: Report) -> Verdict:
 
 def _is_tear(report: Report, damage: str) -> bool:
     """Tell whether this is just how a recorder leaves a flight that it cannot close."""
-    if report.details.footer is not None:
+    if report.info.footer is not None:
         return False
-    last = report.details.segments[-1].name if report.details.segments else ''
+    last = report.info.segments[-1].name if report.info.segments else ''
     return damage.startswith('metadata.yaml ') or f'/{last}: at byte ' in damage
 
 
 def _unclosed(report: Report, sentences: list[str]) -> Verdict:
     messages = sum(topic.messages for topic in report.topics)
     last = time_of_day(report.end_ns)
-    header = report.details.header
+    header = report.info.header
     bound = _bound(header) if header is not None else ''
     lost = f'What came in the last moments before the end is missing{bound}.'
-    if report.details.footer is not None:
+    if report.info.footer is not None:
         headline = 'This flight was not closed: power cut or crash. It was recovered.'
         there = f'{plural(messages, "message")} are here, up to {last} UTC.'
         return Verdict(Level.WARN, headline, (there, lost, *sentences))
@@ -262,7 +262,7 @@ def _most(sentences: list[str], more: str) -> list[str]:
 
 def _clock_step_s(report: Report) -> float:
     """Return by how much the system clock went ahead of the monotonic one."""
-    header, footer = report.details.header, report.details.footer
+    header, footer = report.info.header, report.info.footer
     if header is None or not header.flight_started_at_ns:
         return 0.0
     if footer is None or not footer.clean_shutdown:

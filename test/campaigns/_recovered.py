@@ -17,9 +17,9 @@ from collections.abc import Mapping
 import json
 from pathlib import Path
 
-from fdr_recorder.flights.reader import DAMAGED_SUFFIX
+from fdr_recorder.flights.directory import DAMAGED_SUFFIX
 from fdr_recorder.flights.recovery.recover import is_unclean, recover
-from fdr_recorder.flights.verify.check import Verdict, Verification, verify
+from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from flights import check_identities, FlightFiles, open_flight_files
 

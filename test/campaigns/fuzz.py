@@ -47,15 +47,11 @@ if __name__ == '__main__':  # started by `guided` below
 
 from campaigns import Figures
 from fdr_recorder import FdrError, FdrWriterConfig, FileFdrWriter, Schema
-from fdr_recorder.flights.reader import (
-    FlightReader,
-    open_segment,
-    own_record,
-    segment_files,
-)
-from fdr_recorder.flights.recovery.contents import read_contents
+from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.reader import FlightReader, open_segment, own_record
+from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.flights.recovery.recover import is_unclean, recover
-from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.flights.verify import verify
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import FileChannel, Message
 from fdr_recorder.record.codec import own_definition

@@ -33,9 +33,10 @@ from unittest import mock
 from campaigns import Figures
 from campaigns._recovered import check_recovered
 from campaigns.torn import FLIGHT, quiet, record, records_of
-from fdr_recorder.flights.reader import DAMAGED_SUFFIX, FlightReader, segment_files
+from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
+from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.flights.verify import verify
 from fdr_recorder.mcap import layout
 from flights import Message, read_segment
 

@@ -48,7 +48,7 @@ from fdr_recorder import (
     FlightRoot,
 )
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.flights.verify.check import Verdict, verify
+from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover, WriteError
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.recording import FlightRecording
@@ -606,7 +606,7 @@ def _cut_power(disk: Disk, moment: int, after: Path, rng: random.Random) -> dict
     return {
         'power_cuts': 1,
         'flights_recovered': len(recovered),
-        'segments_sealed': sum(len(flight.sealed) for flight in recovered),
+        'segments_sealed': sum(len(flight.torn) for flight in recovered),
         'durable_records': certain,
         'durable_records_lost': 0,
     }

@@ -43,7 +43,7 @@ from fdr_recorder import (
     FlightSummary,
 )
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.flights.verify.check import Verdict, verify
+from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import SegmentRollover
 from flights import check_flight, check_identities, open_flight_files
 from producers import make_client, number_of, numbered

@@ -31,9 +31,9 @@ from unittest import mock
 from campaigns import Figures
 from campaigns._recovered import check_recovered, snapshot
 from fdr_recorder import FdrWriterConfig, FileFdrWriter
-from fdr_recorder.flights.reader import segment_files
-from fdr_recorder.flights.recovery.recover import DAMAGED_SUFFIX, recover
-from fdr_recorder.flights.verify.check import Verdict
+from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
+from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.verify import Verdict
 from fdr_recorder.mcap import layout
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from flights import Message, read_segment

@@ -21,7 +21,7 @@ from campaigns._recovered import check_recovered, snapshot
 from conftest import MakeWriter, Record, SMALL
 from fdr_recorder import FdrConfig, FlightRoot, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
-from fdr_recorder.flights.info import details
+from fdr_recorder.flights.info import read_info
 from fdr_recorder.flights.recovery.recover import is_unclean
 from flights import open_flight_files, read_whole_chunks
 from paths_of_kinds import FLIGHTS, Kinds, MESSAGES
@@ -235,7 +235,7 @@ def test_names_in_a_file_do_not_steer_the_terminal(
 def test_progress_reaches_the_end(kinds: Kinds) -> None:
     flight = kinds.capped()
     steps: list[int] = []
-    details(flight, steps.append)
+    read_info(flight, steps.append)
     assert sum(steps) == sum(path.stat().st_size for path in flight.glob('*.mcap'))
     assert min(steps) >= 0
 

@@ -22,7 +22,7 @@ from faults import is_segment_fd, SystemCall
 from fdr_recorder import Channel, FdrClient, FdrWriterConfig, FileFdrWriter
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.export import export
-from fdr_recorder.flights.query import Selection
+from fdr_recorder.flights.query import Query
 from flights import Message, open_flight_files, read_segment
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
@@ -79,7 +79,7 @@ def left_in(directory: Path) -> set[str]:
 
 def test_a_whole_flight_in_one_file(flight: Path, tmp_path: Path) -> None:
     out = tmp_path / 'flight.mcap'
-    exported = export(Selection(flight), out)
+    exported = export(Query(flight), out)
     original = open_flight_files(flight)
     assert len(original.segments) > 3
     copy = read_segment(out)
@@ -96,7 +96,7 @@ def test_a_whole_flight_in_one_file(flight: Path, tmp_path: Path) -> None:
 
 def test_a_bag_opens_as_a_bag(flight: Path, tmp_path: Path) -> None:
     out = tmp_path / 'bag'
-    export(Selection(flight), out, ros_distro='kilted')
+    export(Query(flight), out, ros_distro='kilted')
     bag = open_flight_files(out)  # compares `mcap`, `rosbags` and metadata.yaml
     assert bag.messages == open_flight_files(flight).messages
     assert bag.bag['ros_distro'] == 'kilted'
@@ -121,7 +121,7 @@ def channels_of(path: Path) -> set[tuple[str, str, str, tuple[tuple[str, str], .
 
 
 def test_channels_keep_what_they_say(flight: Path, tmp_path: Path) -> None:
-    export(Selection(flight), tmp_path / 'out.mcap')
+    export(Query(flight), tmp_path / 'out.mcap')
     original = set().union(*map(channels_of, flight.glob('*.mcap')))
     assert channels_of(tmp_path / 'out.mcap') == original
     assert ('/imu/data', 'cdr', BLOB.name) in {channel[:3] for channel in original}
@@ -159,13 +159,13 @@ def test_a_cut_has_what_lies_in_it_and_nothing_else(
     known = topics or {message.topic for message in original}
     expected = wanted(original, known, start, end)
     out = tmp_path_factory.mktemp('cut') / 'cut.mcap'
-    selection = Selection(flight, tuple(topics), start, end)
+    query = Query(flight, tuple(topics), start, end)
     if expected:
-        export(selection, out)
+        export(query, out)
         assert list(read_segment(out).messages) == expected
     else:
         with pytest.raises(ExportError, match='has no'):
-            export(selection, out)
+            export(query, out)
         assert not left_in(out.parent)
 
 
@@ -183,12 +183,12 @@ def test_a_cut_has_what_lies_in_it_and_nothing_else(
 def test_topics_by_pattern(
     flight: Path, tmp_path: Path, patterns: list[str], topics: set[str] | None
 ) -> None:
-    selection = Selection(flight, tuple(patterns))
+    query = Query(flight, tuple(patterns))
     if topics is None:
         with pytest.raises(ExportError, match='has none of the topics'):
-            export(selection, tmp_path / 'out.mcap')
+            export(query, tmp_path / 'out.mcap')
         return
-    export(selection, tmp_path / 'out.mcap')
+    export(query, tmp_path / 'out.mcap')
     assert {message.topic for message in read_segment(tmp_path / 'out.mcap').messages} == topics
 
 
@@ -203,7 +203,7 @@ def test_compression_is_that_of_the_output(
         client.enqueue(bytes([0, 1, 0, 0]) + number.to_bytes(4, 'little') + bytes(200))
     writer.close_flight('z')
     out = tmp_path / 'out.mcap'
-    export(Selection(root / 'z'), out, compression=compression)
+    export(Query(root / 'z'), out, compression=compression)
     assert read_segment(out).messages == open_flight_files(root / 'z').messages
     with out.open('rb') as file:
         summary = make_reader(file).get_summary()
@@ -237,7 +237,7 @@ def test_a_cut_begins_with_the_latched_messages_from_before(
     start = FIRST_NS + 30 * STEP_NS + 1
     end = FIRST_NS + 40 * STEP_NS
     out = tmp_path / 'cut.mcap'
-    export(Selection(latched_flight, ('/tf_static', '/imu'), start, end, with_latched=True), out)
+    export(Query(latched_flight, ('/tf_static', '/imu'), start, end, with_latched=True), out)
     first, *rest = read_segment(out).messages
     assert (first.topic, first.publisher, first.log_time) == ('/tf_static', '0e', start)
     assert number_of(first.data) == 1020
@@ -250,7 +250,7 @@ def test_without_the_topic_there_is_no_latched_message(
 ) -> None:
     start = FIRST_NS + 30 * STEP_NS
     out = tmp_path / 'cut.mcap'
-    export(Selection(latched_flight, ('/imu',), start, with_latched=True), out)
+    export(Query(latched_flight, ('/imu',), start, with_latched=True), out)
     assert {message.topic for message in read_segment(out).messages} == {'/imu'}
 
 
@@ -265,7 +265,7 @@ def kinds(make_writer: MakeWriter, record_flight: Record, root: Path, tmp_path: 
 @pytest.mark.parametrize('kind', ['unclean', 'recovered', 'capped', 'recording'])
 def test_whatever_is_there_is_exported(kinds: Kinds, tmp_path: Path, kind: str) -> None:
     flight = kinds.make(kind)
-    exported = export(Selection(flight, ('/blob',)), tmp_path / 'out.mcap')
+    exported = export(Query(flight, ('/blob',)), tmp_path / 'out.mcap')
     numbers = [number_of(message.data) for message in read_segment(tmp_path / 'out.mcap').messages]
     expected = range(200)[-len(numbers):] if kind == 'capped' else range(60)
     assert numbers == list(expected)
@@ -273,7 +273,7 @@ def test_whatever_is_there_is_exported(kinds: Kinds, tmp_path: Path, kind: str) 
 
 
 def test_a_bad_chunk_is_passed_over_and_named(kinds: Kinds, tmp_path: Path) -> None:
-    exported = export(Selection(kinds.damaged(), ('/blob',)), tmp_path / 'out.mcap')
+    exported = export(Query(kinds.damaged(), ('/blob',)), tmp_path / 'out.mcap')
     numbers = [number_of(message.data) for message in read_segment(tmp_path / 'out.mcap').messages]
     assert 50 < len(numbers) < 60
     assert numbers == sorted(set(numbers))
@@ -295,7 +295,7 @@ def test_nothing_is_overwritten(flight: Path, tmp_path: Path, name: str, what: s
     else:
         out.symlink_to('nowhere')
     with pytest.raises(ExportError, match='is there already'):
-        export(Selection(flight), out)
+        export(Query(flight), out)
     assert left_in(tmp_path) == {name}
     assert what != 'file' or out.read_text() == 'precious'
 
@@ -310,7 +310,7 @@ def test_it_has_its_name_only_when_it_is_complete(
     def look(_bytes: int) -> None:
         seen.append(out.exists())
 
-    export(Selection(flight), out, advance=look)
+    export(Query(flight), out, advance=look)
     assert seen
     assert not any(seen)
     assert out.exists()
@@ -319,7 +319,7 @@ def test_it_has_its_name_only_when_it_is_complete(
 def test_what_has_come_meanwhile_is_not_overwritten(flight: Path, tmp_path: Path) -> None:
     out = tmp_path / 'out.mcap'
     with pytest.raises(ExportError, match='meanwhile'):
-        export(Selection(flight), out, advance=lambda _bytes: bool(out.write_text('precious')))
+        export(Query(flight), out, advance=lambda _bytes: bool(out.write_text('precious')))
     assert out.read_text() == 'precious'
     assert left_in(tmp_path) == {'out.mcap'}
 
@@ -331,19 +331,19 @@ def test_a_full_disk_leaves_nothing(
     writes = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
     writes.fail(errno.ENOSPC, on_call=2)
     with pytest.raises(OSError, match='No space left') as caught:
-        export(Selection(flight), tmp_path / name)
+        export(Query(flight), tmp_path / name)
     assert caught.value.filename == str(tmp_path / name)
     assert left_in(tmp_path) == set()
 
 
 def test_the_directory_must_be_there(flight: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match='create it first'):
-        export(Selection(flight), tmp_path / 'nowhere' / 'out.mcap')
+        export(Query(flight), tmp_path / 'nowhere' / 'out.mcap')
 
 
 def test_an_unknown_topic_is_told_with_those_that_there_are(flight: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r'it has .*/gps/fix, /imu/data, /imu/mag'):
-        export(Selection(flight, ('/imu',)), tmp_path / 'out.mcap')
+        export(Query(flight, ('/imu',)), tmp_path / 'out.mcap')
 
 
 def test_memory_does_not_grow_with_the_flight(
@@ -355,7 +355,7 @@ def test_memory_does_not_grow_with_the_flight(
     send(client, range(600), 100_000)
     writer.close_flight('x')
     tracemalloc.start()
-    export(Selection(root / 'x'), tmp_path / 'out.mcap', compression='zstd')
+    export(Query(root / 'x'), tmp_path / 'out.mcap', compression='zstd')
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (tmp_path / 'out.mcap').stat().st_size > 55_000_000

@@ -25,16 +25,11 @@ from conftest import MakeWriter, Record, SMALL
 from faults import SystemCall
 from fdr_recorder import FlightRoot, FlightRootLockedError
 from fdr_recorder.cli.main import main
-from fdr_recorder.flights.listing import (
-    flight_paths,
-    FlightOverview,
-    FlightState,
-    Losses,
-    overview,
-)
+from fdr_recorder.flights.directory import flights_in
+from fdr_recorder.flights.listing import FlightState, list_flight, ListedFlight, Losses
 from fdr_recorder.flights.prune import plan_pruning, prune
 from fdr_recorder.flights.recovery.recover import recover, recover_root
-from fdr_recorder.flights.verify.check import Verdict, verify
+from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.flight_root import root_holder
 from flights import check_flight
 from hypothesis import given, settings
@@ -78,22 +73,22 @@ def test_the_newest_stay(four: list[Path], root: Path) -> None:
     before = snapshot(four[3])
     said = run(root, '--keep', '2')
     assert ids(said['removed']) == ['d', 'c']
-    assert names(flight_paths(root)) == ['a', 'b']
+    assert names(flights_in(root)) == ['a', 'b']
     assert snapshot(four[3]) == before
     assert verify(four[2]).verdict is Verdict.CLEAN
     assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock'}
 
 
 def test_the_oldest_go_until_the_rest_fits(four: list[Path], root: Path) -> None:
-    size = overview(four[0]).bytes
+    size = list_flight(four[0]).bytes
     said = run(root, '--max-bytes', str(2 * size + 10))
     assert ids(said['removed']) == ['d', 'c']
-    assert said['bytes_left'] == sum(overview(path).bytes for path in flight_paths(root))
+    assert said['bytes_left'] == sum(list_flight(path).bytes for path in flights_in(root))
     assert said['is_enough'] is True
 
 
 def test_both_limits_hold(four: list[Path], root: Path) -> None:
-    size = overview(four[0]).bytes
+    size = list_flight(four[0]).bytes
     assert ids(run(root, '--keep', '3', '--max-bytes', str(2 * size + 10))['removed']) == [
         'd',
         'c',
@@ -105,12 +100,12 @@ def test_the_newest_flight_stays_whatever_its_size(four: list[Path], root: Path)
     said = run(root, '--max-bytes', '1', code=1)
     assert ids(said['removed']) == ['d', 'c', 'b']
     assert said['is_enough'] is False
-    assert names(flight_paths(root)) == ['a']
+    assert names(flights_in(root)) == ['a']
 
 
 def test_to_keep_none_is_to_remove_all(four: list[Path], root: Path) -> None:
     assert ids(run(root, '--keep', '0')['removed']) == ['d', 'c', 'b', 'a']
-    assert flight_paths(root) == []
+    assert flights_in(root) == []
 
 
 def test_without_a_limit_nothing_goes(
@@ -118,7 +113,7 @@ def test_without_a_limit_nothing_goes(
 ) -> None:
     assert main(['prune', str(root)]) == 3
     assert '--keep' in capsys.readouterr().err
-    assert len(flight_paths(root)) == 4
+    assert len(flights_in(root)) == 4
 
 
 def test_a_dry_run_removes_nothing_and_says_the_same(four: list[Path], root: Path) -> None:
@@ -184,7 +179,7 @@ def test_a_recorder_that_has_come_meanwhile_keeps_what_it_has_to_recover(
     record_flight: Record, root: Path
 ) -> None:
     flight = record_flight('crashed', close=False)
-    pruning = plan_pruning([overview(flight)], keep=0, unclean=True)
+    pruning = plan_pruning([list_flight(flight)], keep=0, unclean=True)
     assert pruning.doomed
     before = snapshot(flight)
     with (
@@ -200,7 +195,7 @@ def test_a_recorder_that_has_come_meanwhile_keeps_what_it_has_to_recover(
 
 def test_a_recovery_at_work_does_not_bring_it_back(four: list[Path], root: Path) -> None:
     """A recorder looks at all flights when it starts; this one has gone before its turn."""
-    pruning = plan_pruning([overview(path) for path in four], keep=2)
+    pruning = plan_pruning([list_flight(path) for path in four], keep=2)
 
     def prune_meanwhile() -> bool:
         list(prune(root, pruning))
@@ -208,7 +203,7 @@ def test_a_recovery_at_work_does_not_bring_it_back(four: list[Path], root: Path)
 
     with FlightRoot.acquire(root) as owned:
         assert list(recover_root(owned, flights=four, should_stop=prune_meanwhile)) == []
-    assert names(flight_paths(root)) == ['a', 'b']
+    assert names(flights_in(root)) == ['a', 'b']
     assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock'}
 
 
@@ -223,7 +218,7 @@ def test_an_interrupted_removal_is_no_flight_and_is_finished_by_the_next(
         unlinks.fail(errno.EIO, on_call=2)
         assert main(['prune', str(root), '--keep', '3']) == 3
     assert 'Input/output error' in capsys.readouterr().err
-    assert names(flight_paths(root)) == ['a', 'b', 'c']
+    assert names(flights_in(root)) == ['a', 'b', 'c']
     left = {path.name for path in root.iterdir()} - {'a', 'b', 'c', '.fdr.lock'}
     assert len(left) == 1
     assert run(root, '--keep', '3')['removed'] == []
@@ -234,7 +229,7 @@ def test_an_interrupted_removal_is_no_flight_and_is_finished_by_the_next(
 
 FLIGHTS = st.lists(
     st.builds(
-        FlightOverview,
+        ListedFlight,
         path=st.uuids().map(lambda number: Path(str(number))),
         state=st.sampled_from(FlightState),
         vehicle_id=st.just(''),
@@ -260,7 +255,7 @@ FLIGHTS = st.lists(
     in_use_by=st.sampled_from(['', 'pid 1']),
 )
 def test_a_plan_is_enough_and_no_more(
-    flights: list[FlightOverview],
+    flights: list[ListedFlight],
     keep: int | None,
     max_bytes: int | None,
     unclean: bool,

@@ -24,7 +24,8 @@ from fdr_recorder import (
     Schema,
     SegmentError,
 )
-from fdr_recorder.flights.reader import FlightReader, segment_files
+from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.reader import Message, SegmentReader

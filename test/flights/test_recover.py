@@ -27,16 +27,10 @@ from conftest import MakeWriter, Record, SMALL
 from faults import fill_disk, mounted_tmpfs, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, FlightRootLockedError, SegmentError
 from fdr_recorder.errors import RecoveryStoppedError
-from fdr_recorder.flights.reader import segment_files
-from fdr_recorder.flights.recovery.contents import read_contents
-from fdr_recorder.flights.recovery.recover import (
-    DAMAGED_SUFFIX,
-    is_unclean,
-    recover,
-    recover_flight,
-    recover_root,
-)
-from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
+from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.recover import is_unclean, recover, recover_flight, recover_root
+from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from flights import read_whole_chunks
 from mcap.writer import Writer
@@ -84,7 +78,7 @@ def test_a_flight_without_footer_gets_one_that_says_so(record: Record, root: Pat
     assert numbers_in(flight) == list(range(60))
 
 
-def test_a_torn_segment_is_cut_to_its_last_whole_record_and_sealed(
+def test_a_torn_segment_is_cut_to_its_last_whole_record_and_completed(
     record: Record, root: Path
 ) -> None:
     flight = record()
@@ -94,7 +88,7 @@ def test_a_torn_segment_is_cut_to_its_last_whole_record_and_sealed(
     with torn.open('ab') as file:
         file.write(b'\x05 the beginning of something')
     [recovered] = recover(root)
-    assert recovered.sealed == (torn.name,)
+    assert recovered.torn == (torn.name,)
     assert recovered.cut_bytes > 0
     check_recovered(flight)
     assert numbers_in(flight) == list(range(60))
@@ -150,13 +144,13 @@ def test_a_footer_whose_file_has_lost_its_end_is_kept(record: Record, root: Path
     check_recovered(flight)
 
 
-def test_a_torn_segment_in_the_middle_is_sealed_too(record: Record, root: Path) -> None:
+def test_a_torn_segment_in_the_middle_is_completed_too(record: Record, root: Path) -> None:
     flight = record(close=True)
     middle = segment_files(flight)[1].path
     cut(middle, middle.stat().st_size // 2)
     kept = [message for message in read_whole_chunks(middle) if message.topic == '/blob']
     [recovered] = recover(root)
-    assert recovered.sealed == (middle.name,)
+    assert recovered.torn == (middle.name,)
     files, verification = check_recovered(flight)
     assert last_footer(files).clean_shutdown is False
     assert 'unclean' in {loss.cause for loss in verification.losses}
@@ -508,7 +502,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.flights.verify import verify
 
 def peak():
     return int(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1])

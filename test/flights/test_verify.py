@@ -27,9 +27,9 @@ from campaigns._recovered import snapshot
 from conftest import MakeWriter, Record, SMALL
 from faults import is_segment_fd, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, RingConfig
-from fdr_recorder.flights.reader import segment_files
+from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.flights.verify.check import Verdict, Verification, verify
+from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.counters import ProducerAccount

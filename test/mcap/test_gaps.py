@@ -25,10 +25,10 @@ from campaigns._recovered import check_recovered, last_footer
 from campaigns.torn import records_of
 from conftest import MakeWriter, Record, SMALL
 from faults import SystemCall
-from fdr_recorder.flights.reader import DAMAGED_SUFFIX, FlightReader, segment_files
+from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
+from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.flights.recovery.recover import recover, recover_flight
-from fdr_recorder.flights.verify.check import Verdict, verify
-from fdr_recorder.flights.verify.result import Verification
+from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
@@ -159,7 +159,7 @@ def test_a_message_index_is_written_anew(
     assert not [item for item in verification.losses if item.cause == 'unreadable']
 
 
-def test_a_sealed_segment_is_read_around_what_went_bad(record_flight: Record) -> None:
+def test_a_closed_segment_is_read_around_what_went_bad(record_flight: Record) -> None:
     flight = record_flight(close=True)
     path = segment_files(flight)[1].path
     lost = numbers_in_chunk(path, 1)

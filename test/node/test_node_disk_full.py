@@ -19,7 +19,7 @@ import signal
 from failing_disk import failing_disk_flight, FullDisk, Refusal
 from faults import fill_disk
 from fdr_recorder.flights.recovery.recover import is_unclean, recover
-from fdr_recorder.flights.verify.check import Verdict, verify
+from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import WriteError
 from flights import open_flight_files
 from node_helpers import DiagnosticStatus

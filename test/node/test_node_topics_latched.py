@@ -15,7 +15,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.flights.verify import verify
 from flights import FlightFiles, Message
 from node_helpers import (
     Duration,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fdr_recorder.flights.verify.check import verify
+from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import AlertRecord
 from node_helpers import (
     are_the_same,

@@ -50,7 +50,7 @@ def kinds(make_writer: MakeWriter, record_flight: Record, root: Path, tmp_path: 
 def test_a_complete_flight(make_writer: MakeWriter, root: Path) -> None:
     report = gather(record_sensors(make_writer, root))
     found = verdict(report)
-    footer = report.details.footer
+    footer = report.info.footer
     assert footer is not None
     count = sum(item.offered for item in footer.producers if not item.topic.startswith('/fdr/'))
     assert found.level is Level.GOOD

@@ -20,7 +20,7 @@ from conftest import QUICK
 from fdr_recorder import FdrClient, FdrWriterConfig, FileFdrWriter, FlightHeader, RingConfig
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.errors import FlightExistsError
-from fdr_recorder.flights.verify.check import Verdict, verify
+from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from flights import check_flight
 from producers import make_client, number_of, numbered, open_flight, send

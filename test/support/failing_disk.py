@@ -23,9 +23,9 @@ from itertools import count
 from pathlib import Path
 
 from faults import fill_disk, mounted_tmpfs
-from fdr_recorder.flights.reader import segment_files
+from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.flights.verify.check import Verdict, verify
+from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, WriteError
 from flights import Message, open_flight_files, read_whole_chunks
 from node_helpers import (

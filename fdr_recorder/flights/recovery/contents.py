@@ -43,7 +43,7 @@ class SegmentContents:
     Attributes:
         path: The file.
         index: Number of the segment in the flight.
-        is_sealed: Whether summary and footer are there, and right.
+        is_closed: Whether summary and footer are there, and right.
         size: Size of the file.
         data_end: Where the last whole record of the data section ends.
         found: Schemas, channels and chunks.
@@ -53,13 +53,13 @@ class SegmentContents:
         own_records: The recorder's own records, headers apart.
         header: The flight header; None if there is none.
         repeated: Repeated transient-local messages by channel.
-        damage: What is wrong: why a torn segment ends, or a bad chunk in a sealed one.
+        damage: What is wrong: why a torn segment ends, or a bad chunk in a closed one.
 
     """
 
     path: Path
     index: int
-    is_sealed: bool
+    is_closed: bool
     size: int
     data_end: int
     found: SegmentIndex

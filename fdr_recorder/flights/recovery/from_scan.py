@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Reads a segment that was not sealed: what is in it, and what must be done to seal it."""
+"""Reads a torn segment front to back: what is in it, and what must be done to complete it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from array import array
 from dataclasses import dataclass, field
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.recovery.collector import Collector, program_of, SegmentContents
+from fdr_recorder.flights.recovery.contents import Collector, program_of, SegmentContents
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import (
     Gap,
@@ -58,7 +58,7 @@ class _Pending:
 
 
 class Scanner(Collector):
-    """Reads a segment that was not sealed, chunk by whole chunk."""
+    """Reads a torn segment, chunk by whole chunk."""
 
     def __init__(self, reader: SegmentReader, index: int) -> None:
         super().__init__(reader, index)
@@ -105,7 +105,7 @@ class Scanner(Collector):
         return SegmentContents(
             reader.path,
             self.index,
-            is_sealed=False,
+            is_closed=False,
             size=reader.size,
             data_end=data_end,
             found=found,

@@ -8,70 +8,25 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""
-What a segment contains, found out without reading more of it than is needed.
-
-A sealed segment says it in its summary; a torn one is read front to back (`scanner`), one chunk in
-memory at a time. Either way the result is enough to go on writing at the end of the data section,
-and to list the segment in `metadata.yaml`. For a torn one it also says what must be written over
-bytes that cannot be read, so that every reader passes over them.
-"""
+"""Reads what a finished segment contains from its summary."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.reader import open_segment
-from fdr_recorder.flights.recovery.collector import Collector, SegmentContents
-from fdr_recorder.flights.recovery.scanner import Scanner
+from fdr_recorder.flights.recovery.contents import Collector, SegmentContents
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import without_frames
 from fdr_recorder.mcap.summary import ChunkIndex, read_summary
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
 
-__all__ = ['SegmentContents', 'read_contents']
 
-
-def read_contents(
-    path: Path, index: int, *, was_synced: bool = True, started_ns: int = 0
-) -> SegmentContents:
-    """
-    Find out what a segment contains.
-
-    Args:
-        path: The file.
-        index: Number of the segment in the flight.
-        was_synced: Whether all of it was certainly forced to the disk, once it was sealed. If
-            not, a power cut may have left its summary whole and a chunk before it torn: then all
-            of it is read, and such a segment is not sealed.
-        started_ns: When the flight began (system clock), if that is known.
-
-    Raises:
-        OSError: The file cannot be read.
-        SegmentError: It is no segment: not even its beginning is whole.
-
-    """
-    with open_segment(path, started_ns=started_ns) as reader:
-        try:
-            contents = _SummaryReader(reader, index).read()
-        except SegmentError:
-            return Scanner(reader, index).scan()
-        if was_synced:
-            return contents
-        scanned = Scanner(reader, index).scan()
-        is_whole = reader.is_closed and (scanned.data_end, scanned.records) == (
-            contents.data_end,
-            contents.records,
-        )
-        return contents if is_whole and not (scanned.missing or scanned.patches) else scanned
-
-
-class _SummaryReader(Collector):
-    """Reads the summary of a sealed segment, and the chunks with the recorder's own records."""
+class SummaryReader(Collector):
+    """Reads the summary of a closed segment, and the chunks with the recorder's own records."""
 
     def read(self) -> SegmentContents:
+        """Read them; raise `SegmentError` if the summary is missing or wrong."""
         reader = self.reader
         found = self.begin()
         summary = read_summary(reader)
@@ -88,7 +43,7 @@ class _SummaryReader(Collector):
         return SegmentContents(
             reader.path,
             self.index,
-            is_sealed=True,
+            is_closed=True,
             size=reader.size,
             data_end=summary.start - layout.DATA_END_LENGTH,
             found=found,

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The accounts of a flight that was not closed, recomputed from what is in its segments."""
+"""Counts anew what a flight that was not closed contains, for the footer that it lacks."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents])
     )
 
 
-class Accounts:
+class Recount:
     """The counters of a flight, recomputed from what is in its segments."""
 
     def __init__(

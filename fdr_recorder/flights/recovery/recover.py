@@ -22,19 +22,26 @@ finds a flight that is unclean still, and goes on. A flight that is clean is not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 import errno
 import logging
 import os
 from pathlib import Path
 import time
+from typing import Any
 
-from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import RecoveryStoppedError, SegmentError
+from fdr_recorder.flights.directory import (
+    DAMAGED_SUFFIX,
+    flight_directories,
+    segment_files,
+    SegmentFile,
+)
 from fdr_recorder.flights.metadata import read_metadata
-from fdr_recorder.flights.reader import DAMAGED_SUFFIX, open_segment, segment_files, SegmentFile
-from fdr_recorder.flights.recovery.accounts import Accounts, Drops, find_drops
-from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
+from fdr_recorder.flights.reader import open_segment
+from fdr_recorder.flights.recovery.contents import SegmentContents
+from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.recount import Drops, find_drops, Recount
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import (
@@ -60,7 +67,7 @@ class RecoveredFlight:
     Attributes:
         path: Its directory.
         footer: The footer it ends with now.
-        sealed: Names of the segments that were torn.
+        torn: Names of the segments that were torn.
         cut_bytes: How many bytes were not whole at their ends.
         set_aside: Names of files that are no segments; they have `.damaged` behind their names.
         seconds: How long it took.
@@ -71,26 +78,16 @@ class RecoveredFlight:
 
     path: Path
     footer: FlightFooter
-    sealed: tuple[str, ...]
+    torn: tuple[str, ...]
     cut_bytes: int
     set_aside: tuple[str, ...]
     seconds: float
     unreadable_bytes: int = 0
 
-
-def flight_directories(root: Path) -> list[Path]:
-    """
-    List what may be flights below a flight root, by name; links are left out.
-
-    Raises:
-        OSError: The root cannot be read.
-
-    """
-    return sorted(
-        path
-        for path in root.iterdir()
-        if FLIGHT_ID_PATTERN.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
-    )
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for `json.dumps`."""
+        values = {'sealed' if key == 'torn' else key: value for key, value in asdict(self).items()}
+        return {**values, 'path': str(self.path)}
 
 
 def is_unclean(flight: Path) -> bool:
@@ -110,7 +107,7 @@ def is_unclean(flight: Path) -> bool:
             return True
         last = read_contents(segments[-1].path, segments[-1].index)
         footer = last.own_records[-1] if last.own_records else None
-        if not (last.is_sealed and isinstance(footer, FlightFooter)):
+        if not (last.is_closed and isinstance(footer, FlightFooter)):
             return True
         return counters.get('bytes_written') != footer.bytes_written  # not renewed since
     except (OSError, SegmentError):
@@ -234,7 +231,7 @@ def _recover_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredF
     return RecoveredFlight(
         flight,
         footer,
-        tuple(work.sealed),
+        tuple(work.torn),
         work.cut_bytes,
         tuple(work.set_aside),
         time.monotonic() - started_at,
@@ -250,7 +247,7 @@ class _Work:
     segments: list[SegmentContents] = field(default_factory=list)
     named: set[str] = field(init=False)
     counters: dict[str, int] = field(init=False)
-    sealed: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     cut_bytes: int = 0
     unreadable_bytes: int = 0
@@ -261,7 +258,7 @@ class _Work:
         self.named, self.counters = read_metadata(self.flight)
 
     def take(self, segment: SegmentFile) -> None:
-        """Read the next segment; seal the one before if it is torn."""
+        """Read the next segment; complete the one before if it is torn."""
         try:
             was_synced = not self.counters or segment.path.name in self.named
             started_ns = next((item.started_ns for item in self.segments if item.header), 0)
@@ -273,13 +270,13 @@ class _Work:
             segment.path.rename(segment.path.with_name(segment.path.name + DAMAGED_SUFFIX))
             self.set_aside.append(segment.path.name)
             return
-        if self.segments and not self.segments[-1].is_sealed:
-            self._seal(self.segments[-1])
+        if self.segments and not self.segments[-1].is_closed:
+            self._end(self.segments[-1])
         self.segments.append(contents)
 
     def _restore(self, contents: SegmentContents) -> Segment:
-        if not contents.is_sealed:
-            self.sealed.append(contents.path.name)
+        if not contents.is_closed:
+            self.torn.append(contents.path.name)
             self.cut_bytes += contents.size - contents.data_end
             self.unreadable_bytes += contents.unreadable_bytes
             if contents.patches:
@@ -311,13 +308,13 @@ class _Work:
         segment.append(_own_channel(contents, FlightHeader), [record], force=True)
         segment.flush()
 
-    def _seal(self, contents: SegmentContents) -> None:
+    def _end(self, contents: SegmentContents) -> None:
         segment = self._restore(contents)
         try:
             contents.size = segment.finish().bytes
         finally:
             segment.close()
-        contents.is_sealed = True
+        contents.is_closed = True
 
     def finish(self) -> FlightFooter:
         """Write the footer if there is none, and renew `metadata.yaml`."""
@@ -355,8 +352,8 @@ class _Work:
         footer = last.own_records[-1] if last.own_records else None
         if not isinstance(footer, FlightFooter):
             return None
-        if not last.is_sealed:
-            self._seal(last)
+        if not last.is_closed:
+            self._end(last)
         size = sum(contents.size for contents in self.segments)
         records = sum(contents.records for contents in self.segments) + self.drops.records
         is_short = (
@@ -372,16 +369,16 @@ class _Work:
         try:
             channel = _own_channel(last, FlightFooter)
             time_ns = max(last.found.last_log_time_ns, 1)
-            accounts = Accounts(self.segments, self._header(), self.drops, time_ns)
-            size = len(encode(accounts.footer(bytes_present=0)))
+            recount = Recount(self.segments, self._header(), self.drops, time_ns)
+            size = len(encode(recount.footer(bytes_present=0)))
             finished_size = segment.finished_size(more_channel=channel, more_bytes=size)
-            footer = accounts.footer(bytes_present=others + finished_size)
+            footer = recount.footer(bytes_present=others + finished_size)
             record = (time_ns, time_ns, 0, encode(footer), 0)
             segment.append(channel, [record], force=True)
             closed = segment.finish()
         finally:
             segment.close()
-        last.size, last.is_sealed = closed.bytes, True
+        last.size, last.is_closed = closed.bytes, True
         return footer
 
 

@@ -8,4 +8,10 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Whether a flight is as it was written, and what it says is missing."""
+"""Checks a flight: what is damaged, and what is missing and why."""
+from __future__ import annotations
+
+from fdr_recorder.flights.verify.check import Progress, verify
+from fdr_recorder.flights.verify.result import Loss, Verdict, Verification
+
+__all__ = ['Loss', 'Progress', 'Verdict', 'Verification', 'verify']

@@ -26,16 +26,12 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile
 from fdr_recorder.flights.metadata import read_metadata
-from fdr_recorder.flights.reader import (
-    damaged_files,
-    open_segment,
-    own_record,
-    segment_files,
-    SegmentFile,
-)
-from fdr_recorder.flights.recovery.contents import read_contents, SegmentContents
-from fdr_recorder.flights.verify.result import Loss, Verdict, Verification, when
+from fdr_recorder.flights.reader import open_segment, own_record
+from fdr_recorder.flights.recovery.contents import SegmentContents
+from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.verify.result import Loss, Verification, when
 from fdr_recorder.mcap.reader import (
     Gap,
     LOST_TOPIC_PREFIX,
@@ -54,8 +50,6 @@ from fdr_recorder.record.kinds import (
 )
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.flight_root import root_holder
-
-__all__ = ['Loss', 'Progress', 'Verdict', 'Verification', 'verify']
 
 _SEQUENCE_RANGE: Final = 1 << 32
 _MAX_DAMAGE: Final = 100
@@ -202,7 +196,7 @@ class _Check:
             contents = read_contents(segment.path, segment.index)
         except SegmentError as error:
             self._damaged(str(error))
-        if contents is None or not contents.is_sealed:
+        if contents is None or not contents.is_closed:
             self._damaged(f'{segment.path}: the summary cannot be used')
         elif contents.records != count:
             self._damaged(

@@ -38,7 +38,7 @@ def alerts_section(report: Report, drawing: Drawing) -> Html:
         h('h2', 'Alerts ', h('small', f'{len(alerts):,}')),
         h('div', content, class_='card scroll'),
         h('p', f'And {more:,} more.') if more else None,
-        h('p', partial, class_='source') if report.details.overview.segments_dropped else None,
+        h('p', partial, class_='source') if report.info.listed.segments_dropped else None,
         id='alerts',
     )
 

@@ -66,7 +66,7 @@ class Balance:
 
 def balance_of(report: Report) -> Balance | None:
     """Sum up the footer's counters; return None for a flight without footer."""
-    footer = report.details.footer
+    footer = report.info.footer
     if footer is None:
         return None
     producers = [
@@ -101,7 +101,7 @@ def _is_balanced(item: Balance | ProducerCounters) -> bool:
 
 def balance_section(report: Report) -> Html:
     """Show both balances with the numbers of this flight, and whether they are right."""
-    footer, balance = report.details.footer, balance_of(report)
+    footer, balance = report.info.footer, balance_of(report)
     if footer is None or balance is None:
         counted = sum(topic.messages for topic in report.topics)
         content: Child = h(

@@ -36,7 +36,7 @@ def config_options(header: FlightHeader) -> dict[str, Any]:
 
 def configuration_section(report: Report) -> Html | None:
     """Show all options; those that are not the default stand out."""
-    header = report.details.header
+    header = report.info.header
     if header is None or not header.config_snapshot:
         return None
     options = config_options(header)

@@ -24,7 +24,7 @@ _MOST_FILES: Final = 500
 
 def header_section(report: Report) -> Html:
     """Show the header's fields and the manifest; the configuration has a section of its own."""
-    header = report.details.header
+    header = report.info.header
     if header is None:
         content: Child = h('p', 'This recording has no flight header that can be read.')
     else:

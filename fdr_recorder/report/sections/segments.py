@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fdr_recorder.flights.info import SegmentDetails
+from fdr_recorder.flights.info import SegmentInfo
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html, table
 from fdr_recorder.units import format_size, short, time_of_day
@@ -25,7 +25,7 @@ _TITLES: Final = ('File', 'Size', 'Records', 'From', 'To', 'State')
 
 def segments_section(report: Report) -> Html:
     """List the segments; of too many, the first and the last ones."""
-    segments = report.details.segments
+    segments = report.info.segments
     half = _MOST_ROWS // 2
     shown = segments if len(segments) <= _MOST_ROWS else [*segments[:half], *segments[-half:]]
     more = len(segments) - len(shown)
@@ -39,7 +39,7 @@ def segments_section(report: Report) -> Html:
     )
 
 
-def _segment(segment: SegmentDetails) -> Html:
+def _segment(segment: SegmentInfo) -> Html:
     numbers = (
         format_size(segment.bytes),
         f'{segment.records:,}',

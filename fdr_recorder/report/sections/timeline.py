@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fdr_recorder.flights.info import SegmentDetails
-from fdr_recorder.flights.verify.check import Loss
+from fdr_recorder.flights.info import SegmentInfo
+from fdr_recorder.flights.verify import Loss
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
@@ -103,9 +103,9 @@ def _segments(report: Report, drawing: Drawing) -> list[Mark]:
         )
         for _, item in report.payloads(SegmentRollover)
     ]
-    segments = [segment for segment in report.details.segments if segment.records]
+    segments = [segment for segment in report.info.segments if segment.records]
     first = segments[0].first_ns if segments else report.end_ns
-    untold = report.details.overview.segments_dropped - len(dropped)
+    untold = report.info.listed.segments_dropped - len(dropped)
     if untold > 0:  # their records went with segments that were dropped later
         until_s = min([mark.from_s for mark in dropped], default=drawing.seconds(first))
         words = f'{plural(untold, "segment")} dropped to free space'
@@ -113,7 +113,7 @@ def _segments(report: Report, drawing: Drawing) -> list[Mark]:
     return _thinned(dropped) + _bars(segments, drawing)
 
 
-def _bars(segments: Sequence[SegmentDetails], drawing: Drawing) -> list[Mark]:
+def _bars(segments: Sequence[SegmentInfo], drawing: Drawing) -> list[Mark]:
     """Return a bar for each segment; for several, if there are very many."""
     step = -(-len(segments) // _MOST_BARS) or 1
     bars = []

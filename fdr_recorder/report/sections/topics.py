@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from fdr_recorder.flights.info import TopicDetails
+from fdr_recorder.flights.info import TopicInfo
 from fdr_recorder.record.kinds import ProducerCounters
 from fdr_recorder.report.gather import Report, Source
 from fdr_recorder.report.html import Child, fact_list, h, Html, path, table
@@ -55,7 +55,7 @@ def topics_section(report: Report, drawing: Drawing) -> Html:
     """Return the section; topics that lost something come first."""
     topics = sorted(report.topics, key=lambda topic: (-topic.lost, topic.name))
     producers: dict[str, list[ProducerCounters]] = {}
-    footer = report.details.footer
+    footer = report.info.footer
     for item in footer.producers if footer is not None else ():
         producers.setdefault(item.topic, []).append(item)
     lost_at: dict[str, list[float]] = {}
@@ -87,7 +87,7 @@ def topics_section(report: Report, drawing: Drawing) -> Html:
 def _topic(
     report: Report,
     drawing: Drawing,
-    topic: TopicDetails,
+    topic: TopicInfo,
     producers: Sequence[ProducerCounters],
     lost_at: Iterable[float],
 ) -> Html:
@@ -136,7 +136,7 @@ def _cell(class_: str, label: str | None, content: Child) -> Html:
     return h('span', hidden, content, class_=class_)
 
 
-def _rates(report: Report, topic: TopicDetails) -> tuple[list[float], float]:
+def _rates(report: Report, topic: TopicInfo) -> tuple[list[float], float]:
     """Return the rate in steps so long that the topic usually has some messages in each."""
     counts, axis = report.rates.counts(topic.name), report.rates.axis
     width_s = axis.width_ns / NS_PER_S
@@ -151,7 +151,7 @@ def _rates(report: Report, topic: TopicDetails) -> tuple[list[float], float]:
     return rates, wide * width_s
 
 
-def _more(topic: TopicDetails, source: Source, producers: Iterable[ProducerCounters]) -> Html:
+def _more(topic: TopicInfo, source: Source, producers: Iterable[ProducerCounters]) -> Html:
     facts = []
     if topic.messages:
         facts.append(('First message', time_of_day(topic.first_ns, 3)))

@@ -1,0 +1,80 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The files of a flight's directory, and the flights of a flight root; links are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+import re
+from typing import Final
+
+from fdr_recorder.config import FLIGHT_ID_PATTERN
+
+SEGMENT_PATTERN: Final = re.compile(r'segment_([0-9]{6}|[1-9][0-9]{6,8})\.mcap')
+"""One name for each number, and no number that cannot be."""
+
+DAMAGED_SUFFIX: Final = '.damaged'
+"""Follows the name of a segment that recovery could not read and has set aside."""
+
+
+@dataclass(frozen=True)
+class SegmentFile:
+    """A segment's file in a flight's directory."""
+
+    index: int
+    path: Path
+
+
+def segment_files(flight: Path | str) -> list[SegmentFile]:
+    """
+    List the segments that are in a flight's directory, by number.
+
+    Raises:
+        OSError: The directory cannot be read.
+
+    """
+    return _files(Path(flight), '')
+
+
+def damaged_files(flight: Path | str) -> list[SegmentFile]:
+    """List the unreadable files that recovery has set aside; raise as `segment_files` does."""
+    return _files(Path(flight), DAMAGED_SUFFIX)
+
+
+def _files(flight: Path, suffix: str) -> list[SegmentFile]:
+    found = []
+    for path in flight.iterdir():
+        name = path.name.removesuffix(suffix)
+        match = SEGMENT_PATTERN.fullmatch(name)
+        if match and path.name == name + suffix and path.is_file() and not path.is_symlink():
+            found.append(SegmentFile(int(match[1]), path))
+    return sorted(found, key=lambda segment: segment.index)
+
+
+def flight_directories(root: Path) -> list[Path]:
+    """
+    List what may be flights below a flight root, by name.
+
+    Raises:
+        OSError: The root cannot be read.
+
+    """
+    return sorted(
+        path
+        for path in root.iterdir()
+        if FLIGHT_ID_PATTERN.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    )
+
+
+def flights_in(root: Path) -> list[Path]:
+    """List the directories below a flight root that hold a segment; as `flight_directories`."""
+    return [path for path in flight_directories(root) if segment_files(path)]
