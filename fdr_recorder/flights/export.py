@@ -24,7 +24,8 @@ from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
-from fdr_recorder.flights.query import Advance, Query
+from fdr_recorder.flights.query import Query
+from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.mcap.reader import FileChannel, Message
 from fdr_recorder.record.channel import Channel

@@ -18,7 +18,7 @@ recorder itself are read. A torn or growing segment is read whole.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from operator import sub
@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.directory import segment_files, SegmentFile
 from fdr_recorder.flights.listing import list_flight, ListedFlight
-from fdr_recorder.flights.reader import open_segment, own_record, segment_damage
+from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import (
     FileChannel,
@@ -37,6 +36,7 @@ from fdr_recorder.mcap.reader import (
     SegmentReader,
     WholeChunk,
 )
+from fdr_recorder.record.channel import PUBLISHER_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -46,9 +46,6 @@ from fdr_recorder.record.kinds import (
     TransportLoss,
 )
 from fdr_recorder.storage.flight_root import root_holder
-
-Advance = Callable[[int], None]
-"""Told that so many more bytes of the flight are done with."""
 
 _NS_PER_S: Final = 1_000_000_000
 
@@ -207,12 +204,8 @@ def read_info(flight: Path, advance: Advance = lambda _bytes: None) -> FlightInf
 
     """
     result = FlightInfo(list_flight(flight, root_holder(flight.absolute().parent)))
-    segments = segment_files(flight)
-    for segment in segments:
-        try:
-            _Segment(segment, result, advance).read(is_last=segment is segments[-1])
-        except FileNotFoundError:  # dropped just now, to free space
-            continue
+    for reader in read_segments(flight, result.damage):
+        _Segment(result).read(reader, advance)
     result.events.sort(key=lambda event: event.time_ns)
     _account(result)
     return result
@@ -221,38 +214,29 @@ def read_info(flight: Path, advance: Advance = lambda _bytes: None) -> FlightInf
 class _Segment:
     """Adds what is in one segment."""
 
-    def __init__(self, segment: SegmentFile, result: FlightInfo, advance: Advance) -> None:
-        self._path = segment.path
+    def __init__(self, result: FlightInfo) -> None:
         self._result = result
-        self._advance = advance
         self._topics: dict[FileChannel, TopicInfo] = {}
         self._records = 0
         self._first_ns = 0
         self._last_ns = 0
 
-    def read(self, *, is_last: bool) -> None:
-        result = self._result
-        with open_segment(self._path) as reader:
-            done = 0
-            for chunk in reader.chunks():
-                if isinstance(chunk, IndexedChunk):
-                    self._add_indexed(chunk, reader)
-                else:
-                    self._add_read(chunk)
-                self._advance(chunk.end - done)
-                done = chunk.end
-            self._advance(reader.size - done)
-            result.damage += segment_damage(reader, is_last=is_last)
-            result.segments.append(
-                SegmentInfo(
-                    self._path.name,
-                    reader.size,
-                    self._records,
-                    self._first_ns,
-                    self._last_ns,
-                    reader.ends_with_magic,
-                )
+    def read(self, reader: SegmentReader, advance: Advance) -> None:
+        for chunk in read_chunks(reader, advance):
+            if isinstance(chunk, IndexedChunk):
+                self._add_indexed(chunk, reader)
+            else:
+                self._add_read(chunk)
+        self._result.segments.append(
+            SegmentInfo(
+                reader.path.name,
+                reader.size,
+                self._records,
+                self._first_ns,
+                self._last_ns,
+                reader.ends_with_magic,
             )
+        )
 
     def _add_indexed(self, chunk: IndexedChunk, reader: SegmentReader) -> None:
         """Take the times and sizes of the messages from their indexes."""
@@ -293,7 +277,7 @@ class _Segment:
             topic = topics.setdefault(
                 channel.topic, TopicInfo(channel.topic, channel.schema.name)
             )
-            topic.publishers |= {channel.metadata.get('publisher_gid', '')} - {''}
+            topic.publishers |= {channel.metadata.get(PUBLISHER_KEY, '')} - {''}
             self._topics[channel] = topic
         return topic
 

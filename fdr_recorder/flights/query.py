@@ -12,21 +12,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.directory import segment_files, SegmentFile
-from fdr_recorder.flights.reader import open_segment, segment_damage
+from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
 from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, Message, SegmentReader
+from fdr_recorder.record.channel import PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.topics.names import compile_pattern
-
-Advance = Callable[[int], None]
-"""Told that so many more bytes of the flight are done with."""
-
-_QOS_KEY: Final = 'offered_qos_profiles'
 
 
 @dataclass
@@ -109,7 +103,7 @@ class Query:
         if is_behind or not self.wants_topic(channel.topic):
             return False
         if is_before and self.with_latched and not self._is_begun and _is_latched(channel):
-            key = channel.topic, channel.metadata.get('publisher_gid', '')
+            key = channel.topic, channel.metadata.get(PUBLISHER_KEY, '')
             self._latched[key] = message
         return not is_before
 
@@ -122,19 +116,8 @@ class Query:
 
     def _chunks(self, advance: Advance) -> Iterator[Iterator[Message]]:
         """Yield the messages of each chunk that has wanted ones, and maybe others."""
-        segments = segment_files(self.flight)
-        for segment in segments:
-            try:
-                yield from self._segment_chunks(segment, advance, is_last=segment is segments[-1])
-            except FileNotFoundError:  # dropped just now, to free space
-                continue
-
-    def _segment_chunks(
-        self, segment: SegmentFile, advance: Advance, *, is_last: bool
-    ) -> Iterator[Iterator[Message]]:
-        with open_segment(segment.path) as reader:
-            done = 0
-            for chunk in reader.chunks():
+        for reader in read_segments(self.flight, self.damage):
+            for chunk in read_chunks(reader, advance):
                 if not isinstance(chunk, IndexedChunk):
                     yield (message for message, _ in chunk.messages)
                 elif self._may_be_in(chunk, reader):
@@ -144,11 +127,7 @@ class Query:
                         self.damage.append(str(error))
                     else:
                         yield (message for message, _ in whole.messages)
-                advance(chunk.end - done)
-                done = chunk.end
-            advance(reader.size - done)
             self.all_topics |= {channel.topic for channel in reader.channels.values()}
-            self.damage += segment_damage(reader, is_last=is_last)
 
     def _may_be_in(self, chunk: IndexedChunk, reader: SegmentReader) -> bool:
         """Tell whether a chunk may have messages that are wanted."""
@@ -169,5 +148,5 @@ def _log_time(message: Message) -> int:
 
 def _is_latched(channel: FileChannel) -> bool:
     """Tell whether the publishers of a topic keep their last message for those who come late."""
-    qos = channel.metadata.get(_QOS_KEY, '')
+    qos = channel.metadata.get(QOS_KEY, '')
     return 'transient_local' in qos and 'volatile' not in qos

@@ -12,23 +12,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import segment_files
-from fdr_recorder.mcap.reader import Message, SegmentReader
+from fdr_recorder.mcap.reader import IndexedChunk, Message, SegmentReader, WholeChunk
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.codec import decode, own_definition
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
+    METADATA_NAME,
     OWN_TOPIC_PREFIX,
     Payload,
     PAYLOADS,
     RECORD_SCHEMA_VERSION,
 )
+
+Advance = Callable[[int], None]
+"""Told that so many more bytes of the flight are done with."""
 
 
 def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:
@@ -50,24 +55,40 @@ def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:
 def _known_schema(topic: str, metadata: Mapping[str, Mapping[str, str]]) -> Schema | None:
     """Return the schema of one of the recorder's own topics, if it is of this version."""
     payload_type = PAYLOADS.get(topic.removeprefix(OWN_TOPIC_PREFIX))
-    about = metadata.get('fdr_recorder', {})
+    about = metadata.get(METADATA_NAME, {})
     version = about.get('record_schema_version', RECORD_SCHEMA_VERSION)
     if payload_type is None or version != RECORD_SCHEMA_VERSION:
         return None
     return own_definition(payload_type).schema
 
 
-def segment_damage(reader: SegmentReader, *, is_last: bool) -> list[str]:
+def read_segments(flight: Path, damage: list[str]) -> Iterator[SegmentReader]:
     """
-    Say what was wrong with a segment that has been read.
+    Yield each segment of a flight, open; one that is dropped meanwhile, to free space, is skipped.
 
     Args:
-        reader: The segment.
-        is_last: Whether it is the last of its flight. It is no damage that such a one is torn: it
-            is still growing, or the flight was not closed.
+        flight: Its directory.
+        damage: Takes what could not be read, in words, when the caller asks for the next segment.
+            It is no damage that the last segment is torn: it is still growing, or the flight was
+            not closed.
 
     """
-    return [str(error) for error in reader.errors if not (is_last and error is reader.tear)]
+    segments = segment_files(flight)
+    for segment in segments:
+        with suppress(FileNotFoundError), open_segment(segment.path) as reader:
+            yield reader
+            tear = reader.tear if segment is segments[-1] else None
+            damage += [str(error) for error in reader.errors if error is not tear]
+
+
+def read_chunks(reader: SegmentReader, advance: Advance) -> Iterator[IndexedChunk | WholeChunk]:
+    """Yield each chunk of a segment; tell `advance` of it when the caller asks for the next."""
+    done = 0
+    for chunk in reader.chunks():
+        yield chunk
+        advance(chunk.end - done)
+        done = chunk.end
+    advance(reader.size - done)
 
 
 def own_record(message: Message) -> Payload | None:
@@ -90,24 +111,45 @@ def own_record(message: Message) -> Payload | None:
     return decode(kind, message.data, message.channel.schema)
 
 
-@dataclass
 class FlightReader:
     """
-    The records of a flight, clean or not, in file order. Needs no `metadata.yaml`.
+    The records of a flight, closed or not, in file order. Needs no `metadata.yaml`.
 
     Attributes:
         path: The flight's directory.
         damage: What was wrong with segments, once `messages` has come to an end. Whole chunks
             behind damage are read all the same.
         header: The flight's header, once it was read.
-        footer: The flight's footer, once it was read; a flight without one is unclean.
+        footer: The flight's footer, once it was read; a flight that was not closed has none.
+
+    Example:
+        >>> with FlightReader('/data/flights/flight_20260101T120000Z_1a2b') as flight:
+        ...     for message in flight.messages():
+        ...         print(message.channel.topic, message.log_time_ns)
 
     """
 
-    path: Path
-    damage: list[SegmentError | RecordError] = field(default_factory=list)
-    header: FlightHeader | None = None
-    footer: FlightFooter | None = None
+    def __init__(self, path: Path | str) -> None:
+        """Take the directory of a flight; nothing is read yet."""
+        self.path = Path(path)
+        self.damage: list[SegmentError | RecordError] = []
+        self.header: FlightHeader | None = None
+        self.footer: FlightFooter | None = None
+        self._open: set[SegmentReader] = set()
+
+    def __enter__(self) -> FlightReader:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file that `messages` is reading, if it has not come to an end."""
+        for reader in self._open:
+            reader.close()
 
     def messages(self) -> Iterator[Message]:
         """
@@ -120,12 +162,14 @@ class FlightReader:
         started_ns = 0
         for segment in segment_files(self.path):
             with open_segment(segment.path, started_ns=started_ns) as reader:
+                self._open.add(reader)
                 for message in reader.messages():
                     if message.channel.topic.startswith(OWN_TOPIC_PREFIX):
                         self._note(message)
                         started_ns = started_ns or message.log_time_ns
                     yield message
                 self.damage += reader.errors
+            self._open.remove(reader)
 
     def own_records(self) -> Iterator[Payload]:
         """Yield the records of the recorder itself, decoded."""

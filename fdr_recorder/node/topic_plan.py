@@ -22,6 +22,7 @@ from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.message_class import import_message_class
 from fdr_recorder.node.qos import NO_OVERRIDE, offered_qos_profiles, qos_for
+from fdr_recorder.record.channel import QOS_KEY, TYPE_HASH_KEY
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -116,8 +117,8 @@ def plan_topic(
         schema=schema,
         qos=qos_for(endpoints, depth, override),
         metadata={
-            'offered_qos_profiles': offered_qos_profiles(endpoints),
-            'topic_type_hash': type_hash,
+            QOS_KEY: offered_qos_profiles(endpoints),
+            TYPE_HASH_KEY: type_hash,
         },
         publishers=node_names(endpoints),
     )
@@ -141,8 +142,8 @@ def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan
         schema=definition.schema,
         qos=QoSProfile(depth=depth),
         metadata={
-            'offered_qos_profiles': offered_qos_profiles([]),
-            'topic_type_hash': definition.type_hash,
+            QOS_KEY: offered_qos_profiles([]),
+            TYPE_HASH_KEY: definition.type_hash,
         },
     )
 

@@ -14,9 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.schema import Schema
+
+QOS_KEY: Final = 'offered_qos_profiles'
+TYPE_HASH_KEY: Final = 'topic_type_hash'
+PUBLISHER_KEY: Final = 'publisher_gid'
+NODE_KEY: Final = 'publisher_node'
+"""Keys in the metadata of an MCAP channel record: two of rosbag2, two of this recorder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,4 +56,4 @@ class Channel:
         """Return the key-value pairs of the MCAP channel record."""
         if not self.publisher:
             return dict(self.metadata)
-        return {**self.metadata, 'publisher_gid': self.publisher}
+        return {**self.metadata, PUBLISHER_KEY: self.publisher}

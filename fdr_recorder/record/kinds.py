@@ -37,6 +37,9 @@ for each producer, in the footer; the other kinds.
 OWN_TOPIC_PREFIX: Final = '/fdr/'
 MESSAGE_PACKAGE: Final = 'fdr_recorder'
 
+METADATA_NAME: Final = 'fdr_recorder'
+"""Of the MCAP metadata record that explains a segment."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import ExportError
-from fdr_recorder.report.gather import Advance, gather, LOOKS, Report
+from fdr_recorder.flights.reader import Advance
+from fdr_recorder.report.gather import gather, LOOKS, Report
 from fdr_recorder.report.page import GENERATOR, render
 
 __all__ = ['LOOKS', 'Advance', 'Report', 'check_target', 'gather', 'render', 'write_page']

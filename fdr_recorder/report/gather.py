@@ -19,7 +19,6 @@ Memory is bounded by the largest chunk, whatever the length of the flight.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +26,12 @@ import time
 from typing import Final, TypeVar
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
 from fdr_recorder.flights.listing import FlightState
-from fdr_recorder.flights.reader import open_segment
+from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
 from fdr_recorder.flights.verify import Verification, verify
 from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, SegmentReader, WholeChunk
+from fdr_recorder.record.channel import NODE_KEY, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.report.chunk_reading import (
     chunk_spans,
@@ -47,9 +46,6 @@ from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, plot_axis, rate_axis
 from fdr_recorder.types.arrays import Integers, Messages
 import numpy as np
-
-Advance = Callable[[int], None]
-"""Told that so many more bytes are done with."""
 
 LOOKS: Final = 3
 """How often each byte is counted as done."""
@@ -140,9 +136,8 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     verification = _verify(flight, found, advance)
     start_ns, end_ns = _time_of(flight, found)
     look = _Look(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight.name)
-    for segment in segment_files(flight):
-        with suppress(FileNotFoundError), open_segment(segment.path) as reader:
-            look.read(reader, advance)
+    for reader in read_segments(flight, []):  # `read_info` has said what is damaged
+        look.read(reader, advance)
     return Report(
         info=found,
         verification=verification,
@@ -177,9 +172,8 @@ def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
 def _time_of(flight: Path, found: FlightInfo) -> tuple[int, int]:
     """Return from when to when the page's time goes."""
     spans: list[Span] = []
-    for segment in segment_files(flight):
-        with suppress(FileNotFoundError), open_segment(segment.path) as reader:
-            spans += chunk_spans(reader)
+    for reader in read_segments(flight, []):
+        spans += chunk_spans(reader)
     start_ns, end_ns = flight_time(spans)
     opened_ns = found.listed.started_ns  # segments from then on may have been dropped
     if start_ns - _EARLIEST_NS < opened_ns < start_ns:
@@ -200,7 +194,7 @@ class _Look:
     def read(self, reader: SegmentReader, advance: Advance) -> None:
         """Take in one segment."""
         done = 0
-        for chunk in reader.chunks():
+        for chunk in read_chunks(reader, advance):
             if isinstance(chunk, IndexedChunk):
                 end_ns = chunk.end_ns
                 self._add_indexed(reader, chunk)
@@ -208,12 +202,9 @@ class _Look:
                 end_ns = max(message.log_time_ns for message, _ in chunk.messages)
                 self._add_read(chunk)
             self._count_bytes(end_ns, chunk.end - done)
-            advance(chunk.end - done)
-            done = chunk.end
-            last_ns = end_ns
+            done, last_ns = chunk.end, end_ns
         if done:
             self._count_bytes(last_ns, reader.size - done)
-        advance(reader.size - done)
         for channel in reader.channels.values():
             if not channel.topic.startswith(OWN_TOPIC_PREFIX):
                 self._note_source(channel)
@@ -227,11 +218,11 @@ class _Look:
         source = self.sources.setdefault(channel.topic, Source())
         if channel.schema.name not in source.types:
             source.types.append(channel.schema.name)
-        qos = channel.metadata.get('offered_qos_profiles', '')
+        qos = channel.metadata.get(QOS_KEY, '')
         if qos and qos not in source.qos:
             source.qos.append(qos)
-        gid = channel.metadata.get('publisher_gid', '')
-        source.nodes[gid] = source.nodes.get(gid) or channel.metadata.get('publisher_node', '')
+        gid = channel.metadata.get(PUBLISHER_KEY, '')
+        source.nodes[gid] = source.nodes.get(gid) or channel.metadata.get(NODE_KEY, '')
 
     # --- chunks --------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from functools import cache
 import json
 import re
 
-from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters
@@ -34,9 +34,6 @@ FILE_NAME = 'metadata.yaml'
 BAG_VERSION = 9
 
 RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
-
-_QOS_KEY = 'offered_qos_profiles'
-_TYPE_HASH_KEY = 'topic_type_hash'
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,8 @@ class Topic:
             channel.topic,
             channel.schema.name,
             channel.message_encoding,
-            channel.metadata.get(_QOS_KEY, ''),
-            channel.metadata.get(_TYPE_HASH_KEY, ''),
+            channel.metadata.get(QOS_KEY, ''),
+            channel.metadata.get(TYPE_HASH_KEY, ''),
         )
 
 

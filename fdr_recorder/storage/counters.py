@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import Payload, ProducerCounters
 
@@ -153,10 +153,7 @@ class Ledger:
         account = self._own.get(payload_type.KIND)
         if account is None:
             definition = own_definition(payload_type)
-            metadata = {
-                'offered_qos_profiles': '',
-                'topic_type_hash': definition.type_hash,
-            }
+            metadata = {QOS_KEY: '', TYPE_HASH_KEY: definition.type_hash}
             topic = payload_type.channel_topic()
             channel = Channel(topic, definition.schema, metadata=metadata)
             account = self._own[payload_type.KIND] = self._add(ProducerAccount(channel))

@@ -32,6 +32,7 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.kinds import METADATA_NAME
 from fdr_recorder.storage.append_file import AppendFile
 from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, RECORD_COST
 from fdr_recorder.storage.closed_segment import ClosedSegment
@@ -40,7 +41,6 @@ from fdr_recorder.version import __version__
 
 PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'
-METADATA_NAME: Final = 'fdr_recorder'
 
 _LONGEST_COMPRESSION_NAME: Final = 'zstd'
 

@@ -22,16 +22,14 @@ from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.reader import own_record
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import FileChannel, Message, RawRecord, SegmentReader
-from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.kinds import FlightHeader, OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
+from fdr_recorder.record.kinds import FlightHeader, METADATA_NAME, OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE
+from fdr_recorder.storage.segment import LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 import yaml
 
 _HEADER_TOPIC: Final = FlightHeader.channel_topic()
-_PUBLISHER_KEY: Final = 'publisher_gid'
-_QOS_KEY: Final = 'offered_qos_profiles'
 _MAX_QOS_BYTES: Final = 64 * 1024
 
 
@@ -100,14 +98,14 @@ class SegmentContents:
 
 def _with_sound_qos(channel: Channel) -> Channel:
     """Return a channel whose QoS profiles can be copied into `metadata.yaml`."""
-    text = channel.metadata.get(_QOS_KEY, '')
+    text = channel.metadata.get(QOS_KEY, '')
     if not text:
         return channel
     with suppress(yaml.YAMLError, TypeError, ValueError, RecursionError):
         if len(text) <= _MAX_QOS_BYTES and not any(sign in text for sign in '&*'):  # no aliases
             json.dumps(yaml.safe_load(text))
             return channel
-    return replace(channel, metadata={**channel.metadata, _QOS_KEY: ''})
+    return replace(channel, metadata={**channel.metadata, QOS_KEY: ''})
 
 
 def program_of(reader: SegmentReader, header: RawRecord) -> tuple[str, str]:
@@ -152,7 +150,7 @@ class Collector:
         channel = Channel(
             described.topic,
             described.schema,
-            publisher=metadata.pop(_PUBLISHER_KEY, ''),
+            publisher=metadata.pop(PUBLISHER_KEY, ''),
             metadata=metadata,
             message_encoding=described.message_encoding,
         )

@@ -25,8 +25,9 @@ from fdr_recorder.mcap.reader import (
     WholeChunk,
     without_frames,
 )
+from fdr_recorder.record.kinds import METADATA_NAME
 from fdr_recorder.storage.chunk import Chunk
-from fdr_recorder.storage.segment import LIBRARY, METADATA_NAME, PROFILE
+from fdr_recorder.storage.segment import LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 
 

@@ -37,6 +37,7 @@ from fdr_recorder.mcap.reader import (
     LOST_TOPIC_PREFIX,
     Message,
 )
+from fdr_recorder.record.channel import PUBLISHER_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -206,7 +207,7 @@ class _Check:
     def _take(self, message: Message, header_time_ns: int) -> None:
         """Account for one message."""
         channel = message.channel
-        key = (channel.topic, channel.metadata.get('publisher_gid', ''))
+        key = (channel.topic, channel.metadata.get(PUBLISHER_KEY, ''))
         producer = self._producers.get(key)
         if producer is None:
             producer = self._producers[key] = _Producer()

@@ -21,6 +21,7 @@ from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
 from fdr_recorder.node.intake.subscription import RawMessage, TopicSubscription
 from fdr_recorder.node.topic_plan import TopicPlan
+from fdr_recorder.record.channel import NODE_KEY
 
 TAKE_LIMIT: Final = 2000
 """Most messages taken from one topic before the next topic."""
@@ -40,7 +41,7 @@ class Source:
     def name(self, node_name: str) -> None:
         """Set the node name that segments store, from the next segment on."""
         if node_name:
-            self.metadata['publisher_node'] = node_name
+            self.metadata[NODE_KEY] = node_name
 
 
 @dataclass(eq=False)
