@@ -9,14 +9,15 @@
 # the License.
 
 """
-Find the definition of a type: as installed here, or as its publisher answers when asked.
+Where the definition of a type comes from: what is installed here, else who publishes it.
 
-A definition is used only if its hash is the publisher's: with that of another version messages
-decode to nonsense, and `rosbags` refuses the whole bag.
+A definition is good if its hash is that of the publisher: one of another version would decode to
+nonsense, and `rosbags` refuses a whole bag for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 import logging
 from pathlib import Path
@@ -40,29 +41,29 @@ from type_description_interfaces.srv import GetTypeDescription
 logger = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S: Final = 8.0
-"""After that the topic is subscribed to without a definition."""
+"""How long a publisher has to tell its definition; its topic is subscribed to after that."""
 ASK_AGAIN_S: Final = 0.4
-"""An answer is lost if the service discovers the request before it discovers the client."""
+"""An answer is lost if the service knows the question before it knows who is to get the answer."""
 
 
 class Definitions:
-    """Finds definitions. For one thread, which need not be that of the node's executor."""
+    """Finds definitions; for one thread, which need not be that of the node's executor."""
 
     def __init__(self, node: Node) -> None:
-        """Use a node to send requests to publishers."""
+        """Ask nobody yet."""
         self._node = node
-        self._requests: dict[tuple[str, str], _Request] = {}
+        self._questions: dict[tuple[str, str], _Question] = {}
 
     def find(self, type_name: str, type_hash: str, publisher: str) -> Schema | None:
         """
-        Return the schema of a type; None while the publisher may still answer.
+        Return a type's schema; None while the publisher has been asked and may answer.
 
-        Never waits. A schema without a definition means that none was found.
+        Never waits. A schema without definition means that nobody knows it.
 
         Args:
-            type_name: Full name.
-            type_hash: `RIHS01_...` that the publisher announces; empty if it announces none.
-            publisher: Full name of its node; empty if unknown.
+            type_name: In full.
+            type_hash: The publisher's, `RIHS01_...`; empty if it does not say.
+            publisher: Full name of its node; empty if it is not known.
 
         """
         for definition in installed_definitions(type_name):
@@ -71,47 +72,54 @@ class Definitions:
         if not type_hash or not publisher:
             return Schema(type_name, '')
         key = (type_name, type_hash)
-        request = self._requests.get(key)
-        if request is None:
+        question = self._questions.get(key)
+        if question is None:
             try:
-                request = self._requests[key] = _Request(self._node, publisher, *key)
-            except NameValidationException as error:  # the publisher is not a ROS node
+                question = self._questions[key] = _Question(self._node, publisher, *key)
+            except NameValidationException as error:  # no ROS node, by its name
                 logger.warning('%s: %s', type_name, error)
                 return Schema(type_name, '')
-        if not request.is_over():
+        if not question.is_over():
             return None
-        request.close()
-        del self._requests[key]
-        return request.answer.schema if request.answer else Schema(type_name, '')
+        question.close()
+        del self._questions[key]
+        return question.answer.schema if question.answer else Schema(type_name, '')
 
     def close(self) -> None:
-        """Abandon all requests."""
-        for request in self._requests.values():
-            request.close()
-        self._requests.clear()
+        """Ask no more."""
+        for question in self._questions.values():
+            question.close()
+        self._questions.clear()
 
 
 @cache
 def installed_definitions(type_name: str) -> tuple[Definition, ...]:
-    """Return the definitions of a type in the files and in the classes installed here."""
-    found = []
-    for read in (
-        lambda name: read_interface(name, _read_file),
-        lambda name: text_of_class(import_message_class(name)),
-    ):
+    """Return what is installed of a type: its package's file, and what its class says."""
+    return tuple(_read_installed(type_name))
+
+
+def _read_installed(type_name: str) -> Iterator[Definition]:
+    for read in (_text_of_file, _text_of_installed_class):
         try:
-            found.append(Definition.collect(type_name, read))
+            yield Definition.collect(type_name, read)
         except RecordError as error:
             logger.debug('%s: %s', type_name, error)
-    return tuple(found)
+
+
+def _text_of_installed_class(type_name: str) -> str:
+    return text_of_class(import_message_class(type_name))
+
+
+def _text_of_file(type_name: str) -> str:
+    return read_interface(type_name, _read_file)
 
 
 def _read_file(package: str, name: str) -> str:
-    """Return the text of a file in the share directory of a package."""
+    """Read a file of a package's share directory."""
     try:
         share = Path(get_package_share_directory(package))
     except (LookupError, OSError):
-        share = Path(sys.prefix) / 'share' / package  # installed as wheels
+        share = Path(sys.prefix) / 'share' / package  # wheels, without AMENT_PREFIX_PATH
     try:
         return (share / name).read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
@@ -119,71 +127,71 @@ def _read_file(package: str, name: str) -> str:
         raise RecordError(msg) from error
 
 
-class _Request:
+class _Question:
     """
-    Requests the definition of a type from the node of its publisher (REP-2016).
+    Asks a publisher's node for the definition of what it publishes (REP-2016).
 
-    The node's executor receives the answer. Every `rclcpp` and `rclpy` node of Jazzy and Kilted
+    The node's executor delivers the answer. Every `rclcpp` and `rclpy` node of Jazzy and Kilted
     has the service, unless its parameter `start_type_description_service` is false.
 
     Attributes:
-        answer: The definition; None until it arrives.
+        answer: The definition; None as long as there is none.
 
     """
 
     def __init__(self, node: Node, publisher: str, type_name: str, type_hash: str) -> None:
         self.answer: Definition | None = None
         self._node = node
-        self._subject = f'{type_name} of {publisher}'
+        self._asks_for = f'{type_name} of {publisher}'
         self._request = GetTypeDescription.Request(type_name=type_name, type_hash=type_hash)
         self._request.include_type_sources = True
         self._client: Client[Any, Any] = node.create_client(
             GetTypeDescription, f'{publisher}/get_type_description'
         )
         self._futures: list[Future[Any]] = []
-        self._sent_at = float('-inf')
+        self._asked_at = float('-inf')
         self._deadline = time.monotonic() + ANSWER_DEADLINE_S
 
     def is_over(self) -> bool:
-        """Return whether an answer has arrived or its deadline has passed; repeat the request."""
+        """Look for the answer; tell whether there is one, or will be none."""
         for future in self._futures:
             if future.done():
                 self._take(future.result())
                 return True
         now = time.monotonic()
-        if now >= self._sent_at + ASK_AGAIN_S and self._client.service_is_ready():
+        if now >= self._asked_at + ASK_AGAIN_S and self._client.service_is_ready():
             self._futures.append(self._client.call_async(self._request))
-            self._sent_at = now
+            self._asked_at = now
         if now < self._deadline:
             return False
-        logger.warning('%s: no answer within %s s', self._subject, ANSWER_DEADLINE_S)
+        logger.warning('%s: no answer within %s s', self._asks_for, ANSWER_DEADLINE_S)
         return True
 
     def _take(self, response: GetTypeDescription.Response) -> None:
         if not response.successful:
-            logger.warning('%s: %s', self._subject, response.failure_reason)
+            logger.warning('%s: %s', self._asks_for, response.failure_reason)
             return
         try:
-            definition = _definition_in(response)
+            definition = definition_of(response)
         except RecordError as error:
-            logger.warning('%s: %s', self._subject, error)
+            logger.warning('%s: %s', self._asks_for, error)
             return
         if definition.type_hash == self._request.type_hash:
             self.answer = definition
         else:
-            logger.warning('%s: the answer has the hash %s', self._subject, definition.type_hash)
+            logger.warning('%s: the answer has the hash %s', self._asks_for, definition.type_hash)
 
     def close(self) -> None:
-        """Destroy the client."""
+        """Give the client back."""
         self._node.destroy_client(self._client)
 
 
-def _definition_in(response: GetTypeDescription.Response) -> Definition:
+def definition_of(response: GetTypeDescription.Response) -> Definition:
     """
-    Return the definition in an answer: of each type the `.msg` file, or the fields without one.
+    Return what a publisher has told: its `.msg` files, or its fields where it has none.
 
     Raises:
-        RecordError: The syntax of `.msg` files cannot express a field.
+        RecordError: It has a field that the syntax of `.msg` files has no words for.
 
     """
     whole = response.type_description
@@ -198,7 +206,7 @@ def _definition_in(response: GetTypeDescription.Response) -> Definition:
 
 
 def _text(description: IndividualTypeDescription) -> str:
-    """Return the text of a type whose file is not in the answer."""
+    """Return the text of a type whose file is not told."""
     fields = (
         Field.described(
             field.name,
