@@ -48,7 +48,7 @@ _SLOW_SYNC_S: Final = 0.1
 
 
 class _SteppedFlight:
-    """An open flight whose rings are drained here, as the writer's thread does it."""
+    """An open flight whose rings are drained by the caller, in the way of the writer's thread."""
 
     def __init__(self, directory: Path, config: FdrWriterConfig, rings: int) -> None:
         self._config = config
@@ -138,7 +138,7 @@ def _system_time(records: Sequence[bytes]) -> float:
 def in_turn(
     rounds: int, ours: Callable[[], float], other: Callable[[], float]
 ) -> tuple[list[float], list[float]]:
-    """Call both as often as asked for, in turn; who was first is last in the next round."""
+    """Call both `rounds` times in turn; which one is first alternates."""
     mine, others = [], []
     for number in range(rounds):
         if number % 2:
@@ -151,7 +151,7 @@ def in_turn(
 
 
 def writer_small(rounds: int, *, quick: bool) -> list[Row]:
-    """Small records: rings to a file in memory, against the `mcap` library."""
+    """Small records from rings to a file in memory, against the `mcap` library."""
     count = 50_000 if quick else 300_000
     records = [number.to_bytes(64, 'little') for number in range(count)]
     ours, theirs = in_turn(
@@ -173,7 +173,7 @@ def writer_small(rounds: int, *, quick: bool) -> list[Row]:
 
 
 def writer_large(rounds: int, *, quick: bool) -> list[Row]:
-    """Large records: rings to files in memory, against the system call alone."""
+    """Large records from rings to files in memory, against the system call alone."""
     count = 64 if quick else 256
     records = [os.urandom(_MIB) for _ in range(count)]
     ours, theirs = in_turn(
@@ -195,7 +195,7 @@ def writer_large(rounds: int, *, quick: bool) -> list[Row]:
 
 
 def rotation(rounds: int, *, quick: bool) -> list[Row]:
-    """One rotation with the cap dropping a segment: whether its cost grows with their number."""
+    """Cost of a rotation that drops a segment, with few and with many segments."""
     few, many = 10, 1000 if quick else 10_000
     with memory_directory() as small_flight, memory_directory() as large_flight:
         runners = [_Rotations(small_flight, few), _Rotations(large_flight, many)]
@@ -215,7 +215,7 @@ def rotation(rounds: int, *, quick: bool) -> list[Row]:
 
 
 class _Rotations:
-    """A flight at its cap, of so many small segments."""
+    """A flight at its cap, with a given number of small segments."""
 
     _SEGMENT = 16 * 1024
     _RECORD = bytes(2048)
@@ -242,7 +242,7 @@ class _Rotations:
             flight.drain()
 
     def measure(self) -> float:
-        """Return seconds for each rotation."""
+        """Return the seconds that a rotation takes."""
         start = time.perf_counter()
         self._rotate(self._MEASURED)
         return (time.perf_counter() - start) / self._MEASURED
@@ -275,7 +275,7 @@ def pause(rounds: int, *, quick: bool) -> list[Row]:
 
 
 def _longest_pause(seconds: float, sync_s: float) -> float:
-    """Record for so long; return the longest time that the writer was away from the rings."""
+    """Record for `seconds`; return the longest time that the writer was away from the rings."""
     longest = 0.0
     syncs = os.fsync, os.fdatasync
 

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Rows over DDS: real messages from other processes, the recorder as the node that it is."""
+"""Rows over DDS: messages from other processes, received by the recorder's node."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _run(workload: Workload, seconds: float, program: Program) -> Trial:
 
 
 def _losses(trials: Trials) -> str:
-    """Say who lost what; nothing if nobody did."""
+    """Say which program lost how much; empty if none did."""
     lost = {
         name: sum(trial.sent - trial.received for trial in made)
         for name, made in trials.by_program.items()
@@ -87,7 +87,7 @@ def _losses(trials: Trials) -> str:
 
 
 def _microseconds(trials: Trials) -> str:
-    """Say the processor time for each message."""
+    """Format the processor time per message."""
     return ', '.join(
         f'{name} {median(trial.cpu_us for trial in made):.1f} µs'
         for name, made in trials.by_program.items()
@@ -95,7 +95,7 @@ def _microseconds(trials: Trials) -> str:
 
 
 def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
-    """Processor time for each message at three rates."""
+    """Processor time per message at three rates."""
     rows = []
     for rate in (5_000,) if quick else (1_000, 5_000, 20_000):
         workload = workloads.small(rate)
@@ -116,7 +116,7 @@ def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
 
 
 def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
-    """Highest lossless rate: the rate rises by a quarter until something is lost."""
+    """Highest lossless rate: it rises by a quarter until a message is lost."""
     programs: list[Program] = [RECORDER, COUNTING, PLAIN, *_rosbag2()]
     limits: list[str] = []
 
@@ -125,7 +125,7 @@ def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
         asked = _START_RATE.get(program.name, _USUAL_START_RATE)
         while True:
             trial = run(program, workloads.small(asked), seconds)
-            if not trial.is_lossless:  # once more: the machine may have been busy otherwise
+            if not trial.is_lossless:  # once more: the machine may have been busy
                 trial = run(program, workloads.small(asked), seconds)
             if trial.is_lossless and (best is None or trial.rate > best.rate):
                 best = trial
@@ -162,7 +162,7 @@ def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
 def _alone(
     name: str, workload: Workload, rounds: int, seconds: float, program: Program = RECORDER
 ) -> tuple[Row, list[Trial]]:
-    """Measure the recorder alone: whether it gets everything, and at what cost."""
+    """Measure the recorder alone: how much it receives, and at what cost."""
     trials = _in_turn((program,), rounds, partial(_run, workload, seconds))
     return _kept(name, workload, seconds, trials), trials.by_program[program.name]
 
@@ -181,7 +181,7 @@ def _beside_rosbag2(
 
 
 def _kept(name: str, workload: Workload, seconds: float, trials: Trials) -> Row:
-    """Say how much the recorder kept of a load; and what every program's part in it was."""
+    """Return how much of a load the recorder kept, and a note on each program's losses."""
     made = trials.by_program[RECORDER.name]
     share = ', '.join(
         f'{program} {100 * median(trial.cpu_s / seconds for trial in others):.1f} % of a core and '
@@ -271,7 +271,7 @@ def compression(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
 
 
 def memory(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
-    """Memory at 20,000 messages a second; what the rings hold is counted in."""
+    """Memory at 20,000 messages a second, that of the rings included."""
     row, made = _alone('memory', workloads.small(20_000), 1, seconds)
     return [*_memory_rows('memory', made), row]
 

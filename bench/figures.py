@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What the benchmark says: rows with a verdict, the table, the JSON file."""
+"""The results: rows with a verdict, the table, the JSON file."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Row:
     One line of the table.
 
     Attributes:
-        name: By which `--only` finds it.
+        name: For `--only`.
         what: What was measured.
-        against: With what it is compared; empty for a figure that stands alone.
-        values: One for each round: a ratio, or the figure that stands alone.
-        at_least: What the median has to reach...
-        at_most: ...or must not exceed; neither, if the row only informs.
+        against: What it is compared with; empty for a figure that stands alone.
+        values: One per round: a ratio, or the figure that stands alone.
+        at_least: The median must reach this...
+        at_most: ...or must not exceed this; both None if the row only informs.
         unit: Of figures that stand alone.
         note: What a reader should know; why there is no value.
-        samples: What the values were made of.
+        samples: The measurements behind the values.
 
     """
 
@@ -54,14 +54,14 @@ class Row:
 
     @property
     def target(self) -> str:
-        """Return what is to be reached."""
+        """Return the target."""
         if self.at_least is not None:
             return f'≥ {self.at_least:g}'
         return f'≤ {self.at_most:g}' if self.at_most is not None else ''
 
     @property
     def verdict(self) -> str:
-        """Whether it is: `reached`, `missed`, `absent`, or nothing for a row that informs."""
+        """Return `reached`, `missed`, `absent`, or nothing for a row that only informs."""
         if not self.values:
             return 'absent'
         if not self.target:
@@ -103,7 +103,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a reader must know of the machine; nothing that names it."""
+    """Return what a reader must know about the machine, without its name."""
     cpu = platform.processor() or platform.machine()
     for line in Path('/proc/cpuinfo').read_text().splitlines():
         if line.startswith('model name'):

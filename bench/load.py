@@ -11,7 +11,7 @@
 """
 The load: a process that publishes a workload on an absolute schedule.
 
-Spoken to by JSON lines::
+It takes and gives JSON lines::
 
     in   {"workload": {"name": .., "streams": [..]}}
     out  {"created": true}
@@ -20,8 +20,8 @@ Spoken to by JSON lines::
     out  {"sent": {topic: ..}, "seconds": .., "cpu_s": .., "late_ms": ..}
     out  {"acknowledged": true}                that took up to three seconds, DDS's heartbeat
 
-A message is due at the beginning plus its number over its rate, however late the one before was.
-What cannot be sent by the end of the time is not sent: `sent` says what was.
+Message n is due n / rate after the start, however late the one before it was. A message that is
+still due when the time is over is not sent; `sent` counts those that were.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _ACKNOWLEDGE_S = 10.0
 
 
 def _depth(stream: Stream) -> int:
-    """Return how many messages the publisher keeps: what is lost must not be lost by it."""
+    """Return the publisher's queue depth: enough that the publisher loses nothing itself."""
     return max(20, min(10_000, _DEPTH_BYTES // stream.size))
 
 
 def send(
     streams: list[tuple[Stream, Publisher[Any], list[bytes]]], seconds: float
 ) -> dict[str, Any]:
-    """Publish for so long; return what was sent."""
+    """Publish for `seconds`; return what was sent."""
     publishers = [publisher.publish for _, publisher, _ in streams]
     contents = [cycle(variants) for _, _, variants in streams]
     periods = [1 / stream.rate for stream, _, _ in streams]

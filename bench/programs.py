@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The programs that receive a load: the recorder, and what it is compared with."""
+"""The programs that receive a load: the recorder and its rivals."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class Rosbag2:
             ending.callback(process.stop, GRACE_S)
 
             def finish() -> Mapping[str, int]:
-                _wait_until_idle(process)  # it lets go what is still in its queues when it ends
+                _wait_until_idle(process)  # when it ends it discards what is in its queues
                 process.stop(GRACE_S)
                 return _bag_counts(bag)
 
@@ -179,8 +179,8 @@ def start_process(
         command: The command.
         directory: Where its logs go.
         speaks: As for `Process`.
-        base: Its environment, but for where ROS writes its logs...
-        environment: ...and for these.
+        base: Its environment, except for the place of ROS's logs...
+        environment: ...and these variables.
 
     """
     return Process(
@@ -195,7 +195,7 @@ def start_process(
 
 
 def _sourced() -> dict[str, str]:
-    """Return the environment in which a ROS 2 may be sourced, but of the benchmark's domain."""
+    """Return the caller's environment, where ROS 2 may be sourced, in the benchmark's domain."""
     packed = os.environ.get(_SOURCED)
     if packed is None:
         return dict(os.environ)
@@ -224,7 +224,7 @@ def processor_s(pid: int) -> float:
 
 
 def _footer_counts(flight: Path) -> dict[str, int]:
-    """Return the messages of each topic as a flight's footer has them, dropped ones included."""
+    """Return the messages per topic by the flight's footer, dropped ones included."""
     counts: dict[str, int] = {}
     with SegmentReader(segment_files(flight)[-1].path) as reader:
         for message in reader.messages():
@@ -237,7 +237,7 @@ def _footer_counts(flight: Path) -> dict[str, int]:
 
 
 def _bag_counts(bag: Path) -> dict[str, int]:
-    """Return the messages of each topic as a bag's `metadata.yaml` has them."""
+    """Return the messages per topic by the bag's `metadata.yaml`."""
     text = (bag / bag_metadata.FILE_NAME).read_text(encoding='utf-8')
     information = yaml.safe_load(text)['rosbag2_bagfile_information']
     counts: dict[str, int] = {}

@@ -9,14 +9,14 @@
 # the License.
 
 """
-What the recorder is compared with over DDS: `counting`, `simple` and `plain`, each a process.
+The programs that the recorder is compared with over DDS, each a process of its own.
 
-`counting` is the recorder's own intake loop with nothing behind it: it takes and counts. `simple`
-counts, too, in the loop that one writes first. `plain` is what one writes in an hour: rclpy's
-executor, raw callbacks, the `mcap` library's writer.
+`counting` is the recorder's own intake loop with nothing behind it: it takes and counts messages.
+`simple` counts too, in the loop that a programmer writes first. `plain` records, in the way that
+takes an hour to write: rclpy's executor, raw callbacks, the `mcap` library's writer.
 
 Usage: `python -m bench.rivals counting|simple|plain DIRECTORY TOPIC...`. Each subscribes to all
-topics as soon as they are published, works until standard input ends, and says
+topics as soon as they are published, works until standard input ends, and prints
 `{"received": {topic: ..}}`.
 """
 
@@ -54,12 +54,12 @@ _DEPTH = FdrConfig().intake_depth
 
 
 class _CountingIntake(TopicIntake):
-    """A topic of the recorder's wait-set loop, drained into nothing."""
+    """A topic of the recorder's intake loop whose messages are only counted."""
 
     count = 0
 
     def drain(self, _message: RawMessage) -> int:
-        """Take what is there and count it."""
+        """Take and count the messages that are there."""
         take = self.subscription.take
         taken = 1
         while taken < TAKE_LIMIT and take() is not None:
@@ -118,7 +118,7 @@ def count_simply(node: Node, _directory: Path, topics: Sequence[str]) -> dict[st
 
 
 def record_plainly(node: Node, directory: Path, topics: Sequence[str]) -> dict[str, int]:
-    """Record with what rclpy and the `mcap` library offer until standard input ends."""
+    """Record with rclpy's executor and the `mcap` library until standard input ends."""
     counts = dict.fromkeys(topics, 0)
     schema = installed_definitions(TYPE)[0].schema
     with (directory / 'plain.mcap').open('wb') as file:
@@ -166,7 +166,7 @@ def _ignore(_data: bytes) -> None:
 
 
 def main() -> None:
-    """Run one of them."""
+    """Run one of the programs."""
     program, directory, *topics = sys.argv[1:]
     rclpy.init()
     node = rclpy.create_node(

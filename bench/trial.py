@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""One trial: a load, a program that receives it, and what that cost the program."""
+"""One trial: a load, a program that receives it, and the program's processor time and memory."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _SAMPLE_S = 0.2
 @dataclass(frozen=True)
 class Sample:
     """
-    A look at a trial.
+    One measurement during a trial.
 
     Attributes:
         seconds: Since the first message.
-        cpu_s: Processor time of the program since.
-        load_cpu_s: That of the load's processes.
+        cpu_s: Processor time of the program since then.
+        load_cpu_s: Processor time of the load's processes.
         rss_mib: The program's memory now.
 
     """
@@ -59,18 +59,18 @@ class Sample:
 @dataclass(frozen=True)
 class Trial:
     """
-    What one program did under one load.
+    The result of one program under one load.
 
     Attributes:
         sent: Messages published.
-        received: Messages that the program had at the end.
+        received: Messages that the program received.
         rate: Messages published per second.
         cpu_s: Processor time of the program's process from the first message on, all threads.
-        load_cpu_s: That of the load's processes while they sent.
-        late_ms: By how much the latest message was published too late.
+        load_cpu_s: Processor time of the load's processes while they sent.
+        late_ms: The greatest delay of a message behind its schedule.
         max_rss_mib: The most memory that the program's process had.
-        samples: A few a second.
-        bytes: Size of what it recorded.
+        samples: Five a second.
+        bytes: Size of the recording.
 
     """
 
@@ -95,21 +95,21 @@ class Trial:
         return self.cpu_s / self.sent * 1e6
 
     def facts(self) -> dict[str, Any]:
-        """Return what the JSON file says of it."""
+        """Return the trial for the JSON file, without samples."""
         facts = asdict(self)
         del facts['samples']
         return facts
 
 
 class _NotMatchedError(Exception):
-    """Some topic has found no subscription; nothing has been sent yet."""
+    """A topic has no subscription; nothing has been sent yet."""
 
 
 def run(program: Program, workload: Workload, seconds: float) -> Trial:
     """
-    Let a program receive a load for so long, on a file system in memory where there is one.
+    Let a program receive a load for `seconds`, on a file system in memory where there is one.
 
-    Of hundreds of topics the middleware now and then leaves one undiscovered; then once more.
+    With hundreds of topics the middleware now and then fails to discover one; then it tries again.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -180,13 +180,13 @@ def _attempt(program: Program, workload: Workload, seconds: float) -> Trial:
 
 
 def join_domain() -> None:
-    """Put this process, and all that it starts, into a ROS domain that tests and demo leave."""
+    """Move this process and its children to a ROS domain that neither tests nor demo use."""
     os.environ.update(environment(int(os.environ.get('ROS_DOMAIN_ID') or _DOMAIN)))
 
 
 @contextmanager
 def memory_directory() -> Iterator[Path]:
-    """Lend a directory on a file system in memory; on the usual one, where there is none."""
+    """Create a temporary directory, on a file system in memory where there is one."""
     memory = Path('/dev/shm')
     parent = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix='fdr_bench_', dir=parent) as directory:

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What is published: topics with a rate and a size."""
+"""The loads: topics with a rate and a size."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Stream:
 @dataclass(frozen=True)
 class Workload:
     """
-    What is published at the same time.
+    Topics that are published at the same time.
 
     Attributes:
         name: Of the workload.
         streams: The topics.
-        publishers: Processes that the topics are shared out to. One `rclpy` publisher needs some
-            40 microseconds for a small message.
+        publishers: Processes that share the topics. One `rclpy` publisher needs some 40
+            microseconds for a small message.
 
     """
 
@@ -118,8 +118,8 @@ def messages(stream: Stream) -> list[bytes]:
     """
     Return the serialised messages that a topic repeats in turn.
 
-    They compress about as sensor data do: slow drifts with noise in the low bit. Always the
-    same ones for the same topic.
+    They compress about as well as sensor data: slow drifts with noise in the low bit. A topic
+    always has the same messages.
     """
     source = random.Random(stream.topic)
     length = stream.size - 16

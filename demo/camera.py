@@ -67,7 +67,7 @@ class Camera:
         return self._trajectory.seconds
 
     def samples(self) -> Iterator[Sample]:
-        """One picture each 1/15 s."""
+        """Yield a picture every 1/15 s."""
         for number in range(math.ceil(FRAME_HZ * self.seconds)):
             due_ns = number * 1_000_000_000 // FRAME_HZ
             yield Sample(due_ns, '/camera/image_raw', self._frame(number / FRAME_HZ))

@@ -9,10 +9,10 @@
 # the License.
 
 """
-One flight from the first process to the last: the recorder's lifecycle, and what is flown in it.
+One flight: start the processes, take the recorder through its lifecycle, and fly meanwhile.
 
-Everything waits for a condition, with a deadline, while watching that the recorder lives; there
-is no pause of a fixed length.
+Every wait is for a condition and has a deadline, and meanwhile the recorder is watched; there is
+no pause of a fixed length.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _LEAD_NS = 300_000_000  # all publishers take off together, this long after they
 
 
 class DemoError(Exception):
-    """It cannot take off or cannot go on; the message says why."""
+    """The demo cannot start or cannot go on; the message says why."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be flown."""
+    """The flight to be flown."""
 
     crew: Mapping[str, Sequence[str]]
     """A publisher process's name, and its arguments."""
@@ -68,17 +68,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Landed:
-    """What came out of a flight."""
+    """The result of a flight."""
 
     directory: Path
     sent: Mapping[str, Sent]
     late_ms: float
-    """By how much the latest message was published late: is the machine fast enough?"""
+    """The greatest delay of a message behind its time: is the machine fast enough?"""
     complaints: tuple[str, ...]
 
 
 def environment(domain: int) -> dict[str, str]:
-    """Return what the demo and all its processes live in: a domain that stays on this machine."""
+    """Return the environment of all processes: a domain that stays on this machine."""
     values = dict(os.environ)
     values['ROS_DOMAIN_ID'] = str(domain)
     values['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
@@ -86,7 +86,7 @@ def environment(domain: int) -> dict[str, str]:
     prefixes = [path for path in values.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if path]
     index = Path(sys.prefix, 'share', 'ament_index')
     if sys.prefix not in prefixes and index.is_dir():
-        # ROS 2 from PyPI: the packages lie in Python's own prefix, and nothing says so.
+        # ROS 2 from PyPI: the packages are in Python's own prefix, and AMENT_PREFIX_PATH lacks it.
         prefixes.append(sys.prefix)
         values['AMENT_PREFIX_PATH'] = os.pathsep.join(prefixes)
     return values
@@ -107,12 +107,10 @@ def write_parameters(path: Path, root: Path, plan: Plan) -> None:
 
 def fly(plan: Plan, root: Path, domain: int, tell: Teller, interrupts: Interrupts) -> Landed:
     """
-    Record one flight.
-
-    However it ends, all processes have ended when it does.
+    Record one flight; when this returns or raises, all processes have ended.
 
     Raises:
-        DemoError: it did not come to a recorded flight.
+        DemoError: there is no recorded flight.
 
     """
     papers = root / '.demo' / time.strftime(f'%Y%m%dT%H%M%SZ_{os.getpid()}', time.gmtime())
@@ -179,7 +177,7 @@ def _in_lifecycle(
     tell: Teller,
 ) -> Landed:
     """Take the recorder from unconfigured to unconfigured, with a flight in between."""
-    # Only here: without ROS 2 there must still be --help, and an error that says what is missing.
+    # Not at the top: --help and the error that ROS 2 is missing must work without ROS 2.
     from demo.lifecycle import Lifecycle, LifecycleError  # noqa: PLC0415
 
     try:
@@ -193,11 +191,11 @@ def _in_lifecycle(
             lifecycle.wait_for_node(_START_S)
             change('configure')
             change('activate')
-            # Publishers that the recorder did not see at configure, it finds while active.
+            # The recorder also finds publishers that it did not see at configure.
             hear(crew, 'ready', timeout_s=_MATCH_S, check=recorder.check)
             sent, late_ms, complaints = _air(plan, recorder, crew, tell)
-            # No pause here: all is acknowledged, so it lies in the recorder's subscriptions, and
-            # deactivate takes what they hold. The publishers live on until that is done.
+    # Not at the top: --help, and the error without ROS 2, must work where it is missing.
+            # and deactivate takes what they hold. The publishers stay until that is done.
             change('deactivate')
             change('cleanup')
     except LifecycleError as error:
@@ -221,7 +219,7 @@ def _in_lifecycle(
 def _air(
     plan: Plan, recorder: Process, crew: Sequence[Process], tell: Teller
 ) -> tuple[dict[str, Sent], float, list[str]]:
-    """Let the publishers fly, and return what they say they sent."""
+    """Let the publishers fly; return what they sent, the greatest delay and complaints."""
     progress = Progress(plan.lasts, tell.stream)
     take_off = {
         'monotonic_ns': time.monotonic_ns() + _LEAD_NS,

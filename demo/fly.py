@@ -11,8 +11,8 @@
 """
 The demo: record a whole flight on this machine, then prove that nothing is missing.
 
-This is its command line. What happens on the way is in :mod:`demo.flight`; afterwards it
-compares what the publishers sent with what lies on disk, byte for byte.
+This is its command line. :mod:`demo.flight` flies and records; afterwards this module compares
+what the publishers sent with what is on disk, byte for byte.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ exit code: 0 all that was sent is recorded, 1 it is not or the demo could not fl
 
 
 class UsageError(Exception):
-    """The demo was started in a way that makes no sense; the message says what to change."""
+    """The demo was called wrongly; the message says what to change."""
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -82,7 +82,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; ends the process where it makes no sense."""
+    """Read the command line; a wrong one ends the process."""
     parser = argparse.ArgumentParser(
         prog='./dev demo',
         description='Record a whole flight on this machine, with real processes and real DDS.\n'
@@ -125,10 +125,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def pick_domain() -> int:
     """
-    Return the ROS domain: the user's, or one in which nobody is likely to be.
+    Return the ROS domain: the user's, or a random one that is probably free.
 
     Raises:
-        UsageError: ROS_DOMAIN_ID is no domain.
+        UsageError: ROS_DOMAIN_ID is not a domain.
 
     """
     wanted = os.environ.get('ROS_DOMAIN_ID', '')

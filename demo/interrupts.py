@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Ctrl-C and its kin, turned into one exception that comes when it may."""
+"""Ctrl-C and similar signals, turned into one exception that comes at a safe moment."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Interrupts:
     """
     Raises :class:`InterruptedFlightError` once, when the first such signal comes.
 
-    Not inside :meth:`hold`: a process that was just started must be written down, and one that
-    is being ended must be waited for, or it would outlive the demo. Whatever comes after the
-    first signal is ignored: the demo is on its way out already, with deadlines on all it does.
+    Not inside :meth:`hold`: a process that was just started must be noted, and one that is being
+    ended must be waited for, or it would outlive the demo. Later signals are ignored: the demo is
+    ending already, with deadlines on all that it does.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Interrupts:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Let a signal wait until the end of this block."""
+        """Delay signals until the end of this block."""
         self._held += 1
         try:
             yield

@@ -35,8 +35,8 @@ Course = Callable[[float], tuple[float, float, float]]
 GRAVITY = 9.80665
 IMU_HZ, ATTITUDE_HZ, GPS_HZ, BATTERY_HZ = 200, 100, 10, 1
 
-# The flight's parts, as shares of its time. The figure of eight begins before the climb ends and
-# ends after the descent has begun: ten seconds are little.
+# The flight's parts, as shares of its time. The figure of eight begins before the climb
+# ends, and ends after the descent has begun: that makes it larger in a short flight.
 _CLIMB, _EIGHT, _DESCENT = (0.05, 0.30), (0.15, 0.90), (0.70, 0.95)
 _SECONDS_PER_EIGHT = 20.0
 _CLIMB_LIMIT, _TURN_LIMIT = 0.4 * GRAVITY, 0.5 * GRAVITY
@@ -149,13 +149,13 @@ class Trajectory:
     def _phase(
         self, part: tuple[float, float], t: float, course: Course = smooth
     ) -> tuple[float, float, float]:
-        """Return the course of a part of the flight, its derivatives per second."""
+        """Return how far a part of the flight has come, and its derivatives per second."""
         start, length = part[0] * self.seconds, (part[1] - part[0]) * self.seconds
         value, rate, rate2 = course((t - start) / length)
         return value, rate / length, rate2 / (length * length)
 
     def _eight(self, t: float) -> tuple[tuple[float, float], tuple[float, float], float]:
-        """Return :func:`eight` at a time."""
+        """Return :func:`eight` at a time; derivatives are per second."""
         around, rate, rate2 = self._phase(_EIGHT, t, steady)
         return eight(self._eights * around, self._eights * rate, self._eights * rate2)
 
@@ -176,7 +176,7 @@ class Trajectory:
         )
 
     def angular_velocity(self, t: float) -> Vector:
-        """Return the body's turn rate, rad/s, FLU: the difference of two attitudes close by."""
+        """Return the body's turn rate, rad/s, FLU, from two attitudes a millisecond apart."""
         step = 1e-3
         before, after = self.at(t - step / 2).attitude, self.at(t + step / 2).attitude
         w, x, y, z = multiply(conjugate(before), after)
@@ -210,7 +210,7 @@ class Autopilot:
         return self._trajectory.seconds
 
     def samples(self) -> Iterator[Sample]:
-        """All four streams, merged by time."""
+        """Yield the samples of all four topics by their time."""
         return heapq.merge(
             _stream('/imu/data', IMU_HZ, self.seconds, self._imu),
             _stream('/attitude', ATTITUDE_HZ, self.seconds, self._attitude),

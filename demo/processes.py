@@ -9,11 +9,11 @@
 # the License.
 
 """
-The demo's processes: started by it, spoken to by lines, and ended by it whatever happens.
+The demo's processes: the demo starts them, exchanges lines with them, and always ends them.
 
-Each is told apart by its id and by nothing else, so the demo can never end a process that is not
-its own. Each is in a session of its own: Ctrl-C reaches the demo alone, which ends the others in
-the right order. Should the demo itself be killed, the kernel ends them (PR_SET_PDEATHSIG).
+A process is known by its id alone, so the demo can never end a process that is not its own. Each
+has a session of its own: Ctrl-C reaches only the demo, which ends the others in the right order.
+If the demo itself is killed, the kernel ends them (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LINE_LIMIT = 65536
 
 
 class ProcessError(Exception):
-    """A process ended too early, said what makes no sense, or did nothing for too long."""
+    """A process ended too early, wrote something unexpected, or was silent for too long."""
 
 
 class Process:
@@ -56,13 +56,13 @@ class Process:
         Start it.
 
         Args:
-            name: what the user calls it.
+            name: its name in messages.
             arguments: the command.
             log: where its standard error goes, and its output unless it `speaks`.
             directory: its working directory.
             environment: its whole environment.
-            speaks: whether it is spoken to by JSON lines on standard input and output.
-            orphan_signal: what it gets when the demo dies without ending it.
+            speaks: whether it exchanges JSON lines on standard input and output.
+            orphan_signal: the signal that it gets when the demo dies first.
 
         """
         self.name = name
@@ -83,17 +83,17 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended (negative: by which signal), None while it runs."""
+        """Return its exit code (negative: the signal that ended it), None while it runs."""
         return self._process.poll()
 
     def check(self) -> None:
         """
-        Make sure that it runs.
+        Check that it runs.
 
         Raises:
             ProcessError: it has ended.
@@ -123,10 +123,10 @@ class Process:
 
     def read(self) -> list[dict[str, Any]]:
         """
-        Return the JSON lines that came since the last time; blocks if nothing has come.
+        Return the JSON lines since the last call; wait if there are none.
 
         Raises:
-            ProcessError: it has closed its output, or wrote something else.
+            ProcessError: it has ended, or wrote something other than JSON.
 
         """
         data = os.read(self.fileno(), _LINE_LIMIT)
@@ -140,7 +140,7 @@ class Process:
             raise ProcessError(f'{self.name} wrote something odd: {data!r}') from error
 
     def stop(self, grace_s: float) -> int:
-        """End it: SIGINT, `grace_s` seconds of patience, SIGKILL. Return its exit code."""
+        """End it by SIGINT, after `grace_s` seconds by SIGKILL; return its exit code."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -151,7 +151,7 @@ class Process:
 
     def wait(self, timeout_s: float | None) -> int:
         """
-        Wait for its end and give its pipes back.
+        Wait for its end, close its pipes and return its exit code.
 
         Raises:
             ProcessError: it still runs after `timeout_s` seconds.
@@ -173,7 +173,7 @@ class Process:
 
 
 def how_it_ended(exit_code: int) -> str:
-    """Say an exit code in words."""
+    """Describe an exit code."""
     if exit_code >= 0:
         return f'exit code {exit_code}'
     return f'killed by {signal.Signals(-exit_code).name}'
@@ -188,17 +188,17 @@ def hear(
     other: Callable[[Process, dict[str, Any]], None] | None = None,
 ) -> dict[Process, dict[str, Any]]:
     """
-    Wait until each process has said a line with this word in it, and return those lines.
+    Wait until each process has written a line with this key; return those lines.
 
     Args:
-        processes: whom to listen to.
-        word: the key that the awaited line has.
-        timeout_s: how long to wait while none of them says anything at all.
-        check: is called a few times a second and may raise, for what else could go wrong.
-        other: is given every other line.
+        processes: the processes to listen to.
+        word: the key of the awaited line.
+        timeout_s: how long all of them may be silent.
+        check: called a few times a second; may raise to end the wait.
+        other: called with every other line.
 
     Raises:
-        ProcessError: one of them ended, or all were silent for too long.
+        ProcessError: one has ended, or all were silent for too long.
 
     """
     silent, heard = set(processes), dict[Process, dict[str, Any]]()
@@ -221,7 +221,7 @@ def hear(
 
 
 def _die_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return what a new process does first so that it does not outlive the demo (Linux only)."""
+    """Return a function that ties a new process to the demo's life (Linux only)."""
     if not sys.platform.startswith('linux'):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up here: after fork is too late

@@ -11,8 +11,8 @@
 """
 A process of the simulated vehicle: it publishes a source, each sample at its time.
 
-It is told what to do by JSON lines on its standard input and answers by JSON lines on its
-standard output; the end of its input means that whoever started it is gone, and it leaves::
+It takes commands as JSON lines on its standard input and answers with JSON lines on its standard
+output. When its input ends, the process that started it is gone, and it exits::
 
     out  {"created": true}                             its publishers exist
     out  {"ready": true}                               each has a subscription that matched it
@@ -20,10 +20,10 @@ standard output; the end of its input means that whoever started it is gone, and
     out  {"flying": {"seconds": .., "sent": ..}}       how far it is, twice a second
     out  {"sent": {"/imu/data": {"messages": .., "size": .., "crc32": ..}, ..},
           "acknowledged": true, "late_ms": ..}         all is published
-    in   {"stop": {}}                                  leave
+    in   {"stop": {}}                                  exit
 
-It stays alive between the last two: a publisher that leaves takes along what a subscription has
-not fetched yet.
+It stays alive between the last two: when a publisher leaves, messages that a subscription has not
+taken yet may be lost.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ _ACKNOWLEDGE_S = 30.0
 
 
 class CommandError(Exception):
-    """The other side is gone, or says what makes no sense now."""
+    """The other side is gone, or sent a command out of turn."""
 
 
 class Conversation:
-    """The JSON lines; standard input is read by a thread, so that no wait is ever stuck on it."""
+    """The JSON lines; a thread reads standard input, so that no other wait blocks on it."""
 
     def __init__(self, answers: TextIO) -> None:
         self._answers = answers
@@ -85,7 +85,7 @@ class Conversation:
         self._lines.put('')
 
     def expect(self, command: str) -> dict[str, int]:
-        """Wait for a command and return what comes with it."""
+        """Wait for a command and return its values."""
         line = self._lines.get()
         if not line:
             raise CommandError(f'standard input ended where "{command}" was expected')
@@ -100,7 +100,7 @@ class Conversation:
 
 
 def _reserve_output() -> TextIO:
-    """Keep standard output for answers: what else is printed goes to standard error."""
+    """Keep standard output for answers; other output goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), 'w')
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers
@@ -108,7 +108,7 @@ def _reserve_output() -> TextIO:
 
 @dataclass
 class Outlet:
-    """One publisher, and the account of what went through it."""
+    """One publisher, and the count of what it sent."""
 
     publisher: Publisher[Any]
     message_type: type[Any]
@@ -118,7 +118,7 @@ class Outlet:
     crc32: int = 0
 
     def send(self, fields: Fields, stamp_ns: int) -> None:
-        """Publish one message; what is counted is the very bytes that are handed over."""
+        """Publish one message; the bytes that are counted are those that are published."""
         message = self.message_type()
         fill(message, fields)
         message.header.frame_id = self.frame_id
@@ -176,7 +176,7 @@ def publish(
         take_off_ns: the moment of take-off, on the monotonic clock and since 1970.
         speed: how many times faster than the source says.
         gone: leave early when this is set.
-        progress: is told, about twice a second, how many seconds of the flight have passed.
+        progress: called about twice a second with the seconds since take-off.
 
     Returns:
         The seconds by which the latest message was late.
@@ -201,7 +201,7 @@ def publish(
 def _serve(
     source: Source, speed: float, talk: Conversation, context: Context, name: str
 ) -> None:
-    """Go once through the conversation that this module's docstring describes."""
+    """Hold the conversation that the module's docstring describes."""
     node = rclpy.create_node(name, context=context, start_parameter_services=False)
     outlets = {topic.name: _outlet(node, topic, speed) for topic in source.topics}
     talk.answer({'created': True})

@@ -9,12 +9,12 @@
 # the License.
 
 """
-What PX4's messages are in ROS: the rules by which a log is flown.
+The rules that turn PX4's messages into ROS messages.
 
 PX4's messages have no ROS type outside ``px4_msgs``, so each is mapped to the standard message
-that says the same, in the axes and units that ROS wants (REP-103, REP-145): metres, radians,
-tesla, pascal, world east-north-up, body forward-left-up. Field names have changed between PX4
-versions; where that is cheap, all are known.
+with the same meaning, in ROS's axes and units (REP-103, REP-145): metres, radians, tesla, pascal,
+world east-north-up, body forward-left-up. Field names have changed between PX4 versions; most of
+them are known here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Columns:
         Return the first column that exists.
 
         Raises:
-            MissingFieldError: there is none of these names.
+            MissingFieldError: there is no such column.
 
         """
         column = self.find(*names)
@@ -167,7 +167,7 @@ def _local_velocity(log: Columns) -> Row:
 
 
 def _scaled(log: Columns, scale: float, *, old: str, new: str) -> Callable[[int], float]:
-    """Return a column that was a scaled integer and is a float now, by another name or type."""
+    """Return a column that is a float in new logs and was a scaled integer in old ones."""
     now = log.find(new)
     if now is not None:
         return now.__getitem__
@@ -221,7 +221,7 @@ def _battery(log: Columns) -> Row:
 
     return lambda n: {
         'voltage': volt[n],
-        'current': -known(ampere, n),  # PX4 counts what is drawn, sensor_msgs what comes in
+        'current': -known(ampere, n),  # positive is a discharge in PX4, a charge in sensor_msgs
         'charge': math.nan,
         'capacity': math.nan,
         'design_capacity': math.nan,

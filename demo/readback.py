@@ -9,10 +9,10 @@
 # the License.
 
 """
-What lies on disk after the flight, read by libraries that the recorder has no part in.
+Reads a flight back with libraries that are independent of the recorder.
 
 ``mcap`` reads each segment from front to back with all checksums on, and counts; ``rosbags``
-opens the directory as the rosbag2 bag that it claims to be. The two must agree.
+opens the directory as a rosbag2 bag. The two must agree.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TopicRecording:
     messages: int = 0
     size: int = 0
     crc32: int = 0
-    """Of all its messages' bytes in the order of the file, as the publisher reckons it."""
+    """Of all its messages' bytes in the order of the file, computed as the publisher does."""
     first_ns: int = 0
     last_ns: int = 0
 
@@ -88,7 +88,7 @@ class Flight:
 
 
 def flight_directories(root: Path) -> set[Path]:
-    """Return the flights below a flight root; what begins with a dot is no flight."""
+    """Return the flights below a flight root; names with a leading dot are not flights."""
     if not root.is_dir():
         return set()
     return {
@@ -103,8 +103,8 @@ def read_flight(directory: Path) -> Flight:
     Read a flight from its first to its last byte.
 
     Raises:
-        ReadbackError: it is no bag, a segment is damaged, or the two libraries see different
-            things in it.
+        ReadbackError: it is not a bag, a segment is damaged, or the two libraries find different
+            messages.
 
     """
     segments = sorted(directory.glob('*.mcap'))
@@ -170,7 +170,7 @@ def _open_as_bag(directory: Path) -> tuple[dict[str, int], dict[str, Any], dict[
 
 
 def _decode_first(bag: AnyReader, connection: Connection) -> None:
-    """Decode a topic's first message: the schema that lies in the bag is the right one."""
+    """Decode a topic's first message, which proves that the bag has the right schema."""
     for _, _, data in bag.messages(connections=[connection]):
         bag.deserialize(data, connection.msgtype)
         return

@@ -9,7 +9,7 @@
 # the License.
 
 """
-Unit quaternions, and the way from PX4's axes to those of ROS.
+Unit quaternions, and the conversion from PX4's axes to those of ROS.
 
 PX4 states attitude as the rotation from the body (x forward, y right, z down: FRD) to the local
 world (north, east, down: NED). ROS wants body x forward, y left, z up (FLU) and world east,

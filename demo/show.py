@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What the demo prints: the table, the facts of the flight, and the same as JSON."""
+"""The demo's output: progress, the table, facts about the flight, and all of it as JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FOOTER_FACTS = (
 
 
 def human_size(count: float) -> str:
-    """Return bytes as people read them."""
+    """Format a number of bytes."""
     for unit in ('B', 'KiB', 'MiB'):
         if count < 1024:
             return f'{count:.0f} {unit}' if unit == 'B' else f'{count:.1f} {unit}'
@@ -45,7 +45,7 @@ def human_size(count: float) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the topics side by side: what was sent and what was recorded."""
+    """Return the table of topics: what was sent beside what was recorded."""
     titles = ('topic', 'type', 'sent', 'recorded', 'lost', 'rate', 'size', 'bytes')
     cells = [
         (
@@ -85,7 +85,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def facts(flight: Flight, late_ms: float) -> str:
-    """Return the facts of a flight, one a line."""
+    """Return facts about the flight, one per line."""
     segments = '1 segment' if len(flight.segments) == 1 else f'{len(flight.segments)} segments'
     lines = [
         ('flight', flight.directory.name),
@@ -105,14 +105,14 @@ def facts(flight: Flight, late_ms: float) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value as the record's reader would write it."""
+    """Format a field of a record."""
     if isinstance(value, bool):
         return str(value).lower()
     return f'{value:,}' if isinstance(value, int) else str(value)
 
 
 def next_steps(directory: Path) -> str:
-    """Return the commands that show a recording; the first one is what most people want."""
+    """Return how to look at a recording; the first command is what most people want."""
     here = Path.cwd()
     short = directory.relative_to(here) if directory.is_relative_to(here) else directory
     return (
@@ -170,7 +170,7 @@ class Progress:
         self._reports: dict[object, tuple[float, int]] = {}
 
     def update(self, who: object, seconds: float, sent: int) -> None:
-        """Take one publisher process's report: how far it is, and how much it has sent."""
+        """Take one publisher's report: seconds since take-off, and messages sent."""
         self._reports[who] = (seconds, sent)
         at = min(self._seconds, max(report[0] for report in self._reports.values()))
         self._show(at, sum(report[1] for report in self._reports.values()))
@@ -195,11 +195,11 @@ class Progress:
 
 
 class Teller:
-    """Says what happens, one line at a time; to standard error where the output is JSON."""
+    """Prints what happens, line by line; to standard error if the output is JSON."""
 
     def __init__(self, *, json: bool) -> None:
         self.stream = sys.stderr if json else sys.stdout
 
     def __call__(self, what: str, text: str) -> None:
-        """Write one line: what is being done, and how it went."""
+        """Print one line: the step, and its result."""
         print(f'  {what:<10} {text}', file=self.stream, flush=True)

@@ -9,10 +9,10 @@
 # the License.
 
 """
-What a publisher process publishes: topics, and samples that each have their time.
+What a publisher process publishes: topics, and samples with their times.
 
-Sources know no ROS: a message is its field values by name. That keeps the simulation and the PX4
-mapping plain functions that a test can call without a middleware.
+Sources do not use ROS: a message is its field values by name. A test can therefore call the
+simulation and the PX4 mapping without a middleware.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class Source(Protocol):
 
     @property
     def topics(self) -> tuple[Topic, ...]:
-        """All topics, known before the first sample."""
+        """Return all topics; known before the first sample."""
 
     @property
     def seconds(self) -> float:
         """Return the length of the flight."""
 
     def samples(self) -> Iterator[Sample]:
-        """All samples in the order of their time."""
+        """Yield all samples in the order of their times."""
 
 
 def xyz(v: tuple[float, float, float]) -> Fields:

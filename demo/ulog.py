@@ -11,8 +11,8 @@
 """
 A real flight as source: a PX4 log, flown again in its original timing.
 
-ULog is what PX4 writes on board (https://docs.px4.io/main/en/dev_log/ulog_file_format); what its
-messages become is said in :mod:`demo.px4`. What has no standard message is named and left out.
+ULog is PX4's own log format (https://docs.px4.io/main/en/dev_log/ulog_file_format).
+:mod:`demo.px4` maps its messages; those without a standard message are named and left out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ULogError(Exception):
 
 @dataclass(frozen=True)
 class Stream:
-    """One mapped topic: the times of a PX4 message's samples and what makes messages of them."""
+    """One mapped topic: the times of a PX4 message's samples, and the rule bound to them."""
 
     topic: Topic
     times_us: Sequence[int]
@@ -62,7 +62,7 @@ class Px4Log:
         self.not_mapped = dict(not_mapped)
         """PX4 messages that are not flown, and why."""
         self.vehicle = vehicle
-        """What the vehicle is called."""
+        """The vehicle's name."""
 
     @property
     def topics(self) -> tuple[Topic, ...]:
@@ -71,11 +71,11 @@ class Px4Log:
 
     @property
     def seconds(self) -> float:
-        """From the log's start to its last mapped sample."""
+        """Return the time from the log's start to its last mapped sample."""
         return (max(max(s.times_us) for s in self._streams) - self._first_us) / 1e6
 
     def samples(self) -> Iterator[Sample]:
-        """All mapped samples by their time."""
+        """Yield all mapped samples in the order of their times."""
         return heapq.merge(
             *(self._samples_of(stream) for stream in self._streams),
             key=lambda sample: sample.due_ns,
@@ -96,7 +96,7 @@ def read(path: Path) -> Px4Log:
     Read a log and map what can be mapped.
 
     Raises:
-        ULogError: the file is missing, no ULog, damaged, or has nothing that can be mapped.
+        ULogError: the file is missing, is not a ULog, is damaged, or has nothing to map.
 
     """
     try:
@@ -113,7 +113,7 @@ def read(path: Path) -> Px4Log:
     try:
         with redirect_stdout(sys.stderr):  # pyulog prints what is damaged
             log = pyulog.ULog(str(path))
-    except Exception as error:  # a damaged log fails in pyulog in any way that Python knows
+    except Exception as error:  # a damaged log makes pyulog raise any kind of error
         reason = str(error) or type(error).__name__
         raise ULogError(f'{path} cannot be read as ULog: {reason}') from error
     source = mapped(
@@ -134,7 +134,7 @@ def vehicle_name(information: Mapping[str, Any], path: Path) -> str:
 
 
 def _columns(data: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
-    """Turn numpy's columns into lists: Python's own numbers are what messages take fastest."""
+    """Turn numpy's columns into lists: messages take Python's own numbers fastest."""
     return {name: column.tolist() for name, column in data.items()}
 
 
@@ -156,7 +156,7 @@ def mapped(
             except MissingFieldError as error:
                 reasons.append(f'{error}, for {rule.topic}')
                 continue
-            # Logs of the years when PX4 moved a field have it twice; one is enough.
+            # Some older logs have a field in two messages; one is enough.
             streams.setdefault(stream.topic.name, stream)
             found += 1
         if not found:

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Sent beside recorded: the demo's one question, as a function of the two accounts."""
+"""Compares what was sent with what was recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from demo.readback import Flight
 
 @dataclass(frozen=True)
 class Sent:
-    """What a publisher says it sent on one topic."""
+    """What a publisher sent on one topic, by its own count."""
 
     type: str
     messages: int
@@ -30,7 +30,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Row:
-    """One topic: sent, and what became of it."""
+    """One topic: what was sent and what was recorded."""
 
     topic: str
     type: str
@@ -43,11 +43,11 @@ class Row:
 
     @property
     def lost(self) -> int:
-        """How many are missing; negative if there are more than were sent."""
+        """Return how many are missing; negative if more are recorded than were sent."""
         return self.sent - self.recorded
 
 
-# The causes that the recorder counts losses under, as the footer's fields name them.
+# The causes of losses that the recorder counts, by the footer's fields.
 _CAUSES = {
     'records_lost_transport': 'lost in transport',
     'records_dropped_overrun': 'refused by a full ring',
@@ -78,7 +78,7 @@ def compare(sent: Mapping[str, Sent], flight: Flight) -> list[Row]:
 
 
 def problems(rows: list[Row], sent: Mapping[str, Sent], flight: Flight) -> list[str]:
-    """Return all that is wrong with a recording, in words; nothing if it is what was sent."""
+    """Return all that is wrong with a recording; empty if it is what was sent."""
     found = []
     for row in rows:
         if row.lost > 0:
@@ -100,7 +100,7 @@ def problems(rows: list[Row], sent: Mapping[str, Sent], flight: Flight) -> list[
 
 
 def _unaccounted(rows: list[Row], flight: Flight) -> list[str]:
-    """Hold the recorder's own account of its losses against what is really missing."""
+    """Compare the losses in the footer with the messages that are really missing."""
     missing = sum(max(0, row.lost) for row in rows)
     named = {text: int(flight.footer.get(name, 0)) for name, text in _CAUSES.items()}
     if not flight.footer or not (missing or any(named.values())):
