@@ -9,15 +9,14 @@
 # the License.
 
 """
-Where the definition of a type comes from: what is installed here, else who publishes it.
+Find the definition of a type: as installed here, or as its publisher answers when asked.
 
-A definition is good if its hash is that of the publisher: one of another version would decode to
-nonsense, and `rosbags` refuses a whole bag for it.
+A definition is used only if its hash is the publisher's: with that of another version messages
+decode to nonsense, and `rosbags` refuses the whole bag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 import logging
 from pathlib import Path
@@ -41,29 +40,29 @@ from type_description_interfaces.srv import GetTypeDescription
 logger = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S: Final = 8.0
-"""How long a publisher has to tell its definition; its topic is subscribed to after that."""
+"""After that the topic is subscribed to without a definition."""
 ASK_AGAIN_S: Final = 0.4
-"""An answer is lost if the service knows the question before it knows who is to get the answer."""
+"""An answer is lost if the service discovers the request before it discovers the client."""
 
 
 class Definitions:
-    """Finds definitions; for one thread, which need not be that of the node's executor."""
+    """Finds definitions. For one thread, which need not be that of the node's executor."""
 
     def __init__(self, node: Node) -> None:
-        """Ask nobody yet."""
+        """Use a node to send requests to publishers."""
         self._node = node
-        self._questions: dict[tuple[str, str], _Question] = {}
+        self._requests: dict[tuple[str, str], _Request] = {}
 
     def find(self, type_name: str, type_hash: str, publisher: str) -> Schema | None:
         """
-        Return a type's schema; None while the publisher has been asked and may answer.
+        Return the schema of a type; None while the publisher may still answer.
 
-        Never waits. A schema without definition means that nobody knows it.
+        Never waits. A schema without a definition means that none was found.
 
         Args:
-            type_name: In full.
-            type_hash: The publisher's, `RIHS01_...`; empty if it does not say.
-            publisher: Full name of its node; empty if it is not known.
+            type_name: Full name.
+            type_hash: `RIHS01_...` that the publisher announces; empty if it announces none.
+            publisher: Full name of its node; empty if unknown.
 
         """
         for definition in installed_definitions(type_name):
@@ -72,54 +71,47 @@ class Definitions:
         if not type_hash or not publisher:
             return Schema(type_name, '')
         key = (type_name, type_hash)
-        question = self._questions.get(key)
-        if question is None:
+        request = self._requests.get(key)
+        if request is None:
             try:
-                question = self._questions[key] = _Question(self._node, publisher, *key)
-            except NameValidationException as error:  # no ROS node, by its name
+                request = self._requests[key] = _Request(self._node, publisher, *key)
+            except NameValidationException as error:  # the publisher is not a ROS node
                 logger.warning('%s: %s', type_name, error)
                 return Schema(type_name, '')
-        if not question.is_over():
+        if not request.is_over():
             return None
-        question.close()
-        del self._questions[key]
-        return question.answer.schema if question.answer else Schema(type_name, '')
+        request.close()
+        del self._requests[key]
+        return request.answer.schema if request.answer else Schema(type_name, '')
 
     def close(self) -> None:
-        """Ask no more."""
-        for question in self._questions.values():
-            question.close()
-        self._questions.clear()
+        """Abandon all requests."""
+        for request in self._requests.values():
+            request.close()
+        self._requests.clear()
 
 
 @cache
 def installed_definitions(type_name: str) -> tuple[Definition, ...]:
-    """Return what is installed of a type: its package's file, and what its class says."""
-    return tuple(_read_installed(type_name))
-
-
-def _read_installed(type_name: str) -> Iterator[Definition]:
-    for read in (_text_of_file, _text_of_installed_class):
+    """Return the definitions of a type in the files and in the classes installed here."""
+    found = []
+    for read in (
+        lambda name: read_interface(name, _read_file),
+        lambda name: text_of_class(import_message_class(name)),
+    ):
         try:
-            yield Definition.collect(type_name, read)
+            found.append(Definition.collect(type_name, read))
         except RecordError as error:
             logger.debug('%s: %s', type_name, error)
-
-
-def _text_of_installed_class(type_name: str) -> str:
-    return text_of_class(import_message_class(type_name))
-
-
-def _text_of_file(type_name: str) -> str:
-    return read_interface(type_name, _read_file)
+    return tuple(found)
 
 
 def _read_file(package: str, name: str) -> str:
-    """Read a file of a package's share directory."""
+    """Return the text of a file in the share directory of a package."""
     try:
         share = Path(get_package_share_directory(package))
     except (LookupError, OSError):
-        share = Path(sys.prefix) / 'share' / package  # wheels, without AMENT_PREFIX_PATH
+        share = Path(sys.prefix) / 'share' / package  # installed as wheels
     try:
         return (share / name).read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
@@ -127,71 +119,71 @@ def _read_file(package: str, name: str) -> str:
         raise RecordError(msg) from error
 
 
-class _Question:
+class _Request:
     """
-    Asks a publisher's node for the definition of what it publishes (REP-2016).
+    Requests the definition of a type from the node of its publisher (REP-2016).
 
-    The node's executor delivers the answer. Every `rclcpp` and `rclpy` node of Jazzy and Kilted
+    The node's executor receives the answer. Every `rclcpp` and `rclpy` node of Jazzy and Kilted
     has the service, unless its parameter `start_type_description_service` is false.
 
     Attributes:
-        answer: The definition; None as long as there is none.
+        answer: The definition; None until it arrives.
 
     """
 
     def __init__(self, node: Node, publisher: str, type_name: str, type_hash: str) -> None:
         self.answer: Definition | None = None
         self._node = node
-        self._asks_for = f'{type_name} of {publisher}'
+        self._subject = f'{type_name} of {publisher}'
         self._request = GetTypeDescription.Request(type_name=type_name, type_hash=type_hash)
         self._request.include_type_sources = True
         self._client: Client[Any, Any] = node.create_client(
             GetTypeDescription, f'{publisher}/get_type_description'
         )
         self._futures: list[Future[Any]] = []
-        self._asked_at = float('-inf')
+        self._sent_at = float('-inf')
         self._deadline = time.monotonic() + ANSWER_DEADLINE_S
 
     def is_over(self) -> bool:
-        """Look for the answer; tell whether there is one, or will be none."""
+        """Return whether an answer has arrived or its deadline has passed; repeat the request."""
         for future in self._futures:
             if future.done():
                 self._take(future.result())
                 return True
         now = time.monotonic()
-        if now >= self._asked_at + ASK_AGAIN_S and self._client.service_is_ready():
+        if now >= self._sent_at + ASK_AGAIN_S and self._client.service_is_ready():
             self._futures.append(self._client.call_async(self._request))
-            self._asked_at = now
+            self._sent_at = now
         if now < self._deadline:
             return False
-        logger.warning('%s: no answer within %s s', self._asks_for, ANSWER_DEADLINE_S)
+        logger.warning('%s: no answer within %s s', self._subject, ANSWER_DEADLINE_S)
         return True
 
     def _take(self, response: GetTypeDescription.Response) -> None:
         if not response.successful:
-            logger.warning('%s: %s', self._asks_for, response.failure_reason)
+            logger.warning('%s: %s', self._subject, response.failure_reason)
             return
         try:
-            definition = definition_of(response)
+            definition = _definition_in(response)
         except RecordError as error:
-            logger.warning('%s: %s', self._asks_for, error)
+            logger.warning('%s: %s', self._subject, error)
             return
         if definition.type_hash == self._request.type_hash:
             self.answer = definition
         else:
-            logger.warning('%s: the answer has the hash %s', self._asks_for, definition.type_hash)
+            logger.warning('%s: the answer has the hash %s', self._subject, definition.type_hash)
 
     def close(self) -> None:
-        """Give the client back."""
+        """Destroy the client."""
         self._node.destroy_client(self._client)
 
 
-def definition_of(response: GetTypeDescription.Response) -> Definition:
+def _definition_in(response: GetTypeDescription.Response) -> Definition:
     """
-    Return what a publisher has told: its `.msg` files, or its fields where it has none.
+    Return the definition in an answer: of each type the `.msg` file, or the fields without one.
 
     Raises:
-        RecordError: It has a field that the syntax of `.msg` files has no words for.
+        RecordError: The syntax of `.msg` files cannot express a field.
 
     """
     whole = response.type_description
@@ -206,7 +198,7 @@ def definition_of(response: GetTypeDescription.Response) -> Definition:
 
 
 def _text(description: IndividualTypeDescription) -> str:
-    """Return the text of a type whose file is not told."""
+    """Return the text of a type whose file is not in the answer."""
     fields = (
         Field.described(
             field.name,

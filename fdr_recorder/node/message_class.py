@@ -9,9 +9,10 @@
 # the License.
 
 """
-The Python classes of message types: found by name, and turned back into definitions.
+Import the Python class of a message type, and derive the text of its definition from the class.
 
-`rclpy` cannot subscribe without the class, raw or not: it is the way to the type support library.
+`rclpy` cannot subscribe without the class, not even to serialised messages: the class gives access
+to the type support library.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ from rclpy.type_support import check_for_type_support
 from rosidl_parser import definition as idl
 
 _BASIC_TYPES: Final = {'boolean': 'bool', 'octet': 'byte', 'float': 'float32', 'double': 'float64'}
-"""IDL's name of a type, where `.msg` files have another."""
+"""Types with different names in IDL and in `.msg` files."""
 _NOT_IN_MSG: Final = ('char', 'wchar', 'long double')
 
 
 def import_message_class(type_name: str) -> type[Any]:
     """
-    Return the class of a message type, ready to be subscribed to.
+    Return the class of a message type, with its type support loaded.
 
     Args:
-        type_name: In full, for example `sensor_msgs/msg/Imu`.
+        type_name: Full name, for example `sensor_msgs/msg/Imu`.
 
     Raises:
-        RecordError: It is not installed here; the text says what to do.
+        RecordError: The type is not installed here; the text says what to do.
 
     """
     package, _, rest = type_name.partition('/')
@@ -55,12 +56,12 @@ def import_message_class(type_name: str) -> type[Any]:
         raise RecordError(msg) from error
     found: type[Any] | None = getattr(module, name, None) or _hidden_class(module, name)
     if found is None:
-        msg = f'the {package} that is installed here has no {name}; install the newer one'
+        msg = f'the {package} that is installed here has no {name}; install a newer version'
         raise RecordError(msg)
     try:
         check_for_type_support(found)
-    except Exception as error:  # whatever loading a library that does not fit leads to
-        msg = f'the library of {type_name} cannot be loaded: {error}; install {package} anew'
+    except Exception as error:  # loading an incompatible library can raise anything
+        msg = f'the library of {type_name} cannot be loaded: {error}; reinstall {package}'
         raise RecordError(msg) from error
     return found
 
@@ -74,7 +75,7 @@ def _how_to_install(package: str) -> str:
 
 
 def _hidden_class(module: ModuleType, name: str) -> type[Any] | None:
-    """Find a class that stands beside that of its action, such as `Fibonacci_FeedbackMessage`."""
+    """Find a class in the module of its action, such as `Fibonacci_FeedbackMessage`."""
     action = getattr(module, name.partition('_')[0], None)
     return getattr(sys.modules[action.__module__], name, None) if action else None
 
@@ -84,7 +85,7 @@ def text_of_class(message_class: type[Any]) -> str:
     Return the text of a type in the syntax of `.msg` files: constants, fields and defaults.
 
     Raises:
-        RecordError: It has a field that this syntax has no words for.
+        RecordError: The syntax cannot express a field.
 
     """
     meta = type(message_class)
@@ -99,7 +100,7 @@ def text_of_class(message_class: type[Any]) -> str:
 
 
 def _field(name: str, slot_type: idl.AbstractType) -> Field:
-    """Return a field of a class by its type in `SLOT_TYPES`."""
+    """Return a field by its type in `SLOT_TYPES` of the class."""
     if isinstance(slot_type, idl.Array):
         return _field(name, slot_type.value_type)._replace(is_array=True, size=slot_type.size)
     if isinstance(slot_type, idl.AbstractSequence):
@@ -123,7 +124,7 @@ def _bound(slot_type: idl.AbstractSequence | idl.AbstractGenericString) -> int:
 
 
 def _constant(name: str, value: object) -> str:
-    """Return a constant; the class does not tell which integer type it has."""
+    """Return a constant as a line; its exact numeric type is unknown to the class."""
     if isinstance(value, bool):
         type_name = 'bool'
     elif isinstance(value, int):
@@ -137,7 +138,7 @@ def _constant(name: str, value: object) -> str:
 
 
 def _value(value: object) -> str:
-    """Return a default or a constant; nothing for what the syntax cannot say."""
+    """Return a default or a constant as text; empty if the syntax cannot express it."""
     if isinstance(value, bool):
         return 'true' if value else 'false'
     if isinstance(value, bytes):

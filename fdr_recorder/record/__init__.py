@@ -8,4 +8,4 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What a record is: kinds, definitions, channels. Imports nothing of ROS."""
+"""The recorder's own records: kinds, CDR, header, and the channels of all. Knows no ROS."""

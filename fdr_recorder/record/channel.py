@@ -29,19 +29,19 @@ NODE_KEY: Final = 'publisher_node'
 @dataclass(frozen=True, eq=False)
 class Channel:
     """
-    What the file says of the records of one producer.
+    The description of one producer's records in a file.
 
-    A topic with two publishers has two channels, so that every message in a segment tells which
-    publisher it came from, and gaps in `sequence` mean something.
+    A topic with two publishers has two channels: each message in a segment belongs to a publisher,
+    and a jump in `sequence` means a loss.
 
     Attributes:
         topic: Fully qualified name, for example `/imu/data`.
         schema: The type of its messages.
         publisher: The publisher's gid in hexadecimal; empty if unknown or not a ROS publisher.
-        metadata: What goes into the MCAP channel record beside it, such as rosbag2's
+        metadata: Further metadata of the MCAP channel record, such as rosbag2's
             `offered_qos_profiles` and `topic_type_hash`.
-        latched: The last message is repeated at the start of every segment (transient local).
-        message_encoding: The bag format asks for the same one in every channel.
+        latched: The last message is repeated at the start of each segment (transient local).
+        message_encoding: The same in all channels, as the bag format requires.
 
     """
 

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The header of a new flight: what is recorded, by what software, on what host."""
+"""The header of a new flight: configuration, software and host."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def new_flight_header(
     flight_id: str, config: FdrConfig, *, rmw_implementation: str = ''
 ) -> FlightHeader:
     """
-    Describe a flight that begins now, on this host.
+    Return the header of a flight that begins now on this host.
 
     Args:
-        flight_id: Its name.
-        config: The effective configuration; stored whole, as YAML.
-        rmw_implementation: The ROS middleware, if there is one.
+        flight_id: Name of the flight.
+        config: The effective configuration; stored in full, as YAML.
+        rmw_implementation: The ROS middleware; empty without one.
 
     Raises:
         ConfigInvalidError: A file of `manifest_files` cannot be read.
@@ -65,10 +65,10 @@ def new_flight_header(
 
 def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:
     """
-    Return the SHA-256 of files, hexadecimal, by the names given.
+    Return the SHA-256 of each file in hexadecimal, by the given name.
 
     Raises:
-        ConfigInvalidError: Names every file that cannot be read.
+        ConfigInvalidError: Some files cannot be read; the error names all of them.
 
     """
     hashes: dict[str, str] = {}

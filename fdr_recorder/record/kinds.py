@@ -9,13 +9,12 @@
 # the License.
 
 """
-What a record of the recorder itself is: one frozen dataclass for each kind.
+The recorder's own records: a frozen dataclass for each kind.
 
-A payload class has the fields of the ROS message of the same name in `msg/`, in the same order,
-and the names of that message's fields are its `KNOWN_PAYLOAD_KEYS`. Decoded from a file that a
-newer version wrote, what this version does not know is in `extra`; decoded from an older one,
-what that version did not know has its default. `fdr_recorder.record.codec` turns payloads into
-bytes and back.
+A payload class has the fields of the ROS message of the same name in `msg/`, in the same order;
+their names are in `KNOWN_PAYLOAD_KEYS`. In a payload from a newer version, fields that this
+version does not know are in `extra`; in one from an older version, fields that it lacks have
+their default. `fdr_recorder.record.codec` encodes and decodes payloads.
 
 Times named `..._ns` are nanoseconds of the system clock (UTC), apart from `..._monotonic_ns`
 (CLOCK_MONOTONIC of the recording host). Sizes named `bytes` are bytes.
@@ -48,14 +47,14 @@ class Payload:
     Base of all payloads.
 
     Attributes:
-        extra: Fields that a newer version wrote and this one does not know, by name.
+        extra: Fields of a newer version that this version does not know, by name.
 
     """
 
     KIND: ClassVar[str] = ''
     MESSAGE: ClassVar[str] = ''
     NESTED: ClassVar[Mapping[str, type[Payload]]] = {}
-    """Fields that are lists of other payloads."""
+    """Fields that are sequences of other payloads."""
 
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -78,9 +77,9 @@ class Payload:
 @dataclass(frozen=True, kw_only=True)
 class FlightHeader(Payload):
     """
-    Which flight this is, and how, by what and on what it is recorded.
+    The identity of a flight, and the configuration, software and host that record it.
 
-    The first record of the flight, repeated as the first record of every later segment.
+    It is the first record of the flight, repeated as the first record of each later segment.
     """
 
     KIND = 'flight_header'
@@ -127,7 +126,7 @@ class ProducerCounters(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class FlightFooter(Payload):
-    """How the flight ended and what became of every record. The last record of the flight."""
+    """The end of a flight and its counters. It is the last record of the flight."""
 
     KIND = 'flight_footer'
     MESSAGE = 'FlightFooter'
@@ -151,7 +150,7 @@ class FlightFooter(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentRollover(Payload):
-    """A closed segment was dropped, to keep the flight below its cap or the disk usable."""
+    """A closed segment was dropped to keep the flight below its cap or to free low disk space."""
 
     KIND = 'segment_rollover'
     MESSAGE = 'SegmentRollover'
@@ -186,9 +185,10 @@ class Overrun(Payload):
 @dataclass(frozen=True, kw_only=True)
 class TransportLoss(Payload):
     """
-    Sequence numbers of one publisher never arrived.
+    Messages of one publisher never arrived.
 
-    `records` of the numbers `first_sequence` to `last_sequence` (both lost) are missing.
+    `records` of the sequence numbers from `first_sequence` to `last_sequence` (both lost) are
+    missing.
     """
 
     KIND = 'transport_loss'
@@ -205,7 +205,7 @@ class TransportLoss(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class WriteError(Payload):
-    """The disk refused data for a while; written when it accepts them again."""
+    """The disk failed for a while; written once the disk accepts data again."""
 
     KIND = 'write_error'
     MESSAGE = 'WriteError'

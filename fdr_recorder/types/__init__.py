@@ -8,4 +8,4 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""ROS type definitions: parsing, hashes, schemas, CDR. Imports nothing of ROS."""
+"""ROS type definitions: text, hash, schema, and decoding of CDR. Imports nothing of ROS."""

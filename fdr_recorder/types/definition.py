@@ -9,15 +9,19 @@
 # the License.
 
 """
-Definitions of message types: their text, what it uses, its hash, and how a file holds it.
+Definitions of message types: text, fields, dependencies, hash, and the schema in a file.
 
-Names are spelled in full here: `package/msg/Type`, `package/srv/Type_Event`,
+Names are full names here: `package/msg/Type`, `package/srv/Type_Event`,
 `package/action/Type_FeedbackMessage`.
+
+`fields_of` is the only parser of `.msg` text beside that of `rosbags`. The latter has no `wstring`
+and no services, takes `char` for a character, and is fifty times slower: too slow for a node that
+starts with hundreds of topics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 import hashlib
@@ -41,25 +45,23 @@ _NAMES: Final = {
     9: 'uint64', 10: 'float32', 11: 'float64', 15: 'bool', 16: 'byte', 17: 'string', 18: 'wstring',
     21: 'string', 22: 'wstring',
 }  # fmt: skip
-"""Built-in types by `type_description_interfaces/msg/FieldType`. Its others, such as `wchar`,
-have no name in `.msg` files."""
+"""Built-in types by their id in `type_description_interfaces/msg/FieldType`; 1 is a nested type.
+Other ids, such as that of `wchar`, have no name in `.msg` files."""
 _TYPE_IDS: Final = {
     'char': 3,  # in ROS 2
     **{name: type_id for type_id, name in _NAMES.items() if name and type_id <= 18},
 }
 _NESTED_ID: Final = 1
 _BOUNDED: Final = 4
-"""From the id of a string to that of a bounded one."""
+"""From the id of a string to that of a bounded string."""
 _ARRAY, _BOUNDED_SEQUENCE, _SEQUENCE = 48, 96, 144
-"""From the id of a type to that of many of it."""
+"""From the id of a type to that of its array, bounded sequence or sequence."""
 _IDL_TYPES: Final = {
     'float32': 'float', 'float64': 'double', 'char': 'uint8', 'bool': 'boolean', 'byte': 'octet'
 }  # fmt: skip
-_PLACEHOLDER: Final = 'uint8 structure_needs_at_least_one_member'
-"""What a type without fields consists of, on the wire and in its hash."""
 
 TextReader = Callable[[str], str]
-"""Returns the text of one type by its name; raises `RecordError` for one that it does not know."""
+"""Returns the text of a type by its full name; raises `RecordError` if it does not know it."""
 
 
 class Field(NamedTuple):
@@ -69,10 +71,10 @@ class Field(NamedTuple):
     Attributes:
         name: Its name.
         type: A built-in type, or a type's full name.
-        string_bound: Most characters of a bounded string; 0 if it is none.
-        is_array: Whether there are exactly `size` of it.
-        is_sequence: Whether there are any number of it, or at most `size` if that is not 0.
-        size: Of array or bounded sequence.
+        string_bound: Maximum length of a bounded string; else 0.
+        is_array: Whether it is an array of exactly `size` elements.
+        is_sequence: Whether it is a sequence, of at most `size` elements unless that is 0.
+        size: Of an array or a bounded sequence; else 0.
 
     """
 
@@ -88,7 +90,7 @@ class Field(NamedTuple):
         cls, name: str, type_id: int, capacity: int, string_capacity: int, nested: str
     ) -> Field:
         """
-        Return the field of a description; the arguments are those of `description`.
+        Return the field of a description as `description` returns it.
 
         Raises:
             RecordError: A `.msg` file cannot have such a field.
@@ -103,14 +105,14 @@ class Field(NamedTuple):
         return cls(name, _NAMES[base] or nested, string_capacity, is_array, is_sequence, capacity)
 
     def msg(self) -> str:
-        """Return it as a line of a `.msg` file."""
+        """Return the field as a line of a `.msg` file."""
         bound = f'<={self.string_bound}' if self.string_bound else ''
         limit = '<=' if self.is_sequence and self.size else ''
         shape = f'[{limit}{self.size or ""}]' if self.is_array or self.is_sequence else ''
         return f'{short_name(self.type)}{bound}{shape} {self.name}'
 
     def description(self) -> dict[str, Any]:
-        """Return it as REP-2016 describes it, without its default value."""
+        """Return the field's description (REP-2016), without its default value."""
         type_id = _TYPE_IDS.get(self.type, _NESTED_ID)
         if self.string_bound:
             type_id += _BOUNDED
@@ -129,7 +131,7 @@ class Field(NamedTuple):
         }
 
     def idl(self) -> str:
-        """Return it as a member of an IDL struct."""
+        """Return the field as a member of an IDL struct."""
         name = _IDL_TYPES.get(self.type, self.type).replace('/', '::')
         if self.string_bound:
             name += f'<{self.string_bound}>'
@@ -139,7 +141,7 @@ class Field(NamedTuple):
 
 
 def full_name(name: str, package: str = '') -> str:
-    """Return a type's full name; `Type` and `package/Type` are messages."""
+    """Return the full name of a type; `Type` and `package/Type` are messages."""
     parts = name.split('/')
     if len(parts) == 1:
         return f'{package}/msg/{name}'
@@ -147,40 +149,35 @@ def full_name(name: str, package: str = '') -> str:
 
 
 def short_name(name: str) -> str:
-    """Return `package/Type` for a message: as `.msg` files spell it."""
+    """Return the name of a type as `.msg` files have it: `package/Type` for a message."""
     return name.replace('/msg/', '/')
 
 
 def fields_of(name: str, text: str) -> list[Field]:
     """Return the fields in the text of a type."""
     package = name.partition('/')[0]
-    found = []
+    fields = []
     for line in text.splitlines():
         match = _LINE.match(line.partition('#')[0])
         if match and not match['is_constant']:
-            used, size = match['type'], int(match['size'] or 0)
+            type_name, size = match['type'], int(match['size'] or 0)
+            if type_name not in _TYPE_IDS:
+                type_name = full_name(type_name, package)
+            bound = int(match['string_bound'] or 0)
             is_array = bool(size and not match['is_bound'])
-            found.append(
-                Field(
-                    match['name'],
-                    used if used in _TYPE_IDS else full_name(used, package),
-                    int(match['string_bound'] or 0),
-                    is_array,
-                    bool(match['shape']) and not is_array,
-                    size,
-                )
-            )
-    return found
+            is_sequence = bool(match['shape']) and not is_array
+            fields.append(Field(match['name'], type_name, bound, is_array, is_sequence, size))
+    return fields
 
 
 @dataclass(frozen=True)
 class Definition:
     """
-    A type and all types that it uses, directly or not.
+    A type and all types that it uses, directly or indirectly.
 
     Attributes:
-        name: Of the type.
-        texts: Each type's text in the syntax of `.msg` files, the type itself first.
+        name: Full name of the type.
+        texts: Text of each type in the syntax of `.msg` files, by full name; the type's own first.
 
     """
 
@@ -190,10 +187,10 @@ class Definition:
     @classmethod
     def collect(cls, name: str, read: TextReader) -> Definition:
         """
-        Read a type, and whatever it uses.
+        Read a type and the types that it uses.
 
         Raises:
-            RecordError: From `read`.
+            RecordError: `read` does not know one of them.
 
         """
         name = full_name(name)
@@ -207,18 +204,18 @@ class Definition:
                 pending += [name for name in used if name not in _TYPE_IDS]
         return cls(name, texts)
 
+    def _members(self) -> Iterator[tuple[str, list[Field]]]:
+        """Yield each type with what it consists of, on the wire and in its hash."""
+        placeholder = [Field('structure_needs_at_least_one_member', 'uint8')]
+        for name, text in self.texts.items():
+            yield name, fields_of(name, text) or placeholder
+
     @cached_property
     def type_hash(self) -> str:
-        """Return the type's version hash, `RIHS01_...` (REP-2016)."""
+        """Return the version hash of the type, `RIHS01_...` (REP-2016)."""
         described = {
-            name: {
-                'type_name': name,
-                'fields': [
-                    field.description()
-                    for field in fields_of(name, text) or fields_of(name, _PLACEHOLDER)
-                ],
-            }
-            for name, text in self.texts.items()
+            name: {'type_name': name, 'fields': [field.description() for field in fields]}
+            for name, fields in self._members()
         }
         root = described.pop(self.name)
         whole = {
@@ -230,11 +227,11 @@ class Definition:
     @property
     def encoding(self) -> str:
         """
-        How `text` is written: the MCAP registry's `ros2msg`, or `ros2idl` for services.
+        How `text` is encoded: `ros2msg` of the MCAP registry, or `ros2idl` for services.
 
         The syntax of `.msg` files has no name for a type that is not a message, and readers
-        make different things of it: `rosbags` does not even open a bag with a service's events
-        in `ros2msg`. In `ros2idl` everybody finds them.
+        interpret such names differently: `rosbags` cannot even open a bag with events of a service
+        in `ros2msg`. All of them read `ros2idl`.
         """
         return ROS2IDL if '/srv/' in self.name else ROS2MSG
 
@@ -248,14 +245,14 @@ class Definition:
         """
         Return the whole definition, as rosbag2 writes it.
 
-        In `ros2msg` the text of the type itself, then for each dependency a line of 80 `=`, a
-        line `MSG: package/Type`, and its text; in `ros2idl` each has such lines. ROS 2's other
-        name for a `uint8`, `char`, is something else to other readers: it is not used.
+        In `ros2msg` it is the text of the type, then for each dependency a line of 80 `=`, a line
+        `MSG: package/Type` and its text; in `ros2idl` each type has two such lines. `char` means
+        `uint8` in ROS 2 and is replaced by it: other readers take it for a character.
         """
         if self.encoding == ROS2IDL:
             return ''.join(
-                f'{SEPARATOR}\nIDL: {name}\n{_idl(name, text)}'
-                for name, text in self.texts.items()
+                f'{SEPARATOR}\nIDL: {name}\n{_idl(name, fields)}'
+                for name, fields in self._members()
             )
         parts = [
             ('' if name == self.name else f'{SEPARATOR}\nMSG: {short_name(name)}\n')
@@ -265,11 +262,10 @@ class Definition:
         return '\n'.join(part.rstrip('\n') for part in parts) + '\n'
 
 
-def _idl(name: str, text: str) -> str:
-    """Return one type as IDL; comments, constants and defaults are left out."""
+def _idl(name: str, fields: list[Field]) -> str:
+    """Return a type as IDL, without comments, constants and defaults."""
     package, kind, struct = name.split('/')
-    members = fields_of(name, text) or fields_of(name, _PLACEHOLDER)
-    lines = ''.join(f'      {field.idl()};\n' for field in members)
+    lines = ''.join(f'      {field.idl()};\n' for field in fields)
     return (
         f'module {package} {{\n  module {kind} {{\n    struct {struct} {{\n{lines}'
         '    };\n  };\n};\n'

@@ -9,11 +9,11 @@
 # the License.
 
 """
-The texts of message types, out of `.msg`, `.srv` and `.action` files.
+The texts of message types in `.msg`, `.srv` and `.action` files.
 
-A service and an action are several message types each: requests and responses, feedback, and the
-events of introspected services. Some stand in the file, between lines of `---`; the others follow
-from its name (rosidl's `rosidl_parser` has the same derivations).
+A service or an action consists of several message types: requests, responses, feedback, and the
+events of introspected services. The file contains some of them, separated by lines of `---`; the
+others are derived from its name (`rosidl_parser` has the same derivations).
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def read_interface(name: str, read_file: Callable[[str, str], str]) -> str:
 
     Args:
         name: `package/msg/Type`, `package/srv/Type_Request`, `package/action/Type_Feedback`, ...
-        read_file: Returns the text of a package's file, for example `srv/Trigger.srv`; raises
-            `RecordError` if there is none.
+        read_file: Returns the text of a file of a package, for example of `std_srvs` and
+            `srv/Trigger.srv`; raises `RecordError` if there is none.
 
     Raises:
-        RecordError: There is no such file, or no such type in it.
+        RecordError: There is no such file, or it does not contain the type.
 
     """
     package, kind, message = name.split('/')
@@ -70,5 +70,5 @@ def read_interface(name: str, read_file: Callable[[str, str], str]) -> str:
     if part not in names or len(sections) != len(names):
         msg = f'there is no {name} in {kind}/{base}.{kind} of {package}'
         raise RecordError(msg)
-    # An unqualified name is a message of the package; readers would take it for one of the kind.
+    # An unqualified name means a message; readers would look for it among services or actions.
     return _UNQUALIFIED.sub(rf'\g<1>{package}/', sections[names.index(part)])

@@ -32,8 +32,9 @@ from rosbags.typesys.store import Typestore
 if TYPE_CHECKING:
     from rosbags.interfaces.typing import FieldDesc, Typesdict
 
-MAX_CHARACTERS: Final = 100_000
-"""Without the lines that hold only a comment or nothing; of `MAX_LINES` too."""
+MAX_CHARACTERS: Final = 1 << 20
+MAX_PARSED_CHARACTERS: Final = 100_000
+"""As `MAX_LINES`, without empty lines and lines of comments."""
 MAX_LINES: Final = 2000
 MAX_TYPES: Final = 200
 MAX_UNROLLED: Final = 1000
@@ -89,8 +90,9 @@ def _unusable(schema: Schema, error: Exception) -> RecordError:
 
 def _parse(schema: Schema) -> Typesdict:
     is_idl = schema.encoding == ROS2IDL
+    _check('characters', len(schema.definition), MAX_CHARACTERS)
     text = schema.definition if is_idl else _EMPTY_LINE.sub('', schema.definition)
-    _check('characters', len(text), MAX_CHARACTERS)
+    _check('characters to parse', len(text), MAX_PARSED_CHARACTERS)
     _check('lines', text.count('\n'), MAX_LINES)
     if is_idl:
         types: Typesdict = {}

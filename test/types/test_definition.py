@@ -21,14 +21,8 @@ from conftest import MakeWriter
 from fdr_recorder import Channel, FdrClient, Schema
 from fdr_recorder.errors import RecordError
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.types.definition import (
-    Definition,
-    Field,
-    fields_of,
-    ROS2IDL,
-    ROS2MSG,
-    SEPARATOR,
-)
+from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
+from fdr_recorder.types.definition import Definition, Field, fields_of, SEPARATOR
 from fdr_recorder.types.interface_file import read_interface
 from flights import open_flight_files
 from hypothesis import given

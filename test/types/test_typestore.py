@@ -19,6 +19,7 @@ from fdr_recorder.types.definition import Definition, SEPARATOR
 from fdr_recorder.types.typestore import (
     MAX_CHARACTERS,
     MAX_LINES,
+    MAX_PARSED_CHARACTERS,
     MAX_TYPES,
     MAX_UNROLLED,
     parse_types,
@@ -51,7 +52,7 @@ def idl(count: int) -> str:
     [
         lines(MAX_LINES),
         '# comment\n \n\t# comment\n' * MAX_LINES + 'uint8 a\n',
-        f'string a "{"x" * (MAX_CHARACTERS - 12)}"\n',
+        f'string a "{"x" * (MAX_PARSED_CHARACTERS - 12)}"\n',
         of_types(*['uint8 a\n'] * MAX_TYPES),
         f'string[{MAX_UNROLLED - 1}] a\nT0[1] b\nuint8[4000000000] c\n{of_types("", "int8 a")}',
     ],
@@ -66,7 +67,8 @@ def test_a_definition_within_the_limits(definition: str) -> None:
     ('definition', 'reason'),
     [
         (lines(MAX_LINES + 1), f'{MAX_LINES + 1} lines'),
-        (f'string a "{"x" * MAX_CHARACTERS}"\n', 'characters'),
+        (f'string a "{"x" * MAX_PARSED_CHARACTERS}"\n', 'characters to parse'),
+        ('\n' * MAX_CHARACTERS + 'uint8 a\n', f'{MAX_CHARACTERS + 8} characters'),
         (of_types(*['uint8 a\n'] * (MAX_TYPES + 1)), f'{MAX_TYPES + 1} types'),
         (f'string[{MAX_UNROLLED}] a\nstring[1] b\n', f'{MAX_UNROLLED + 1} array elements'),
         (of_types(f'T0[{MAX_UNROLLED + 1}] a\n', 'int8 a\n'), 'array elements'),
