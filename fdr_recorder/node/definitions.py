@@ -199,14 +199,11 @@ def _definition_in(response: GetTypeDescription.Response) -> Definition:
 
 def _text(description: IndividualTypeDescription) -> str:
     """Return the text of a type whose file is not in the answer."""
-    fields = (
-        Field.described(
-            field.name,
-            field.type.type_id,
-            field.type.capacity,
-            field.type.string_capacity,
-            field.type.nested_type_name,
-        )
-        for field in description.fields
-    )
-    return ''.join(f'{field.msg()}\n' for field in fields)
+    lines = []
+    for field in description.fields:
+        of = field.type
+        line = Field.described(
+            field.name, of.type_id, of.capacity, of.string_capacity, of.nested_type_name
+        ).msg()
+        lines.append(f'{line}\n')
+    return ''.join(lines)

@@ -25,7 +25,7 @@ from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import IndexedChunk, Message, SegmentReader
 from fdr_recorder.mcap.summary import read_summary
-from fdr_recorder.types.arrays import Bytes, Integers, Messages, numbers_at
+from fdr_recorder.types.cdr_to_columns import Bytes, Integers, Messages, numbers_at
 import numpy as np
 import numpy.typing as npt
 

@@ -20,8 +20,7 @@ from typing import Final
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.report.sampling import Axis, Extremes
-from fdr_recorder.types.arrays import Floats, Integers
-from fdr_recorder.types.cdr_to_columns import ColumnExtractor
+from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Floats, Integers
 import numpy as np
 
 MAX_SIGNALS: Final = 24

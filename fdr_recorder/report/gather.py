@@ -44,7 +44,7 @@ from fdr_recorder.report.flight_signals import Signal, SignalTable
 from fdr_recorder.report.rates import Rates
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, plot_axis, rate_axis
-from fdr_recorder.types.arrays import Integers, Messages
+from fdr_recorder.types.cdr_to_columns import Integers, Messages
 import numpy as np
 
 LOOKS: Final = 3

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from fdr_recorder.report.sampling import Axis, fine_axis
-from fdr_recorder.types.arrays import Integers
+from fdr_recorder.types.cdr_to_columns import Integers
 from fdr_recorder.units import NS_PER_S
 import numpy as np
 

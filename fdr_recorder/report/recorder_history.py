@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from fdr_recorder.report.sampling import Axis, Extremes
-from fdr_recorder.types.arrays import Messages
+from fdr_recorder.types.cdr_to_columns import Messages
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
 

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Final
 
 from fdr_recorder.report.chunk_reading import Span
-from fdr_recorder.types.arrays import Floats, Integers
+from fdr_recorder.types.cdr_to_columns import Floats, Integers
 from fdr_recorder.units import NS_PER_S
 import numpy as np
 

@@ -24,17 +24,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, TYPE_CHECKING
+from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.types.arrays import Floats, Messages, numbers_at
 from fdr_recorder.types.typestore import parse_types
 import numpy as np
+import numpy.typing as npt
 from rosbags.interfaces import Nodetype
 
 if TYPE_CHECKING:
     from rosbags.interfaces.typing import Typesdict
+
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 _DTYPES: Final = {
     'bool': 'u1', 'byte': 'u1', 'char': 'u1', 'int8': 'i1', 'uint8': 'u1',
@@ -46,6 +50,38 @@ _LITTLE_ENDIAN: Final = 1
 _MAX_DEPTH: Final = 8
 _MAX_STEPS: Final = 256
 _MAX_ARRAY: Final = 1024
+
+
+@dataclass(frozen=True)
+class Messages:
+    """
+    Serialised messages of one channel. All columns have the same length.
+
+    Attributes:
+        buffer: Holds their data.
+        start: Offset of each message in it.
+        length: Bytes of each message.
+        log_time_ns: When each message was received.
+
+    """
+
+    buffer: Bytes
+    start: Integers
+    length: Integers
+    log_time_ns: Integers
+
+    def data(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the log time and the data of each message."""
+        for time_ns, start, length in zip(
+            self.log_time_ns.tolist(), self.start.tolist(), self.length.tolist(), strict=True
+        ):
+            yield time_ns, self.buffer[start:start + length].tobytes()
+
+
+def numbers_at(buffer: Bytes, places: Integers, dtype: str) -> Any:  # noqa: ANN401 - of that dtype
+    """Return the number at each place; all places must be inside the buffer."""
+    width = np.dtype(dtype).itemsize
+    return buffer[places[:, None] + np.arange(width)].view(dtype)[:, 0]
 
 
 @dataclass(frozen=True)

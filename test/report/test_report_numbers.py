@@ -32,8 +32,7 @@ from fdr_recorder.report.sampling import (
     plot_axis,
     rate_axis,
 )
-from fdr_recorder.types.arrays import Messages
-from fdr_recorder.types.cdr_to_columns import ColumnExtractor
+from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
