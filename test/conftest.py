@@ -24,7 +24,7 @@ import pytest
 from waiting import wait_until
 
 if TYPE_CHECKING:
-    from node_helpers import Ground
+    from ground import Ground
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -83,7 +83,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def ground() -> Iterator[Ground]:
     """Return a ground station with a ROS domain of its own."""
-    from node_helpers import own_ground  # needs ROS 2, which most tests do not
+    from ground import own_ground  # needs ROS 2, which most tests do not
 
     with own_ground() as ground:
         yield ground

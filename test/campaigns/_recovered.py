@@ -21,7 +21,7 @@ from fdr_recorder.flights.directory import DAMAGED_SUFFIX
 from fdr_recorder.flights.recovery.recover import is_unclean, recover
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
-from flights import check_identities, FlightFiles, open_flight_files
+from flight_check import check_identities, FlightFiles, open_flight_files
 
 Snapshot = Mapping[str, tuple[bytes, int]]
 

@@ -54,7 +54,7 @@ def _run_round(
     rng: random.Random, directory: Path, spells: int, *, ends_in_spell: bool
 ) -> Figures:
     # importing it skips where there is no ROS 2, and says so
-    from failing_disk import failing_disk_flight, FullDisk, Refusal
+    from failing_disk_flight import failing_disk_flight, FullDisk, Refusal
 
     def new_fault() -> FullDisk | Refusal:
         if rng.random() < 0.6:

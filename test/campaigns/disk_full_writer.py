@@ -31,7 +31,7 @@ import unittest
 from unittest import mock
 
 from campaigns._interpose import recorder_logs
-from faults import fill_disk, mounted_tmpfs
+from disk_faults import fill_disk, mounted_tmpfs
 from fdr_recorder import (
     Alert,
     AlertBoard,
@@ -45,7 +45,7 @@ from fdr_recorder import (
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import SegmentRollover, WriteError
-from flights import check_flight, FlightFiles, open_flight_files
+from flight_check import check_flight, FlightFiles, open_flight_files
 from producers import make_client, number_of, numbered
 import pytest
 from waiting import wait_until

@@ -38,7 +38,7 @@ from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.mcap import layout
-from flights import Message, read_segment
+from flight_check import Message, read_segment
 
 NAME = 'holes'
 ABOUT = (

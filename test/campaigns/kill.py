@@ -47,7 +47,7 @@ from fdr_recorder import (
 )
 from fdr_recorder.flights.recovery.recover import is_unclean, recover
 from fdr_recorder.storage.closed_segment import ClosedSegment
-from flights import FlightFiles
+from flight_check import FlightFiles
 from producers import blob, make_client
 from waiting import wait_until
 

@@ -45,7 +45,7 @@ from fdr_recorder import (
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import SegmentRollover
-from flights import check_flight, check_identities, open_flight_files
+from flight_check import check_flight, check_identities, open_flight_files
 from producers import make_client, number_of, numbered
 from waiting import wait_until
 

@@ -36,7 +36,7 @@ from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict
 from fdr_recorder.mcap import layout
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
-from flights import Message, read_segment
+from flight_check import Message, read_segment
 from producers import make_client, numbered, open_flight
 
 NAME = 'torn'

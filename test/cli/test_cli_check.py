@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 from conftest import Record
-from faults import free_space, mounted_tmpfs
+from disk_faults import free_space, mounted_tmpfs
 from fdr_recorder import ConfigInvalidError, FdrConfig, FlightRoot
 from fdr_recorder.cli.main import main
 from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter_file

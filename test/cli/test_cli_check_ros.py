@@ -21,7 +21,10 @@ import subprocess
 import sys
 from typing import Any
 
-from node_helpers import DEADLINE_S, Ground, PublisherProcess, ros_environment, String
+from ground import DEADLINE_S, Ground
+from publisher_process import PublisherProcess
+from ros_domain import ros_environment
+from std_msgs.msg import String
 import yaml
 
 
@@ -126,7 +129,7 @@ def test_silence_is_a_failure(ground: Ground, tmp_path: Path) -> None:
 
 
 def test_a_running_recorder_is_not_disturbed(ground: Ground, tmp_path: Path) -> None:
-    from node_helpers import RecorderProcess
+    from recorder_process import RecorderProcess
 
     publisher = ground.node.create_publisher(String, '/there', 10)
     directory = tmp_path / 'recorder'

@@ -23,7 +23,7 @@ from fdr_recorder import FdrConfig, FlightRoot, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.info import read_info
 from fdr_recorder.flights.recovery.recover import is_unclean
-from flights import open_flight_files, read_whole_chunks
+from flight_check import open_flight_files, read_whole_chunks
 from paths_of_kinds import FLIGHTS, Kinds, MESSAGES
 from producers import make_client, numbered, open_flight, send
 import pytest

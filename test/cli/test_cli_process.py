@@ -25,8 +25,8 @@ import sys
 from conftest import Record
 from fdr_recorder.cli.main import VERBS
 import pytest
-from test_packaging import ROS
 from waiting import wait_until
+from without_ros import hide_ros
 
 FDR = (sys.executable, '-m', 'fdr_recorder.cli')
 DEADLINE_S = 30.0
@@ -46,15 +46,7 @@ sys.exit(code)
 """
 
 WITHOUT_ROS = f"""
-import sys
-
-class NoRos:
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition('.')[0]
-        if top in {ROS!r} or top.endswith('_msgs') or top in ('mcap', 'pyulog'):
-            raise ModuleNotFoundError(f'hidden: {{name}}', name=name)
-
-sys.meta_path.insert(0, NoRos())
+{hide_ros('mcap', 'pyulog')}
 from fdr_recorder.cli.main import main
 sys.exit(main())
 """

@@ -18,12 +18,12 @@ from pathlib import Path
 import tracemalloc
 
 from conftest import MakeWriter, Record, SMALL
-from faults import is_segment_fd, SystemCall
+from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import Channel, FdrClient, FdrWriterConfig, FileFdrWriter
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.export import export
 from fdr_recorder.flights.query import Query
-from flights import Message, open_flight_files, read_segment
+from flight_check import Message, open_flight_files, read_segment
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader

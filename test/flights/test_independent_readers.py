@@ -32,12 +32,12 @@ from typing import Any
 import zlib
 
 from fdr_recorder.flights.recovery.recover import recover
-from flights import FlightFiles, Message, open_flight_files, read_whole_chunks
+from flight_check import FlightFiles, Message, open_flight_files, read_whole_chunks
 import known_flight
 from known_flight import content_of, FLIGHT_ID, LATCHED, PRODUCERS
 import lz4.frame
 from mcap.reader import SeekingReader
-from node_modules import node_modules
+from npm_packages import node_modules
 import pytest
 from waiting import wait_until
 import zstandard

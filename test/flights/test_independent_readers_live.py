@@ -38,7 +38,7 @@ def test_another_process_can_open_the_flight_at_any_moment(
     """It may come too late for a segment that is dropped; then there is a newer metadata.yaml."""
     answers: list[dict[str, Any]] = []
     process = subprocess.Popen(
-        [sys.executable, str(SUPPORT / 'opening_process.py'), root / FLIGHT_ID],
+        [sys.executable, str(SUPPORT / 'bag_opening_program.py'), root / FLIGHT_ID],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -22,7 +22,7 @@ import sys
 
 from campaigns._recovered import snapshot
 from conftest import MakeWriter, Record, SMALL
-from faults import SystemCall
+from disk_faults import SystemCall
 from fdr_recorder import FlightRoot, FlightRootLockedError
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.directory import flights_in
@@ -31,7 +31,7 @@ from fdr_recorder.flights.prune import plan_pruning, prune
 from fdr_recorder.flights.recovery.recover import recover, recover_root
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.flight_root import root_holder
-from flights import check_flight
+from flight_check import check_flight
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from producers import make_client, open_flight, send

@@ -24,7 +24,7 @@ import threading
 
 from campaigns._recovered import check_recovered, last_footer, snapshot
 from conftest import MakeWriter, Record, SMALL
-from faults import fill_disk, mounted_tmpfs, SystemCall
+from disk_faults import fill_disk, mounted_tmpfs, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, FlightRootLockedError, SegmentError
 from fdr_recorder.errors import RecoveryStoppedError
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
@@ -32,7 +32,7 @@ from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.flights.recovery.recover import is_unclean, recover, recover_flight, recover_root
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
-from flights import read_whole_chunks
+from flight_check import read_whole_chunks
 from mcap.writer import Writer
 from producers import make_client, number_of, numbered, open_flight, send
 import pytest

@@ -25,7 +25,7 @@ import time
 
 from campaigns._recovered import snapshot
 from conftest import MakeWriter, Record, SMALL
-from faults import is_segment_fd, SystemCall
+from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, RingConfig
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.recovery.recover import recover

@@ -20,8 +20,8 @@ import signal
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.flights.reader import FlightReader
-from launch_helpers import check_flight_on_disk, flights, fly, Launch, launch_directory
-from node_helpers import DiagnosticStatus, Ground, own_ground
+from ground import DiagnosticStatus, Ground, own_ground
+from launch_process import check_flight_on_disk, flights, fly, Launch, launch_directory
 import pytest
 from std_msgs.msg import Bool
 import yaml

@@ -18,9 +18,9 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
-from launch_helpers import launch_directory, launch_environment
-from node_helpers import own_domain
+from launch_process import launch_directory, launch_environment
 import pytest
+from ros_domain import own_domain
 
 FILES = sorted(Path(__file__).with_name('launch_tests').glob('*.test.py'))
 

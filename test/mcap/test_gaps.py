@@ -24,7 +24,7 @@ from pathlib import Path
 from campaigns._recovered import check_recovered, last_footer
 from campaigns.torn import records_of
 from conftest import MakeWriter, Record, SMALL
-from faults import SystemCall
+from disk_faults import SystemCall
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
 from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.flights.recovery.recover import recover, recover_flight

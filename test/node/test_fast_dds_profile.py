@@ -17,8 +17,8 @@ from pathlib import Path
 import subprocess
 import sys
 
-from node_helpers import own_domain, ros_environment
 import pytest
+from ros_domain import own_domain, ros_environment
 
 PROFILE = Path(__file__).resolve().parents[2] / 'config' / 'fast_dds_large_messages.xml'
 

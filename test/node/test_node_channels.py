@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ground import own_ground
 from mcap.reader import make_reader
-from node_helpers import own_ground, PublisherProcess, RecorderProcess
+from publisher_process import PublisherProcess
 import pytest
+from recorder_process import RecorderProcess
 import yaml
 
 

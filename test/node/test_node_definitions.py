@@ -24,26 +24,19 @@ from typing import Any
 from fdr_recorder.errors import RecordError
 from fdr_recorder.node.message_class import import_message_class, text_of_class
 from fdr_recorder.types.definition import Definition
-from interfaces import type_hashes
-from node_helpers import (
-    Ground,
-    PointStamped,
-    read_flight,
-    RecorderProcess,
-    RELIABLE,
-    ros_environment,
-    serialize_message,
-    String,
-)
+from ground import Ground, PointStamped, RELIABLE, serialize_message
+from installed_types import parse, type_hashes
 import numpy as np
 import pytest
 import rclpy
 from rclpy.parameter import Parameter
 from rclpy.service_introspection import ServiceIntrospectionState
+from recorder_process import read_flight, RecorderProcess
+from ros_domain import ros_environment
 from rosbags.highlevel import AnyReader
 from rosidl_parser import definition as idl
+from std_msgs.msg import String
 from std_srvs.srv import SetBool
-from test_definition import parse
 
 HASHES = type_hashes()
 PLACEHOLDER = 'structure_needs_at_least_one_member'

@@ -16,14 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 import socket
 
-from node_helpers import (
-    DiagnosticStatus,
-    Ground,
-    PublisherProcess,
-    RecorderProcess,
-    values_of,
-)
+from ground import DiagnosticStatus, Ground, values_of
+from publisher_process import PublisherProcess
 import pytest
+from recorder_process import RecorderProcess
 
 ALWAYS = {'state', 'topics_subscribed', 'topics_not_published'}
 CONFIGURED = ALWAYS | {

@@ -16,13 +16,13 @@ import errno
 from pathlib import Path
 import signal
 
-from failing_disk import failing_disk_flight, FullDisk, Refusal
-from faults import fill_disk
+from disk_faults import fill_disk
+from failing_disk_flight import failing_disk_flight, FullDisk, Refusal
 from fdr_recorder.flights.recovery.recover import is_unclean, recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import WriteError
-from flights import open_flight_files
-from node_helpers import DiagnosticStatus
+from flight_check import open_flight_files
+from ground import DiagnosticStatus
 import pytest
 
 

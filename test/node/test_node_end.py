@@ -16,8 +16,10 @@ from pathlib import Path
 import signal
 import subprocess
 
-from node_helpers import Ground, is_locked, RecorderProcess, String
+from ground import Ground
 import pytest
+from recorder_process import is_locked, RecorderProcess
+from std_msgs.msg import String
 from waiting import wait_until
 
 WAY_TO = {

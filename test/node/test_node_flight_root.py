@@ -16,13 +16,8 @@ from pathlib import Path
 import signal
 
 from fdr_recorder import FlightRoot
-from node_helpers import (
-    DiagnosticStatus,
-    Ground,
-    is_locked,
-    read_flight,
-    RecorderProcess,
-)
+from ground import DiagnosticStatus, Ground
+from recorder_process import is_locked, read_flight, RecorderProcess
 
 
 def test_it_must_be_a_directory(ground: Ground, tmp_path: Path) -> None:

@@ -15,17 +15,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from flights import FlightFiles
-from node_helpers import (
-    BEST_EFFORT,
-    Ground,
-    Image,
-    LATCHED,
-    PublisherProcess,
-    read_flight,
-    RecorderProcess,
-    String,
-)
+from flight_check import FlightFiles
+from ground import BEST_EFFORT, Ground, LATCHED
+from publisher_process import PublisherProcess
+from recorder_process import read_flight, RecorderProcess
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
 
 TOPICS = ('/chatter', '/latched', '/best_effort', '/image')
 

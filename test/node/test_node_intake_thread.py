@@ -22,10 +22,13 @@ from fdr_recorder.node.intake.wait_set import WaitSetSubscriber
 from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.record.header import new_flight_header
 from fdr_recorder.storage.writer import FileFdrWriter
-from flights import read_whole_chunks
-from node_helpers import Duration, Ground, read_flight, String
+from flight_check import read_whole_chunks
+from ground import Ground
 import pytest
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from recorder_process import read_flight
+from std_msgs.msg import String
 
 TOPIC = '/static'
 HELD = 5

@@ -14,17 +14,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faults import fill_disk, mounted_tmpfs
+from disk_faults import fill_disk, mounted_tmpfs
 from fdr_recorder.record.kinds import AlertRecord, Overrun, SegmentRollover, WriteError
-from flights import open_flight_files
-from node_helpers import (
-    DiagnosticStatus,
-    Ground,
-    PublisherProcess,
-    read_flight,
-    RecorderProcess,
-    String,
-)
+from flight_check import open_flight_files
+from ground import DiagnosticStatus, Ground
+from publisher_process import PublisherProcess
+from recorder_process import read_flight, RecorderProcess
+from std_msgs.msg import String
 
 BURST = 5000
 

@@ -15,15 +15,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fdr_recorder.config import OPTIONS
-from flights import open_flight_files
-from node_helpers import (
-    DiagnosticStatus,
-    Ground,
-    ParameterType,
-    PublisherProcess,
-    RecorderProcess,
-)
+from flight_check import open_flight_files
+from ground import DiagnosticStatus, Ground
+from publisher_process import PublisherProcess
 import pytest
+from rcl_interfaces.msg import ParameterType
+from recorder_process import RecorderProcess
 
 WRONG = """\
 /**:

@@ -14,16 +14,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node_helpers import (
-    are_the_same,
-    Duration,
-    Ground,
-    LATCHED,
-    read_flight,
-    RecorderProcess,
-    serialize_message,
-    String,
-)
+from ground import Ground, LATCHED, serialize_message
+from rclpy.duration import Duration
+from recorder_process import are_the_same, read_flight, RecorderProcess
+from std_msgs.msg import String
 
 
 def texts(*words: str) -> list[bytes]:

@@ -17,18 +17,10 @@ from typing import Any
 
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.topics.qos_overrides import POLICIES
-from node_helpers import (
-    BEST_EFFORT,
-    DiagnosticStatus,
-    Duration,
-    Ground,
-    LATCHED,
-    PublisherProcess,
-    RecorderProcess,
-    RELIABLE,
-    String,
-)
+from ground import BEST_EFFORT, DiagnosticStatus, Ground, LATCHED, RELIABLE
+from publisher_process import PublisherProcess
 import pytest
+from rclpy.duration import Duration
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -36,6 +28,8 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
+from recorder_process import RecorderProcess
+from std_msgs.msg import String
 
 TOPIC = '/chatter'
 

@@ -17,22 +17,13 @@ import random
 import time
 
 from fdr_recorder.record.kinds import TransportLoss
-from node_helpers import (
-    are_the_same,
-    BEST_EFFORT,
-    Duration,
-    Ground,
-    Image,
-    Imu,
-    LATCHED,
-    PublisherProcess,
-    PUBLISHERS_ARE_TOLD,
-    read_flight,
-    RecorderProcess,
-    serialize_message,
-    String,
-)
+from ground import BEST_EFFORT, Ground, LATCHED, PUBLISHERS_ARE_TOLD, serialize_message
+from publisher_process import PublisherProcess
 import pytest
+from rclpy.duration import Duration
+from recorder_process import are_the_same, read_flight, RecorderProcess
+from sensor_msgs.msg import Image, Imu
+from std_msgs.msg import String
 
 BURST = 20_000
 

@@ -15,18 +15,11 @@ from __future__ import annotations
 from pathlib import Path
 import time
 
-from node_helpers import (
-    BEST_EFFORT,
-    DiagnosticStatus,
-    Ground,
-    LATCHED,
-    read_flight,
-    RecorderProcess,
-    RELIABLE,
-    String,
-)
+from ground import BEST_EFFORT, DiagnosticStatus, Ground, LATCHED, RELIABLE
 import pytest
+from recorder_process import read_flight, RecorderProcess
 from rosgraph_msgs.msg import Clock
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 

@@ -15,17 +15,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fdr_recorder.record.kinds import AlertRecord
-from node_helpers import (
-    are_the_same,
-    BEST_EFFORT,
-    DiagnosticStatus,
-    Ground,
-    PointStamped,
-    PublisherProcess,
-    PUBLISHERS_ARE_TOLD,
-    RecorderProcess,
-    String,
-)
+from ground import BEST_EFFORT, DiagnosticStatus, Ground, PointStamped, PUBLISHERS_ARE_TOLD
+from publisher_process import PublisherProcess
+from recorder_process import are_the_same, RecorderProcess
+from std_msgs.msg import String
 
 
 def test_a_topic_that_appears_in_flight(ground: Ground, tmp_path: Path, root: Path) -> None:

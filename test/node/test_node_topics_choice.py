@@ -14,17 +14,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node_helpers import (
-    are_the_same,
-    Ground,
-    Imu,
-    RecorderProcess,
-    RELIABLE,
-    serialize_message,
-    String,
-)
+from ground import Ground, RELIABLE, serialize_message
 import pytest
 from rclpy.service_introspection import ServiceIntrospectionState
+from recorder_process import are_the_same, RecorderProcess
+from sensor_msgs.msg import Imu
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 OWN = '/fdr/'

@@ -16,18 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fdr_recorder.flights.verify import verify
-from flights import FlightFiles, Message
-from node_helpers import (
-    Duration,
-    Ground,
-    LATCHED,
-    PublisherProcess,
-    read_flight,
-    RecorderProcess,
-    RELIABLE,
-    String,
-)
+from flight_check import FlightFiles, Message
+from ground import Ground, LATCHED, RELIABLE
+from publisher_process import PublisherProcess
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from recorder_process import read_flight, RecorderProcess
+from std_msgs.msg import String
 
 HOLDS_FIVE = QoSProfile(depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TOPIC = '/static'

@@ -17,17 +17,12 @@ from pathlib import Path
 
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import AlertRecord
-from node_helpers import (
-    are_the_same,
-    DiagnosticStatus,
-    Ground,
-    Imu,
-    PublisherProcess,
-    RecorderProcess,
-    serialize_message,
-    String,
-)
+from ground import DiagnosticStatus, Ground, serialize_message
+from publisher_process import PublisherProcess
 import pytest
+from recorder_process import are_the_same, RecorderProcess
+from sensor_msgs.msg import Imu
+from std_msgs.msg import String
 
 
 @pytest.fixture

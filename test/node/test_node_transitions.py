@@ -14,16 +14,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node_helpers import (
-    DiagnosticStatus,
-    Ground,
-    has_alert,
-    is_locked,
-    read_flight,
-    RecorderProcess,
-    String,
-)
+from ground import DiagnosticStatus, Ground, has_alert
 import pytest
+from recorder_process import is_locked, read_flight, RecorderProcess
+from std_msgs.msg import String
 
 FAULTY = """
 import os

@@ -21,20 +21,14 @@ from typing import Any
 from fdr_recorder.node.recorder import NODE_NAME
 from fdr_recorder.node.trigger.armed import ArmedSwitch, SOURCES
 from fdr_recorder.node.trigger.config import TriggerConfig
-from flights import open_flight_files
+from flight_check import open_flight_files
+from ground import DiagnosticStatus, Ground, has_alert, LATCHED
 from hypothesis import given
 from hypothesis import strategies as st
-from node_helpers import (
-    DiagnosticStatus,
-    Ground,
-    has_alert,
-    LATCHED,
-    NodeProcess,
-    read_flight,
-    RecorderProcess,
-)
+from node_process import NodeProcess
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from recorder_process import read_flight, RecorderProcess
 from std_msgs.msg import Bool, String
 
 PERIOD_S = 0.1

@@ -24,29 +24,22 @@ import sysconfig
 import xml.etree.ElementTree as ET
 
 import pytest
+from without_ros import hide_ros, is_ros, LAUNCH
 
 SOURCE = Path(__file__).resolve().parents[2]
 PACKAGE = SOURCE / 'fdr_recorder'
 INDEX = Path('share/ament_index/resource_index')
 
 NEED_ROS = ('fdr_recorder.node', 'fdr_recorder.cli.ros2')
-LAUNCH = {'launch', 'launch_ros', 'launch_testing'}
-ROS = {'ament_index_python', 'rclpy', 'ros2cli', 'rosidl_runtime_py', *LAUNCH}
 
 ROS2_COMMAND = PACKAGE / 'cli/ros2.py'
 """What the `ros2` command imports, and nobody else."""
 
-# Hides ROS, then imports each module named on the command line.
+# Imports each module named on the command line.
 IMPORT_WITHOUT_ROS = f"""
-import importlib, sys
+{hide_ros()}
+import importlib
 
-class NoRos:
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition('.')[0]
-        if top in {ROS!r} or top.endswith('_msgs'):
-            raise ModuleNotFoundError(f'ROS is hidden: {{name}}', name=name)
-
-sys.meta_path.insert(0, NoRos())
 for name in sys.argv[1:]:
     print(importlib.import_module(name).__file__)
 """
@@ -56,11 +49,6 @@ from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.record.codec import own_definition
 print(own_definition(FlightHeader).text)
 """
-
-
-def is_ros(module: str) -> bool:
-    top = module.partition('.')[0]
-    return top in ROS or top.endswith('_msgs')
 
 
 def imports(path: Path) -> set[str]:

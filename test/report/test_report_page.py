@@ -23,7 +23,7 @@ import sys
 import time
 
 from conftest import MakeWriter, Record
-from faults import is_segment_fd, SystemCall
+from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import AlertBoard, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
 from fdr_recorder.config import FdrConfig, FdrWriterConfig

@@ -25,7 +25,7 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import replace_file
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
-from flights import check_flight, open_flight_files
+from flight_check import check_flight, open_flight_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from producers import BLOB, make_client, numbered, open_flight, send, TEXT

@@ -32,7 +32,7 @@ from fdr_recorder.config import OPTIONS
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.recording import FlightSummary
-from flights import check_flight, FlightFiles, read_segment
+from flight_check import check_flight, FlightFiles, read_segment
 from producers import make_client, number_of, open_flight, send
 import pytest
 from waiting import wait_until

@@ -18,7 +18,7 @@ import zlib
 
 from conftest import MakeWriter
 from fdr_recorder.storage.crc_ahead import combine, CrcAhead, LARGE_BYTES
-from flights import check_flight
+from flight_check import check_flight
 from hypothesis import given
 from hypothesis import strategies as st
 from producers import make_client, open_flight, send

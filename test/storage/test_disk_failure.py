@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import MakeWriter
-from faults import (
+from disk_faults import (
     errno_name,
     fill_disk,
     free_space,
@@ -40,7 +40,7 @@ from fdr_recorder import (
 )
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, WriteError
 from fdr_recorder.storage.recording import FlightSummary
-from flights import (
+from flight_check import (
     check_flight,
     check_identities,
     FlightFiles,

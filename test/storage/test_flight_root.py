@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 
-from faults import mounted_tmpfs, SystemCall
+from disk_faults import mounted_tmpfs, SystemCall
 from fdr_recorder import (
     FdrError,
     FileFdrWriter,

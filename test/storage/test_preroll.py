@@ -22,7 +22,7 @@ from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.errors import FlightExistsError
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.flight_directory import FlightDirectory
-from flights import check_flight
+from flight_check import check_flight
 from producers import make_client, number_of, numbered, open_flight, send
 import pytest
 from waiting import wait_until

@@ -17,7 +17,7 @@ import errno
 from pathlib import Path
 
 from conftest import MakeWriter
-from faults import is_segment_fd, SystemCall
+from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import CapacityCapPolicy
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage import degraded
@@ -25,7 +25,7 @@ from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.durability import MAX_ENDED
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.syncer import perform, SyncJob
-from flights import check_flight, open_flight_files, read_whole_chunks
+from flight_check import check_flight, open_flight_files, read_whole_chunks
 from producers import make_client, number_of, open_flight, send
 import pytest
 from waiting import wait_until

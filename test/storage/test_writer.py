@@ -21,7 +21,7 @@ import time
 from typing import Any
 
 from conftest import MakeWriter
-from faults import is_segment_fd, SystemCall
+from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import (
     AlertBoard,
     ClientError,
@@ -42,7 +42,7 @@ from fdr_recorder import (
 )
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, Overrun, TransportLoss
 from fdr_recorder.storage.closed_segment import ClosedSegment
-from flights import (
+from flight_check import (
     check_flight,
     check_identities,
     FlightFiles,

@@ -16,7 +16,7 @@ from pathlib import Path
 import threading
 
 from conftest import MakeWriter
-from faults import is_segment_fd, SystemCall
+from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import (
     AlertBoard,
     FdrClient,
@@ -25,7 +25,7 @@ from fdr_recorder import (
     FlightHeader,
     WriterFailedError,
 )
-from flights import check_flight, open_flight_files, read_whole_chunks
+from flight_check import check_flight, open_flight_files, read_whole_chunks
 from producers import make_client, numbered, open_flight, send
 import pytest
 from waiting import wait_until

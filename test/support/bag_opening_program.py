@@ -11,7 +11,7 @@
 """
 Opens a flight as a bag and reads all of it, again and again, as a program of its own.
 
-    python opening_process.py FLIGHT
+    python bag_opening_program.py FLIGHT
 
 It says what came of it each time, a line of JSON each, until its standard input ends:
 `{"messages": ...}` if there are as many as the bag says; `{"late": ...}` if a file was gone, and

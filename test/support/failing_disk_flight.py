@@ -22,20 +22,15 @@ import errno
 from itertools import count
 from pathlib import Path
 
-from faults import fill_disk, mounted_tmpfs
+from disk_faults import fill_disk, mounted_tmpfs
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, WriteError
-from flights import Message, open_flight_files, read_whole_chunks
-from node_helpers import (
-    DiagnosticStatus,
-    has_alert,
-    own_ground,
-    PublisherProcess,
-    read_flight,
-    RecorderProcess,
-)
+from flight_check import Message, open_flight_files, read_whole_chunks
+from ground import DiagnosticStatus, has_alert, own_ground
+from publisher_process import PublisherProcess
+from recorder_process import read_flight, RecorderProcess
 
 DISK_BYTES = 16 << 20
 TOPIC = '/load'

@@ -18,6 +18,9 @@ from pathlib import Path
 import sys
 
 from fdr_recorder.errors import RecordError
+from fdr_recorder.types.definition import Definition, ROS2MSG, SEPARATOR
+from rosbags.typesys import get_types_from_idl, get_types_from_msg
+from rosbags.typesys.store import Typestore
 
 SHARES = [
     Path(prefix, 'share')
@@ -54,3 +57,14 @@ def read_file(package: str, name: str) -> str:
         if path.is_file():
             return path.read_text(encoding='utf-8')
     raise RecordError(f'{package}/{name}')
+
+
+def parse(definition: Definition) -> Typestore:
+    """Return the type system that another library makes of a definition."""
+    store = Typestore()
+    if definition.encoding == ROS2MSG:
+        store.register(get_types_from_msg(definition.text, definition.name))
+    else:
+        for part in definition.text.split(f'{SEPARATOR}\n')[1:]:
+            store.register(get_types_from_idl(part.partition('\n')[2]))
+    return store

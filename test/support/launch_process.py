@@ -24,13 +24,16 @@ import subprocess
 import sys
 
 from fdr_recorder.config import OPTIONS
-from flights import read_whole_chunks
+from flight_check import read_whole_chunks
+from ground import Ground
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_helpers import Ground, is_locked, read_flight, ros_environment, String
 import pytest
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
+from recorder_process import is_locked, read_flight
+from ros_domain import ros_environment
+from std_msgs.msg import String
 
 END_DEADLINE_S = 30.0
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import tempfile
 from typing import Any
 
+from ground import Ground
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch_helpers import launch_directory
+from launch_process import launch_directory
 from launch_testing.actions import ReadyToTest
-from node_helpers import Ground
 import yaml
 
 

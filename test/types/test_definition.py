@@ -24,15 +24,14 @@ from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
 from fdr_recorder.types.definition import Definition, Field, fields_of, SEPARATOR
 from fdr_recorder.types.interface_file import read_interface
-from flights import open_flight_files
+from flight_check import open_flight_files
 from hypothesis import given
 from hypothesis import strategies as st
-from interfaces import read_file, type_hashes
+from installed_types import parse, read_file, type_hashes
 from producers import open_flight
 import pytest
 from rosbags.highlevel import AnyReader
-from rosbags.typesys import get_types_from_idl, get_types_from_msg
-from rosbags.typesys.store import Typestore
+from rosbags.typesys import get_types_from_msg
 
 TEXTS = {
     'a/msg/Top': (
@@ -58,17 +57,6 @@ TEXTS = {
 
 def of_texts(texts: dict[str, str], name: str = '') -> Definition:
     return Definition.collect(name or next(iter(texts)), texts.__getitem__)
-
-
-def parse(definition: Definition) -> Typestore:
-    """Return the type system that another library makes of it."""
-    store = Typestore()
-    if definition.encoding == ROS2MSG:
-        store.register(get_types_from_msg(definition.text, definition.name))
-    else:
-        for part in definition.text.split(f'{SEPARATOR}\n')[1:]:
-            store.register(get_types_from_idl(part.partition('\n')[2]))
-    return store
 
 
 # --- putting definitions together --------------------------------------------------------------

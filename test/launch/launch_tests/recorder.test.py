@@ -18,13 +18,14 @@ import subprocess
 from typing import Any
 import unittest
 
+from ground import Ground, has_alert
 from launch import LaunchDescription
-from launch_helpers import check_flight_on_disk, fly
+from launch_process import check_flight_on_disk, fly
 from launch_scenario import describe, own_ground
 import launch_testing
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from node_helpers import Ground, has_alert, String
+from std_msgs.msg import String
 
 
 def generate_test_description() -> tuple[LaunchDescription, dict[str, Any]]:

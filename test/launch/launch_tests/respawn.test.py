@@ -20,12 +20,12 @@ import signal
 from typing import Any
 import unittest
 
-from flights import open_flight_files
+from flight_check import open_flight_files
+from ground import has_alert
 from launch import LaunchDescription
-from launch_helpers import check_flight_on_disk, flights, fly
+from launch_process import check_flight_on_disk, flights, fly
 from launch_scenario import describe, own_ground
 import launch_testing
-from node_helpers import has_alert
 
 
 def generate_test_description() -> tuple[LaunchDescription, dict[str, Any]]:

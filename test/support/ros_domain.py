@@ -1,0 +1,54 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""A ROS domain for each test, which no other test on this machine has at the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import fcntl
+import itertools
+import os
+from pathlib import Path
+import sys
+import tempfile
+
+import pytest
+
+_DOMAINS = range(1, 101)  # above 101 the ports overlap those that Linux gives to clients
+_lent = itertools.count()  # the next test gets another one: what was killed lingers in the graph
+
+
+@contextmanager
+def own_domain() -> Iterator[int]:
+    """Lend a ROS domain that no other test of this machine's user has at the time."""
+    locks = Path(tempfile.gettempdir()) / f'fdr_recorder_test_domains_{os.getuid()}'
+    locks.mkdir(exist_ok=True)
+    for _ in _DOMAINS:
+        domain_id = _DOMAINS[(os.getpid() + next(_lent)) % len(_DOMAINS)]
+        with (locks / str(domain_id)).open('w') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield domain_id
+            return
+    pytest.fail('all ROS domains are in use')
+
+
+def ros_environment(domain_id: int) -> dict[str, str]:
+    """Return the environment variables that keep a process within one domain of this host."""
+    return {
+        'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH', sys.prefix),
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(Path(__file__).with_name('quick_discovery.xml')),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_DOMAIN_ID': str(domain_id),
+    }
