@@ -34,10 +34,11 @@ from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.cap import CapacityCapPolicy
+from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.drain import Drain
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.recording import FlightRecording
-from fdr_recorder.storage.writer import BATCH_BYTES
 from mcap.writer import CompressionType, Writer
 
 _SCHEMA: Final = Schema('std_msgs/msg/String', 'string data\n')
@@ -48,41 +49,30 @@ _SLOW_SYNC_S: Final = 0.1
 
 
 class _SteppedFlight:
-    """An open flight whose rings are drained by the caller, in the way of the writer's thread."""
+    """An open flight whose rings are drained by the writer's code, but without its thread."""
 
     def __init__(self, directory: Path, config: FdrWriterConfig, rings: int) -> None:
         self._config = config
         self._root = FlightRoot.acquire(directory)
-        alerts = AlertBoard()
+        self._alerts = AlertBoard()
+        clients = Clients(lambda: None, has_preroll=False)
+        self._drain = Drain(config, self._alerts, clients, on_rotation=self._on_rotation)
         self.clients = [FdrClient(Channel(f'/bench/{n}', _SCHEMA), _ROOMY) for n in range(rings)]
-        self.recording = FlightRecording(
-            self._root,
-            FlightHeader(flight_id='bench'),
-            config,
-            alerts,
-            on_rotation=self._on_rotation,
-        )
-        self._policy = CapacityCapPolicy(config.flight_cap_bytes, self.recording, alerts)
-        self._producers = []
         for client in self.clients:
-            client.ring.is_open = True
-            self._producers.append((self.recording.add_producer(client), client.ring))
+            clients.register(client)
+        self._drain.open(self._root, FlightHeader(flight_id='bench'))
+        self.step = self._drain.round
+        """Take one batch from every ring; return whether some ring holds more."""
+
+    @property
+    def recording(self) -> FlightRecording:
+        """Return the open flight."""
+        assert self._drain.recording is not None
+        return self._drain.recording
 
     def _on_rotation(self, closed: ClosedSegment) -> None:
-        self._policy.on_rotation(closed)
-
-    def step(self) -> bool:
-        """Take one batch from every ring; return whether some ring holds more."""
-        recording, size = self.recording, self._config.batch_size
-        is_busy = False
-        recording.keep_pace()
-        for account, ring in self._producers:
-            batch = ring.take(size, BATCH_BYTES)
-            if batch and recording.write(account, batch):
-                recording.keep_pace()
-            is_busy = is_busy or len(ring) > 0
-        recording.tick(time.monotonic(), 0.0)
-        return is_busy
+        cap_bytes = self._config.flight_cap_bytes
+        CapacityCapPolicy(cap_bytes, self.recording, self._alerts).on_rotation(closed)
 
     def drain(self) -> None:
         """Write all that the rings hold."""
@@ -91,7 +81,7 @@ class _SteppedFlight:
 
     def close(self) -> None:
         """Close the flight."""
-        self.recording.close()
+        self._drain.close('bench')
         self._root.release()
 
 

@@ -80,7 +80,8 @@ if TYPE_CHECKING:
     from fdr_recorder.storage.flight_root import FlightRoot
     from fdr_recorder.storage.record_flight import make_writer, record_flight, RecordedFlight
     from fdr_recorder.storage.recording import FlightSummary
-    from fdr_recorder.storage.writer import FileFdrWriter, WriterStatus
+    from fdr_recorder.storage.writer import FileFdrWriter
+    from fdr_recorder.storage.writer_status import WriterStatus
     from fdr_recorder.version import __version__
 
 __all__ = [
@@ -178,7 +179,7 @@ _HOMES = {
     'record_flight': 'fdr_recorder.storage.record_flight',
     'FlightSummary': 'fdr_recorder.storage.recording',
     'FileFdrWriter': 'fdr_recorder.storage.writer',
-    'WriterStatus': 'fdr_recorder.storage.writer',
+    'WriterStatus': 'fdr_recorder.storage.writer_status',
     '__version__': 'fdr_recorder.version',
 }
 """The module of each public name that is not an error."""

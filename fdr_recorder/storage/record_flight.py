@@ -124,15 +124,13 @@ def record_flight(
     """
     config = config or FdrConfig()
     header = new_flight_header(config.flight_id or new_flight_id(), config)
-    with FlightRoot.acquire(config.flight_root) as root:
-        writer = make_writer(config, root, alerts)
-        writer.start()
+    with (
+        FlightRoot.acquire(config.flight_root) as root,
+        make_writer(config, root, alerts) as writer,
+    ):
+        writer.open_flight(header)
+        flight = RecordedFlight(root.path / header.flight_id, config, writer)
         try:
-            writer.open_flight(header)
-            flight = RecordedFlight(root.path / header.flight_id, config, writer)
-            try:
-                yield flight
-            finally:
-                flight.summary = writer.close_flight(header.flight_id)
+            yield flight
         finally:
-            writer.stop()
+            flight.summary = writer.close_flight(header.flight_id)

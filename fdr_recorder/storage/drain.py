@@ -1,0 +1,258 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The way of records from the rings into the open flight."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.errors import (
+    FlightAlreadyOpenError,
+    FlightIdMismatchError,
+    FlightNotOpenError,
+)
+from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.storage.clients import Clients
+from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.preroll import Preroll
+from fdr_recorder.storage.recording import FlightRecording, FlightSummary, RotationHook
+from fdr_recorder.storage.writer_status import WriterStatus
+
+POLL_INTERVAL_S: Final = 0.15
+"""How long the thread rests when the rings are empty. A record does not wake it, which would cost
+more than writing the record; a ring that is half full does."""
+POLL_SHARE: Final = 0.6
+"""The same as a share of `flush_interval_s`, at most. A record waits that long in its ring."""
+BATCH_BYTES: Final = 8 * 1024 * 1024
+"""Bytes to take from a ring at a time, about: what was taken must be in the file within
+`flush_interval_s`, and the next ring must have its turn."""
+STATUS_INTERVAL_S: Final = 0.2
+SETTLE_DEADLINE_S: Final = 1.0
+"""A producer needs microseconds to return from `enqueue`; one that never does was killed."""
+
+
+class Drain:
+    """
+    Takes records out of the rings and writes them to the open flight, if there is one.
+
+    Knows no threads: used by the writer's thread alone.
+
+    Attributes:
+        config: Sizes, intervals and limits; see `apply`.
+        clients: The registered clients.
+        recording: The open flight; None if there is none.
+        status: What is going on; replaced as a whole.
+        poll_interval_s: How long to rest after a round that found the rings almost empty.
+
+    """
+
+    def __init__(
+        self,
+        config: FdrWriterConfig,
+        alerts: AlertBoard,
+        clients: Clients,
+        *,
+        on_rotation: RotationHook,
+        preroll: Preroll | None = None,
+    ) -> None:
+        """
+        Begin without a flight.
+
+        Args:
+            config: Sizes, intervals and limits.
+            alerts: The board on which faults are raised.
+            clients: The registered clients.
+            on_rotation: Called with every segment that was closed because it was full.
+            preroll: Trims the rings while no flight is open.
+
+        """
+        self.config = config
+        self.clients = clients
+        self.recording: FlightRecording | None = None
+        self.status = WriterStatus()
+        self.poll_interval_s = min(POLL_INTERVAL_S, config.flush_interval_s * POLL_SHARE)
+        self._alerts = alerts
+        self._on_rotation = on_rotation
+        self._preroll = preroll
+        self._batch_bytes = min(BATCH_BYTES, config.segment_size_bytes)
+        self._accounts: dict[FdrClient, ProducerAccount] = {}
+        self._last_summary: FlightSummary | None = None
+        self._status_at = 0.0
+
+    def apply(self, config: FdrWriterConfig) -> None:
+        """Apply other limits from now on, in the open flight too; any thread."""
+        self.config = config
+        recording = self.recording
+        if recording is not None:
+            recording.apply(config)
+
+    # --- flights -------------------------------------------------------------------------
+
+    def open(self, root: FlightRoot, header: FlightHeader) -> None:
+        """Begin a flight; raises as `FileFdrWriter.open_flight`."""
+        if self.recording is not None:
+            raise FlightAlreadyOpenError(self.recording.header.flight_id)
+        clients = self.clients.open_rings()  # first of all, so that from now on nothing is missed
+        try:
+            self.recording = FlightRecording(
+                root, header, self.config, self._alerts, clients, self._on_rotation
+            )
+        except BaseException:
+            if self.clients.is_listening:
+                self.clients.listen()
+            else:
+                self._close_rings()
+            raise
+        self._accounts = {
+            account.client: account
+            for account in self.recording.accounts
+            if account.client is not None
+        }
+        self.publish_status()
+
+    def close(self, flight_id: str) -> FlightSummary:
+        """Close the open flight; raises as `FileFdrWriter.close_flight`."""
+        recording = self.recording
+        if recording is None:
+            return self.last_summary(flight_id)
+        if recording.header.flight_id != flight_id:
+            raise FlightIdMismatchError(flight_id, recording.header.flight_id)
+        self._close_rings()
+        self._last_summary = recording.close()
+        self.publish_status()
+        self.recording = None
+        self.publish_status()
+        self.clients.listen()
+        return self._last_summary
+
+    def last_summary(self, flight_id: str) -> FlightSummary:
+        """Return how a flight was closed; raise `FlightNotOpenError` if it is not the last."""
+        last = self._last_summary
+        if last is None or last.flight_id != flight_id:
+            raise FlightNotOpenError(flight_id)
+        return last
+
+    def abandon(self) -> None:
+        """Write what the rings hold, and stop without closing the flight."""
+        self._close_rings()
+        if self.recording is not None:
+            self.recording.abandon()
+            self.recording = None
+
+    def abort(self) -> None:
+        """Stop after an error of the recorder itself; discard what the rings hold."""
+        if self.recording is not None:
+            self.recording.abort()
+            self.recording = None
+        self._close_rings()
+
+    # --- records -------------------------------------------------------------------------
+
+    def round(self) -> bool:
+        """
+        Take one batch from every ring, then do what is due at this time.
+
+        Returns:
+            True if some ring holds more than a batch.
+
+        """
+        recording = self.recording
+        if recording is None:
+            if self._preroll is not None:
+                self._preroll.trim(self.clients.all(), time.time_ns())
+                self.clients.forget_empty()
+            return False
+        batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
+        is_busy, accounts = False, self._accounts
+        recording.keep_pace()
+        for client in self.clients.present:
+            ring = client.ring
+            account = accounts.get(client)
+            if account is None:
+                if not len(ring):
+                    continue
+                account = self._account(recording, client)  # before anything is taken
+            batch = ring.take(batch_size, batch_bytes)
+            if not batch:
+                continue
+            if recording.write(account, batch):
+                recording.keep_pace()
+            is_busy = is_busy or len(batch) == batch_size or ring.bytes > batch_bytes
+        if self.clients.retiring:
+            self._drain_retiring(recording)
+        now = time.monotonic()
+        recording.tick(now, 0.0 if is_busy else self.poll_interval_s)
+        if now - self._status_at >= STATUS_INTERVAL_S:
+            self._status_at = now
+            self.publish_status()
+        return is_busy
+
+    def _account(self, recording: FlightRecording, client: FdrClient) -> ProducerAccount:
+        """Return the client's account, which is opened when its first records are taken."""
+        account = self._accounts.get(client)
+        if account is None:
+            account = self._accounts[client] = recording.add_producer(client)
+        return account
+
+    def _drain_retiring(self, recording: FlightRecording) -> None:
+        for client in tuple(self.clients.retiring):
+            self._take_all(client)
+            if client.ring.is_settled():
+                recording.finish_producer(self._accounts.pop(client))
+                self.clients.forget(client)
+
+    def _close_rings(self) -> None:
+        """Close the rings, and take all that they hold."""
+        clients = self.clients.close_rings()
+        deadline = time.monotonic() + SETTLE_DEADLINE_S
+        for client in clients:
+            self._take_all(client)
+            while not client.ring.is_settled() and time.monotonic() < deadline:
+                time.sleep(0)  # its producer is about to return from `enqueue`
+                self._take_all(client)
+
+    def _take_all(self, client: FdrClient) -> None:
+        """Write what a ring holds; discard it if no flight is open."""
+        recording = self.recording
+        if recording is None:
+            while client.ring.take(self.config.batch_size):
+                pass
+            client.ring.acknowledge_refusals()
+            return
+        account = self._account(recording, client)
+        while len(client.ring):
+            recording.keep_pace()
+            batch = client.ring.take(self.config.batch_size, self._batch_bytes)
+            recording.write(account, batch)
+
+    def publish_status(self) -> None:
+        """Renew `status`."""
+        recording = self.recording
+        clients = self.clients.present
+        if recording is None:
+            self.status = WriterStatus(counters=self.status.counters, producers=len(clients))
+            return
+        self.status = WriterStatus(
+            flight_id=recording.header.flight_id,
+            path=recording.path,
+            segment_index=recording.segment_index,
+            segments=recording.closed_segments,
+            total_bytes=recording.total_bytes,
+            counters=recording.counters(),
+            is_degraded=recording.is_degraded,
+            ring_fill=max((client.ring.fill for client in clients), default=0.0),
+            producers=len(clients),
+        )
