@@ -194,8 +194,8 @@ def _in_lifecycle(
             # The recorder also finds publishers that it did not see at configure.
             hear(crew, 'ready', timeout_s=_MATCH_S, check=recorder.check)
             sent, late_ms, complaints = _air(plan, recorder, crew, tell)
-    # Not at the top: --help, and the error without ROS 2, must work where it is missing.
-            # and deactivate takes what they hold. The publishers stay until that is done.
+            # No pause here: every message is acknowledged, so it is in the recorder's
+            # subscriptions, which deactivate empties. The publishers stay until that is done.
             change('deactivate')
             change('cleanup')
     except LifecycleError as error:
