@@ -49,7 +49,7 @@ _EARTH_RADIUS = 6_378_137.0
 
 _ACCELEROMETER_NOISE, _GYRO_NOISE = 0.03, 0.002
 # A receiver's error drifts over minutes; from one fix to the next it hardly changes.
-_GPS_ERRORS, _GPS_DRIFT_S, _GPS_NOISE = (0.4, 0.4, 0.8), 120.0, 0.02
+_GPS_ERRORS, _GPS_DRIFT_S, _GPS_NOISE = (0.4, 0.4, 0.8), 300.0, 0.01
 
 _CELLS, _CAPACITY_AH, _HOVER_AMPERE, _IDLE_AMPERE = 4, 5.0, 18.0, 0.8
 _RESISTANCE_OHM = 0.012
