@@ -9,12 +9,12 @@
 # the License.
 
 """
-An example of a drone's own launch file: the recorder flies whenever the vehicle is armed.
+An example of a drone's own launch file: it records a flight whenever the vehicle is armed.
 
-Copy what it does into yours. The flight trigger follows a `std_msgs/Bool` on `<namespace>/armed`;
-with `source:=mavros` or `source:=px4` it listens to the autopilot. `autostart` of the recorder is
-off: the trigger configures it when it starts, and activates it when the vehicle is armed. That
-stays so whatever is given for the arguments of `recorder.launch.py` that are listed here, too.
+Copy its parts into yours. The flight trigger follows a `std_msgs/Bool` on `<namespace>/armed`;
+with `source:=mavros` or `source:=px4` it follows the autopilot. The recorder has no `autostart`:
+the trigger configures it at start, and activates it when the vehicle is armed. The command line
+cannot change that, although `--show-args` also lists the arguments of `recorder.launch.py`.
 """
 
 from __future__ import annotations

@@ -9,12 +9,11 @@
 # the License.
 
 """
-Starts the flight data recorder: one process, the lifecycle node `fdr_recorder`.
+Start the flight data recorder: one process, the lifecycle node `fdr_recorder`.
 
-It waits to be told to record (`ros2 lifecycle set /fdr_recorder configure`, then `activate`), or
-begins at once with `autostart:=true`. Ctrl-C closes the flight before the launch ends. With
-`respawn:=true` a recorder that has died is started again; the next configure, by itself with
-autostart, makes the flight whole that it died in.
+It records after `ros2 lifecycle set /fdr_recorder configure` and `activate`, or at once with
+`autostart:=true`. Ctrl-C closes the flight before the launch ends. With `respawn:=true` a recorder
+that has died is started again; its next configure recovers the flight that it died in.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-# Seconds that the recorder has for closing its flight; usually it takes a fraction of one.
+# Seconds that the recorder has to close its flight; usually it needs a fraction of one.
 SIGTERM_AFTER_S = '15'
 SIGKILL_AFTER_S = '15'
 
@@ -107,11 +106,11 @@ def _start_recorder(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue | bool]]:
     """
-    Return the parameter file, and what overrides it.
+    Return the parameter file, and the arguments that override it.
 
     Raises:
         FileNotFoundError: There is no such file. LifecycleNode would only warn, and the recorder
-            would fly with its defaults: without a single topic.
+            would use its defaults, which have no topics.
 
     """
     params_file = Path(LaunchConfiguration('params_file').perform(context)).expanduser()

@@ -18,7 +18,7 @@ import time
 from typing import Final
 
 from fdr_recorder.node.recorder import Recorder
-from fdr_recorder.node.ros_process import ros_process
+from fdr_recorder.node.ros_process import executor_of, ros_process
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 logger = logging.getLogger(__name__)
@@ -40,24 +40,17 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0, also after SIGINT and SIGTERM.
 
     """
-    with ros_process(args) as signals:
-        node = Recorder()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
+    with ros_process(args) as signals, executor_of(node := Recorder()) as executor:
         signals.wake(executor)
-        try:
-            node.autostart()
-            while not signals.has_come and not node.is_finalized:
-                _spin_once(executor)
-            if node.is_finalized:
-                farewell = time.monotonic() + FAREWELL_S
-                while time.monotonic() < farewell:
-                    executor.spin_once(timeout_sec=FAREWELL_S)
-            else:
-                node.trigger_shutdown()
-        finally:
-            executor.shutdown()
-            node.destroy_node()
+        node.autostart()
+        while not signals.has_come and not node.is_finalized:
+            _spin_once(executor)
+        if node.is_finalized:
+            farewell = time.monotonic() + FAREWELL_S
+            while time.monotonic() < farewell:
+                executor.spin_once(timeout_sec=FAREWELL_S)
+        else:
+            node.trigger_shutdown()
     return 0
 
 

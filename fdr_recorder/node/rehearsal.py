@@ -13,17 +13,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import os
 from pathlib import Path
-import sys
 import time
 from typing import Final
 
 from fdr_recorder.node.recorder import Recorder
-import rclpy
+from fdr_recorder.node.ros_process import executor_of, ros
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
 
 NODE_NAME: Final = 'fdr_check'
 DISCOVERY_S: Final = 2.0
@@ -44,27 +41,16 @@ def rehearse(parameter_file: Path, seconds: float, advance: Callable[[int], None
         False if a transition was refused; stderr then has the reason.
 
     """
-    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
     arguments = ['--ros-args', '--params-file', str(parameter_file), '--log-level', 'error']
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = Recorder(NODE_NAME)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            for transition, spin_s in (
-                (node.trigger_configure, DISCOVERY_S),
-                (node.trigger_activate, seconds),
-                (node.trigger_shutdown, 0.0),
-            ):
-                if transition() != TransitionCallbackReturn.SUCCESS:
-                    return False
-                _spin(executor, spin_s, advance)
-        finally:
-            executor.shutdown()
-            node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
+    with ros(arguments), executor_of(node := Recorder(NODE_NAME)) as executor:
+        for transition, spin_s in (
+            (node.trigger_configure, DISCOVERY_S),
+            (node.trigger_activate, seconds),
+            (node.trigger_shutdown, 0.0),
+        ):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                return False
+            _spin(executor, spin_s, advance)
     return True
 
 

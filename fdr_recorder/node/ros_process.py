@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A process with one node: signals, and the life of rclpy."""
+"""A process with one node: signals, the executor, and the life of rclpy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,40 @@ import threading
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+
+
+@contextmanager
+def ros(args: Sequence[str] | None) -> Iterator[None]:
+    """
+    Run rclpy without its own signal handlers: they would shut the context down too early.
+
+    Args:
+        args: The ROS arguments; None for those of this process's command line.
+
+    """
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
+    rclpy.init(
+        args=list(args) if args is not None else None,
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    try:
+        yield
+    finally:
+        rclpy.try_shutdown()
+
+
+@contextmanager
+def executor_of(node: Node) -> Iterator[SingleThreadedExecutor]:
+    """Lend an executor that serves a node; destroy both at the end."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        yield executor
+    finally:
+        executor.shutdown()
+        node.destroy_node()
 
 
 class EndSignals:
@@ -66,21 +99,10 @@ class EndSignals:
 
 @contextmanager
 def ros_process(args: Sequence[str] | None) -> Iterator[EndSignals]:
-    """
-    Run rclpy without its own signal handlers: they would shut the context down too early.
-
-    Args:
-        args: The ROS arguments; None for those of this process's command line.
-
-    """
-    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
+    """Run rclpy, as `ros`, in a process that SIGINT and SIGTERM end in good order."""
     signals = EndSignals()
-    rclpy.init(
-        args=list(args) if args is not None else None,
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
     try:
-        yield signals
+        with ros(args):
+            yield signals
     finally:
-        rclpy.try_shutdown()
         signals.ignore()

@@ -23,13 +23,12 @@ from fdr_recorder.errors import ConfigInvalidError, FdrError
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values, STEADY_CLOCK
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import qos_for
-from fdr_recorder.node.ros_process import ros_process
+from fdr_recorder.node.ros_process import executor_of, ros_process
 from fdr_recorder.node.trigger.armed import ArmedSwitch, SOURCES
 from fdr_recorder.node.trigger.config import TRIGGER_OPTIONS, TriggerConfig
 from fdr_recorder.node.trigger.remote_lifecycle import RemoteLifecycle
 from lifecycle_msgs.msg import State, Transition
 from rclpy.exceptions import NameValidationException
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.subscription import Subscription
@@ -245,13 +244,8 @@ def main(args: Sequence[str] | None = None) -> int:
         except FdrError as error:
             get_logger(NODE_NAME).fatal(str(error))
             return 1
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        signals.wake(executor)
-        try:
+        with executor_of(node) as executor:
+            signals.wake(executor)
             while not signals.has_come:
                 executor.spin_once()
-        finally:
-            executor.shutdown()
-            node.destroy_node()
     return 0
