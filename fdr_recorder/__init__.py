@@ -14,8 +14,9 @@ A flight data recorder for ROS 2 drones.
 - Record: `record_flight` opens a flight, keeps the cap and closes the flight, with `Channel`,
   `Schema` and `FdrConfig`. `FileFdrWriter`, `FdrClient`, `CapacityCapPolicy` and `AlertBoard` are
   its parts, for programs that compose them in another way.
-- Read: `FlightReader`.
-- Check and repair: `verify`, `recover`.
+- Read: `FlightReader` yields the messages of a flight, `Query` those of some topics or times,
+  `read_info` says what it contains, `flights_in` finds the flights of a flight root.
+- Check and keep: `verify`, `recover`, `export`.
 - Errors: all derive from `FdrError`; `fdr_recorder.errors` shows their tree.
 
 None of this needs ROS: only `fdr_recorder.node` imports `rclpy`. What cannot be imported from here
@@ -62,6 +63,11 @@ if TYPE_CHECKING:
         WriterNotStartedError,
         WriterStateError,
     )
+    from fdr_recorder.flights.directory import flights_in
+    from fdr_recorder.flights.export import export, Exported
+    from fdr_recorder.flights.info import Event, FlightInfo, read_info, SegmentInfo, TopicInfo
+    from fdr_recorder.flights.listing import FlightState, ListedFlight, Losses
+    from fdr_recorder.flights.query import Query
     from fdr_recorder.flights.reader import FlightReader
     from fdr_recorder.flights.recovery.recover import recover, RecoveredFlight
     from fdr_recorder.flights.verify import Loss, Verdict, Verification, verify
@@ -94,7 +100,9 @@ __all__ = [
     'Channel',
     'ClientError',
     'ConfigInvalidError',
+    'Event',
     'ExportError',
+    'Exported',
     'FdrClient',
     'FdrConfig',
     'FdrError',
@@ -108,6 +116,7 @@ __all__ = [
     'FlightHeader',
     'FlightIdInvalidError',
     'FlightIdMismatchError',
+    'FlightInfo',
     'FlightNotOpenError',
     'FlightReader',
     'FlightRoot',
@@ -116,11 +125,15 @@ __all__ = [
     'FlightRootMissingError',
     'FlightRootNotADirectoryError',
     'FlightRootReadOnlyError',
+    'FlightState',
     'FlightStorageError',
     'FlightSummary',
+    'ListedFlight',
     'Loss',
+    'Losses',
     'Message',
     'NoFlightError',
+    'Query',
     'RecordError',
     'RecordedFlight',
     'RecoveredFlight',
@@ -128,7 +141,9 @@ __all__ = [
     'RingConfig',
     'Schema',
     'SegmentError',
+    'SegmentInfo',
     'SourceTypeMissingError',
+    'TopicInfo',
     'TypeUnknownError',
     'UsageError',
     'Verdict',
@@ -139,9 +154,12 @@ __all__ = [
     'WriterStateError',
     'WriterStatus',
     '__version__',
+    'export',
+    'flights_in',
     'make_writer',
     'new_flight_header',
     'new_flight_id',
+    'read_info',
     'record_flight',
     'recover',
     'verify',
@@ -155,13 +173,25 @@ _HOMES = {
     'FdrConfig': 'fdr_recorder.config',
     'FdrWriterConfig': 'fdr_recorder.config',
     'RingConfig': 'fdr_recorder.config',
+    'flights_in': 'fdr_recorder.flights.directory',
+    'Exported': 'fdr_recorder.flights.export',
+    'export': 'fdr_recorder.flights.export',
+    'Event': 'fdr_recorder.flights.info',
+    'FlightInfo': 'fdr_recorder.flights.info',
+    'SegmentInfo': 'fdr_recorder.flights.info',
+    'TopicInfo': 'fdr_recorder.flights.info',
+    'read_info': 'fdr_recorder.flights.info',
+    'FlightState': 'fdr_recorder.flights.listing',
+    'ListedFlight': 'fdr_recorder.flights.listing',
+    'Losses': 'fdr_recorder.flights.listing',
+    'Query': 'fdr_recorder.flights.query',
     'FlightReader': 'fdr_recorder.flights.reader',
     'RecoveredFlight': 'fdr_recorder.flights.recovery.recover',
     'recover': 'fdr_recorder.flights.recovery.recover',
-    'verify': 'fdr_recorder.flights.verify',
     'Loss': 'fdr_recorder.flights.verify',
     'Verdict': 'fdr_recorder.flights.verify',
     'Verification': 'fdr_recorder.flights.verify',
+    'verify': 'fdr_recorder.flights.verify',
     'FileChannel': 'fdr_recorder.mcap.decode',
     'Message': 'fdr_recorder.mcap.decode',
     'Schema': 'fdr_recorder.mcap.schema',

@@ -29,12 +29,16 @@ from fdr_recorder import (
     Channel,
     ConfigInvalidError,
     errors,
+    export,
     FdrConfig,
     FdrError,
     FdrWriterConfig,
     FlightExistsError,
     FlightReader,
     FlightRoot,
+    flights_in,
+    Query,
+    read_info,
     record_flight,
     recover,
     Schema,
@@ -320,3 +324,25 @@ def test_the_node_records_in_the_same_way() -> None:
     assert not re.search(r'\b(FileFdrWriter|CapacityCapPolicy)\(', node)
     assert FdrWriterConfig() == FdrConfig().writer
     assert issubclass(FlightExistsError, FdrError)
+
+
+# --- the other functions, as a script calls them -------------------------------------------------
+
+
+def test_a_script_reads_checks_and_exports_by_path(root: Path, tmp_path: Path) -> None:
+    with record_flight(small_config(root, flight_id='x')) as flight:
+        for topic in ('/a', '/b'):
+            client = flight.client(Channel(topic, BLOB))
+            for number in range(10):
+                client.enqueue(numbered(number))
+
+    path = str(root / 'x')
+    assert flights_in(root) == [root / 'x']
+    assert read_info(path).topics['/a'].messages == 10
+    assert verify(path).verdict.value == 0
+    with FlightReader(path) as reader:
+        assert sum(message.channel.topic == '/b' for message in reader.messages()) == 10
+    assert export(path, str(tmp_path / 'all.mcap')).messages == 22
+    part = export(Query(root / 'x', topics=('/b',)), tmp_path / 'part')
+    assert (part.messages, part.topics) == (10, 1)
+    assert (tmp_path / 'part/metadata.yaml').is_file()

@@ -75,7 +75,6 @@ def run(args: argparse.Namespace) -> int:
             selection,
             args.output.expanduser(),
             compression=args.compression,
-            ros_distro=flight.ros_distro,
             advance=advance,
         )
     if args.json:

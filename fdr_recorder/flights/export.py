@@ -24,6 +24,7 @@ from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
+from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.query import Query
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.recovery.read import read_contents
@@ -44,16 +45,16 @@ _UNLIMITED: Final = 1 << 62
 @dataclass(frozen=True)
 class Exported:
     """
-    What came of an export.
+    The result of an export.
 
     Attributes:
         path: The file, or the bag's directory.
         bytes: Size of the MCAP file.
-        messages: How many are in it.
-        topics: Of how many topics.
+        messages: Number of messages in it.
+        topics: Number of topics in it.
         first_ns: Earliest log time (system clock).
         last_ns: Latest log time.
-        damage: What of the flight could not be read, in words.
+        damage: What could not be read of the flight, in words.
 
     """
 
@@ -67,30 +68,39 @@ class Exported:
 
 
 def export(
-    query: Query,
-    out: Path,
+    flight: Query | Path | str,
+    out: Path | str,
     *,
     compression: str = 'none',
-    ros_distro: str = '',
+    ros_distro: str | None = None,
     advance: Advance = lambda _bytes: None,
 ) -> Exported:
     """
-    Copy messages as they are: data, times, sequence numbers, channels and their metadata.
+    Copy a flight, or a part of it, into one MCAP file or a rosbag2 bag.
 
-    What is being written has another name until it is complete.
+    Messages keep their data, times, sequence numbers, channels and metadata. The output has
+    another name until it is complete.
 
     Args:
-        query: Which messages.
-        out: `<name>.mcap` for a file, any other name for a bag's directory.
-        compression: Of the chunks: `none`, `lz4` or `zstd`.
-        ros_distro: For a bag, as rosbag2 stores it.
-        advance: Told of progress.
+        flight: The flight's directory, for all of it; a query for a part.
+        out: `<name>.mcap` for a file, any other name for a bag's directory. It must not exist.
+        compression: Compression of the chunks: `none`, `lz4` or `zstd`.
+        ros_distro: ROS distribution that a bag names; by default that of the flight.
+        advance: Called with the number of bytes that are done since the last call.
 
     Raises:
-        ExportError: There is something at `out`, or no directory for it, or nothing to export.
+        ExportError: `out` exists, its directory does not, or there is no message to export.
         OSError: A file cannot be read or written.
 
+    Example:
+        >>> export('/data/flights/first', 'first.mcap').messages
+        1200
+        >>> export(Query(Path('/data/flights/first'), topics=('/imu/*',)), 'imu.mcap').topics
+        2
+
     """
+    query = flight if isinstance(flight, Query) else Query(Path(flight))
+    out = Path(out)
     if os.path.lexists(out):
         raise ExportError(out, 'is there already; choose another name, or remove it first')
     parent = out.absolute().parent
@@ -106,11 +116,13 @@ def export(
         path = built if is_file else built / f'{out.name}_0{FILE_SUFFIX}'
         closed = _write(query, path, compression, advance)
         if not is_file:
+            if ros_distro is None:
+                ros_distro = list_flight(query.flight).ros_distro
             directory = FlightDirectory(built, ros_distro)
             directory.add(closed)
             directory.commit(_about(query))
         if os.path.lexists(out):
-            raise ExportError(out, 'has come to be there meanwhile; choose another name')
+            raise ExportError(out, 'was created meanwhile; choose another name')
         built.rename(out)
         sync_directory(parent)
     except OSError as error:

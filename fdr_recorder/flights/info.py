@@ -190,19 +190,20 @@ class FlightInfo:
     damage: list[str] = field(default_factory=list)
 
 
-def read_info(flight: Path, advance: Advance = lambda _bytes: None) -> FlightInfo:
+def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> FlightInfo:
     """
-    Find out all of it.
+    Return what a flight contains: topics, segments, header, footer, events and damage.
 
     Args:
-        flight: The directory of a flight.
-        advance: Told of progress.
+        flight: Its directory.
+        advance: Called with the number of bytes that are done since the last call.
 
     Raises:
         NoFlightError: It has no segment.
-        OSError: It cannot be read.
+        OSError: A file cannot be read.
 
     """
+    flight = Path(flight)
     result = FlightInfo(list_flight(flight, root_holder(flight.absolute().parent)))
     for reader in read_segments(flight, result.damage):
         _Segment(result).read(reader, advance)
