@@ -149,7 +149,7 @@ def parse_size(text: str) -> int:
     """Return bytes: `20GB` is decimal; `20GiB` and, as in `du`, `20G` are binary."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        msg = f'{text!r} is no size; write for example 20GB, 512MiB or 1000000'
+        msg = f'invalid size: {text!r}; write for example 20GB, 512MiB or 1000000'
         raise ArgumentTypeError(msg)
     number, prefix, unit = match.groups()
     base = 1000 if unit and unit.lower() == 'b' else 1024
@@ -159,7 +159,7 @@ def parse_size(text: str) -> int:
 def parse_count(text: str) -> int:
     """Return a number of things."""
     if not _COUNT.fullmatch(text):
-        msg = f'{text!r} is no number; write for example 10'
+        msg = f'invalid number: {text!r}; write for example 10'
         raise ArgumentTypeError(msg)
     return int(text)
 
@@ -167,7 +167,7 @@ def parse_count(text: str) -> int:
 def parse_seconds(text: str) -> float:
     """Return a duration above zero."""
     if not _SECONDS.fullmatch(text) or float(text) <= 0:
-        msg = f'{text!r} is no duration; write a number, for example 30'
+        msg = f'invalid duration: {text!r}; write a number, for example 30'
         raise ArgumentTypeError(msg)
     return float(text)
 
@@ -203,8 +203,8 @@ def parse_moment(text: str) -> Moment:
         moment = datetime.fromisoformat(tidy)
     except ValueError:
         msg = (
-            f'{text!r} is no time; write seconds into the flight (12.5), before its end (-10), or '
-            'a date and time (2026-05-04T09:14:02Z)'
+            f'invalid time: {text!r}; write seconds into the flight (12.5), before its end (-10), '
+            'or a date and time (2026-05-04T09:14:02Z)'
         )
         raise ArgumentTypeError(msg) from None
     if moment.tzinfo is None:

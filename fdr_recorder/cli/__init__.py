@@ -8,4 +8,4 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The command line `fdr`, and the same verbs as `ros2 fdr`. One module for each verb."""
+"""The command line `fdr`, and the same verbs as `ros2 fdr`: one module for each verb."""

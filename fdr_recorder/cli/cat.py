@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import base64
+from itertools import islice
 import json
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import warn
-from fdr_recorder.cli.flight_arguments import add_flight, find_flight
-from fdr_recorder.cli.query_arguments import add_cut, make_selection
-from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
+from fdr_recorder.cli.flight_arguments import add_flight
+from fdr_recorder.cli.query_arguments import add_query, make_query
 from fdr_recorder.errors import NoFlightError, RecordError
 from fdr_recorder.units import parse_count
 
@@ -32,68 +33,61 @@ SUMMARY: Final = 'Print messages of a flight as JSON lines'
 EXAMPLES: Final = """\
   fdr cat FLIGHT -t /gps/fix | jq -c '[.log_time, .message.latitude, .message.longitude]'
   fdr cat FLIGHT -t /camera/image_raw --short -n 3
-  fdr cat FLIGHT -t '/fdr/*'                       the records of the recorder itself
+  fdr cat FLIGHT -t '/fdr/*'                       the recorder's own records
   fdr cat FLIGHT -t /battery --start -10           the last ten seconds
 
 Each line is an object: topic, type, log_time (UTC), log_time_ns, publish_time_ns, sequence, and
-the message. Nothing is left out, unless --short is given: lists of bytes are base64, NaN is null,
-infinity "Infinity". Where the type's definition is missing there is `data_base64` in place of
-`message`. With --json the lines are the elements of one list.
+message. Messages are complete unless --short is given. Lists of bytes are base64, NaN is null,
+infinity is "Infinity". A message whose type has no definition is printed as `data_base64`. With
+--json the objects are the elements of one list.
 
 exit codes:
-  0  printed
-  1  printed what can be read; some of it cannot
+  0  all was printed
+  1  some of it cannot be read; the rest was printed
 """
 _SHORT: Final = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add flight, topics and times, and how much of it."""
+    """Add flight, topics and times, and limits."""
     add_flight(parser)
-    add_cut(parser)
+    add_query(parser)
     parser.add_argument(
-        '-n', '--limit', type=parse_count, metavar='N', help='stop after so many messages'
+        '-n', '--limit', type=parse_count, metavar='N', help='stop after N messages'
     )
     parser.add_argument(
         '--short',
         action='store_true',
-        help=f'of lists with more than {_SHORT} elements, say only how many',
+        help=f'print lists of more than {_SHORT} elements as their length',
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print them, one at a time."""
-    from itertools import islice
-
-    from fdr_recorder.flights.listing import list_flight
-    from fdr_recorder.storage.flight_root import root_holder
-
-    path = find_flight(args.flight)
-    flight = list_flight(path, root_holder(path.absolute().parent))
-    selection = make_selection(args, flight)
+    """Print the messages, one at a time."""
+    flight, query = make_query(args)
     decoders = _Decoders(_SHORT if args.short else None)
     count = 0
-    for message in islice(selection.messages(), args.limit):
+    for message in islice(query.messages(), args.limit):
         before = ('[\n' if not count else ',\n') if args.json else ''
         after = '' if args.json else '\n'
         print(f'{before}{json.dumps(decoders.describe(message))}', end=after)
         count += 1
-    topics = selection.all_topics
-    if not count and topics and not any(map(selection.wants_topic, topics)):
-        raise NoFlightError(path, selection.why_nothing())
+    topics = query.all_topics
+    if not count and topics and not any(map(query.wants_topic, topics)):
+        raise NoFlightError(flight.path, query.why_nothing())
     if args.json:
         print('\n]' if count else '[]')
-    for text in (*decoders.problems, *selection.damage):
+    for text in (*decoders.problems, *query.damage):
         warn(text)
-    return EXIT_FINDINGS if decoders.problems or selection.damage else EXIT_OK
+    return EXIT_FINDINGS if decoders.problems or query.damage else EXIT_OK
 
 
 class _Decoders:
     """
-    A decoder for each channel.
+    Decodes the messages of each channel.
 
     Attributes:
-        problems: Why messages could not be decoded, once for each channel.
+        problems: Why messages cannot be decoded, once for each channel.
 
     """
 
@@ -103,7 +97,7 @@ class _Decoders:
         self._known: dict[FileChannel, JsonDecoder | None] = {}
 
     def describe(self, message: Message) -> dict[str, Any]:
-        """Return the object to be printed for a message."""
+        """Return the object to print for a message."""
         from fdr_recorder.units import iso_time
 
         channel = message.channel

@@ -8,85 +8,83 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr check`: whether a configuration would record here and now."""
+"""`fdr check`: check before take-off that a configuration would record."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, say, table
-from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_OK
 from fdr_recorder.units import format_size, parse_count, parse_seconds
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.info import TopicInfo
 
-SUMMARY: Final = 'Check before take-off whether the recorder would record here and now'
+SUMMARY: Final = 'Check before take-off that the recorder would record'
 EXAMPLES: Final = """\
   fdr check --config my_vehicle.yaml
   fdr check --config my_vehicle.yaml --minutes 45 --measure 10
-  fdr check --config my_vehicle.yaml --measure 0     without looking at ROS
+  fdr check --config my_vehicle.yaml --measure 0     without a rehearsal
 
-Where ROS 2 is at hand the recorder itself is rehearsed: it records for some seconds, into
-`.fdr.check` below the flight root, which is removed again. Without ROS, what needs it is skipped.
+With ROS 2, the recorder itself rehearses: it records for a few seconds into `.fdr.check` below the
+flight root, which is removed afterwards. Without ROS 2, the rehearsal is skipped.
 
 exit codes:
   0  it would record
-  1  something failed
-  2  nothing failed, but not everything could be checked
+  1  a check failed
+  2  no check failed, but some were skipped
 """
-_EXIT_INCOMPLETE: Final = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the configuration, and what to measure."""
+    """Add the configuration, the planned flight and the rehearsal."""
     parser.add_argument(
         '--config',
         type=Path,
         metavar='FILE',
-        help='parameter file of the recorder (default: the default of every parameter)',
+        help='parameter file of the recorder (default: every parameter has its default)',
     )
     parser.add_argument(
         '--minutes',
         type=parse_seconds,
         default=30.0,
         metavar='N',
-        help='how long the flight is to be (default: 30)',
+        help='planned length of the flight (default: 30)',
     )
     parser.add_argument(
         '--measure',
         type=parse_count,
         default=3,
         metavar='SECONDS',
-        help='how long to rehearse; 0 for not at all (default: 3)',
+        help='length of the rehearsal; 0 for none (default: 3)',
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check everything that can be checked."""
-    from fdr_recorder.cli.preflight_checks import Check, Preflight, Verdict
+    """Run the checks."""
+    from fdr_recorder.cli.preflight_checks import Check, Outcome, PreflightChecks
 
-    preflight = Preflight(
+    preflight = PreflightChecks(
         args.config, minutes=args.minutes, measure_s=args.measure, quiet=args.json
     )
     checks: list[Check] = []
-    for check in preflight.checks():
+    for check in preflight.run():
         checks.append(check)
         if not args.json:
-            say(f'{check.verdict.value:<8} {check.name:<14} {check.text}')
+            say(f'{check.outcome.value:<8} {check.name:<14} {check.text}')
     if args.json:
-        said = [{**asdict(check), 'verdict': check.verdict.name.lower()} for check in checks]
+        said = [check.to_dict() for check in checks]
         print_json({'checks': said, 'topics': [topic.to_dict() for topic in preflight.topics]})
     elif preflight.topics:
         print()
         table(('topic', 'type', '>messages', '>rate', '>size'), map(_row, preflight.topics))
-    verdicts = {check.verdict for check in checks}
-    if Verdict.FAILED in verdicts:
+    outcomes = {check.outcome for check in checks}
+    if Outcome.FAILED in outcomes:
         return EXIT_FINDINGS
-    return _EXIT_INCOMPLETE if Verdict.SKIPPED in verdicts else EXIT_OK
+    return EXIT_INCOMPLETE if Outcome.SKIPPED in outcomes else EXIT_OK
 
 
 def _row(topic: TopicInfo) -> tuple[str, ...]:

@@ -9,24 +9,25 @@
 # the License.
 
 """
-What the verbs show: tables and JSON on stdout; progress, warnings and errors on stderr.
+Output of the verbs: tables and JSON on stdout; progress, warnings and errors on stderr.
 
-`rich` is imported where it is needed, because that takes longer than many a verb.
+`rich` is imported only where it is used: importing it takes longer than many a verb.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 import json
+from pathlib import Path
 import sys
 import time
 from typing import Any, Final
 
 PATIENCE_S: Final = 0.5
-"""A bar that would be gone before it was read is not shown."""
+"""Work that is done sooner shows no bar."""
 _WIDE: Final = 100_000
-"""Columns of a table: nothing is folded, so that names can be copied, and lines be searched."""
+"""Width of a table: no cell is wrapped, so names can be copied and lines searched."""
 
 
 @contextmanager
@@ -37,12 +38,12 @@ def progress(
     Show a progress bar on stderr, where that is a terminal.
 
     Args:
-        description: What is being done, for example `verifying flight_x`.
-        total: When it is done; in bytes, messages, whatever.
-        quiet: Show nothing; for `--json`.
+        description: What is going on, for example `verifying flight_x`.
+        total: The whole work, in bytes or any other unit.
+        quiet: Show nothing, for `--json`.
 
     Yields:
-        A function `advance(n)`: so much more is done.
+        A function `advance(n)`, to call when n more units are done.
 
     """
     if quiet or not sys.stderr.isatty():
@@ -73,12 +74,22 @@ def progress(
         bar.stop()
 
 
+def reading_progress(
+    doing: str, flight: Path, *, passes: int = 1, quiet: bool
+) -> AbstractContextManager[Callable[[int], None]]:
+    """Show progress over every byte of a flight, read so many times; see `progress`."""
+    from fdr_recorder.flights.directory import segment_files
+
+    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
+    return progress(f'{doing} {flight.name}', passes * size, quiet=quiet)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     Print a table.
 
     Args:
-        columns: The headings; one that begins with `>` is aligned to the right.
+        columns: The headings; `>` in front aligns the column to the right.
         rows: The cells.
 
     """
@@ -99,7 +110,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def say(text: str) -> None:
-    """Print lines of text on stdout, at once."""
+    """Print text on stdout, and flush it."""
     print(_printable(text), flush=True)
 
 
@@ -109,12 +120,12 @@ def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can say
 
 
 def warn(text: str) -> None:
-    """Say something beside the result, on stderr."""
+    """Print a warning or an error on stderr."""
     print(f'fdr: {_printable(text)}', file=sys.stderr)
 
 
 def _printable(text: str) -> str:
-    """Return a text without what would steer the terminal; names come from files."""
+    """Replace control characters: names from a recording must not steer the terminal."""
     if text.isascii() and text.isprintable():
         return text
     return ''.join(sign if sign.isprintable() or sign == '\n' else '\ufffd' for sign in text)

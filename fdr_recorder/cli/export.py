@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr export`: copies a flight, or a part of it."""
+"""`fdr export`: copy a flight, or a part of it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.cli.console import print_json, progress, say, warn
-from fdr_recorder.cli.flight_arguments import add_flight, find_flight
-from fdr_recorder.cli.query_arguments import add_cut, make_selection
-from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
-from fdr_recorder.units import format_duration, format_size, plural
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
+from fdr_recorder.cli.flight_arguments import add_flight
+from fdr_recorder.cli.query_arguments import add_query, make_query
+from fdr_recorder.units import format_duration, format_size, NS_PER_S, plural
 
 SUMMARY: Final = 'Copy a flight, or a part of it, into one MCAP file or a bag'
 EXAMPLES: Final = """\
@@ -30,13 +30,13 @@ EXAMPLES: Final = """\
   fdr export FLIGHT -o end.mcap --start -10                   the last ten seconds
   fdr export FLIGHT -o cut.mcap --start 62.5 --duration 5 --compression zstd
 
-Messages keep their data, times, sequence numbers and channels. A part that does not begin with the
-flight begins with the last message of each latched topic from before; these have the time of its
-start. What is exported is no flight: `fdr verify` is for the original.
+Messages keep their data, times, sequence numbers and channels. A part that starts later than the
+flight begins with the last message of each latched topic, at the time of the part's start. The
+copy is not a flight: use `fdr verify` on the original.
 
 exit codes:
-  0  exported
-  1  exported what can be read; some of it cannot, see `fdr verify`
+  0  all was exported
+  1  some of it cannot be read, see `fdr verify`; the rest was exported
 """
 
 
@@ -49,30 +49,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar='OUT',
-        help='NAME.mcap for one file, any other name for the directory of a bag; nothing may be '
-        'there yet',
+        help='NAME.mcap for one file, any other name for the directory of a bag; must not exist',
     )
-    add_cut(parser)
+    add_query(parser)
     parser.add_argument(
         '--compression',
         choices=('none', 'lz4', 'zstd'),
         default='none',
-        help='of the output (default: none)',
+        help='compression of the output (default: none)',
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Copy it."""
+    """Copy the flight, or the part of it."""
     from fdr_recorder.flights.export import export
-    from fdr_recorder.flights.listing import list_flight
-    from fdr_recorder.storage.flight_root import root_holder
 
-    path = find_flight(args.flight)
-    flight = list_flight(path, root_holder(path.absolute().parent))
-    selection = make_selection(args, flight, with_latched=True)
-    with progress(f'exporting {path.name}', flight.bytes, quiet=args.json) as advance:
+    flight, query = make_query(args, with_latched=True)
+    with progress(f'exporting {flight.path.name}', flight.bytes, quiet=args.json) as advance:
         exported = export(
-            selection,
+            query,
             args.output.expanduser(),
             compression=args.compression,
             advance=advance,
@@ -80,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({**asdict(exported), 'path': str(exported.path)})
     else:
-        seconds = (exported.last_ns - exported.first_ns) / 1e9
+        seconds = (exported.last_ns - exported.first_ns) / NS_PER_S
         say(
             f'{exported.path}: {plural(exported.messages, "message")} of '
             f'{plural(exported.topics, "topic")}, {format_duration(seconds)}, '

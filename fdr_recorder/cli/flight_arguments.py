@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Which flight, and which flight root, a user means; and what the shell may offer."""
+"""The arguments FLIGHT and ROOT: what a user may write, and what the shell completes."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from fdr_recorder.errors import (
 
 ROOT_VARIABLE: Final = 'FDR_FLIGHT_ROOT'
 ROOT_HELP: Final = (
-    f'default: ${ROOT_VARIABLE}, else the current directory if there are flights in it, else '
-    '~/fdr_flights, the default of the recorder'
+    f'flight root (default: ${ROOT_VARIABLE}, else the current directory if it has flights, else '
+    "~/fdr_flights, the recorder's default)"
 )
 FLIGHT_HELP: Final = (
     f'directory of a flight, or its name below the flight root (${ROOT_VARIABLE}, else the '
-    'current directory if there are flights in it, else ~/fdr_flights)'
+    'current directory if it has flights, else ~/fdr_flights)'
 )
 _TOPIC_NAME: Final = re.compile(r'^        name: "(/[\w/]+)"$', re.MULTILINE)
 
 
 def add_flight(parser: ArgumentParser, *, several: bool = False) -> None:
-    """Add the argument FLIGHT; with `several` it is a list, and flight roots will do, too."""
+    """Add the argument FLIGHT; with `several` a list, in which flight roots are allowed, too."""
     text = f'{FLIGHT_HELP}; a flight root means all its flights' if several else FLIGHT_HELP
     count: dict[str, Any] = {'nargs': '+'} if several else {}
     action = parser.add_argument('flight', metavar='FLIGHT', help=text, **count)
@@ -46,17 +46,17 @@ def add_flight(parser: ArgumentParser, *, several: bool = False) -> None:
 
 
 def add_root(parser: ArgumentParser) -> None:
-    """Add the argument ROOT, which may be left out."""
+    """Add the optional argument ROOT."""
     parser.add_argument('root', metavar='ROOT', nargs='?', help=ROOT_HELP)
 
 
-def offer(action: Action, completer: Any) -> None:  # noqa: ANN401 - as argcomplete has it
-    """Have the shell offer what a completer returns for an argument."""
+def offer(action: Action, completer: Any) -> None:  # noqa: ANN401 - argcomplete has no types
+    """Let the shell complete an argument by what a completer returns."""
     action.completer = completer  # type: ignore[attr-defined]
 
 
 def default_root() -> Path:
-    """Return the flight root of a user who names none."""
+    """Return the flight root to use where the user names none."""
     named = os.environ.get(ROOT_VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -64,7 +64,7 @@ def default_root() -> Path:
     try:
         if any(_is_flight(path) for path in here.iterdir() if path.is_dir()):
             return here
-    except OSError:  # a current directory that is gone, or not to be read
+    except OSError:  # the current directory is gone, or cannot be read
         pass
     from fdr_recorder.config import FdrConfig
 
@@ -76,8 +76,8 @@ def find_root(name: str | None) -> Path:
     Return the flight root that a user names, or the default one.
 
     Raises:
-        FlightRootError: It is missing, or no directory.
-        NoFlightError: It is itself a flight.
+        FlightRootError: It is missing, or not a directory.
+        NoFlightError: It is a flight.
 
     """
     root = Path(name).expanduser() if name else default_root()
@@ -95,7 +95,7 @@ def find_flight(name: str) -> Path:
     Return the directory of the flight that a user names.
 
     Raises:
-        NoFlightError: There is none; the message says what is there instead.
+        NoFlightError: There is none; the message says what is there.
         OSError: It cannot be read.
 
     """
@@ -110,7 +110,7 @@ def find_flight(name: str) -> Path:
 
 def find_flights(names: Sequence[str]) -> list[Path]:
     """
-    Return the directories of the flights that a user names; a root stands for all its flights.
+    Return the directories of the flights that a user names; a root means all its flights.
 
     Raises:
         NoFlightError: One of them is neither.
@@ -139,7 +139,7 @@ def _flights_below(root: Path) -> list[Path]:
 
 
 def _what_is(path: Path) -> str:
-    """Say why this is no flight, and what to do."""
+    """Say why this is not a flight, and what to do."""
     if not path.exists():
         return 'there is no such flight; `fdr ls` lists those of a flight root'
     if path.suffix == '.mcap':
@@ -160,7 +160,7 @@ def _what_is(path: Path) -> str:
 
 
 def complete_flight(prefix: str, **_: object) -> Iterable[str]:
-    """Offer the flights below the root, and directories."""
+    """Return the flights of the root, and directories."""
     from argcomplete.completers import DirectoriesCompleter
 
     root = default_root()
@@ -169,7 +169,7 @@ def complete_flight(prefix: str, **_: object) -> Iterable[str]:
 
 
 def complete_topic(parsed_args: Namespace, **_: object) -> Iterable[str]:
-    """Offer the topics of the flight that was named before."""
+    """Return the topics of the flight on the command line."""
     try:
         text = (find_flight(parsed_args.flight) / 'metadata.yaml').read_text(encoding='utf-8')
     except (NoFlightError, OSError, UnicodeDecodeError):

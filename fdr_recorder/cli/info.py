@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr info`: everything a flight says of itself."""
+"""`fdr info`: topics, segments, losses and events of a flight."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final, TYPE_CHECKING
 
-from fdr_recorder.cli.console import print_json, progress, say, table
+from fdr_recorder.cli.console import print_json, reading_progress, say, table
+from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
-from fdr_recorder.cli.verb import EXIT_OK
-from fdr_recorder.units import format_duration, format_size, format_time, plural
+from fdr_recorder.units import format_duration, format_size, format_time, NS_PER_S, plural
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.info import Event, FlightInfo, SegmentInfo, TopicInfo
@@ -31,8 +31,8 @@ EXAMPLES: Final = """\
   fdr info flight_20261122T110505Z_1aef
   fdr info flight_20261122T110505Z_1aef --json | jq '.topics[] | {name, messages, rate_hz}'
 
-A gap is the longest time between two messages of a topic that follow each other. `fdr info` reads
-indexes, not messages: it is `fdr verify` that says whether a flight is sound.
+A gap is the longest time between two consecutive messages of a topic. `fdr info` reads indexes,
+not messages; use `fdr verify` to check the messages themselves.
 """
 _TOPIC_COLUMNS: Final = (
     'topic', 'type', '>publishers', '>messages', '>rate', '>size', '>longest gap', '>lost'
@@ -41,9 +41,8 @@ _SEGMENT_COLUMNS: Final = ('segment', '>size', '>records', '>from', '>to', 'stat
 _EVENT_COLUMNS: Final = ('>at', 'what', 'of', 'in words')
 _EVENT_FIELDS: Final = ('records', 'bytes', 'file_name', 'error_name')
 _MOST_LINES: Final = 40
-"""Of segments and of events, on a screen; JSON has all."""
+"""Of segments and of events, on the screen; JSON has all."""
 _ADVICE: Final = {'unclean': ': it was never closed; `fdr recover` makes it whole'}
-_NS_PER_S: Final = 1e9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,13 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show it."""
-    from fdr_recorder.flights.directory import segment_files
+    """Show the flight."""
     from fdr_recorder.flights.info import read_info
 
     flight = find_flight(args.flight)
-    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
-    with progress(f'reading {flight.name}', size, quiet=args.json) as advance:
+    with reading_progress('reading', flight, quiet=args.json) as advance:
         found = read_info(flight, advance)
     if args.json:
         print_json(_to_dict(found))
@@ -108,7 +105,7 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'state', flight.state.value + _ADVICE.get(flight.state.value, '')
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
-    yield 'start', f'{format_time(flight.started_ns)}'
+    yield 'start', format_time(flight.started_ns)
     yield 'duration', format_duration(flight.duration_s)
     yield 'size', f'{format_size(flight.bytes)} in {plural(flight.segments, "segment")}'
     yield 'records', f'{flight.records:,}'
@@ -140,7 +137,7 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
 
 def _topic_row(flight: ListedFlight, topic: TopicInfo) -> tuple[str, ...]:
     rate = topic.rate_hz
-    gap = f'{topic.gap_ns / _NS_PER_S:.3f} s at {_offset(flight, topic.gap_at_ns)}'
+    gap = f'{topic.gap_ns / NS_PER_S:.3f} s at {_offset(flight, topic.gap_at_ns)}'
     return (
         topic.name,
         topic.type,
@@ -182,11 +179,11 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
 
 def _offset(flight: ListedFlight, time_ns: int) -> str:
     """Return a time as seconds into the flight."""
-    return f'{(time_ns - flight.started_ns) / _NS_PER_S:.3f} s'
+    return f'{(time_ns - flight.started_ns) / NS_PER_S:.3f} s'
 
 
 def _some(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return the rows, the middle ones left out if there are too many for a screen."""
+    """Return the rows; of too many for a screen, the first and the last ones."""
     left_out = len(rows) - _MOST_LINES
     if left_out <= 0:
         return rows

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr ls`: the flights below a flight root."""
+"""`fdr ls`: list the flights of a flight root."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import argparse
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, progress, say, table
+from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_root, find_root
-from fdr_recorder.cli.verb import EXIT_OK
 from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 SUMMARY: Final = 'List the flights of a flight root'
 EXAMPLES: Final = """\
-  fdr ls                          the flights below the default root
-  fdr ls /media/usb/flights       those of another root
+  fdr ls                          flights of the default root
+  fdr ls /media/usb/flights       flights of another root
   fdr ls --json | jq '.flights[] | select(.losses.transport > 0) | .flight_id'
 
 states:
-  recording  being recorded right now       clean      closed by the recorder
+  recording  being recorded now             clean      closed by the recorder
   unclean    never closed: `fdr recover`    recovered  never closed, and recovered since
 """
 _COLUMNS: Final = ('flight', 'start (UTC)', '>duration', '>size', '>records', 'state', 'missing')

@@ -9,7 +9,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The program `fdr`: finds the verb, runs it, and says what went wrong in words."""
+"""The program `fdr`: runs a verb, and turns its errors into words and exit codes."""
 
 from __future__ import annotations
 
@@ -22,30 +22,28 @@ import sys
 from typing import cast, Final, NoReturn
 
 from fdr_recorder.cli.console import warn
-from fdr_recorder.cli.verb import (
-    EXIT_BROKEN_PIPE,
-    EXIT_INTERRUPTED,
-    EXIT_REFUSED,
-    Verb,
-)
+from fdr_recorder.cli.exit_codes import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_REFUSED
+from fdr_recorder.cli.verb import Verb
 from fdr_recorder.errors import FdrError
 from fdr_recorder.version import __version__
 
 VERBS: Final = ('ls', 'info', 'verify', 'recover', 'export', 'cat', 'report', 'check', 'prune')
-"""In the order of the help: a module of this package each."""
+"""In the order of the help; each is a module of this package."""
 
-_DESCRIPTION: Final = 'Look after the flights that the FDR Recorder has recorded.'
+_DESCRIPTION: Final = 'Work with flights that the FDR Recorder has recorded.'
 _EPILOG: Final = f"""\
 exit codes:
-  0  done, and all is well        1, 2  done, and something was found (see the verb's help)
-  {EXIT_REFUSED}  not done: stderr says why   {EXIT_INTERRUPTED}   interrupted
+  0    done, nothing found
+  1, 2 done, something found: see the help of the verb
+  {EXIT_REFUSED}    not done: stderr says why
+  {EXIT_INTERRUPTED}  interrupted
 
 shell completion:  eval "$(register-python-argcomplete fdr)"
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors do not end like a verb that has found something."""
+    """A parser whose errors exit with 3: argparse's own 2 means a finding here."""
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, and end with `EXIT_REFUSED`."""
@@ -54,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_verbs(parser: argparse.ArgumentParser) -> None:
-    """Add all verbs to a parser, which may be that of another program."""
+    """Add all verbs to a parser: that of `fdr` or that of `ros2`."""
     verbs = parser.add_subparsers(
         title='verbs', metavar='VERB', dest='verb', parser_class=Parser
     )
@@ -75,7 +73,7 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the verb that was asked for; return the exit code. What a user can cause ends here."""
+    """Run the verb; return the exit code. Errors that a user can cause are printed here."""
     try:
         code = cast('int', args.run(args))
         sys.stdout.flush()
@@ -95,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _abandon_output() -> None:
-    """Let what Python still wants to write at its end go nowhere: its reader waits or is gone."""
-    with suppress(OSError, ValueError):  # there is none, or it is no file
+    """Redirect stdout to /dev/null: what Python flushes at exit must not block or fail."""
+    with suppress(OSError, ValueError):  # stdout is closed, or is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -105,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run `fdr`; return the exit code.
 
     Args:
-        arguments: Those of the command line, if not given.
+        arguments: What follows `fdr`; None for those of this process.
 
     """
     parser = Parser(

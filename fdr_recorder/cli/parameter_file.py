@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Reads a ROS 2 parameter file for the recorder, without ROS."""
+"""Reads and writes ROS 2 parameter files of the recorder, without ROS."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ NODE: Final = 'fdr_recorder'
 _ANY_NODE: Final = ('/**', '/*')
 _OF_EVERY_NODE: Final = ('use_sim_time', 'start_type_description_service')
 _QOS_OVERRIDES: Final = 'qos_overrides.'
-"""Parameters of rclpy, which are no options of the recorder."""
+"""Parameters of rclpy, not options of the recorder."""
 
 
 def read_parameter_file(path: Path) -> dict[str, object]:
     """
     Return the recorder's parameters by dotted name.
 
-    Those for any node (`/**`), and over them those for a node whose name is `fdr_recorder`, in
-    any namespace.
+    Parameters for any node (`/**`) come first; those for a node named `fdr_recorder`, in any
+    namespace, override them.
 
     Raises:
-        ConfigInvalidError: It is no parameter file, or has nothing for the recorder.
+        ConfigInvalidError: It is not a parameter file, or has nothing for the recorder.
         OSError: It cannot be read.
 
     """
@@ -78,6 +78,6 @@ def _flatten(tree: Mapping[Any, Any], prefix: str = '') -> Iterator[tuple[str, o
 
 
 def write_parameter_file(path: Path, options: Mapping[str, object]) -> None:
-    """Write parameters for any node; an empty list is `['']`, as ROS 2 wants it."""
+    """Write parameters for any node; ROS 2 cannot parse `[]`, so an empty list is `['']`."""
     parameters = {name: [''] if value == [] else value for name, value in options.items()}
     path.write_text(yaml.safe_dump({'/**': {'ros__parameters': parameters}}), encoding='utf-8')

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The checks of `fdr check`, one after the other."""
+"""The checks before take-off, as `fdr check` runs them."""
 
 from __future__ import annotations
 
@@ -41,15 +41,14 @@ from fdr_recorder.topics.selection import TopicSelection
 from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 WORK_NAME: Final = '.fdr.check'
-"""Below the flight root: where it is tried to write, and to record."""
+"""Directory below the flight root, to try writing and recording in; removed afterwards."""
 _FLIGHT_ID: Final = 'rehearsal'
 _DIAGNOSTICS_TOPIC: Final = '/fdr_check/diagnostics'
 _TOPIC_ALERTS: Final = ('topic_missing', 'topic_stale', 'type_unknown')
-_NS_PER_S: Final = 1_000_000_000
 
 
-class Verdict(Enum):
-    """What came of a check."""
+class Outcome(Enum):
+    """How a check ended."""
 
     OK = 'ok'
     FAILED = 'FAILED'
@@ -59,26 +58,30 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Check:
     """
-    One check.
+    A check that was made.
 
     Attributes:
-        name: What was looked at.
-        verdict: What came of it.
-        text: In words; for what failed, what to do.
+        name: What was checked.
+        outcome: How it ended.
+        text: The finding in words; if it failed, what to do.
 
     """
 
     name: str
-    verdict: Verdict
+    outcome: Outcome
     text: str
 
+    def to_dict(self) -> dict[str, str]:
+        """Return it for `json.dumps`."""
+        return {'name': self.name, 'verdict': self.outcome.name.lower(), 'text': self.text}
 
-class Preflight:
+
+class PreflightChecks:
     """
-    All checks of a configuration, here and now.
+    Checks a configuration on this machine.
 
     Attributes:
-        topics: What was recorded in the rehearsal, by topic.
+        topics: The topics that were recorded in the rehearsal.
 
     """
 
@@ -86,12 +89,12 @@ class Preflight:
         self, config_file: Path | None, *, minutes: float, measure_s: float, quiet: bool = False
     ) -> None:
         """
-        Take what is to be checked.
+        Prepare the checks.
 
         Args:
             config_file: The parameter file; None for the defaults.
-            minutes: How long the flight is to be.
-            measure_s: How long to rehearse; 0 for not at all.
+            minutes: Planned length of the flight.
+            measure_s: Length of the rehearsal in seconds; 0 for none.
             quiet: Show no progress.
 
         """
@@ -101,24 +104,24 @@ class Preflight:
         self._measure_s = measure_s
         self._quiet = quiet
 
-    def checks(self) -> Iterator[Check]:
+    def run(self) -> Iterator[Check]:
         """
-        Make one check after the other.
+        Make one check after the other, and yield each.
 
         Raises:
-            OSError: The parameter file, or the flight root, cannot be read.
+            OSError: The parameter file or the flight root cannot be read.
 
         """
         try:
             config = self._read_config()
         except ConfigInvalidError as error:
-            yield from (Check('configuration', Verdict.FAILED, text) for text in error.mistakes)
+            yield from (Check('configuration', Outcome.FAILED, text) for text in error.mistakes)
             return
-        yield Check('configuration', Verdict.OK, str(self._config_file or 'all defaults'))
+        yield Check('configuration', Outcome.OK, str(self._config_file or 'all defaults'))
         root = Path(config.flight_root).expanduser()
-        writable = self._check_root(root)
+        writable = _check_root(root)
         yield writable
-        if writable.verdict is not Verdict.OK:
+        if writable.outcome is not Outcome.OK:
             return
         yield _check_clock(root)
         rate: float | None = None
@@ -140,39 +143,18 @@ class Preflight:
             raise ConfigInvalidError(['topics: none is chosen; name some, or set all_topics'])
         return config
 
-    def _check_root(self, root: Path) -> Check:
-        name = 'flight root'
-        if not root.exists():
-            return Check(name, Verdict.FAILED, str(FlightRootMissingError(root)))
-        if not root.is_dir():
-            return Check(name, Verdict.FAILED, str(FlightRootNotADirectoryError(root)))
-        work = root / WORK_NAME
-        if root_holder(work) is not None:
-            return Check(name, Verdict.FAILED, f'{root}: another `fdr check` is at work there')
-        try:
-            shutil.rmtree(work, ignore_errors=True)  # left by one that was killed
-            work.mkdir()
-            work.rmdir()
-        except OSError as error:
-            text = str(FlightRootReadOnlyError(root, error.strerror or str(error)))
-            return Check(name, Verdict.FAILED, text)
-        holder = root_holder(root)
-        is_used = f'; a recorder owns it: {holder.text}' if holder else ''
-        text = f'{root} is writable, {plural(len(flights_in(root)), "flight")}{is_used}'
-        return Check(name, Verdict.OK, text)
-
     # --- the rehearsal -------------------------------------------------------------------
 
     def _rehearse(self, config: FdrConfig, root: Path) -> FlightInfo | Check:
-        """Record for a while; return what was, or why not."""
+        """Record for a while; return the flight, or why there is none."""
         name = 'rehearsal'
         if not self._measure_s:
-            return Check(name, Verdict.SKIPPED, 'not wanted (--measure 0)')
+            return Check(name, Outcome.SKIPPED, 'not wanted (--measure 0)')
         try:
             from fdr_recorder.node.rehearsal import duration_ms, rehearse
         except ImportError as error:
             text = f'it needs ROS 2, and that is not here ({error}); source its setup.bash'
-            return Check(name, Verdict.SKIPPED, text)
+            return Check(name, Outcome.SKIPPED, text)
         work = root / WORK_NAME
         work.mkdir()
         try:
@@ -182,7 +164,7 @@ class Preflight:
             with progress('rehearsing', total, quiet=self._quiet) as advance:
                 if not rehearse(parameters, self._measure_s, advance):
                     text = 'the recorder has refused; stderr says why'
-                    return Check(name, Verdict.FAILED, text)
+                    return Check(name, Outcome.FAILED, text)
             return read_info(work / _FLIGHT_ID)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -195,25 +177,25 @@ class Preflight:
         wrong = [
             alert for alert in alerts.values() if alert.raised and alert.code in _TOPIC_ALERTS
         ]
-        yield from (Check('topics', Verdict.FAILED, alert.message) for alert in wrong)
+        yield from (Check('topics', Outcome.FAILED, alert.message) for alert in wrong)
         received = sum(topic.messages for topic in self.topics)
         heard = {topic.name for topic in self.topics if topic.messages}
         silent = [name for name in _selection(config).names if name not in heard]
         seconds = format_duration(found.listed.duration_s)
         text = f'{plural(received, "message")} of {plural(len(heard), "topic")} in {seconds}'
         if not received:
-            yield Check('topics', Verdict.FAILED, f'{text}; start what publishes')
+            yield Check('topics', Outcome.FAILED, f'{text}; start what publishes')
         elif not wrong:
             note = f'; nothing of {", ".join(silent)}' if silent else ''
-            yield Check('topics', Verdict.OK, text + note)
+            yield Check('topics', Outcome.OK, text + note)
         lost = found.listed.losses
         if lost.total:
-            yield Check('losses', Verdict.FAILED, f'missing in the rehearsal: {lost}')
+            yield Check('losses', Outcome.FAILED, f'missing in the rehearsal: {lost}')
         else:
-            yield Check('losses', Verdict.OK, 'none in the rehearsal')
+            yield Check('losses', Outcome.OK, 'none in the rehearsal')
 
     def _rate(self, found: FlightInfo) -> float | None:
-        """Return bytes a second; without latched messages, which come once a segment."""
+        """Return bytes a second; single messages, such as latched ones, do not count."""
         total = sum(
             topic.bytes + topic.messages * RECORD_COST
             for topic in self.topics
@@ -231,23 +213,23 @@ class Preflight:
         if config.writer.min_free_bytes:
             text += f', {format_size(config.writer.min_free_bytes)} of it not to be used'
         if usable <= 0:
-            return Check('space', Verdict.FAILED, f'{text}; free some')
+            return Check('space', Outcome.FAILED, f'{text}; free some')
         if rate is None:
-            return Check('space', Verdict.SKIPPED, f'{text}; how long that lasts was not measured')
+            return Check('space', Outcome.SKIPPED, f'{text}; how long that lasts was not measured')
         text += f'; {format_size(rate)}/s, so it lasts {format_duration(usable / rate)}'
         wanted = rate * self._minutes * 60
         cap = config.writer.flight_cap_bytes
         if usable < min(wanted, cap):
             text += f' and not {self._minutes:g} min; free some'
-            return Check('space', Verdict.FAILED, text)
+            return Check('space', Outcome.FAILED, text)
         if cap < wanted:
             kept = format_duration(cap / rate)
             text += f'; writer.flight_cap_bytes keeps the last {kept} of a flight'
-        return Check('space', Verdict.OK, text)
+        return Check('space', Outcome.OK, text)
 
 
 def _write_rehearsal(path: Path, config: FdrConfig, root: Path) -> None:
-    """Write the parameters of a recorder that rehearses, in a flight root of its own."""
+    """Write the parameters for the rehearsal, in a flight root of its own."""
     options: dict[str, object] = {
         **config.to_options(),
         'flight_root': str(root.absolute()),
@@ -258,12 +240,34 @@ def _write_rehearsal(path: Path, config: FdrConfig, root: Path) -> None:
     write_parameter_file(path, options)
 
 
+def _check_root(root: Path) -> Check:
+    name = 'flight root'
+    if not root.exists():
+        return Check(name, Outcome.FAILED, str(FlightRootMissingError(root)))
+    if not root.is_dir():
+        return Check(name, Outcome.FAILED, str(FlightRootNotADirectoryError(root)))
+    work = root / WORK_NAME
+    if root_holder(work) is not None:
+        return Check(name, Outcome.FAILED, f'{root}: another `fdr check` is at work there')
+    try:
+        shutil.rmtree(work, ignore_errors=True)  # left by a check that was killed
+        work.mkdir()
+        work.rmdir()
+    except OSError as error:
+        text = str(FlightRootReadOnlyError(root, error.strerror or str(error)))
+        return Check(name, Outcome.FAILED, text)
+    holder = root_holder(root)
+    is_used = f'; a recorder owns it: {holder.text}' if holder else ''
+    text = f'{root} is writable, {plural(len(flights_in(root)), "flight")}{is_used}'
+    return Check(name, Outcome.OK, text)
+
+
 def _selection(config: FdrConfig) -> TopicSelection:
     return TopicSelection(config, lambda name: absolute(name, '/', '/fdr_recorder'))
 
 
 def _check_clock(root: Path) -> Check:
-    """Tell a clock that was not set, for want of GPS, network or battery."""
+    """Notice a clock that was not set because GPS, network or battery are missing."""
     import fdr_recorder.version
 
     now_ns = time.time_ns()
@@ -272,9 +276,9 @@ def _check_clock(root: Path) -> Check:
     newest = max(written, key=lambda path: written[path], default=None)
     if newest is not None and written[newest] > now_ns:
         text += f' is before the flight {newest.name} was written, {format_time(written[newest])}'
-        return Check('clock', Verdict.FAILED, f'{text}; set the clock')
+        return Check('clock', Outcome.FAILED, f'{text}; set the clock')
     installed_ns = Path(fdr_recorder.version.__file__).stat().st_mtime_ns
     if now_ns < installed_ns:
         text += f' is before this software was installed, {format_time(installed_ns)}'
-        return Check('clock', Verdict.FAILED, f'{text}; set the clock')
-    return Check('clock', Verdict.OK, text)
+        return Check('clock', Outcome.FAILED, f'{text}; set the clock')
+    return Check('clock', Outcome.OK, text)

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr prune`: removes the oldest flights of a flight root."""
+"""`fdr prune`: remove the oldest flights of a flight root."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import argparse
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, progress, say, table
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import find_root
-from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.errors import UsageError
 from fdr_recorder.units import format_size, format_time, parse_count, parse_size, plural
 
@@ -29,46 +29,46 @@ if TYPE_CHECKING:
 
 SUMMARY: Final = 'Remove the oldest flights of a flight root, to make room'
 EXAMPLES: Final = """\
-  fdr prune /data/flights --keep 10 --dry-run     which would go
-  fdr prune /data/flights --keep 10               the newest ten stay
-  fdr prune /data/flights --max-bytes 20GB        the oldest go until the rest has 20 GB
+  fdr prune /data/flights --keep 10 --dry-run     show what would be removed
+  fdr prune /data/flights --keep 10               keep the newest ten
+  fdr prune /data/flights --max-bytes 20GB        remove the oldest until 20 GB are left
   fdr prune /data/flights --keep 10 --max-bytes 20GB    both
 
-The flight that is being recorded never goes, nor with --max-bytes the newest one. Flights that
-were not closed, recovered ones included, go with --unclean only. A recorder may be at work in the
-root meanwhile.
+The flight that is being recorded is never removed, nor, with --max-bytes, the newest one. Flights
+that were never closed, recovered ones included, are removed only with --unclean. A recorder may
+be recording into the root meanwhile.
 
 exit codes:
-  0  the limits hold (with --dry-run: would hold)
-  1  they do not, because of flights that must not go
+  0  the limits are kept (with --dry-run: would be kept)
+  1  the flights that must stay exceed the limits
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add root and limits."""
-    parser.add_argument('root', metavar='ROOT', help='the flight root; there is no default')
+    parser.add_argument('root', metavar='ROOT', help='flight root; there is no default')
     parser.add_argument(
         '--keep',
         type=parse_count,
         metavar='N',
-        help='keep at most so many flights, the newest ones',
+        help='keep at most N flights, the newest',
     )
     parser.add_argument(
         '--max-bytes',
         type=parse_size,
         metavar='SIZE',
-        help='keep at most so much, for example 20GB or 512MiB',
+        help='keep at most this much, for example 20GB or 512MiB',
     )
     parser.add_argument(
-        '--unclean', action='store_true', help='remove flights, too, that were not closed'
+        '--unclean', action='store_true', help='also remove flights that were never closed'
     )
     parser.add_argument(
-        '-n', '--dry-run', action='store_true', help='only say which flights would go'
+        '-n', '--dry-run', action='store_true', help='only show what would be removed'
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Remove them."""
+    """Remove the flights."""
     from fdr_recorder.flights.directory import flights_in
     from fdr_recorder.flights.listing import list_flight
     from fdr_recorder.flights.prune import plan_pruning, prune

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Which part of a flight: the arguments that `export` and `cat` share."""
+"""The arguments of `export` and `cat`: a flight, and which of its topics and times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fdr_recorder.cli.console import warn
-from fdr_recorder.cli.flight_arguments import complete_topic, offer
+from fdr_recorder.cli.flight_arguments import complete_topic, find_flight, offer
 from fdr_recorder.errors import UsageError
 from fdr_recorder.units import NS_PER_S, parse_moment, parse_seconds
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fdr_recorder.flights.query import Query
 
 
-def add_cut(parser: argparse.ArgumentParser) -> None:
+def add_query(parser: argparse.ArgumentParser) -> None:
     """Add topics and times."""
     action = parser.add_argument(
         '-t',
@@ -33,33 +33,37 @@ def add_cut(parser: argparse.ArgumentParser) -> None:
         action='append',
         default=[],
         metavar='TOPIC',
-        help='only this topic, or those that match a pattern: * stands for part of a name, ** for '
-        'several parts; may be given several times (default: all topics)',
+        help='only this topic, or topics that match a pattern: * stands for one part of a name, '
+        '** for several; may be repeated (default: all topics)',
     )
     offer(action, complete_topic)
     times = 'seconds into the flight, seconds before its end (-10), or a date and time (UTC)'
     parser.add_argument(
-        '--start', type=parse_moment, metavar='TIME', help=f'from then on: {times}'
+        '--start', type=parse_moment, metavar='TIME', help=f'first time: {times}'
     )
-    parser.add_argument('--end', type=parse_moment, metavar='TIME', help='until before then')
+    parser.add_argument('--end', type=parse_moment, metavar='TIME', help='first time to leave out')
     parser.add_argument(
-        '--duration', type=parse_seconds, metavar='SECONDS', help='in place of one of the two'
+        '--duration', type=parse_seconds, metavar='SECONDS', help='instead of --start or --end'
     )
 
 
-def make_selection(
-    args: argparse.Namespace, flight: ListedFlight, *, with_latched: bool = False
-) -> Query:
+def make_query(
+    args: argparse.Namespace, *, with_latched: bool = False
+) -> tuple[ListedFlight, Query]:
     """
-    Return what the arguments select; warn of a flight that may lack its end.
+    Return the flight and the query that the arguments ask for; warn if its end may be missing.
 
     Raises:
-        UsageError: They contradict each other.
+        NoFlightError: There is no such flight.
+        UsageError: The times contradict each other.
 
     """
-    from fdr_recorder.flights.listing import FlightState
+    from fdr_recorder.flights.listing import FlightState, list_flight
     from fdr_recorder.flights.query import Query
+    from fdr_recorder.storage.flight_root import root_holder
 
+    path = find_flight(args.flight)
+    flight = list_flight(path, root_holder(path.absolute().parent))
     if flight.state is FlightState.UNCLEAN:
         warn(f'{flight.path} was never closed: what came last may be missing; see `fdr recover`')
     if args.duration is not None and args.start is not None and args.end is not None:
@@ -76,4 +80,5 @@ def make_selection(
             end = start + duration
     if start is not None and end is not None and start >= end:
         raise UsageError('--end is not behind --start; nothing lies between them')
-    return Query(flight.path, tuple(args.topic), start, end, with_latched=with_latched)
+    query = Query(path, tuple(args.topic), start, end, with_latched=with_latched)
+    return flight, query

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr recover`: makes flights whole that were not closed."""
+"""`fdr recover`: make flights whole that were never closed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, progress, say
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
-from fdr_recorder.cli.verb import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.units import format_duration, format_size, plural
 
 if TYPE_CHECKING:
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
     from fdr_recorder.flights.listing import FlightState
     from fdr_recorder.flights.recovery.recover import RecoveredFlight
 
-SUMMARY: Final = 'Make flights whole that were not closed; clean ones are left alone'
+SUMMARY: Final = 'Make flights whole that were never closed; others are left alone'
 EXAMPLES: Final = """\
-  fdr recover /data/flights --dry-run    which flights need it
+  fdr recover /data/flights --dry-run    show which flights need it
   fdr recover /data/flights              recover them
   fdr recover flight_20261122T110505Z_1aef
 
-The recorder does the same at its next configure. While one owns the flight root, this is refused.
+The recorder does the same when it is configured. While a recorder owns the flight root, `fdr
+recover` refuses to run.
 
 exit codes:
-  0  all flights are whole now
-  1  --dry-run: there are flights to recover; else: of a flight nothing could be read
+  0  all flights are whole
+  1  with --dry-run: some flights need it; otherwise: nothing can be read of a flight
 """
 
 
@@ -45,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flights."""
     add_flight(parser, several=True)
     parser.add_argument(
-        '-n', '--dry-run', action='store_true', help='only say which flights need it'
+        '-n', '--dry-run', action='store_true', help='only show which flights need it'
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Recover those that need it."""
+    """Recover the flights that need it."""
     results = []
     for flight in find_flights(args.flight):
         result = _recover(flight, dry_run=args.dry_run, quiet=args.json)
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Result:
-    """What was done to one flight: nothing, if it was not unclean."""
+    """What happened to one flight; nothing, if it needed no recovery."""
 
     path: Path
     state: FlightState

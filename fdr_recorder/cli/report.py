@@ -18,32 +18,31 @@ from pathlib import Path
 import sys
 from typing import Final
 
-from fdr_recorder.cli.console import print_json, progress, warn
+from fdr_recorder.cli.console import print_json, reading_progress, warn
+from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
-from fdr_recorder.cli.verb import EXIT_OK
 
-SUMMARY: Final = 'Write a page about a flight: what is in it, what is not, and what was flown'
+SUMMARY: Final = 'Write a page about a flight: its content, its losses, and how it was flown'
 EXAMPLES: Final = """\
   fdr report flight_20261122T110505Z_1aef               writes flight_20261122T110505Z_1aef.html
   fdr report flight_20261122T110505Z_1aef --open        and shows it in the browser
   fdr report flight_20261122T110505Z_1aef -o page.html
   fdr report flight_20261122T110505Z_1aef --json | jq -r .verdict.headline
 
-The page is one file that needs nothing else: it opens in any browser, offline, and prints. It
-takes the place of an earlier page, and of no other file. With --json it is written only if -o says
-where to.
+The page is a single HTML file: it opens in any browser, offline, and prints. An earlier page is
+replaced, any other file is not. With --json, the page is written only if -o is given.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flight, and where the page goes."""
+    """Add flight and output."""
     add_flight(parser)
     parser.add_argument(
         '-o',
         '--output',
         metavar='PAGE',
         type=Path,
-        help='file to write, or a directory to write to; default: FLIGHT.html, here',
+        help='file or directory to write to (default: FLIGHT.html in the current directory)',
     )
     parser.add_argument(
         '--open', action='store_true', help='open the page in the browser, if there is a desktop'
@@ -51,8 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Gather, write, and say what came out."""
-    from fdr_recorder.flights.directory import segment_files
+    """Gather, write the page, print the headline."""
     from fdr_recorder.report import check_target, gather, LOOKS, write_page
     from fdr_recorder.report.json_document import to_dict
     from fdr_recorder.report.verdict import verdict
@@ -64,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
         if page.is_dir():
             page /= f'{flight.resolve().name}.html'
         check_target(page)
-    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
-    with progress(f'reading {flight.name}', LOOKS * size, quiet=args.json) as advance:
+    with reading_progress('reading', flight, passes=LOOKS, quiet=args.json) as advance:
         report = gather(flight, advance)
     if page is not None:
         write_page(report, page)

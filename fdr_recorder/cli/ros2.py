@@ -8,14 +8,14 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`ros2 fdr`: the verbs of `fdr` as a command of ros2cli. The one module that imports it."""
+"""`ros2 fdr`: the verbs of `fdr` as a command of ros2cli. No other module imports ros2cli."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from fdr_recorder.cli.exit_codes import EXIT_REFUSED
 from fdr_recorder.cli.main import add_verbs, run
-from fdr_recorder.cli.verb import EXIT_REFUSED
 from ros2cli.command import CommandExtension
 
 

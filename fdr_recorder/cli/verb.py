@@ -8,39 +8,29 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What every verb of the command line has to offer."""
+"""What a verb of the command line is."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import Final, Protocol
-
-EXIT_OK: Final = 0
-EXIT_FINDINGS: Final = 1
-"""It was done, and there is something to look at; what that is, the verb's help says."""
-EXIT_DAMAGED: Final = 2
-EXIT_REFUSED: Final = 3
-"""It could not be done as asked; stderr says why, and what to do. Wrong usage is this, too."""
-EXIT_INTERRUPTED: Final = 130
-EXIT_BROKEN_PIPE: Final = 141
-"""As a shell has it for a program that SIGPIPE ended."""
+from typing import Protocol
 
 
 class Verb(Protocol):
     """
     A module `fdr_recorder.cli.<verb>`.
 
-    To import it must cost next to nothing: every start of `fdr` imports all of them, for help and
-    completion. So what a verb works with is imported by `run`.
+    Importing it must cost next to nothing: every start of `fdr` imports all verbs, for help and
+    completion. So `run` imports what the verb works with.
 
-    An error that a user can cause is an `FdrError` or an `OSError`, and leaves `run`: the command
-    line prints it and ends with `EXIT_REFUSED`. `KeyboardInterrupt` and `BrokenPipeError` are
-    let through, too.
+    `run` raises an `FdrError` or an `OSError` where the user can do something about it; the
+    command line prints it and ends with `EXIT_REFUSED`. `KeyboardInterrupt` and `BrokenPipeError`
+    propagate, too.
 
     Attributes:
         SUMMARY: What it does, in one line, without a full stop.
-        EXAMPLES: One or more lines to be typed, each with a word on what comes of it; and the exit
-            codes, where they mean more than done or not done.
+        EXAMPLES: Commands to type, each with what it does; and the exit codes, if the verb has
+            others than 0 and 3.
 
     """
 
@@ -49,12 +39,12 @@ class Verb(Protocol):
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        """Add arguments; `--json` (as `args.json`) is there already."""
+        """Add arguments; `--json` (`args.json`) is added for every verb."""
 
     @staticmethod
     def run(args: Namespace) -> int:
         """
-        Do it; return the exit code.
+        Run the verb; return the exit code.
 
-        With `args.json`, exactly one JSON document goes to stdout, and nothing else.
+        With `args.json` print exactly one JSON document on stdout, and nothing else.
         """

@@ -8,14 +8,14 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr verify`: whether every byte is as it was written, and every record accounted for."""
+"""`fdr verify`: check that flights are intact, and that every record is accounted for."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Final, TYPE_CHECKING
 
-from fdr_recorder.cli.console import print_json, progress, say
+from fdr_recorder.cli.console import print_json, reading_progress, say
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
     from fdr_recorder.flights.verify import Verification
 
-SUMMARY: Final = 'Check that flights are sound, and say what they do not contain'
+SUMMARY: Final = 'Check that flights are intact, and list what is missing from them'
 EXAMPLES: Final = """\
   fdr verify flight_20261122T110505Z_1aef
-  fdr verify /data/flights && echo 'all clean'
+  fdr verify /data/flights && echo 'nothing is missing'
   fdr verify flight_* --json | jq -r '.[] | .verdict + " " + .path'
 
-exit codes, the worst of all flights:
+exit codes, of the worst flight:
   0  clean: every byte is as it was written, every record accounted for
-  1  sound, but something is missing, and the recording says so
-  2  damaged: the files are not what was written
+  1  intact, but records are missing, and the recording says so
+  2  damaged: the files are not as they were written
 """
 
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check them all."""
+    """Verify all flights."""
     results: list[Verification] = []
     for flight in find_flights(args.flight):
         result = _verify(flight, quiet=args.json)
@@ -55,12 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _verify(flight: Path, *, quiet: bool) -> Verification:
-    from fdr_recorder.flights.directory import segment_files
     from fdr_recorder.flights.verify import verify
 
-    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
     done = 0
-    with progress(f'verifying {flight.name}', size, quiet=quiet) as advance:
+    with reading_progress('verifying', flight, quiet=quiet) as advance:
 
         def tell(now: int, _total: int) -> None:
             nonlocal done
