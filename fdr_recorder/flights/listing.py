@@ -21,7 +21,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-import re
 from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
@@ -35,8 +34,6 @@ from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_root import RootHolder
 
-_MESSAGE_COUNT: Final = re.compile(r'^  message_count: (\d{1,18})$', re.MULTILINE)
-_HEAD_CHARACTERS: Final = 4096
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -150,7 +147,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     header = (last.header if last is not None else None) or _first_header(segments)
     started_ns = header.flight_started_at_ns or _first_time_ns(segments)
     last_ns = last.found.last_log_time_ns if last is not None else 0
-    named, counters = read_metadata(flight)
+    named, counters, listed_records = read_metadata(flight)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     if isinstance(footer, FlightFooter):
         state = _ended_state(flight, footer)
@@ -162,7 +159,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         records = footer.records_written - in_dropped
     else:
         state = _open_state(started_ns, holder)
-        records = _listed_records(flight) + sum(
+        records = listed_records + sum(
             contents.records
             for segment in segments
             if segment.path.name not in named
@@ -222,19 +219,6 @@ def _open_state(started_ns: int, holder: RootHolder | None) -> FlightState:
     """Tell a flight that is being recorded from one that an earlier recorder left."""
     is_recording = holder is not None and holder.may_record(started_ns)
     return FlightState.RECORDING if is_recording else FlightState.UNCLEAN
-
-
-def _listed_records(flight: Path) -> int:
-    """Return how many records lie in the segments that `metadata.yaml` lists."""
-    path = flight / bag_metadata.FILE_NAME
-    if path.is_symlink() or not path.is_file():
-        return 0
-    try:
-        with path.open(encoding='utf-8') as file:
-            match = _MESSAGE_COUNT.search(file.read(_HEAD_CHARACTERS))
-    except (OSError, UnicodeDecodeError):
-        return 0
-    return int(match[1]) if match else 0
 
 
 def _losses(counters: Mapping[str, int], in_dropped: int) -> Losses:

@@ -12,11 +12,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import os
 from pathlib import Path
 import re
 import stat
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 
@@ -24,14 +26,32 @@ _MAX_BYTES: Final = 64 << 20
 """Far more than the file has for a flight of 64 GiB in the smallest segments."""
 _SEGMENT_NAME: Final = re.compile(r'"(segment_\d+\.mcap)"')
 _COUNTER: Final = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
+_MESSAGE_COUNT: Final = re.compile(r'^  message_count: (\d{1,18})$', re.MULTILINE)
+_HEAD_CHARACTERS: Final = 4096
 
 
-def read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
+class Metadata(NamedTuple):
     """
-    Return the segments that a flight's `metadata.yaml` lists, and its counters.
+    The part of a `metadata.yaml` that reading and recovery use.
 
-    Both are empty if the file cannot be read or is no regular file: a link that leads elsewhere,
-    or a FIFO that would block for ever.
+    Attributes:
+        segments: Names of the files that it lists.
+        counters: The flight's counters by name.
+        records: Records in the listed segments.
+
+    """
+
+    segments: frozenset[str] = frozenset()
+    counters: Mapping[str, int] = MappingProxyType({})
+    records: int = 0
+
+
+def read_metadata(flight: Path) -> Metadata:
+    """
+    Read the `metadata.yaml` of a flight.
+
+    It is empty if the file cannot be read or is no regular file: a link that leads elsewhere, or a
+    FIFO that would block for ever.
     """
     try:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -39,6 +59,10 @@ def read_metadata(flight: Path) -> tuple[set[str], dict[str, int]]:
             is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             text = file.read(_MAX_BYTES).decode() if is_regular else ''
     except (OSError, UnicodeDecodeError):
-        return set(), {}
-    counters = {name: int(value) for name, value in _COUNTER.findall(text)}
-    return set(_SEGMENT_NAME.findall(text)), counters
+        return Metadata()
+    count = _MESSAGE_COUNT.search(text, 0, _HEAD_CHARACTERS)
+    return Metadata(
+        frozenset(_SEGMENT_NAME.findall(text)),
+        {name: int(value) for name, value in _COUNTER.findall(text)},
+        int(count[1]) if count else 0,
+    )

@@ -37,7 +37,7 @@ from fdr_recorder.flights.directory import (
     segment_files,
     SegmentFile,
 )
-from fdr_recorder.flights.metadata import read_metadata
+from fdr_recorder.flights.metadata import Metadata, read_metadata
 from fdr_recorder.flights.reader import open_segment
 from fdr_recorder.flights.recovery.contents import SegmentContents
 from fdr_recorder.flights.recovery.read import read_contents
@@ -99,7 +99,7 @@ def is_unclean(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    named, counters = read_metadata(flight)
+    named, counters, _ = read_metadata(flight)
     if named != {segment.path.name for segment in segments}:
         return True
     try:
@@ -245,8 +245,7 @@ class _Work:
 
     flight: Path
     segments: list[SegmentContents] = field(default_factory=list)
-    named: set[str] = field(init=False)
-    counters: dict[str, int] = field(init=False)
+    metadata: Metadata = field(init=False)
     torn: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     cut_bytes: int = 0
@@ -255,12 +254,12 @@ class _Work:
 
     def __post_init__(self) -> None:
         """Look up which segments were certainly forced to the disk: those that are listed."""
-        self.named, self.counters = read_metadata(self.flight)
+        self.metadata = read_metadata(self.flight)
 
     def take(self, segment: SegmentFile) -> None:
         """Read the next segment; complete the one before if it is torn."""
         try:
-            was_synced = not self.counters or segment.path.name in self.named
+            was_synced = not self.metadata.counters or segment.path.name in self.metadata.segments
             started_ns = next((item.started_ns for item in self.segments if item.header), 0)
             contents = read_contents(
                 segment.path, segment.index, was_synced=was_synced, started_ns=started_ns
@@ -318,7 +317,7 @@ class _Work:
 
     def finish(self) -> FlightFooter:
         """Write the footer if there is none, and renew `metadata.yaml`."""
-        self.drops = find_drops(self.counters, self.segments)
+        self.drops = find_drops(self.metadata.counters, self.segments)
         last = self.segments[-1]
         footer = self._last_footer(last) or self._write_footer(last)
         sync_directory(self.flight)

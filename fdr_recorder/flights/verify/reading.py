@@ -1,0 +1,203 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""Reads all of a flight for `verify`: what the files contain, and what they say of losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.directory import SegmentFile
+from fdr_recorder.flights.reader import open_segment, own_record
+from fdr_recorder.flights.recovery.contents import SegmentContents
+from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.verify.result import Loss, Verification, when
+from fdr_recorder.mcap.reader import Gap, LOST_TOPIC_PREFIX, Message
+from fdr_recorder.record.channel import PUBLISHER_KEY
+from fdr_recorder.record.kinds import (
+    FlightFooter,
+    FlightHeader,
+    Overrun,
+    OWN_TOPIC_PREFIX,
+    Payload,
+    SegmentRollover,
+    TransportLoss,
+    WriteError,
+)
+
+_SEQUENCE_RANGE: Final = 1 << 32
+_MAX_DAMAGE: Final = 100
+"""A broken flight is broken after so many findings; a list without end helps nobody."""
+
+_MAY_BE_HEADER: Final = (FlightHeader.channel_topic(), LOST_TOPIC_PREFIX)
+
+
+@dataclass
+class Producer:
+    """
+    What the files contain of one producer.
+
+    Attributes:
+        written: Its records.
+        repeated: Those of them that are repeats at the start of a segment.
+        lost: What records of losses say is missing: transport and overrun.
+        missing: Missing sequence numbers.
+        last_sequence: The last sequence number; None before the first.
+
+    """
+
+    written: int = 0
+    repeated: int = 0
+    lost: int = 0
+    missing: int = 0
+    last_sequence: int | None = None
+
+
+class FlightCheck:
+    """
+    What is known of a flight while it is read, segment by segment.
+
+    Attributes:
+        result: Damage and losses so far.
+        producers: By topic and gid.
+        last: The last message.
+        rollovers: The records of segments that the cap has dropped.
+        write_errors: Records that were discarded, according to the recording.
+        started_ns: When the flight began (system clock); 0 if unknown.
+        tear: Why the last segment is torn, which may be growing.
+
+    """
+
+    def __init__(self, result: Verification) -> None:
+        self.result = result
+        self.producers: dict[tuple[str, str], Producer] = {}
+        self.last: Message | None = None
+        self.rollovers: list[SegmentRollover] = []
+        self.write_errors = 0
+        self.started_ns = 0
+        self.tear: SegmentError | None = None
+
+    def damaged(self, text: str) -> None:
+        """Take in what is wrong, in words."""
+        if len(self.result.damage) < _MAX_DAMAGE:
+            self.result.damage.append(text)
+
+    def read(self, segment: SegmentFile, *, is_last: bool) -> None:
+        """Read one segment whole."""
+        header_time_ns = -1
+        count = 0
+        with open_segment(segment.path, started_ns=self.started_ns) as reader:
+            for message in reader.messages():
+                if not count:
+                    if message.channel.topic.startswith(_MAY_BE_HEADER):
+                        header_time_ns = message.log_time_ns
+                    if not reader.gaps:  # else it may be lost
+                        self._check_header(segment, message)
+                count += 1
+                self._take(message, header_time_ns)
+        self.result.records += count
+        for gap in reader.gaps:
+            self._note_gap(gap, segment.path.name)
+        if is_last and self.result.footer is None:
+            self.tear = reader.tear
+        elif reader.tear is not None:
+            self.damaged(str(reader.tear))
+        if reader.is_closed:
+            self._check_summary(segment, count)
+
+    def _note_gap(self, gap: Gap, name: str) -> None:
+        """Report bytes that cannot be read; a loss, if recovery has dealt with them."""
+        if gap.error is None:
+            loss = Loss('unreadable', first_ns=gap.first_ns, last_ns=gap.last_ns)
+            self.result.losses.append(replace(loss, file_name=name, bytes=gap.size))
+        else:
+            between = when(gap.first_ns, gap.last_ns)
+            self.damaged(f'{gap.error}; {gap.size} bytes cannot be read{between}')
+
+    def _check_header(self, segment: SegmentFile, message: Message) -> None:
+        payload = self._decode(message)
+        if not isinstance(payload, FlightHeader):
+            self.damaged(f'{segment.path}: does not begin with a flight header')
+        elif payload.flight_id != self.result.path.name:
+            self.damaged(f'{segment.path}: belongs to flight {payload.flight_id[:80]!r}')
+        elif not self.started_ns:
+            self.started_ns = payload.flight_started_at_ns or message.log_time_ns
+
+    def _check_summary(self, segment: SegmentFile, count: int) -> None:
+        contents: SegmentContents | None = None
+        try:
+            contents = read_contents(segment.path, segment.index)
+        except SegmentError as error:
+            self.damaged(str(error))
+        if contents is None or not contents.is_closed:
+            self.damaged(f'{segment.path}: the summary cannot be used')
+        elif contents.records != count:
+            self.damaged(
+                f'{segment.path}: {count} records, but its summary counts {contents.records}'
+            )
+
+    def _take(self, message: Message, header_time_ns: int) -> None:
+        """Account for one message."""
+        channel = message.channel
+        key = (channel.topic, channel.metadata.get(PUBLISHER_KEY, ''))
+        producer = self.producers.get(key)
+        if producer is None:
+            producer = self.producers[key] = Producer()
+        producer.written += 1
+        self.last = message
+        if channel.topic.startswith(OWN_TOPIC_PREFIX):
+            self._note(self._decode(message))
+        elif message.log_time_ns == header_time_ns:
+            producer.repeated += 1
+        else:
+            self._follow(key, producer, message.sequence)
+
+    def _follow(self, key: tuple[str, str], producer: Producer, sequence: int) -> None:
+        """Count missing sequence numbers; without a gid they mean nothing."""
+        last, producer.last_sequence = producer.last_sequence, sequence
+        if last is None or not key[1]:
+            return
+        step = (sequence - last) % _SEQUENCE_RANGE
+        if step == 0 or step > _SEQUENCE_RANGE // 2:  # the intake lets no such pair through
+            self.damaged(f'{key[0]}: sequence number {sequence} follows {last}')
+            producer.last_sequence = last
+        else:
+            producer.missing += step - 1
+
+    def _decode(self, message: Message) -> Payload | None:
+        try:
+            return own_record(message)
+        except RecordError as error:
+            self.damaged(str(error))
+            return None
+
+    def _note(self, payload: Payload | None) -> None:
+        """Take in what the recording says of itself."""
+        if isinstance(payload, FlightFooter):
+            self.result.footer = payload
+        elif isinstance(payload, Overrun):
+            self._lost('overrun', payload, payload.first_drop_ns, payload.last_drop_ns)
+        elif isinstance(payload, TransportLoss):
+            self._lost('transport', payload, payload.first_seen_ns, payload.last_seen_ns)
+        elif isinstance(payload, WriteError):
+            self.write_errors += payload.records
+            times = payload.first_error_ns, payload.last_error_ns
+            self.result.losses.append(Loss('write_error', payload.records, '', '', *times))
+        elif isinstance(payload, SegmentRollover):
+            self.rollovers.append(payload)
+
+    def _lost(
+        self, cause: str, payload: Overrun | TransportLoss, first_ns: int, last_ns: int
+    ) -> None:
+        key = payload.topic, payload.publisher
+        self.producers.setdefault(key, Producer()).lost += payload.records
+        self.result.losses.append(Loss(cause, payload.records, *key, first_ns, last_ns))
