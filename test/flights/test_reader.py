@@ -63,6 +63,10 @@ def read_segment(path: Path) -> tuple[list[Message], SegmentError | None]:
         return list(reader.messages()), reader.damage
 
 
+def count_open_files() -> int:
+    return len(list(Path('/proc/self/fd').iterdir()))
+
+
 def record_ends(data: bytes) -> list[tuple[int, int]]:
     """Opcode and end of every record of a whole file."""
     ends, offset = [], len(layout.MAGIC)
@@ -242,6 +246,20 @@ def test_links_and_other_files_are_not_followed(tmp_path: Path) -> None:
         SegmentReader(flight / 'segment_000001.mcap')
     with pytest.raises(SegmentError, match='regular'):
         SegmentReader(flight / 'segment_000002.mcap')
+
+
+def test_a_reader_that_is_left_early_keeps_no_file_open(tmp_path: Path) -> None:
+    path = record_flight(tmp_path, [b'one', b'two'])
+    before = count_open_files()
+    with FlightReader(path) as flight:
+        messages = flight.messages()
+        next(messages)
+        assert count_open_files() == before + 1
+    assert count_open_files() == before
+    with FlightReader(str(path)) as flight:
+        count = len(list(flight.messages()))
+    assert flight.footer is not None
+    assert count == flight.footer.records_written
 
 
 def test_damage_says_where_and_the_rest_of_the_flight_is_read(tmp_path: Path) -> None:
