@@ -57,6 +57,12 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
             assert anchor in anchors(file), target
 
 
+def test_every_module_that_is_named_exists() -> None:
+    for page in PAGES:
+        for name in re.findall(r'`((?:[\w]+/)+\w+\.(?:py|yaml|xml))`', text_of(page)):
+            assert (TOP / name).exists() or (TOP / 'fdr_recorder' / name).exists(), name
+
+
 def test_every_option_and_every_alert_has_its_row() -> None:
     options = re.findall(r'^\| `([\w.]+)` \|', text_of(DOCS / 'configuration.md'), re.MULTILINE)
     assert sorted(options) == sorted(OPTIONS)
