@@ -41,6 +41,9 @@ MAX_UNROLLED: Final = 1000
 """Elements of fixed arrays of strings or messages: the generated decoder has a line for each."""
 
 _EMPTY_LINE: Final = re.compile(r'^[ \t]*(?:#.*)?\n', re.MULTILINE)
+_IDL: Final = re.compile(r'(?:[\w\s:;{}\[\],>]|<(?!<|\s*sequence))*')
+"""All IDL that `Definition` writes. The time that `rosbags` takes for nested sequences, and the
+memory that it takes for expressions, have no bound."""
 
 
 @lru_cache(maxsize=64)
@@ -98,6 +101,8 @@ def _parse(schema: Schema) -> Typesdict:
         types: Typesdict = {}
         for part in text.split(f'{SEPARATOR}\n'):
             struct = part.partition('\n')[2] if part.startswith('IDL: ') else part
+            if not _IDL.fullmatch(struct):
+                raise ValueError('it is not IDL as this recorder writes it')
             if struct.strip():
                 types.update(get_types_from_idl(struct))
     else:

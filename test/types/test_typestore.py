@@ -92,6 +92,23 @@ def test_the_limits_hold_for_idl() -> None:
 
 
 @pytest.mark.parametrize(
+    'member',
+    [
+        f'{"sequence<" * 100}uint8{">" * 100} a;',
+        f'{"sequence < " * 100}uint8{">" * 100} a;',
+        'sequence<//\nsequence<uint8>> a;',
+        'uint8 a[1 << 99999999999];',
+        'uint8 a[9999*9999];',
+        '@key uint8 a;',
+    ],
+)
+def test_idl_that_could_keep_the_parser_busy_is_refused(member: str) -> None:
+    definition = f'module x_msgs {{ module msg {{ struct X {{ {member} }}; }}; }};'
+    with pytest.raises(RecordError, match='not IDL as this recorder writes it'):
+        parse_types(Schema(NAME, definition, ROS2IDL))
+
+
+@pytest.mark.parametrize(
     'definition',
     [
         'Nowhere a\n',
