@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import threading
 
-from fdr_recorder import FdrClient, RingConfig
 from fdr_recorder.capture.ring import RECORD_OVERHEAD_BYTES, Ring, RingBudget
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
-from producers import BLOB, Channel, make_client
 
 
 def open_ring(
@@ -135,7 +133,7 @@ def test_a_shut_ring_takes_nothing_and_counts_nothing() -> None:
     assert (ring.offered, ring.refusals.records, len(ring)) == (0, 0, 0)
 
 
-def test_a_spell_of_drops_begins_after_the_last_was_acknowledged() -> None:
+def test_a_spell_of_refusals_begins_after_the_last_was_acknowledged() -> None:
     ring = open_ring(max_records=1)
     offer(ring)
     offer(ring, size=5)
@@ -157,7 +155,7 @@ def test_acknowledging_twice_tells_of_nothing_new() -> None:
     assert ring.acknowledge_refusals().records == 0
 
 
-def test_accounted_is_what_was_taken_or_acknowledged() -> None:
+def test_acknowledged_is_what_was_taken_or_reported_as_refused() -> None:
     ring = open_ring(max_records=2)
     for _ in range(5):
         offer(ring)
@@ -318,56 +316,3 @@ def test_two_threads_lose_nothing_and_keep_the_order() -> None:
     assert sorted(taken + refused) == list(range(total))
     assert (ring.offered, ring.taken, acknowledged) == (total, len(taken), len(refused))
     assert budget.granted == budget.returned
-
-
-# --- the client --------------------------------------------------------------------------------
-
-
-def test_a_client_refuses_while_no_flight_is_open() -> None:
-    client = make_client()
-    assert client.enqueue(b'data') is False
-    assert client.ring.offered == 0
-
-
-def test_a_client_fills_in_times_and_counts_up_the_sequence() -> None:
-    client = make_client()
-    client.ring.is_open = True
-    client.enqueue(b'a')
-    client.enqueue(b'b', log_time_ns=7)
-    client.enqueue(b'c', log_time_ns=8, publish_time_ns=6, sequence=40)
-    first, second, third = client.ring.take(3)
-    assert first[0] == first[1] > 1_600_000_000_000_000_000
-    assert second[:4] == (7, 7, 1, b'b')
-    assert third[:4] == (8, 6, 40, b'c')
-
-
-def test_a_client_takes_its_bounds_from_the_configuration() -> None:
-    client = FdrClient(Channel('/x', BLOB), RingConfig(max_records=2))
-    client.ring.is_open = True
-    assert [client.enqueue(b'') for _ in range(3)] == [True, True, False]
-
-
-def test_a_latched_client_remembers_its_last_message_also_between_flights() -> None:
-    client = make_client(latched=True)
-    client.enqueue(b'first', publish_time_ns=1)
-    client.enqueue(b'second', publish_time_ns=2)
-    assert client.latest == (2, 1, b'second')
-
-
-def test_an_ordinary_client_remembers_nothing() -> None:
-    client = make_client()
-    client.enqueue(b'data')
-    assert client.latest is None
-
-
-def test_transport_losses_are_told_once_and_as_a_spell() -> None:
-    client = make_client()
-    client.count_transport_loss(5, 7)
-    client.count_transport_loss(10, 10)
-    losses = client.acknowledge_losses()
-    assert (losses.records, losses.first_sequence, losses.last_sequence) == (4, 5, 10)
-    assert 0 < losses.first_ns <= losses.last_ns
-    assert client.acknowledge_losses().records == 0
-    client.count_transport_loss(20, 21)
-    losses = client.acknowledge_losses()
-    assert (losses.records, losses.first_sequence, losses.last_sequence) == (2, 20, 21)

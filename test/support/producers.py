@@ -17,6 +17,7 @@ import struct
 import time
 
 from fdr_recorder import Channel, FdrClient, FileFdrWriter, FlightHeader, RingConfig, Schema
+from flight_check import FlightFiles
 
 BLOB = Schema('test_msgs/msg/Blob', 'uint8[] data\n')
 TEXT = Schema('std_msgs/msg/String', 'string data\n')
@@ -76,3 +77,8 @@ def open_flight(writer: FileFdrWriter, flight_id: str, *clients: FdrClient) -> N
     for client in clients:
         writer.register(client)
     writer.open_flight(FlightHeader(flight_id=flight_id))
+
+
+def sent_numbers(flight: FlightFiles, topic: str = '/blob', publisher: str = '') -> list[int]:
+    """Return the numbers in the messages of one producer, in the order of the files."""
+    return [number_of(message.data) for message in flight.of_topic(topic, publisher)]
