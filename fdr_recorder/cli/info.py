@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any, Final, TYPE_CHECKING
+from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, reading_progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
@@ -58,25 +57,10 @@ def run(args: argparse.Namespace) -> int:
     with reading_progress('reading', flight, quiet=args.json) as advance:
         found = read_info(flight, advance)
     if args.json:
-        print_json(_to_dict(found))
+        print_json({**found.to_dict(), 'damage': found.damage})
     else:
         _show(found)
     return EXIT_OK
-
-
-def _to_dict(found: FlightInfo) -> dict[str, Any]:
-    return {
-        **found.listed.to_dict(),
-        'header': asdict(found.header) if found.header else None,
-        'footer': asdict(found.footer) if found.footer else None,
-        'topics': [topic.to_dict() for topic in found.topics.values()],
-        'segment_files': [asdict(segment) for segment in found.segments],
-        'events': [
-            {'time_ns': event.time_ns, 'kind': event.payload.KIND, **asdict(event.payload)}
-            for event in found.events
-        ],
-        'damage': found.damage,
-    }
 
 
 def _show(found: FlightInfo) -> None:

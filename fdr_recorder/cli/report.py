@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather, write the page, print the headline."""
-    from fdr_recorder.report import check_target, gather, LOOKS, write_page
+    from fdr_recorder.report import check_target, gather, PASSES, write_page
     from fdr_recorder.report.json_document import to_dict
     from fdr_recorder.report.verdict import verdict
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         if page.is_dir():
             page /= f'{flight.resolve().name}.html'
         check_target(page)
-    with reading_progress('reading', flight, passes=LOOKS, quiet=args.json) as advance:
+    with reading_progress('reading', flight, passes=PASSES, quiet=args.json) as advance:
         report = gather(flight, advance)
     if page is not None:
         write_page(report, page)

@@ -189,6 +189,20 @@ class FlightInfo:
     events: list[Event] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the damage for `json.dumps`."""
+        return {
+            **self.listed.to_dict(),
+            'header': asdict(self.header) if self.header else None,
+            'footer': asdict(self.footer) if self.footer else None,
+            'topics': [topic.to_dict() for topic in self.topics.values()],
+            'segment_files': [asdict(segment) for segment in self.segments],
+            'events': [
+                {'time_ns': event.time_ns, 'kind': event.payload.KIND, **asdict(event.payload)}
+                for event in self.events
+            ],
+        }
+
 
 def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> FlightInfo:
     """

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A flight on one page: HTML that opens offline, and needs nothing else."""
+"""The page about a flight: one HTML file that opens offline."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from typing import Final
 
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.reader import Advance
-from fdr_recorder.report.gather import gather, LOOKS, Report
+from fdr_recorder.report.gather import gather, PASSES, Report
 from fdr_recorder.report.page import GENERATOR, render
 
-__all__ = ['LOOKS', 'Advance', 'Report', 'check_target', 'gather', 'render', 'write_page']
+__all__ = ['PASSES', 'Advance', 'Report', 'check_target', 'gather', 'render', 'write_page']
 
 _HEAD_BYTES: Final = 4096
 
 
 def check_target(path: Path) -> None:
     """
-    See that a page may be written to a path: there is nothing, or an earlier page.
+    Check that a page may be written to a path: nothing is there, or an earlier page.
 
     Raises:
-        ExportError: There is something else, which is not to be lost.
-        OSError: It cannot be looked at, or its directory is missing.
+        ExportError: Another file is there, and must not be lost.
+        OSError: The file cannot be read, or its directory is missing.
 
     """
     os.stat(path.parent)
@@ -42,16 +42,16 @@ def check_target(path: Path) -> None:
     except FileNotFoundError:
         return
     if f'content="{GENERATOR} '.encode() not in head:
-        raise ExportError(path, 'is no page of `fdr report`; choose another name, or remove it')
+        raise ExportError(path, 'is not a page of `fdr report`; choose another name, or remove it')
 
 
 def write_page(report: Report, path: Path) -> None:
     """
-    Write the page, whole or not at all.
+    Write the page; replace an earlier one in one step.
 
     Raises:
         ExportError: As `check_target`.
-        OSError: It cannot be written.
+        OSError: The page cannot be written.
 
     """
     check_target(path)

@@ -9,10 +9,10 @@
 # the License.
 
 """
-Messages of a chunk as columns: where they are and when they came, their data untouched.
+Finds all messages of a chunk at once, as arrays, and the times of chunks.
 
-An array operation for all messages of a chunk costs little more than one Python statement for one
-of them. So what needs every message is done with columns.
+One array operation on all messages of a chunk costs little more than a Python statement on one
+message.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def times_of(entries: array[int]) -> Integers:
 
 def indexed_messages(buffer: Bytes, entries: array[int]) -> Messages:
     """
-    Return the messages that an index names; those that are not where it says are left out.
+    Return the messages that a message index names; entries that point elsewhere are left out.
 
     Args:
         buffer: The uncompressed records of the chunk.
-        entries: Log times and offsets in them, in turn.
+        entries: The index: log time and offset of each message, in turn.
 
     """
     room = max(len(buffer) - layout.MESSAGE_PREFIX.size + 1, 0)
@@ -66,7 +66,7 @@ def indexed_messages(buffer: Bytes, entries: array[int]) -> Messages:
 
 
 def joined_messages(messages: Iterable[Message]) -> Messages:
-    """Return messages that were read one by one."""
+    """Return messages that were read one by one, as arrays."""
     messages = list(messages)
     length = np.array([len(message.data) for message in messages], np.int64)
     return Messages(
@@ -79,7 +79,7 @@ def joined_messages(messages: Iterable[Message]) -> Messages:
 
 class Span(NamedTuple):
     """
-    When a chunk was recorded.
+    The time that a chunk covers (system clock).
 
     Attributes:
         start_ns: Earliest log time in it.
@@ -95,9 +95,9 @@ class Span(NamedTuple):
 
 def chunk_spans(reader: SegmentReader) -> Iterator[Span]:
     """
-    Yield when each chunk was recorded; from the summary if there is one.
+    Yield the time that each chunk covers, from the summary if there is one.
 
-    Nothing that is in the file makes it raise.
+    Damage in the file never makes it raise.
     """
     try:
         for entry in read_summary(reader).chunks:

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What a pilot looks at first, where a topic has a standard type: attitude, position, battery."""
+"""Attitude, position and battery over time, from topics of standard types."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Floats, Integers
 import numpy as np
 
 MAX_SIGNALS: Final = 24
-"""Of all kinds together; further topics are not plotted."""
+"""Of all kinds together; further ones are not plotted."""
 
 _QUATERNION: Final = ('x', 'y', 'z', 'w')
 _POINT: Final = ('x', 'y', 'z')
 _SETPOINT: Final = re.compile(r'set_?point|target|desired|reference|command|cmd', re.IGNORECASE)
 _MOST: Final = 1e9
-"""No angle, distance or voltage is as large: it was never measured."""
+"""No measured angle, distance or voltage is this large; such values are left out."""
 _NO_FIX: Final = -1
 _NO_ORIENTATION: Final = -1.0
 
@@ -38,12 +38,12 @@ _NO_ORIENTATION: Final = -1.0
 @dataclass(frozen=True)
 class Kind:
     """
-    One kind of plot.
+    A kind of signal.
 
     Attributes:
-        name: For programs.
-        columns: Its values, by name.
-        units: Of each.
+        name: Its name in JSON.
+        columns: The names of its values.
+        units: The unit of each value.
 
     """
 
@@ -64,7 +64,7 @@ BATTERY: Final = Kind('battery', ('voltage', 'current', 'percentage'), ('V', 'A'
 
 @dataclass(frozen=True)
 class _Source:
-    """How a type gives a kind of plot: which fields, and what to make of them."""
+    """How to get a kind of signal from a message type: the fields, and how to convert them."""
 
     kind: Kind
     paths: tuple[str, ...]
@@ -79,8 +79,7 @@ def _attitude(fields: Floats) -> Floats:
     """
     Return roll, pitch and yaw in degrees (REP-103: about x, y, z; yaw is left of east).
 
-    The last of five rows, where there is one, is -1 for a message that has no orientation
-    (`sensor_msgs/Imu`).
+    `sensor_msgs/Imu` gives a fifth row: it is -1 where a message has no orientation.
     """
     x, y, z, w = fields[:4]
     norm = x * x + y * y + z * z + w * w
@@ -109,7 +108,7 @@ def _global(fields: Floats) -> Floats:
 
 
 def _battery(fields: Floats) -> Floats:
-    """Return volt, ampere (drawn from the battery is positive) and percent."""
+    """Return volts, amperes (discharging is positive) and percent."""
     voltage, current, percentage = fields
     return np.vstack([voltage, -current, percentage * 100])
 
@@ -151,13 +150,13 @@ _SOURCES: Final[Mapping[str, tuple[_Source, ...]]] = {
 @dataclass
 class Signal:
     """
-    What is plotted of one topic.
+    A signal of one topic.
 
     Attributes:
-        topic: Its name.
-        type: Its type.
-        kind: What it is.
-        extremes: Its samples, as far as they are kept.
+        topic: The topic's name.
+        type: The topic's type.
+        kind: What the signal is.
+        extremes: Those of its samples that are plotted.
 
     """
 
@@ -170,12 +169,12 @@ class Signal:
 
     @property
     def rank(self) -> tuple[bool, bool, int, str]:
-        """Return the sort key: what was measured before what was wanted, then the faster."""
+        """Return the sort key: measurements before setpoints, then the higher rate first."""
         is_setpoint = _SETPOINT.search(self.topic) is not None
         return is_setpoint, self.kind is not GLOBAL, -self.extremes.samples, self.topic
 
     def add(self, times_ns: Integers, fields: Floats) -> None:
-        """Take in messages: when they came, and the fields that the kind needs."""
+        """Add messages: when they were received, and the fields that the kind needs."""
         values = self._convert(fields)
         with np.errstate(invalid='ignore'):
             values[~(np.abs(values) < _MOST)] = np.nan
@@ -184,7 +183,7 @@ class Signal:
         self.extremes.add(times_ns, values)
 
     def _unwrapped(self, yaw: Floats) -> Floats:
-        """Return yaw without jumps from 180 to -180: the extremes of it mean something."""
+        """Return yaw without jumps from 180 to -180 degrees, so that its extremes make sense."""
         is_known = np.isfinite(yaw)
         known = yaw[is_known]
         if len(known):
@@ -199,23 +198,23 @@ class Signal:
 
 class SignalTable:
     """
-    Picks out of messages what is plotted.
+    All signals of a flight.
 
     Attributes:
-        axis: Buckets of the plots.
-        is_complete: Whether all is plotted that could be.
+        axis: The buckets of the plots.
+        is_complete: False if there were more signals than `MAX_SIGNALS`.
 
     """
 
     def __init__(self, axis: Axis) -> None:
-        """Begin with nothing."""
+        """Start without signals."""
         self.axis = axis
         self.is_complete = True
         self._signals: dict[tuple[str, str, str], Signal] = {}
         self._extractors: dict[tuple[Schema, str], ColumnExtractor | None] = {}
 
     def find(self, topic: str, schema: Schema) -> list[tuple[Signal, ColumnExtractor]]:
-        """Return what is to be plotted of a channel."""
+        """Return the signals that a channel has, and what extracts their fields."""
         found = []
         for source in _SOURCES.get(schema.name, ()):
             key = (topic, schema.name, source.kind.name)
@@ -243,6 +242,6 @@ class SignalTable:
         return self._extractors[key]
 
     def signals(self) -> list[Signal]:
-        """Return those that have samples, the best of each kind first."""
+        """Return the signals that have samples, the best of each kind first."""
         found = [signal for signal in self._signals.values() if signal.extremes.samples]
         return sorted(found, key=lambda signal: signal.rank)

@@ -9,12 +9,12 @@
 # the License.
 
 """
-Finds out all that a report says of a flight.
+Gathers what a report needs to know about a flight, in three passes over its segments.
 
-Three looks: `verify` reads every byte and decides whether the flight is sound, `read_info` takes
-its own account of itself, and this module adds what becomes a plot: rates from the message
-indexes, and out of the chunks with attitude, position or battery in them just those numbers.
-Memory is bounded by the largest chunk, whatever the length of the flight.
+`read_info` reads what the flight says of itself, `verify` checks every byte, and this module adds
+what is plotted: rates from the message indexes, and the numbers for attitude, position and
+battery from the chunks that have them. Memory is bounded by the largest chunk, however long the
+flight.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from fdr_recorder.report.chunk_reading import (
     times_of,
 )
 from fdr_recorder.report.flight_signals import Signal, SignalTable
-from fdr_recorder.report.rates import Rates
+from fdr_recorder.report.rates import Rates, silence_s
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
-from fdr_recorder.report.sampling import Axis, flight_time, plot_axis, rate_axis
+from fdr_recorder.report.sampling import Axis, flight_time, NS_PER_DAY, plot_axis, rate_axis
 from fdr_recorder.types.cdr_to_columns import Integers, Messages
 import numpy as np
 
-LOOKS: Final = 3
-"""How often each byte is counted as done."""
-_TRIES: Final = 5
-_EARLIEST_NS: Final = 7 * 86_400 * 1_000_000_000
-
+PASSES: Final = 3
+"""How many times `gather` reports each byte of a flight to `advance`."""
+_VERIFY_TRIES: Final = 5
+_MAX_DROPPED_NS: Final = 7 * NS_PER_DAY
+"""A header that is older than the first message by more than this has a wrong time."""
 
 OfPayload = TypeVar('OfPayload', bound=Payload)
 
@@ -59,12 +59,12 @@ OfPayload = TypeVar('OfPayload', bound=Payload)
 @dataclass
 class Source:
     """
-    Where a topic's messages came from.
+    The origin of a topic's messages.
 
     Attributes:
-        types: Their types; more than one is a mistake of the vehicle.
-        qos: Offered QoS profiles, as the channels have them.
-        nodes: Names of the publishers' nodes by gid; empty where unknown.
+        types: Their types; more than one is a fault of the vehicle.
+        qos: The QoS profiles that publishers offered, as YAML.
+        nodes: Names of the publishers' nodes by gid; empty if unknown.
 
     """
 
@@ -76,20 +76,20 @@ class Source:
 @dataclass
 class Report:
     """
-    What is known of a flight.
+    All that the page says about a flight. Times are nanoseconds of the system clock.
 
     Attributes:
-        info: What it says of itself.
-        verification: Whether that is so.
-        made_ns: When it was looked at (system clock).
-        start_ns: Where its time begins on the page.
-        end_ns: Where that ends.
-        rates: Messages by topic and time.
-        signals: What is plotted, the best of each kind first.
-        has_all_signals: Whether nothing was left out of them.
-        bytes_by_time: Bytes that were written in each bucket of the rates' axis.
-        history: Ring fill and free disk space, where diagnostics were recorded.
-        sources: Where messages came from, by topic.
+        info: What the flight says of itself.
+        verification: The check of every byte.
+        made_ns: When it was gathered.
+        start_ns: Where the page's time axis begins.
+        end_ns: Where it ends.
+        rates: Message counts by topic and time.
+        signals: Values to plot, the best topic of each kind first.
+        has_all_signals: False if there were more signals than are plotted.
+        bytes_by_time: Bytes written in each bucket of the rates' axis.
+        history: Ring fill and free disk space, if diagnostics were recorded.
+        sources: The origin of messages, by topic.
 
     """
 
@@ -111,23 +111,29 @@ class Report:
         topics = (topic for topic in self.info.topics.values() if not topic.is_own)
         return sorted(topics, key=lambda topic: topic.name)
 
+    def gap_s(self, signal: Signal) -> float:
+        """Return after how many seconds without a sample the signal is unknown."""
+        return silence_s(self.rates.period_s(signal.topic)) / 2
+
     def payloads(self, kind: type[OfPayload]) -> list[tuple[int, OfPayload]]:
         """Return the recorder's own records of a kind, and their times (system clock)."""
-        events = self.info.events
-        return [(event.time_ns, event.payload) for event in events
-                if isinstance(event.payload, kind)]  # fmt: skip
+        return [
+            (event.time_ns, event.payload)
+            for event in self.info.events
+            if isinstance(event.payload, kind)
+        ]
 
 
 def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     """
-    Look at a flight.
+    Gather a report.
 
     Args:
-        flight: Its directory.
-        advance: Told of progress: each byte of the flight, `LOOKS` times.
+        flight: The flight's directory.
+        advance: Called with the number of bytes just read; in all `PASSES` times the flight.
 
     Raises:
-        NoFlightError: It has no segment.
+        NoFlightError: The directory has no segment.
         OSError: It cannot be read.
 
     """
@@ -135,26 +141,26 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     found = read_info(flight, advance)
     verification = _verify(flight, found, advance)
     start_ns, end_ns = _time_of(flight, found)
-    look = _Look(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight.name)
-    for reader in read_segments(flight, []):  # `read_info` has said what is damaged
-        look.read(reader, advance)
+    plots = _PlotPass(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight.name)
+    for reader in read_segments(flight, []):  # damage is known from `read_info`
+        plots.read(reader, advance)
     return Report(
         info=found,
         verification=verification,
         made_ns=made_ns,
         start_ns=start_ns,
         end_ns=end_ns,
-        rates=look.rates,
-        signals=look.signals.signals(),
-        has_all_signals=look.signals.is_complete,
-        bytes_by_time=look.bytes_by_time.tolist(),
-        history=look.history,
-        sources=look.sources,
+        rates=plots.rates,
+        signals=plots.signals.signals(),
+        has_all_signals=plots.signals.is_complete,
+        bytes_by_time=plots.bytes_by_time.tolist(),
+        history=plots.history,
+        sources=plots.sources,
     )
 
 
 def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
-    """Check the flight; anew if a segment was dropped meanwhile, to free space."""
+    """Verify the flight; start again if the recorder dropped a segment meanwhile."""
     done = 0
 
     def tell(now: int, _total: int) -> None:
@@ -163,26 +169,26 @@ def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
         done = max(now, done)
 
     is_recording = found.listed.state is FlightState.RECORDING
-    for _ in range(_TRIES if is_recording else 0):
+    for _ in range(_VERIFY_TRIES if is_recording else 0):
         with suppress(FileNotFoundError):
             return verify(flight, progress=tell)
     return verify(flight, progress=tell)
 
 
 def _time_of(flight: Path, found: FlightInfo) -> tuple[int, int]:
-    """Return from when to when the page's time goes."""
+    """Return where the page's time axis begins and ends."""
     spans: list[Span] = []
     for reader in read_segments(flight, []):
         spans += chunk_spans(reader)
     start_ns, end_ns = flight_time(spans)
-    opened_ns = found.listed.started_ns  # segments from then on may have been dropped
-    if start_ns - _EARLIEST_NS < opened_ns < start_ns:
+    opened_ns = found.listed.started_ns  # earlier segments may have been dropped
+    if start_ns - _MAX_DROPPED_NS < opened_ns < start_ns:
         start_ns = opened_ns
     return start_ns, end_ns
 
 
-class _Look:
-    """Goes through the segments, in order."""
+class _PlotPass:
+    """Collects what is plotted, segment by segment, in order."""
 
     def __init__(self, rate_axis: Axis, plot_axis: Axis, flight_id: str) -> None:
         self.rates = Rates(rate_axis)
@@ -192,7 +198,7 @@ class _Look:
         self.sources: dict[str, Source] = {}
 
     def read(self, reader: SegmentReader, advance: Advance) -> None:
-        """Take in one segment."""
+        """Read one segment."""
         done = 0
         for chunk in read_chunks(reader, advance):
             if isinstance(chunk, IndexedChunk):
@@ -227,7 +233,7 @@ class _Look:
     # --- chunks --------------------------------------------------------------------------
 
     def _add_indexed(self, reader: SegmentReader, chunk: IndexedChunk) -> None:
-        """Take the times from the indexes; read the chunk only for what is plotted."""
+        """Add a chunk by its message indexes; read the chunk itself only for what is plotted."""
         topics: list[Integers] = []
         times: list[Integers] = []
         plotted = []
@@ -237,7 +243,7 @@ class _Look:
                 continue
             try:
                 entries = reader.index_at(offset)
-            except SegmentError:  # `verify` tells of it
+            except SegmentError:  # `verify` reports it
                 continue
             times.append(times_of(entries))
             topics.append(np.full(len(times[-1]), self.rates.number(channel.topic)))
@@ -255,7 +261,7 @@ class _Look:
                 self._plot(channel, indexed_messages(buffer, entries))
 
     def _add_read(self, chunk: WholeChunk) -> None:
-        """Take in a chunk that was read message by message: its segment is not sealed."""
+        """Add a chunk that had to be read message by message: its segment is open or torn."""
         by_channel: dict[FileChannel, list[int]] = {}
         for place, (message, _) in enumerate(chunk.messages):
             if not message.channel.topic.startswith(OWN_TOPIC_PREFIX):

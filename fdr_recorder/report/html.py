@@ -21,7 +21,7 @@ _VOID: Final = frozenset(('br', 'meta', 'input', 'link', 'hr'))
 
 
 class Html(str):
-    """Markup: text that is put into a page as it is. Made by `h`."""
+    """Markup, which is not escaped again. Made by `h`."""
 
     __slots__ = ()
 
@@ -31,12 +31,12 @@ Attribute = str | int | float | bool | None
 
 
 def text(value: object) -> Html:
-    """Return any text as markup that shows it."""
+    """Escape a value."""
     return Html(escape(str(value).translate(_CONTROLS)))
 
 
 def join(children: Iterable[Child]) -> Html:
-    """Put children one behind the other."""
+    """Concatenate children."""
     return Html(''.join(_flat(children)))
 
 
@@ -51,7 +51,7 @@ def _flat(children: Iterable[Child]) -> Iterable[str]:
 
 
 def path(name: str) -> Html:
-    """Return a name with slashes, which may be broken behind them."""
+    """Escape a name with slashes; a line may break after each."""
     return Html(text(name).replace('/', '/<wbr>'))
 
 
@@ -60,10 +60,10 @@ def h(name: str, /, *children: Child, **attributes: Attribute) -> Html:
     Return an element.
 
     Args:
-        name: Of the element.
-        children: Elements, or text, which is escaped; lists of them; None is nothing.
-        attributes: By name; `class_` is class, `data_x` is data-x. True is an attribute without
-            value; None and False are none at all.
+        name: The tag.
+        children: Elements, text (which is escaped), or lists of these; None is left out.
+        attributes: `class_` is class, `data_x` is data-x. True gives an attribute without a
+            value; None and False leave it out.
 
     """
     parts = [f'<{name}']

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""All that a report says, for programs."""
+"""The report as a JSON document, for programs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from dataclasses import asdict
 from typing import Any
 
 from fdr_recorder.report.gather import Report, Source
-from fdr_recorder.report.sections.flight_plots import gap_of
 from fdr_recorder.report.verdict import findings, verdict
 
 
 def to_dict(report: Report) -> dict[str, Any]:
-    """Return it for `json.dumps`. Times are nanoseconds of the system clock, or seconds."""
+    """Return the report for `json.dumps`. Times are in nanoseconds (`_ns`) or seconds."""
     info, found, axis = report.info, verdict(report), report.rates.axis
     return {
-        **info.listed.to_dict(),
+        **info.listed.to_dict(),  # these come first
         'made_ns': report.made_ns,
         'verdict': {
             'level': found.level.value,
@@ -33,8 +32,7 @@ def to_dict(report: Report) -> dict[str, Any]:
             'findings': findings(report),
         },
         'verification': report.verification.to_dict(),
-        'header': asdict(info.header) if info.header else None,
-        'footer': asdict(info.footer) if info.footer else None,
+        **info.to_dict(),
         'topics': [
             {
                 **topic.to_dict(),
@@ -42,11 +40,6 @@ def to_dict(report: Report) -> dict[str, Any]:
                 'counts': report.rates.counts(topic.name),
             }
             for topic in report.topics
-        ],
-        'segment_files': [asdict(segment) for segment in info.segments],
-        'events': [
-            {'time_ns': event.time_ns, 'kind': event.payload.KIND, **asdict(event.payload)}
-            for event in info.events
         ],
         'quiet_times_ns': report.rates.quiet_times(),
         'time_axis': {
@@ -65,7 +58,7 @@ def to_dict(report: Report) -> dict[str, Any]:
                     {
                         'name': name,
                         'unit': unit,
-                        'runs': signal.extremes.line(place, gap_of(report, signal)),
+                        'runs': signal.extremes.line(place, report.gap_s(signal)),
                     }
                     for place, (name, unit) in enumerate(signal.kind.values())
                 ],

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Puts the page together: one file that needs nothing else."""
+"""The page as a whole: verdict, key figures, sections, style and script, in one HTML file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from fdr_recorder.units import (
 from fdr_recorder.version import __version__
 
 GENERATOR: Final = 'fdr report'
-"""By this a page is known as one that may be replaced."""
+"""Marks a page, in its head, as one that may be replaced."""
 
 _SIGNS: Final = {
     Level.GOOD: 'M7 13.5l4 4 8-9',
@@ -74,7 +74,7 @@ _NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
 def render(report: Report) -> str:
-    """Return the page."""
+    """Return the page as HTML."""
     span_s = max((report.end_ns - report.start_ns) / NS_PER_S, 1e-3)
     drawing = Drawing(report.start_ns, span_s)
     sections = [
@@ -120,13 +120,13 @@ def _head(flight_id: str) -> Html:
 
 
 def _source(code: str) -> str:
-    """Return the hash by which a browser knows the page's own code from any other."""
+    """Return the hash by which a browser recognises the page's own code (CSP level 2)."""
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 
 
 def _data(drawing: Drawing) -> Html:
-    """Return the numbers behind the charts; no text in them can end the element."""
+    """Return the numbers behind the charts, as JSON that cannot end the script element."""
     data: dict[str, Any] = {
         't0': drawing.start_ns // 1_000_000,
         'us': drawing.start_ns // 1000 % 1000,
@@ -138,7 +138,7 @@ def _data(drawing: Drawing) -> Html:
 
 
 def _bar(sections: list[Html | None]) -> Html:
-    """Return the bar that stays at the top."""
+    """Return the navigation bar."""
     names = (
         ('timeline', 'Time line'),
         ('attitude', 'Attitude'),
@@ -194,7 +194,7 @@ def _verdict(report: Report) -> Html:
 
 
 def _with_code(sentence: str) -> list[Html | str]:
-    """Return a sentence in which what stands between backquotes is code."""
+    """Return a sentence; text between backquotes becomes code."""
     return [
         h('code', part) if place % 2 else part for place, part in enumerate(sentence.split('`'))
     ]

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""How many messages each topic had at what time, and when there were none at all."""
+"""Message counts of each topic over time, and the silences of all topics together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fdr_recorder.units import NS_PER_S
 import numpy as np
 
 MAX_TOPICS: Final = 2000
-"""Of further ones nothing is kept."""
+"""Further topics are not counted."""
 _OCTAVES: Final = 64
 _MIN_SILENCE_S: Final = 1.0
 _SILENCE_PERIODS: Final = 5.0
@@ -29,15 +29,15 @@ _MAX_QUIET: Final = 200
 
 class Rates:
     """
-    Counts the messages of topics by time. Memory does not grow with their number.
+    Counts messages by topic and time. Memory does not grow with their number.
 
     Attributes:
-        axis: The buckets.
+        axis: The buckets of time.
 
     """
 
     def __init__(self, axis: Axis) -> None:
-        """Begin with no topic."""
+        """Start without topics."""
         self.axis = axis
         self._numbers: dict[str, int] = {}
         self._counts = np.zeros((MAX_TOPICS, axis.buckets), np.int32)
@@ -46,7 +46,7 @@ class Rates:
         self._quiet = QuietTimes(fine_axis(axis.start_ns, axis.end_ns))
 
     def number(self, topic: str) -> int:
-        """Return the number of a topic, for `add`; -1 if there are too many."""
+        """Return a number for a topic, for `add`; -1 if there are too many topics."""
         number = self._numbers.get(topic)
         if number is None:
             if len(self._numbers) == MAX_TOPICS:
@@ -56,11 +56,11 @@ class Rates:
 
     def add(self, topic: Integers, times_ns: Integers) -> None:
         """
-        Take in messages.
+        Count messages.
 
         Args:
-            topic: The number of the topic of each.
-            times_ns: When it was received.
+            topic: For each message, the number of its topic.
+            times_ns: For each message, when it was received.
 
         """
         is_listed = topic >= 0
@@ -76,7 +76,7 @@ class Rates:
         self._quiet.add(times_ns)
 
     def _follow(self, topic: Integers, times: Integers) -> None:
-        """Look how long it is from each message of a topic to the next."""
+        """Count the times between consecutive messages of a topic, by powers of two."""
         order = np.lexsort((times, topic))
         topic, times = topic[order], times[order]
         starts = np.flatnonzero(np.diff(topic, prepend=-1))
@@ -91,30 +91,30 @@ class Rates:
         self._last[topic[starts]] = np.maximum(last, times[ends])
 
     def counts(self, topic: str) -> list[int]:
-        """Return how many messages of a topic there are in each bucket."""
+        """Return the number of messages of a topic in each bucket."""
         number = self._numbers.get(topic, -1)
         return self._counts[number].tolist() if number >= 0 else []
 
     def period_s(self, topic: str) -> float:
-        """Return the usual time from one message of a topic to the next; 0 if unknown."""
+        """Return the median time between messages of a topic; 0 if unknown."""
         number = self._numbers.get(topic, -1)
         return _usual_step_s(self._steps[number]) if number >= 0 else 0.0
 
     def quiet_times(self) -> list[tuple[int, int]]:
-        """Return from when to when no topic at all had a message, though one usually has."""
+        """Return the silences of all topics together: from when to when, in order."""
         usual_s = _usual_step_s(self._steps.sum(axis=0))
         return self._quiet.longer_than(silence_s(usual_s))
 
 
 class QuietTimes:
-    """Finds times without any message, however the chunks overlap."""
+    """Finds times without any message, even if chunks overlap."""
 
     def __init__(self, axis: Axis) -> None:
         """
-        Begin with no message.
+        Start without messages.
 
         Args:
-            axis: Buckets; a time that lies within one is not seen.
+            axis: The buckets; a quiet time within one bucket is not found.
 
         """
         self._axis = axis
@@ -122,14 +122,14 @@ class QuietTimes:
         self._last = np.full(axis.buckets, -1, np.int64)
 
     def add(self, times_ns: Integers) -> None:
-        """Take in the times of messages."""
+        """Add the times of messages."""
         bucket = self._axis.place(times_ns)
         is_inside = (bucket >= 0) & (bucket < self._axis.buckets)
         np.minimum.at(self._first, bucket[is_inside], times_ns[is_inside])
         np.maximum.at(self._last, bucket[is_inside], times_ns[is_inside])
 
     def longer_than(self, seconds: float) -> list[tuple[int, int]]:
-        """Return the longest of those above a length: from when to when, in order."""
+        """Return the quiet times above a length: from when to when, in order."""
         used = np.flatnonzero(self._last >= 0)
         length = self._first[used[1:]] - self._last[used[:-1]]
         found = np.flatnonzero(length > seconds * NS_PER_S)
@@ -140,14 +140,14 @@ class QuietTimes:
 
 
 def silence_s(period_s: float) -> float:
-    """Return how long it takes until no message means silence, and not jitter."""
+    """Return how long no message must come to be silence, and not jitter."""
     return max(_MIN_SILENCE_S, _SILENCE_PERIODS * period_s)
 
 
 def _usual_step_s(octaves: Integers) -> float:
     """Return the median of the time between messages, to within a factor of 1.4."""
     counts = octaves.copy()
-    counts[0] = 0  # the first message, and those that came at one time
+    counts[0] = 0  # a first message, and messages at the same time
     total = int(counts.sum())
     if total < 2:
         return 0.0

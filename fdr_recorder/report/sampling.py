@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A flight's time in buckets, and what is kept of many samples in each of them."""
+"""A flight's time cut into buckets, and the extreme samples that are kept in each of them."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _NICE_WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600
 @dataclass(frozen=True)
 class Axis:
     """
-    A stretch of time, cut into buckets of one width.
+    A stretch of time, cut into buckets of the same width.
 
     Attributes:
         start_ns: Where it begins (system clock).
         width_ns: Width of a bucket.
-        buckets: How many there are.
+        buckets: Number of buckets.
 
     """
 
@@ -53,17 +53,17 @@ class Axis:
         return self.start_ns + self.width_ns * self.buckets
 
     def place(self, times_ns: Integers) -> Integers:
-        """Return the bucket of each time; -1 or `buckets` for one that is before or after all."""
+        """Return the bucket of each time; -1 before the first one, `buckets` after the last."""
         return np.clip((times_ns - self.start_ns) // self.width_ns, -1, self.buckets)
 
 
 def plot_axis(start_ns: int, end_ns: int) -> Axis:
-    """Return an axis fine enough for a plot, from start to end."""
+    """Return an axis fine enough for a plot."""
     return Axis(start_ns, max(-(-(end_ns - start_ns + 1) // PLOT_BUCKETS), 1), PLOT_BUCKETS)
 
 
 def rate_axis(start_ns: int, end_ns: int) -> Axis:
-    """Return an axis in steps that people count in, from start to end or a little further."""
+    """Return an axis whose buckets are 1, 2, 5, ... seconds wide; it may end a little later."""
     span_s = (end_ns - start_ns + 1) / NS_PER_S
     widths = (width for width in _NICE_WIDTHS_S if width * RATE_BUCKETS >= span_s)
     width_ns = int(next(widths, span_s // RATE_BUCKETS + 1)) * NS_PER_S
@@ -71,17 +71,17 @@ def rate_axis(start_ns: int, end_ns: int) -> Axis:
 
 
 def fine_axis(start_ns: int, end_ns: int) -> Axis:
-    """Return an axis in which every time of a second is seen, of a flight of some hours."""
+    """Return an axis fine enough to find silences of a second in a flight of some hours."""
     width_ns = max(-(-(end_ns - start_ns + 1) // _FINE_BUCKETS), _FINE_WIDTH_NS)
     return Axis(start_ns, width_ns, -(-(end_ns - start_ns + 1) // width_ns))
 
 
 def flight_time(spans: Iterable[Span]) -> tuple[int, int]:
     """
-    Return from when to when a flight was, given the times of its chunks.
+    Return the start and the end of a flight, given the times of its chunks.
 
-    A vehicle without a clock of its own begins in 1970 and is set right in flight. Both parts on
-    one axis would be two points: the larger part is taken.
+    A vehicle without a battery-backed clock starts in 1970, and its clock is set in flight. On one
+    axis both parts would shrink to points, so the smaller part is left out.
     """
     parts = sorted(spans)
     while len(parts) > 1:
@@ -100,30 +100,30 @@ def flight_time(spans: Iterable[Span]) -> tuple[int, int]:
 
 class Extremes:
     """
-    Of many samples, those with the lowest and the highest value in each bucket, by column.
+    Keeps the samples with the lowest and the highest value in each bucket, for each column.
 
-    So a spike of a single sample is still there, whatever the length of the flight.
+    So a spike of a single sample is shown, however long the flight.
     """
 
     def __init__(self, axis: Axis, columns: int) -> None:
         """
-        Begin with no sample.
+        Start without samples.
 
         Args:
             axis: The buckets.
-            columns: How many values a sample has.
+            columns: Number of values in a sample.
 
         """
         self.axis = axis
         self.columns = columns
         self.samples = 0
-        # by column, lowest or highest, value of the sample (time first), bucket
+        # indexes: column, lowest or highest, value of the sample (time first), bucket
         self._kept = np.full((columns, 2, 1 + columns, axis.buckets), np.nan)
         self._first = np.full(axis.buckets, np.inf)
         self._last = np.full(axis.buckets, -np.inf)
 
     def add(self, times_ns: Integers, values: Floats) -> None:
-        """Take in samples: a column each; NaN where a sample has no such value."""
+        """Add samples, one in each column of `values`; NaN where one has no such value."""
         bucket = self.axis.place(times_ns)
         is_finite = np.isfinite(values)
         use = (bucket >= 0) & (bucket < self.axis.buckets) & is_finite.any(axis=0)
@@ -150,19 +150,19 @@ class Extremes:
                 kept[:, bucket[better]] = rows[:, better]
 
     def line(self, column: int, gap_s: float) -> list[list[tuple[float, float]]]:
-        """Return what was kept of one column: runs of (seconds, value), broken at gaps."""
+        """Return the extremes of one column: runs of (seconds, value), broken at silences."""
         return [
             [(float(row[0]), float(row[1 + column])) for row in run]
             for run in self._runs(self._kept[column], gap_s)
         ]
 
     def rows(self, gap_s: float) -> list[list[tuple[float, ...]]]:
-        """Return every sample that was kept, whole: runs of (seconds, values...)."""
+        """Return every kept sample with all its values: runs of (seconds, values...)."""
         kept = self._kept.reshape(self.columns * 2, 1 + self.columns, self.axis.buckets)
         return [[tuple(map(float, row)) for row in run] for run in self._runs(kept, gap_s)]
 
     def _runs(self, kept: Floats, gap_s: float) -> list[list[Floats]]:
-        """Return samples in the order of time, cut where there was none for a gap."""
+        """Return samples ordered by time; a new run begins after more than `gap_s` without one."""
         used = [int(bucket) for bucket in np.flatnonzero(np.isfinite(self._first))]
         runs: list[list[Floats]] = [[]]
         for before, bucket in pairwise([-1, *used]):

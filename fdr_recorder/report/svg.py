@@ -9,12 +9,11 @@
 # the License.
 
 """
-Charts as inline SVG, drawn here and not by a script: they are there on paper, too.
+What all charts share: the time axis, and inline SVG that needs no script, so that it prints.
 
-Time goes over the whole width of a plot, which is as wide as its place on the page: what is drawn
-over time lies in an inner SVG of 1000 units that is stretched, while text and marks are placed by
-percent and are not. The values behind a chart go into the page once more as numbers, for a script
-to show the exact one under the pointer.
+A plot is as wide as its place on the page. Shapes over time are in an inner SVG of 1000 units,
+which is stretched to that width; text and marks are placed by percent, and are not stretched. The
+page also has the numbers behind a chart, from which its script shows the value under the pointer.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ _TIME_STEPS_S: Final = (
     600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000,
 )  # fmt: skip
 _EDGE: Final = 0.04
-"""A label so near to the edge of the axis would reach beyond it."""
+"""Share of the axis: a label closer to the edge is aligned to it."""
 
 
 @dataclass
 class Drawing:
     """
-    What all charts of a page share.
+    The time axis and the numbers of all charts of a page.
 
     Attributes:
-        start_ns: Where their time begins (system clock).
-        span_s: How long it is.
-        data: The numbers behind them, by the key of the chart.
+        start_ns: Where the axis begins (system clock).
+        span_s: Its length in seconds.
+        data: The numbers behind each chart, by its key.
 
     """
 
@@ -55,7 +54,7 @@ class Drawing:
     _ids: int = 0
 
     def new_id(self) -> str:
-        """Return an id that nothing else on the page has."""
+        """Return an id that is unique on the page."""
         self._ids += 1
         return f'c{self._ids}'
 
@@ -72,7 +71,7 @@ class Drawing:
         return f'{100 * self.x(seconds) / WIDTH:.3f}%'
 
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """Yield where the axis has marks, and what they say: the time of day, UTC."""
+        """Yield the ticks of the axis: seconds, and the time of day (UTC)."""
         fitting = (step for step in _TIME_STEPS_S if self.span_s / step <= _MAX_TICKS)
         step = next(fitting, self.span_s / _MAX_TICKS)
         step_ns = max(round(step * NS_PER_S), 1)
@@ -83,12 +82,12 @@ class Drawing:
             time_ns += step_ns
 
     def time_grid(self) -> list[Html]:
-        """Return a line at each mark of the time axis."""
+        """Return a vertical line at each tick."""
         places = (self.percent(seconds) for seconds, _ in self.ticks())
         return [h('line', x1=place, x2=place, y1='0', y2='100%') for place in places]
 
     def time_labels(self) -> Html:
-        """Return the labels of the time axis, to stand below charts."""
+        """Return the labels of the ticks, to put below charts."""
         texts = []
         for seconds, label in self.ticks():
             share = seconds / self.span_s
@@ -99,7 +98,7 @@ class Drawing:
 
 
 def stretched(shapes: Child, height: int, **attributes: Attribute) -> Html:
-    """Return an SVG of 1000 units over the whole width, whatever that is."""
+    """Return an SVG of 1000 units, stretched to the whole width."""
     return h(
         'svg',
         shapes,
@@ -123,16 +122,16 @@ def plot(
     front: Child = None,
 ) -> Html:
     """
-    Return the part of a chart that the pointer moves over.
+    Return a plot, which shows the value under the pointer.
 
     Args:
-        drawing: The page's.
-        key: Of the chart's data.
-        title: What it is, for who does not see it.
-        described: What is to be seen in it, likewise.
+        drawing: The page's drawing.
+        key: The key of the chart's data.
+        title: What it is, for screen readers.
+        described: What it shows, for screen readers.
         height: In pixels.
         behind: The grid.
-        shapes: What is drawn over time, in 1000 units.
+        shapes: Shapes over time, in the 1000 units of the inner SVG.
         front: Marks and text, placed by percent.
 
     """

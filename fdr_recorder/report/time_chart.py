@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Values over time: one chart for each, and small ones for the rates of topics."""
+"""Charts of a value over time, and the small ones of a topic's rate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Run = Sequence[tuple[float, float]]
 
 _PAD: Final = 6
 _PEAK: Final = 3
-"""A rate is drawn up to so many times the usual one; what is above is cut, and marked."""
+"""Rates above this multiple of the median are cut, and marked."""
 _SPARK_HEIGHT: Final = 26
 _TICK_DISTANCE: Final = 60
 _STEPS: Final = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05)
@@ -36,16 +36,16 @@ _ANGLE_STEPS: Final = (180.0, 90.0, 45.0, 30.0, 15.0)
 @dataclass(frozen=True)
 class Line:
     """
-    One value over time.
+    A value over time.
 
     Attributes:
         name: What it is.
-        unit: Of the value.
-        runs: Points (seconds, value); a line is not drawn from one run to the next.
-        decimals: Of the value, as it is shown.
-        gap_s: Farther from a point than this there is no value.
-        is_area: Whether each value holds until the next, and what is below is filled; one run.
-        bottom: Lowest value of the scale, whatever there is; None to fit it.
+        unit: The value's unit.
+        runs: Points (seconds, value); the line is interrupted between runs.
+        decimals: Decimals of the value as it is shown.
+        gap_s: Farther than this from the next point, the value is unknown.
+        is_area: Whether each value holds until the next, with the area below filled; one run.
+        bottom: Lowest value of the scale; None to fit the values.
 
     """
 
@@ -63,10 +63,10 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
     Draw a value over time.
 
     Args:
-        drawing: The page's.
-        line: What to draw.
+        drawing: The page's drawing.
+        line: The value.
         height: In pixels.
-        top: The scale goes up to this at least.
+        top: The scale reaches at least up to this.
 
     """
     values = [value for run in line.runs for _, value in run]
@@ -115,7 +115,7 @@ def _path(drawing: Drawing, line: Line, scale: _Scale, run: Run) -> str:
 
 
 class _Scale:
-    """The vertical axis: from where to where, and where it has marks."""
+    """The vertical axis: its range and its ticks."""
 
     def __init__(self, low: float, high: float, height: int, unit: str) -> None:
         if high - low < 1e-9 * max(abs(high), abs(low), 1.0):
@@ -134,12 +134,12 @@ class _Scale:
         return math.floor(self._high / step + 1e-9) - math.ceil(self._low / step - 1e-9) + 1
 
     def y(self, value: float) -> float:
-        """Return where a value is, in pixels from the top."""
+        """Return the place of a value, in pixels from the top."""
         share = (value - self._low) / (self._high - self._low)
         return _PAD + (1 - share) * (self.height - 2 * _PAD)
 
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """Yield where the axis has marks, and what they say."""
+        """Yield the place and the label of each tick."""
         step = self._step
         decimals = max(-math.floor(math.log10(step) + 1e-9), 0)
         first = math.ceil(self._low / step - 1e-9)
@@ -163,19 +163,20 @@ def spark(
     drawing: Drawing, rates: Sequence[float], step_s: float, marks_s: Iterable[float]
 ) -> Html:
     """
-    Draw a rate over time, small.
+    Draw a small chart of a rate over time.
 
     Args:
-        drawing: The page's.
+        drawing: The page's drawing.
         rates: The rate in each step of time.
-        step_s: How long a step is.
-        marks_s: When something was lost.
+        step_s: The length of a step.
+        marks_s: Times of losses.
 
     """
     key, height = drawing.new_id(), _SPARK_HEIGHT
     drawing.data[key] = {'w': step_s, 'r': [round(rate, 2) for rate in rates]}
     usual = median([rate for rate in rates if rate] or [1.0])
-    top = min(max(rates, default=usual) or usual, _PEAK * usual)  # a burst hides nothing else
+    # a burst must not flatten the rest
+    top = min(max(rates, default=usual) or usual, _PEAK * usual)
     area, peaks, previous = [f'M0 {height}'], [], ''
     for place, rate in enumerate(rates):
         x = drawing.x(place * step_s)

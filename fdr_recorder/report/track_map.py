@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A way seen from above."""
+"""The vehicle's track as a map."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.svg import Drawing
 
 
-def track(
+def track_map(
     drawing: Drawing,
     runs: Sequence[Sequence[tuple[float, float, float]]],
     values: Sequence[str],
     described: str,
 ) -> Html:
     """
-    Draw a way seen from above, the same scale in both directions.
+    Draw a track seen from above, with the same scale in both directions.
 
     Args:
-        drawing: The page's.
+        drawing: The page's drawing.
         runs: Points: seconds, metres to the right, metres up.
-        values: For each point what to say of it.
-        described: What it is.
+        values: The text to show for each point.
+        described: What the map shows, for screen readers.
 
     """
     key, side, pad = drawing.new_id(), 400.0, 28.0
@@ -84,6 +84,6 @@ def track(
 
 
 def _nice(value: float) -> float:
-    """Return the nearest number below that people like."""
+    """Return the next lower of 1, 2, 5, 10, 20, ..."""
     magnitude: float = 10.0 ** math.floor(math.log10(value))
     return max(factor * magnitude for factor in (1, 2, 5) if factor * magnitude <= value)

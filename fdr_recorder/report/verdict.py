@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What a pilot should know of a flight, in plain words."""
+"""The verdict: what a pilot must know about a flight, in sentences."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CLOCK_STEP_S: Final = 1.0
 
 
 class Level(Enum):
-    """How bad it is; the value is the class of its colour and sign."""
+    """Severity; the value is the CSS class."""
 
     GOOD = 'good'
     LIVE = 'live'
@@ -55,12 +55,12 @@ class Level(Enum):
 @dataclass(frozen=True)
 class Verdict:
     """
-    What came out.
+    The verdict on a flight.
 
     Attributes:
-        level: How bad it is.
+        level: Its severity.
         headline: One sentence.
-        sentences: What there is to say besides.
+        sentences: Details.
 
     """
 
@@ -72,15 +72,15 @@ class Verdict:
 @dataclass
 class LossGroup:
     """
-    Losses of one cause and topic.
+    The losses with one cause on one topic.
 
     Attributes:
         cause: As in `Loss`.
-        topic: Of which topic; empty if of any.
-        records: How many records.
-        times: How often.
-        first_ns: From when; 0 if unknown.
-        last_ns: Until when.
+        topic: The topic; empty for losses on any topic.
+        records: Number of records.
+        times: Number of losses.
+        first_ns: When they began; 0 if unknown.
+        last_ns: When they ended.
 
     """
 
@@ -92,7 +92,7 @@ class LossGroup:
     last_ns: int = 0
 
     def add(self, loss: Loss) -> None:
-        """Take in one more."""
+        """Add a loss."""
         self.records += loss.records
         self.times += 1
         if loss.first_ns:
@@ -100,7 +100,7 @@ class LossGroup:
             self.last_ns = max(self.last_ns, loss.last_ns)
 
     def sentence(self, report: Report) -> str:
-        """Say it in words."""
+        """Return a sentence about it."""
         messages, topic = plural(self.records, 'message'), short(self.topic)
         text = {
             'transport': f'{messages} of {topic} never reached the recorder',
@@ -125,7 +125,7 @@ def _capacity(report: Report, records: int) -> str:
 
 
 def loss_groups(losses: Iterable[Loss]) -> list[LossGroup]:
-    """Put losses of one cause and topic together, the most first."""
+    """Group losses by cause and topic, the largest group first."""
     groups: dict[tuple[str, str], LossGroup] = {}
     for loss in losses:
         if loss.records:
@@ -135,7 +135,7 @@ def loss_groups(losses: Iterable[Loss]) -> list[LossGroup]:
 
 
 def _of_files(loss: Loss) -> str:
-    """Say what files lack: nobody knows how many messages that were."""
+    """Return a sentence about missing or unreadable bytes: the number of messages is unknown."""
     if loss.segments:
         return f'{loss.segments}: not on the disk when the recorder was ended.'
     text = f'{format_size(loss.bytes)} of {loss.file_name} cannot be read'
@@ -144,7 +144,7 @@ def _of_files(loss: Loss) -> str:
 
 
 def verdict(report: Report) -> Verdict:
-    """Say what came out."""
+    """Return the verdict on a flight."""
     state, verification = report.info.listed.state, report.verification
     groups, balance = loss_groups(verification.losses), balance_of(report)
     if balance is not None:
@@ -176,7 +176,7 @@ def verdict(report: Report) -> Verdict:
 
 
 def _is_tear(report: Report, damage: str) -> bool:
-    """Tell whether this is just how a recorder leaves a flight that it cannot close."""
+    """Tell whether damage is only the tear that a crash or a power cut leaves."""
     if report.info.footer is not None:
         return False
     last = report.info.segments[-1].name if report.info.segments else ''
@@ -202,7 +202,7 @@ def _unclosed(report: Report, sentences: list[str]) -> Verdict:
 
 
 def _bound(header: FlightHeader) -> str:
-    """Say how much a crash or a power cut can have cost, as configured."""
+    """Say how much a crash or a power cut can cost with the flight's configuration."""
     options = config_options(header)
     flush, sync = (options.get(f'writer.{name}_interval_s') for name in ('flush', 'sync'))
     if not isinstance(flush, float) or not isinstance(sync, float):
@@ -226,7 +226,7 @@ def _closed(balance: Balance, sentences: list[str]) -> Verdict:
 
 
 def findings(report: Report) -> list[str]:
-    """Say what else stands out: silence, and a clock that was set."""
+    """Return sentences on what else stands out: silences, and a clock that was set."""
     found = [
         f'No topic at all had a message for {precise_duration((end - start) / NS_PER_S)}, '
         f'{time_span(start, end)}.'
@@ -253,7 +253,7 @@ def findings(report: Report) -> list[str]:
 
 
 def _most(sentences: list[str], more: str) -> list[str]:
-    """Return so many sentences as anybody reads, and how many there are besides."""
+    """Return the first sentences, and how many more there are."""
     left_out = len(sentences) - _MOST_SENTENCES
     if left_out <= 0:
         return sentences
@@ -261,7 +261,7 @@ def _most(sentences: list[str], more: str) -> list[str]:
 
 
 def _clock_step_s(report: Report) -> float:
-    """Return by how much the system clock went ahead of the monotonic one."""
+    """Return how far the system clock was set forward during the flight, in seconds."""
     header, footer = report.info.header, report.info.footer
     if header is None or not header.flight_started_at_ns:
         return 0.0

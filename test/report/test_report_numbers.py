@@ -23,7 +23,7 @@ from fdr_recorder import Schema
 from fdr_recorder.errors import RecordError
 from fdr_recorder.report.chunk_reading import Span
 from fdr_recorder.report.flight_signals import SignalTable
-from fdr_recorder.report.gather import gather, LOOKS, Report
+from fdr_recorder.report.gather import gather, PASSES, Report
 from fdr_recorder.report.rates import Rates
 from fdr_recorder.report.sampling import (
     Axis,
@@ -239,7 +239,7 @@ def test_a_flight(
     flight = record_sensors(make_writer, root, close=close, compression=compression)
     done = []
     report = gather(flight, done.append)
-    assert sum(done) == LOOKS * report.verification.bytes
+    assert sum(done) == PASSES * report.verification.bytes
     assert [topic.name for topic in report.topics] == ['/attitude', '/battery', '/gps/fix']
     for topic in report.topics:
         assert sum(report.rates.counts(topic.name)) == topic.messages

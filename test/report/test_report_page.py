@@ -362,7 +362,7 @@ def test_a_page_replaces_a_page_and_nothing_else(
     write_page(report, page)
     assert page.read_text() == before
     other.write_text('<!doctype html><p>precious</p>')
-    with pytest.raises(ExportError, match='is no page of `fdr report`'):
+    with pytest.raises(ExportError, match='is not a page of `fdr report`'):
         write_page(report, other)
     assert other.read_text() == '<!doctype html><p>precious</p>'
     with pytest.raises(ExportError):
@@ -391,7 +391,7 @@ def test_the_verb(
     assert (tmp_path / 'pages' / 'sensors.html').is_file()
     (tmp_path / 'notes.txt').write_text('precious')
     assert main(['report', str(flight), '-o', 'notes.txt']) == 3
-    assert 'notes.txt is no page of `fdr report`' in capsys.readouterr().err
+    assert 'notes.txt is not a page of `fdr report`' in capsys.readouterr().err
     assert main(['report', str(flight), '-o', 'missing/page.html']) == 3
 
 

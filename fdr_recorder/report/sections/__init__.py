@@ -8,4 +8,4 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The sections of the page, a module each, in words that the page uses."""
+"""The sections of the page: one module for each, named as on the page."""

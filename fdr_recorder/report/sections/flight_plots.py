@@ -19,10 +19,9 @@ from typing import Final
 from fdr_recorder.report.flight_signals import ATTITUDE, BATTERY, GLOBAL, LOCAL, Signal
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
-from fdr_recorder.report.rates import silence_s
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import Line, Run, time_chart
-from fdr_recorder.report.track_map import track
+from fdr_recorder.report.track_map import track_map
 from fdr_recorder.units import format_number, short
 
 _EARTH_RADIUS_M: Final = 6_371_008.8
@@ -51,17 +50,12 @@ def flight_plot_sections(report: Report, drawing: Drawing) -> list[Html]:
     return sections
 
 
-def gap_of(report: Report, signal: Signal) -> float:
-    """Return how long (seconds) there may be no sample until the line is broken."""
-    return silence_s(report.rates.period_s(signal.topic)) / 2
-
-
 def _folded(signal: Signal, shown: Html) -> Html:
     return h('details', h('summary', 'also ', h('code', short(signal.topic))), shown)
 
 
 def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
-    gap_s = gap_of(report, signal)
+    gap_s = report.gap_s(signal)
     if signal.kind in (GLOBAL, LOCAL):
         shown = _position(drawing, signal, gap_s)
     else:
@@ -94,7 +88,7 @@ def _charts(drawing: Drawing, signal: Signal, gap_s: float) -> list[Html]:
 
 
 def _wrapped(runs: Iterable[Run]) -> Iterable[Run]:
-    """Return angles between -180 and 180 degrees, broken where they jump."""
+    """Return angles between -180 and 180 degrees; a new run begins at each jump."""
     for run in runs:
         part: list[tuple[float, float]] = []
         for seconds, angle in run:
@@ -143,7 +137,7 @@ def _position(drawing: Drawing, signal: Signal, gap_s: float) -> Html:
         'div',
         h(
             'div',
-            track(drawing, points, values, described),
+            track_map(drawing, points, values, described),
             h('p', h('b', '○ '), 'start ', h('b', '□ '), f'end. {described}.', class_='key'),
             class_='card',
         ),

@@ -69,7 +69,7 @@ def recorder_section(report: Report, drawing: Drawing) -> Html:
 
 
 def _on_disk(report: Report, drawing: Drawing, step_s: float) -> Run:
-    """Return how large the flight was, with what it dropped, as far as that is recorded."""
+    """Return the size of the flight over time, in MiB; drops count as far as they are known."""
     changes = [(place + 1) * step_s for place in range(len(report.bytes_by_time))]
     sizes = list(zip(changes, report.bytes_by_time, strict=True))
     for time_ns, dropped in report.payloads(SegmentRollover):

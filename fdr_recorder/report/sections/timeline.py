@@ -37,24 +37,24 @@ _SIGNS: Final = {
     'square': 'M-4-4H4V4H-4Z',
     'circle': 'M0-4.5A4.5 4.5 0 1 1-.01-4.5Z',
 }
-"""So that not colour alone tells one kind of mark from another."""
+"""Shapes of marks: they must differ by more than colour."""
 _HEIGHT: Final = 24
 _CHARACTER_SHARE: Final = 0.011
-"""Of the width of a narrow screen."""
+"""Width of a character, as a share of a narrow screen."""
 _MOST_DESCRIBED: Final = 50
 
 
 @dataclass(frozen=True)
 class Mark:
     """
-    Something that was from one time to another.
+    Something that lasted from one time to another.
 
     Attributes:
         from_s: When it began.
         to_s: When it ended.
         words: What it was.
-        style: Class of its colour.
-        label: Written on it, where there is room.
+        style: CSS class, for the colour.
+        label: Text to write on it, if there is room.
 
     """
 
@@ -66,7 +66,7 @@ class Mark:
 
 
 def timeline_section(report: Report, drawing: Drawing) -> Html:
-    """Return the section."""
+    """Show the time line, one lane below the other."""
     losses = report.verification.losses
     lanes = [
         _lane(drawing, 'Segments', _segments(report, drawing)),
@@ -106,7 +106,7 @@ def _segments(report: Report, drawing: Drawing) -> list[Mark]:
     segments = [segment for segment in report.info.segments if segment.records]
     first = segments[0].first_ns if segments else report.end_ns
     untold = report.info.listed.segments_dropped - len(dropped)
-    if untold > 0:  # their records went with segments that were dropped later
+    if untold > 0:  # the records of these drops were dropped, too
         until_s = min([mark.from_s for mark in dropped], default=drawing.seconds(first))
         words = f'{plural(untold, "segment")} dropped to free space'
         dropped.insert(0, Mark(0.0, max(until_s, 0.0), words, 'gone', 'dropped'))
@@ -114,7 +114,7 @@ def _segments(report: Report, drawing: Drawing) -> list[Mark]:
 
 
 def _bars(segments: Sequence[SegmentInfo], drawing: Drawing) -> list[Mark]:
-    """Return a bar for each segment; for several, if there are very many."""
+    """Return a bar for each segment; if there are very many, one for several."""
     step = -(-len(segments) // _MOST_BARS) or 1
     bars = []
     for place in range(0, len(segments), step):
@@ -178,7 +178,7 @@ def _quiet(report: Report, drawing: Drawing) -> list[Mark]:
 
 
 def _alerts(report: Report, drawing: Drawing) -> dict[str, list[Mark]]:
-    """Return a mark for each alert, from when it was raised to when it was cleared, by code."""
+    """Return the marks of alerts by code; each lasts until the alert was cleared."""
     marks: dict[str, list[Mark]] = {}
     present: dict[tuple[str, str], tuple[int, AlertRecord]] = {}
 
@@ -202,7 +202,7 @@ def _alerts(report: Report, drawing: Drawing) -> dict[str, list[Mark]]:
 
 
 def _thinned(marks: Iterable[Mark]) -> list[Mark]:
-    """Put marks together that follow each other, if there are more than can be told apart."""
+    """Merge neighbouring marks if there are too many to tell apart."""
     found = sorted(marks, key=lambda mark: mark.from_s)
     while len(found) > _MOST_MARKS:
         found = [
@@ -222,13 +222,13 @@ def _thinned(marks: Iterable[Mark]) -> list[Mark]:
 
 def _lane(drawing: Drawing, name: str, marks: Sequence[Mark], sign: str = '') -> Html:
     """
-    Draw what was when, in a row of the time line.
+    Draw a lane of the time line.
 
     Args:
-        drawing: The page's.
-        name: Of the row.
-        marks: What is in it.
-        sign: The shape that marks the beginning of each; empty for bars alone.
+        drawing: The page's drawing.
+        name: The lane's name.
+        marks: What to draw.
+        sign: The shape at the beginning of each mark; empty for bars only.
 
     """
     marks = [mark for mark in marks if mark.to_s >= 0 and mark.from_s <= drawing.span_s]
@@ -267,7 +267,7 @@ def _shape(drawing: Drawing, mark: Mark, edge: int) -> Html:
 
 
 def _front(drawing: Drawing, mark: Mark, sign: str) -> Html | None:
-    """Return what is not stretched: the sign of a mark, or its label where that has room."""
+    """Return what must not be stretched: a mark's sign, or its label if there is room."""
     if sign:
         shape = h('path', class_=mark.style, d=_SIGNS[sign])
         return h('svg', shape, x=drawing.percent(mark.from_s), y=_HEIGHT // 2, class_='sign')

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The topics: how many messages, how often, what is missing, who published them."""
+"""The section on topics: messages, rate, losses, publishers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MOST_PUBLISHERS: Final = 50
 _MOST_PROFILES: Final = 8
 _LONGEST_QOS: Final = 64 * 1024
 _ENOUGH: Final = 5
-"""Messages in a step of a rate, where there are so many at all."""
+"""Messages that a step of a rate should hold."""
 _UNFOLDED: Final = 30
 _QOS_KEYS: Final = ('reliability', 'durability', 'history', 'depth')
 _SORTS: Final = (
@@ -52,7 +52,7 @@ _SORTS: Final = (
 
 
 def topics_section(report: Report, drawing: Drawing) -> Html:
-    """Return the section; topics that lost something come first."""
+    """List the topics; those with losses come first."""
     topics = sorted(report.topics, key=lambda topic: (-topic.lost, topic.name))
     producers: dict[str, list[ProducerCounters]] = {}
     footer = report.info.footer
@@ -131,13 +131,13 @@ def _topic(
 
 
 def _cell(class_: str, label: str | None, content: Child) -> Html:
-    """Return a cell; its label is for who does not see the title of the column."""
+    """Return a cell; screen readers read its label instead of the column's title."""
     hidden = h('span', f'{label} ', class_='vh') if label else None
     return h('span', hidden, content, class_=class_)
 
 
 def _rates(report: Report, topic: TopicInfo) -> tuple[list[float], float]:
-    """Return the rate in steps so long that the topic usually has some messages in each."""
+    """Return the rate, and the length of its steps: each should hold some messages."""
     counts, axis = report.rates.counts(topic.name), report.rates.axis
     width_s = axis.width_ns / NS_PER_S
     period_s = report.rates.period_s(topic.name)
@@ -195,7 +195,7 @@ def _publisher(source: Source, gid: str) -> list[Child]:
 
 @lru_cache(maxsize=4096)
 def _qos(text: str) -> tuple[str, ...]:
-    """Return offered QoS profiles in words, one for each that is not like another."""
+    """Return the different QoS profiles of a YAML list, in words."""
     profiles = load_yaml(text, _LONGEST_QOS)
     if not isinstance(profiles, list):
         return ()
