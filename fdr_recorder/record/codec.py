@@ -68,7 +68,7 @@ def encode(payload: Payload) -> bytes:
     store = typestore_of(schema)
     try:
         return bytes(store.serialize_cdr(_to_message(payload, store), schema.name))
-    except Exception as error:  # the generated encoder raises whatever the value leads it to
+    except Exception as error:  # the generated encoder can raise anything
         msg = f'{payload!r} cannot be encoded: {error}'
         raise RecordError(msg) from error
 
@@ -107,7 +107,7 @@ def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) ->
     store = typestore_of(schema)
     try:
         return _from_message(payload_type, store.deserialize_cdr(data, schema.name), store)
-    except Exception as error:  # the generated decoder raises whatever the file leads it to
+    except Exception as error:  # the generated decoder can raise anything
         msg = f'a {kind} record of {len(data)} bytes cannot be decoded: {error!r:.200}'
         raise RecordError(msg) from error
 

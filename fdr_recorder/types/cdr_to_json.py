@@ -70,7 +70,7 @@ class JsonDecoder:
         try:
             message = self._store.deserialize_cdr(data, self._name)
             return cast('dict[str, Any]', self._message(self._name)(message))
-        except Exception as error:  # the generated decoder raises whatever the file leads it to
+        except Exception as error:  # the generated decoder can raise anything
             msg = f'{len(data)} bytes cannot be decoded as {self._name}: {error!r:.200}'
             raise RecordError(msg) from error
 

@@ -62,7 +62,7 @@ def parse_types(schema: Schema) -> Typesdict:
         raise RecordError(msg)
     try:
         return _parse(schema)
-    except Exception as error:  # the parser raises whatever the definition leads it to
+    except Exception as error:  # the parser can raise anything
         raise _unusable(schema, error) from error
 
 
@@ -82,7 +82,7 @@ def typestore_of(schema: Schema) -> Typestore:
     try:
         store.register(types)
         store.get_msgdef(schema.name)
-    except Exception as error:  # so does the generator
+    except Exception as error:  # so can the generator
         raise _unusable(schema, error) from error
     return store
 
