@@ -205,17 +205,10 @@ def is_private(name: str) -> bool:
     return name.startswith('_') and not name.endswith('__') and name not in public
 
 
-EXCEPTIONS = {
-    'bench/core.py': {'_close', '_drain', '_open', '_publish_status', '_recording'},
-}
-"""It makes the writer's calls in a thread of its own, to time them alone."""
-
-
-@pytest.mark.parametrize('directory', ['bench', 'demo'])
+@pytest.mark.parametrize('directory', ['bench', 'demo', 'fdr_recorder'])
 def test_no_private_name_of_the_package_is_used(directory: str) -> None:
     for path in (SOURCE / directory).rglob('*.py'):
-        excepted = EXCEPTIONS.get(str(path.relative_to(SOURCE)), set())
-        assert set(private_names(ast.parse(path.read_text()))) <= excepted, path
+        assert list(private_names(ast.parse(path.read_text()))) == [], path
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)

@@ -94,7 +94,7 @@ def record_flight(
     config: FdrConfig | None = None, *, alerts: AlertBoard | None = None
 ) -> Iterator[RecordedFlight]:
     """
-    Record one flight: open it, and close it at the end of the `with` block, whatever ends that.
+    Record one flight: open it, and close it at the end of the `with` block, also after an error.
 
     The flight root is owned meanwhile. Earlier flights that were never closed stay as they are;
     see `recover`.

@@ -32,7 +32,7 @@ from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
 from fdr_recorder.node.intake.subscription import Subscriber, TopicSubscription
-from fdr_recorder.node.intake.topic_intake import Source, TopicIntake, UNKNOWN_GID
+from fdr_recorder.node.intake.topic_intake import Producer, TopicIntake, UNKNOWN_GID
 from fdr_recorder.node.topic_plan import node_names, TopicPlan
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.writer import FileFdrWriter
@@ -93,7 +93,7 @@ class IntakeThread:
 
         Args:
             node: Asks the graph for publishers.
-            subscriber: Source of messages; `stop` closes it.
+            subscriber: Where messages come from; `stop` closes it.
             writer: Gets a client for each publisher.
             config: Bounds of the rings.
             alerts: Gets `intake_failed`.
@@ -143,8 +143,8 @@ class IntakeThread:
         def remove() -> None:
             intake = self.intakes.pop(topic)
             self._take_all([intake])
-            for source in intake.sources.values():
-                self._writer.retire(source.client)
+            for producer in intake.producers.values():
+                self._writer.retire(producer.client)
             self._replaced.append(intake.subscription)
 
         self._call_and_wait(remove)
@@ -156,8 +156,8 @@ class IntakeThread:
         def name() -> None:
             intake = self.intakes[topic]
             intake.plan = replace(intake.plan, publishers=nodes)
-            for gid, source in intake.sources.items():
-                source.name(nodes.get(gid, ''))
+            for gid, producer in intake.producers.items():
+                producer.name(nodes.get(gid, ''))
 
         self._call(name)
 
@@ -210,7 +210,7 @@ class IntakeThread:
     def publishers(self, topic: str) -> set[bytes]:
         """Return the gids of a topic's publishers that have a ring; any thread."""
         intake = self.intakes.get(topic)
-        return set(intake.sources) - {UNKNOWN_GID} if intake is not None else set()
+        return set(intake.producers) - {UNKNOWN_GID} if intake is not None else set()
 
     def forget_publishers(self, topic: str, gone: set[bytes]) -> None:
         """Retire the rings of publishers that have left; the writer still takes what they hold."""
@@ -218,9 +218,9 @@ class IntakeThread:
         def forget() -> None:
             self._gather()
             self.intakes[topic].drain_all()  # else their last messages would make a new ring
-            sources = self.intakes[topic].sources
-            for gid in gone & sources.keys():
-                self._writer.retire(sources.pop(gid).client)
+            producers = self.intakes[topic].producers
+            for gid in gone & producers.keys():
+                self._writer.retire(producers.pop(gid).client)
 
         self._call(forget)
 
@@ -241,8 +241,8 @@ class IntakeThread:
             latched_bytes = sum(intake.latched_bytes for intake in self.intakes.values())
             is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
             for intake in latched:
-                subscription = self._subscriber.subscribe(intake.plan) if intake.sources else None
-                clients = {gid: source.client for gid, source in intake.sources.items()}
+                clients = {gid: producer.client for gid, producer in intake.producers.items()}
+                subscription = self._subscriber.subscribe(intake.plan) if clients else None
                 intake.replay = LatchedReplay(subscription, clients, is_repeated=is_repeated)
 
         self._call_and_wait(hold)
@@ -394,7 +394,7 @@ class IntakeThread:
             if topic not in adapting:
                 intake.known = None
 
-    def _meet(self, intake: TopicIntake, gid: bytes) -> Source:
+    def _meet(self, intake: TopicIntake, gid: bytes) -> Producer:
         """
         Make the ring of a publisher, at its first message.
 
@@ -410,7 +410,7 @@ class IntakeThread:
             plan.name, plan.schema, publisher=gid.hex(), metadata=metadata, latched=plan.is_latched
         )
         client = FdrClient(channel, self._config, budget=self._budget)
-        source = intake.sources[gid] = Source(client, metadata)
-        source.name(plan.publishers.get(gid, ''))
+        producer = intake.producers[gid] = Producer(client, metadata)
+        producer.name(plan.publishers.get(gid, ''))
         self._writer.register(client)
-        return source
+        return producer

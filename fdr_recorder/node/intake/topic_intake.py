@@ -30,7 +30,7 @@ UNKNOWN_GID: Final = b''
 
 
 @dataclass(eq=False)
-class Source:
+class Producer:
     """One publisher of one topic."""
 
     client: FdrClient
@@ -53,9 +53,9 @@ class TopicIntake:
 
     Attributes:
         plan: How to record the topic.
-        subscription: Source of the messages.
+        subscription: Where the messages come from.
         meet: Makes the ring of a publisher, at its first message.
-        sources: The publishers by gid.
+        producers: The publishers by gid.
         heard_at: When a message was last taken, or this was made (monotonic seconds).
         replay: Latched messages that come first; those of `subscription` wait meanwhile.
         known: Without gids: publish time and sequence number of each message that another
@@ -65,8 +65,8 @@ class TopicIntake:
 
     plan: TopicPlan
     subscription: TopicSubscription
-    meet: Callable[[TopicIntake, bytes], Source]
-    sources: dict[bytes, Source] = field(default_factory=dict)
+    meet: Callable[[TopicIntake, bytes], Producer]
+    producers: dict[bytes, Producer] = field(default_factory=dict)
     heard_at: float = field(default_factory=time.monotonic)
     replay: LatchedReplay | None = None
     known: set[tuple[int, int]] | None = None
@@ -81,7 +81,7 @@ class TopicIntake:
     @property
     def latched_bytes(self) -> int:
         """Size of the latched messages that each segment repeats at its start."""
-        kept = (source.client.latest for source in self.sources.values())
+        kept = (producer.client.latest for producer in self.producers.values())
         return sum(len(message[2]) for message in kept if message is not None)
 
     def drain(self, message: RawMessage) -> int:
@@ -94,7 +94,7 @@ class TopicIntake:
             message: The first message, which the caller has taken.
 
         """
-        take, sources = self.subscription.take, self.sources
+        take, producers = self.subscription.take, self.producers
         last_gid: bytes | None = None
         taken = 0
         while True:
@@ -104,17 +104,19 @@ class TopicIntake:
             gid = publisher['data'] if publisher is not None else UNKNOWN_GID
             if gid != last_gid:
                 last_gid = gid
-                source = sources.get(gid) or self.meet(self, gid)
-                offer = source.client.offer
+                producer = producers.get(gid) or self.meet(self, gid)
+                offer = producer.client.offer
             sequence = info['publication_sequence_number'] or 0
             published_ns, received_ns = info['source_timestamp'], info['received_timestamp']
-            if sequence == source.next_sequence or self._is_new(source, published_ns, sequence):
+            if sequence == producer.next_sequence or self._is_new(
+                producer, published_ns, sequence
+            ):
                 if gid:
-                    source.next_sequence = sequence + 1
+                    producer.next_sequence = sequence + 1
                 if received_ns > 0 and published_ns >= 0:
                     offer(received_ns, published_ns, sequence, data)
                 else:
-                    source.client.enqueue(data, received_ns or None, published_ns, sequence)
+                    producer.client.enqueue(data, received_ns or None, published_ns, sequence)
             if taken >= TAKE_LIMIT:
                 break
             following = take()
@@ -124,7 +126,7 @@ class TopicIntake:
         self.heard_at = time.monotonic()
         return taken
 
-    def _is_new(self, source: Source, published_ns: int, sequence: int) -> bool:
+    def _is_new(self, producer: Producer, published_ns: int, sequence: int) -> bool:
         """
         Check a message whose number is not the expected one; count those in between as lost.
 
@@ -132,11 +134,11 @@ class TopicIntake:
             False if another subscription of the topic has taken the message already.
 
         """
-        expected = source.next_sequence
+        expected = producer.next_sequence
         if expected is not None:
             if sequence < expected:
                 return False
-            source.client.count_transport_loss(expected, sequence - 1)
+            producer.client.count_transport_loss(expected, sequence - 1)
         elif self.known is not None:
             if (published_ns, sequence) in self.known:
                 return False

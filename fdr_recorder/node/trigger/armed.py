@@ -13,10 +13,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any, Final, NamedTuple
 
-from fdr_recorder.errors import SourceTypeMissingError
+from fdr_recorder.errors import RecordError, SourceTypeMissingError
+from fdr_recorder.node.message_class import import_message_class
 
 
 class ArmedSource(NamedTuple):
@@ -42,12 +42,10 @@ class ArmedSource(NamedTuple):
             SourceTypeMissingError: Its package is not installed.
 
         """
-        package, _, message = self.type_name.partition('/msg/')
         try:
-            found: type[Any] = getattr(import_module(f'{package}.msg'), message)
-        except (ImportError, AttributeError) as error:
+            return import_message_class(self.type_name)
+        except RecordError as error:
             raise SourceTypeMissingError(name, self.type_name) from error
-        return found
 
 
 SOURCES: Final[Mapping[str, ArmedSource]] = {
