@@ -11,8 +11,8 @@
 """
 Alerts: a fault begins or ends, and the ground must know.
 
-An `AlertBoard` holds the faults that are present. Code that sees a fault raises it there, as often
-as it sees it; the board tells its listeners once when the fault begins and once when it ends.
+An `AlertBoard` holds the faults that are present. Code raises a fault there each time it sees it;
+the board calls its listeners once when the fault begins and once when it ends.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class Alert:
     Attributes:
         code: One of `ALERT_LEVELS`.
         message: One sentence for the pilot.
-        subject: A topic, where several of them can have the fault at once; else empty.
+        subject: The topic, for faults that several topics can have at once; else empty.
         raised: True when the fault began, False when it ended.
-        values: Details, to be shown beside the message.
+        values: Details, shown beside the message.
         time_ns: Time of the event (system clock).
 
     """
@@ -98,8 +98,8 @@ class AlertBoard:
     The faults that are present now. Any thread may call any method.
 
     The thread that raises or clears a fault calls the listeners, one at a time, in the order of
-    the faults. They must be quick and must not call the board. An exception in one is logged: the
-    thread may be the writer's, and a display must not end a recording.
+    the faults. They must be quick and must not call the board. Their exceptions are logged and do
+    not propagate: the thread may be the writer's, and a display must not end a recording.
     """
 
     def __init__(self) -> None:
@@ -134,11 +134,11 @@ class AlertBoard:
             code: One of `ALERT_LEVELS`.
             message: One sentence for the pilot.
             subject: See `Alert`.
-            values: Details, to be shown beside the message.
+            values: Details, shown beside the message.
 
         Returns:
-            True if the fault has just begun. False if it was present: then listeners are not
-            called, but `present` has the new message.
+            True if the fault has just begun. False if it was present already: listeners are not
+            called, but `present` returns the new message.
 
         """
         details = {key: str(value) for key, value in (values or {}).items()}

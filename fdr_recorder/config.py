@@ -11,9 +11,9 @@
 """
 The configuration of the recorder: every option, its default, meaning and range, in one place.
 
-The option's dotted name (`writer.segment_size_bytes`) is at once the name of the ROS parameter.
-All checks happen here: a value that passed a constructor is valid, and `ConfigInvalidError` names
-every mistake at once.
+An option's dotted name (`writer.segment_size_bytes`) is also the name of the ROS parameter. All
+checks are here: a constructed configuration is valid, and `ConfigInvalidError` names every mistake
+at once.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 FLIGHT_ID_PATTERN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}')
-"""What a flight id may be; match with `fullmatch`, since `$` would let a newline through."""
+"""Valid flight ids; match with `fullmatch`, because `$` would accept a trailing newline."""
 
 MIN_SEGMENT_SIZE_BYTES = 16 * KIB
-"""Below this a segment is little but its own header, schemas and summary."""
+"""A smaller segment would be mostly header, schemas and summary."""
 
 
 @dataclass(frozen=True)
 class FdrWriterConfig:
     """
-    Options of the writer thread and of what it puts on disk.
+    Options of the writer thread and of the files that it writes.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
@@ -56,7 +56,7 @@ class FdrWriterConfig:
     )
     segment_duration_s: float = option(
         0.0,
-        'A segment is also closed when it has been open for this long; 0 for by size alone. '
+        'A segment is also closed when it has been open for this long; 0 to close by size only. '
         'Seconds.',
         0.0,
         86_400.0,
@@ -64,14 +64,14 @@ class FdrWriterConfig:
     flight_cap_bytes: int = option(
         64 * GIB,
         'When the segments of the flight together exceed this size, the oldest closed ones are '
-        'dropped, each leaving a record of what it was. Bytes.',
+        'dropped; a record says what each of them held. Bytes.',
         1,
         2**63 - 1,
         changeable='always',
     )
     batch_size: int = option(
         512,
-        'Most records taken from one ring before the next ring has its turn.',
+        'Maximum number of records taken from a ring before the next ring has its turn.',
         1,
         1_000_000,
     )
@@ -117,13 +117,13 @@ class FdrWriterConfig:
     reserve_bytes: int = option(
         4 * MIB,
         'Emergency space kept allocated in the flight root and given up when the disk is full, '
-        'so that the open segment can still be sealed; 0 for none. Bytes.',
+        'so that the open segment can still be finished; 0 for none. Bytes.',
         0,
         GIB,
     )
     debug_log_per_record: bool = option(
         False,
-        'Log every record at DEBUG level. Costs nothing when off, very much when on.',
+        'Log every record at DEBUG level. Costs nothing when off, and much when on.',
         changeable='always',
     )
 
@@ -135,7 +135,7 @@ class FdrWriterConfig:
 @dataclass(frozen=True)
 class RingConfig:
     """
-    Bounds of the rings between producers and the writer.
+    Limits of the rings between producers and the writer.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
@@ -143,17 +143,17 @@ class RingConfig:
     """
 
     max_records: int = option(
-        65_536, 'Most records that one ring holds.', 1, 16_777_216
+        65_536, 'Maximum number of records in a ring.', 1, 16_777_216
     )
     max_bytes: int = option(
         64 * MIB,
-        'Most memory that the records of one ring take, their book-keeping included. Bytes.',
+        'Maximum memory for the records of a ring, bookkeeping included. Bytes.',
         KIB,
         64 * GIB,
     )
     total_bytes: int = option(
         256 * MIB,
-        'Most memory that the records of all rings take together. Bytes.',
+        'Maximum memory for the records of all rings together. Bytes.',
         KIB,
         256 * GIB,
     )
@@ -186,14 +186,14 @@ class FdrConfig(TopicConfig):
     vehicle_id: str = option('', 'Which vehicle this is; stored in the header of every flight.')
     autostart: bool = option(
         False,
-        'Whether to configure and activate, that is to record, when the process starts; tried '
-        'again every two seconds until it works or somebody else makes a transition.',
+        'Configure and activate, that is, record, as soon as the process starts; retried every '
+        'two seconds until it succeeds or another lifecycle transition is requested.',
         changeable='never',
     )
     preroll_s: float = option(
         0.0,
-        'While inactive, keep what came in the last so many seconds, as far as the rings have '
-        'room, and begin the next flight with it; 0 for nothing. Latched topics need none. '
+        'While inactive, keep the messages of this many seconds, as far as the rings have room, '
+        'and begin the next flight with them; 0 for none. Latched topics do not need it. '
         'Seconds.',
         0.0,
         600.0,
@@ -216,7 +216,7 @@ class FdrConfig(TopicConfig):
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> FdrConfig:
         """
-        Build a configuration from values by dotted option name; what is absent is default.
+        Build a configuration from values by dotted option name; absent options have their default.
 
         Args:
             options: For example `{'flight_root': '/data', 'writer.batch_size': 64}`. Lists count
@@ -230,7 +230,7 @@ class FdrConfig(TopicConfig):
         return from_options(cls, options, writer=FdrWriterConfig, ring=RingConfig)
 
     def to_options(self) -> dict[str, bool | int | float | str | list[str]]:
-        """Return every value by dotted option name; `from_options` takes it back."""
+        """Return every value by dotted option name, as `from_options` accepts it."""
         result: dict[str, bool | int | float | str | list[str]] = {}
         for prefix, part in (('', self), ('writer.', self.writer), ('ring.', self.ring)):
             for item in fields(part):
@@ -269,4 +269,4 @@ OPTIONS: Options = {
     **options_of(FdrWriterConfig, 'writer.'),
     **options_of(RingConfig, 'ring.'),
 }
-"""Every option: its default and what is said about it, by dotted name."""
+"""Every option by dotted name: default and description."""

@@ -9,10 +9,10 @@
 # the License.
 
 """
-What an option is: a field of a frozen dataclass, declared once with all that is said about it.
+Options: fields of a frozen dataclass, declared once with default, meaning and range.
 
-A configuration is a dataclass of options whose `__post_init__` calls `check`; a value that passed
-it is valid. `from_options` builds one from dotted names and names every mistake at once.
+A configuration is a dataclass of options whose `__post_init__` calls `check`, so that its values
+are valid. `from_options` builds one from dotted names, and reports all mistakes at once.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _Config = TypeVar('_Config')
 
 class Option(NamedTuple):
     """
-    What is said about one option, for checks, ROS parameter descriptors and documents.
+    The description of an option, for checks and for ROS parameter descriptors.
 
     Attributes:
-        description: What it means, with its unit.
-        minimum: The least value; None without a limit.
-        maximum: The greatest value; None without a limit.
-        choices: The only values; empty if there are others.
+        description: Its meaning and unit.
+        minimum: The least value; None for no limit.
+        maximum: The greatest value; None for no limit.
+        choices: The allowed values; empty for any.
         changeable: In which state of the node its parameter can be changed.
 
     """
@@ -50,10 +50,10 @@ class Option(NamedTuple):
 
 
 Options = Mapping[str, tuple[object, Option]]
-"""Options by dotted name: the default, and what is said about it."""
+"""Options by dotted name: default and description."""
 
 Check = Callable[[Any], str]
-"""Says what is wrong with a value beyond type and range; nothing if all is well."""
+"""Returns what is wrong with a value beyond type and range; empty if it is valid."""
 
 
 def option(
@@ -64,14 +64,14 @@ def option(
     choices: tuple[str, ...] = (),
     *,
     changeable: Changeable = 'unconfigured',
-) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare a field of a configuration dataclass together with its `Option`."""
+) -> Any:  # noqa: ANN401 - like dataclasses.field
+    """Declare a field of a configuration dataclass, with its `Option`."""
     said = Option(description, minimum, maximum, choices, changeable)
     return field(default=default, metadata={'option': said})
 
 
 def options_of(cls: type[object], prefix: str = '') -> Options:
-    """Return the options that a configuration dataclass declares itself."""
+    """Return the options of a configuration dataclass, without those of its parts."""
     return {
         prefix + item.name: (item.default, item.metadata['option'])
         for item in fields(cls)  # type: ignore[arg-type]
@@ -85,8 +85,8 @@ def check(config: object, prefix: str = '', checks: Mapping[str, Check] | None =
 
     Args:
         config: The object.
-        prefix: Of its options' dotted names.
-        checks: What to look at beyond type and range, by field.
+        prefix: Prefix of its options' dotted names.
+        checks: Checks beyond type and range, by field.
 
     Raises:
         ConfigInvalidError: Names every value that has the wrong type or lies outside its range.
@@ -108,13 +108,13 @@ def from_options(
     cls: type[_Config], options: Mapping[str, object], **parts: type[object]
 ) -> _Config:
     """
-    Build a configuration from values by dotted option name; what is absent is default.
+    Build a configuration from values by dotted option name; absent options have their default.
 
     Args:
         cls: The configuration dataclass.
         options: The values. Lists count as tuples; empty strings in lists are left out, because
             a ROS parameter file cannot spell an empty list.
-        parts: The dataclasses of fields that are configurations themselves.
+        parts: The dataclasses of fields that are themselves configurations.
 
     Raises:
         ConfigInvalidError: Names every unknown option and every wrong value.
@@ -140,7 +140,7 @@ def _build(
     mistakes: list[str],
     **nested: object,
 ) -> _Config | None:
-    """Construct `cls` from the options below `prefix`; note what is wrong instead of raising."""
+    """Construct `cls` from the options below `prefix`; add mistakes to the list, do not raise."""
     values: dict[str, Any] = dict(nested)
     for name in options_of(cls):
         if prefix + name in options:
@@ -156,7 +156,7 @@ def _build(
 
 
 def _mistake(value: object, default: object, said: Option) -> str:
-    """Say what is wrong with a value's type or range; nothing if all is well."""
+    """Return what is wrong with a value's type or range; empty if it is valid."""
     if isinstance(default, tuple):
         if not isinstance(value, tuple) or not all(isinstance(part, str) for part in value):
             return f'must be a list of strings, not {value!r}'

@@ -8,4 +8,4 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Which topics: names, patterns, options; without ROS."""
+"""Which topics are recorded: names, patterns, options; without ROS."""

@@ -33,7 +33,7 @@ MAX_STALE_AFTER_S: Final = 86_400.0
 @dataclass(frozen=True)
 class TopicConfig:
     """
-    Options for choosing topics; the names are those of rosbag2 where it has the same.
+    Options that choose topics, named as in rosbag2 where it has the same option.
 
     Raises:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
@@ -43,13 +43,13 @@ class TopicConfig:
     topics: tuple[str, ...] = option(
         (),
         'Topics to record: names, or patterns in which ? stands for one character and * for any '
-        'number of them, both without /, and ** for any number with /. What does not begin with '
-        '/ or ~/ is below the namespace of the node. `/fdr/...` is reserved.',
+        'number of them, both without /, and ** for any number with /. Names without a leading / '
+        'or ~/ are relative to the namespace of the node. `/fdr/...` is reserved.',
     )
     regex: str = option(
         '',
         'Also record topics, services and actions whose name contains a match of this regular '
-        'expression (that of Python).',
+        "expression (Python's syntax).",
     )
     topic_types: tuple[str, ...] = option(
         (), 'Also record topics of these types, for example sensor_msgs/msg/Imu.'
@@ -68,8 +68,8 @@ class TopicConfig:
     all_services: bool = option(False, 'Record all services whose introspection is on.')
     actions: tuple[str, ...] = option(
         (),
-        'Actions to record, like topics: feedback and status, and, if introspection is on, goals, '
-        'results and cancelling.',
+        'Actions to record, like topics: feedback and status, and, if introspection is on, '
+        'goals, results and cancellations.',
     )
     all_actions: bool = option(False, 'Record all actions.')
     exclude: tuple[str, ...] = option(
@@ -89,12 +89,13 @@ class TopicConfig:
         (),
         'Topics, by name, that are recorded whatever the others say, and must be there: '
         'diagnostics show a warning while one has no publisher, or has been silent for longer '
-        'than `stale_after_s`. /imu/data=0.5 gives a topic a time of its own, and /map=0 none.',
+        'than `stale_after_s`. /imu/data=0.5 sets another time for one topic; /map=0 turns the '
+        'check off.',
     )
     stale_after_s: float = option(
         0.0,
-        'A required topic is stale when its last message is older than this; 0 for never. It is '
-        'looked at once a second. Seconds.',
+        'A required topic is stale when its last message is older than this; 0 for never. '
+        'Checked once a second. Seconds.',
         0.0,
         MAX_STALE_AFTER_S,
     )
@@ -106,21 +107,21 @@ class TopicConfig:
     qos_profile_overrides_path: str = option(
         '',
         'A YAML file of such overrides, as for `ros2 bag record --qos-profile-overrides-path`; '
-        '`qos_profile_overrides` goes before it.',
+        '`qos_profile_overrides` takes precedence.',
     )
     intake_depth: int = option(
         4000,
-        'Messages of each topic that the middleware keeps while the intake is busy elsewhere '
-        '(the depth of its subscriptions). More of them bridge longer bursts; large messages '
-        'take memory beyond ring.total_bytes.',
+        'Messages of each topic that the middleware keeps while the intake is busy with others '
+        '(the depth of its subscriptions). A greater depth bridges longer bursts; large messages '
+        'then take memory beyond ring.total_bytes.',
         1,
         100_000,
     )
     intake_via_executor: bool = option(
         False,
         'Take messages through an executor of rclpy, which keeps up with some 8,000 a second '
-        'instead of 30,000 and more. Done anyway with an rclpy whose inside the recorder does '
-        'not know.',
+        'instead of 30,000 and more. Always on with a version of rclpy whose internals the '
+        'recorder does not know.',
     )
 
     def __post_init__(self) -> None:
@@ -128,7 +129,7 @@ class TopicConfig:
         check(self, checks=TOPIC_CHECKS)
 
     def stale_times(self) -> dict[str, float]:
-        """Return the required topics, and after how many seconds each is stale; 0 for never."""
+        """Return the seconds after which each required topic is stale; 0 for never."""
         return {
             name: float(seconds) if seconds else self.stale_after_s
             for name, _, seconds in (entry.partition('=') for entry in self.required)

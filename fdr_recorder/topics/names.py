@@ -17,7 +17,7 @@ import re
 from typing import Final
 
 OWN_NAMESPACE: Final = '/fdr/'
-"""Kept for the records of the recorder itself."""
+"""Reserved for the recorder's own records."""
 
 SERVICE_EVENTS: Final = '/_service_event'
 ACTION_TOPICS: Final = (
@@ -27,7 +27,7 @@ ACTION_TOPICS: Final = (
     '/_action/feedback',
     '/_action/status',
 )
-"""The topics of an action, behind its name; the events are published if introspection is on."""
+"""Follow an action's name in its topics; `_service_event` needs introspection to be on."""
 
 _NAME: Final = re.compile(r'(?:~?/)?[A-Za-z_][A-Za-z0-9_]*(?:/[A-Za-z_][A-Za-z0-9_]*)*')
 _PATTERN: Final = re.compile(r'(?:~?/)?[A-Za-z_*?][A-Za-z0-9_*?]*(?:/[A-Za-z_*?][A-Za-z0-9_*?]*)*')
@@ -43,7 +43,7 @@ def has_wildcard(pattern: str) -> bool:
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """
-    Return what a pattern matches; match with `fullmatch`.
+    Compile a pattern of topic names; use `fullmatch`.
 
     `?` is one character, `*` any number of them, both within a part of the name: never `/`. `**`
     is any number of characters, `/` among them; `/**/` is also one `/`.
@@ -57,8 +57,8 @@ def absolute(name: str, namespace: str, node_name: str) -> str:
 
     Args:
         name: Absolute, relative, or private (`~/...`).
-        namespace: Of the node, for relative names.
-        node_name: Full name of the node, for private names.
+        namespace: The node's namespace, for relative names.
+        node_name: The node's full name, for private names.
 
     """
     if name.startswith('/'):
@@ -74,7 +74,7 @@ def is_hidden(name: str) -> bool:
 
 
 def owner_of(topic: str) -> tuple[str, str]:
-    """Return what a topic belongs to: `topic`, `service` or `action`, and the name of that."""
+    """Return `topic`, `service` or `action`, and the name of the one that a topic belongs to."""
     for suffix in ACTION_TOPICS:
         if topic.endswith(suffix):
             return 'action', topic[: -len(suffix)]
@@ -83,7 +83,7 @@ def owner_of(topic: str) -> tuple[str, str]:
     return 'topic', topic
 
 
-# --- what is wrong with what an option spells; nothing if all is well --------------------------
+# --- checks of options: what is wrong with the text; empty if it is valid ----------------------
 
 
 def wrong_names(names: Iterable[str]) -> str:

@@ -11,8 +11,8 @@
 """
 QoS of single topics, in the form of `ros2 bag record --qos-profile-overrides-path`.
 
-A YAML mapping of topic names to policies. A policy that is not named stays as it is adapted to
-the publishers.
+A YAML mapping of topic names to policies. Policies that are not named are adapted to the
+publishers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fdr_recorder.topics.names import wrong_names
 import yaml
 
 QosOverrides = Mapping[str, Mapping[str, Any]]
-"""Policies by topic: names as strings, durations as nanoseconds (0: unspecified), the depth."""
+"""Policies by topic: names, durations in nanoseconds (0 for unspecified), the depth."""
 
 BEST_AVAILABLE: Final = 'best_available'
 POLICIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -40,7 +40,7 @@ _NO_CONVENTIONS: Final = 'avoid_ros_namespace_conventions'
 
 
 def parse_qos_overrides(text: str) -> tuple[QosOverrides, list[str]]:
-    """Return the overrides that a YAML text describes, and what is wrong with it."""
+    """Return the overrides in a YAML text, and its mistakes."""
     try:
         tree = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -71,11 +71,11 @@ def parse_qos_overrides(text: str) -> tuple[QosOverrides, list[str]]:
 
 def merge_qos_overrides(text: str, over: str) -> tuple[str, list[str]]:
     """
-    Return one text of two, and what is wrong with the first.
+    Merge two texts into one; also return the mistakes of the first.
 
     Args:
         text: Overrides.
-        over: Valid overrides that go before the others, topic by topic.
+        over: Valid overrides, which take precedence topic by topic.
 
     """
     _, mistakes = parse_qos_overrides(text)
@@ -86,12 +86,12 @@ def merge_qos_overrides(text: str, over: str) -> tuple[str, list[str]]:
 
 
 def wrong_qos_overrides(text: str) -> str:
-    """Say what is wrong with overrides; nothing if all is well."""
+    """Return what is wrong with overrides; empty if they are valid."""
     return '; '.join(parse_qos_overrides(text)[1])
 
 
 def _wrong(policy: object, value: object) -> str:
-    """Say what is wrong with one policy."""
+    """Return what is wrong with one policy; empty if it is valid."""
     if policy in DURATIONS:
         return _wrong_duration(value)
     if policy == 'depth':

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Which topics of the graph are recorded."""
+"""Decides which topics of the ROS graph are recorded."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class TopicSelection:
     Decides, by name and type, which topics are wanted.
 
     Attributes:
-        required: Names of the required topics, and after how many seconds each is stale.
-        names: Names of all topics that are wanted whoever publishes them.
-        is_open: Whether topics beyond those are wanted, when they appear.
+        required: Seconds after which each required topic is stale, by name.
+        names: The topics that the options name without wildcards, required ones first.
+        is_open: Whether other topics may be recorded when they appear.
 
     """
 
     def __init__(self, config: TopicConfig, absolute: Callable[[str], str] = _unchanged) -> None:
         """
-        Take the options.
+        Compile the options.
 
         Args:
             config: The options.
-            absolute: Makes a name or pattern begin with `/`.
+            absolute: Resolves a name or pattern to one with a leading `/`.
 
         """
         self._config = config
@@ -54,7 +54,7 @@ class TopicSelection:
         self._exclude = _Patterns(map(absolute, config.exclude), finds_hidden=True)
         finds_hidden = config.include_hidden_topics
         self._topics = _Patterns(map(absolute, config.topics), finds_hidden=finds_hidden)
-        self._owners = {  # what services and actions are hidden by is not in the owner's name
+        self._owners = {  # the part that hides their topics is not in their name
             'service': _Patterns(map(absolute, config.services), finds_hidden=True),
             'action': _Patterns(map(absolute, config.actions), finds_hidden=True),
         }
@@ -83,8 +83,8 @@ class TopicSelection:
         Tell whether a topic of this type is recorded.
 
         Args:
-            topic: Its absolute name.
-            type_name: In full.
+            topic: The absolute name.
+            type_name: The full name of the type.
 
         """
         if topic.startswith(OWN_NAMESPACE):
@@ -105,7 +105,7 @@ class TopicSelection:
         return self._all_owners[kind] or self._owners[kind].find(owner) or self._regex(owner)
 
     def excludes(self, topic: str) -> bool:
-        """Tell whether a topic is not recorded whatever names it, unless it is required."""
+        """Tell whether a topic is excluded; a required topic is recorded all the same."""
         _, owner = owner_of(topic)
         return (
             self._exclude.find(topic)
@@ -128,7 +128,7 @@ class _Patterns:
         ]
 
     def find(self, name: str) -> bool:
-        """Tell whether one of them is, or matches, the name."""
+        """Tell whether one of them equals or matches the name."""
         return name in self._names or any(
             match(name) is not None
             for may_be_hidden, match in self._matches
@@ -137,7 +137,7 @@ class _Patterns:
 
 
 def _searcher(regex: str) -> Callable[[str], bool]:
-    """Return what tells whether a name contains a match; an empty expression finds nothing."""
+    """Return a search for an expression in a name; an empty expression finds nothing."""
     if not regex:
         return lambda _: False
     search = re.compile(regex).search
