@@ -12,10 +12,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import json
 from pathlib import Path
 import re
+from typing import Any
 
+from fdr_recorder import Channel, FdrConfig, record_flight, Schema
 from fdr_recorder.alerts import ALERT_LEVELS
+from fdr_recorder.cli.main import main, VERBS
 from fdr_recorder.config import OPTIONS
 import pytest
 
@@ -68,3 +73,58 @@ def test_every_option_and_every_alert_has_its_row() -> None:
     assert sorted(options) == sorted(OPTIONS)
     codes = re.findall(r'^\| \w+ \| `(\w+)` \|', text_of(DOCS / 'alerts.md'), re.MULTILINE)
     assert sorted(codes) == sorted(ALERT_LEVELS)
+
+
+# --- the JSON contract of after-landing.md -------------------------------------------------------
+
+DESCRIBED_ELSEWHERE = ('header', 'footer', 'config', 'message', 'values')
+"""What is under these keys is described elsewhere: fields of records, names of nodes."""
+
+
+def keys_of(document: Any) -> Iterator[str]:
+    """Yield the keys of a document, without those of records and of maps by name."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield key
+            if key not in (*DESCRIBED_ELSEWHERE, 'nodes', 'events'):
+                yield from keys_of(value)
+    elif isinstance(document, list):
+        for item in document:
+            yield from keys_of(item)
+
+
+@pytest.fixture(scope='module')
+def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('flights')
+    options = {'flight_root': str(root), 'writer.min_free_bytes': 0, 'ring.max_records': 2}
+    with record_flight(FdrConfig.from_options(options)) as recorded:
+        client = recorded.client(Channel('/text', Schema('std_msgs/msg/String', 'string data\n')))
+        for _ in range(500):
+            client.enqueue(b'\0\1\0\0\2\0\0\0a\0')
+    return recorded.path
+
+
+@pytest.mark.parametrize('verb', VERBS)
+def test_every_key_of_json_is_described(
+    verb: str, flight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = flight.parent
+    arguments = {
+        'ls': (root,),
+        'export': (flight, '-o', tmp_path / 'out.mcap'),
+        'check': ('--measure', '0'),
+        'prune': (root, '--keep', '0', '--dry-run'),
+    }.get(verb, (flight,))
+    code = main([verb, *map(str, arguments), '--json'])
+    assert code in (0, 1, 2)
+    keys = set(keys_of(json.loads(capsys.readouterr().out)))
+    assert keys
+    page = text_of(DOCS / 'after-landing.md')
+    described = re.split('^## ', page, flags=re.MULTILINE)
+    own, common, checked = (
+        next(text for text in described if text.startswith(heading))
+        for heading in (f'fdr {verb}\n', 'JSON\n', 'fdr verify\n')
+    )
+    text = own + common + (checked if verb == 'report' else '')
+    named = set(re.findall(r'`(\w+)`', text))
+    assert keys - named == set()
