@@ -8,11 +8,10 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Copies some of a flight's messages into one MCAP file, or into a bag with one."""
+"""Exports messages of a flight to one MCAP file, or to a bag with one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -28,7 +27,7 @@ from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.query import Query
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.recovery.read import read_contents
-from fdr_recorder.mcap.reader import FileChannel, Message
+from fdr_recorder.mcap.reader import FileChannel
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.closed_segment import ClosedSegment
@@ -102,7 +101,7 @@ def export(
     query = flight if isinstance(flight, Query) else Query(Path(flight))
     out = Path(out)
     if os.path.lexists(out):
-        raise ExportError(out, 'is there already; choose another name, or remove it first')
+        raise ExportError(out, 'exists already; choose another name, or remove it first')
     parent = out.absolute().parent
     if not parent.is_dir():
         raise ExportError(out, f'there is no directory {parent}; create it first')
@@ -161,7 +160,16 @@ def _write(query: Query, path: Path, compression: str, advance: Advance) -> Clos
     try:
         for batch in query.batches(advance):
             for described, messages in groupby(batch, attrgetter('channel')):
-                _append(segment, channels.find(described), messages)
+                channel = channels.find(described)
+                records = [
+                    (item.log_time_ns, item.publish_time_ns, item.sequence, item.data, 0)
+                    for item in messages
+                ]
+                position = 0
+                while position < len(records):
+                    position = segment.append(channel, records, position)
+                    if segment.is_chunk_full:
+                        segment.flush()
             is_empty = False
         if is_empty:
             raise ExportError(query.flight, query.why_nothing())
@@ -169,18 +177,6 @@ def _write(query: Query, path: Path, compression: str, advance: Advance) -> Clos
     finally:
         segment.close()
     return read_contents(path, 0).closed()
-
-
-def _append(segment: Segment, channel: Channel, messages: Iterable[Message]) -> None:
-    batch = [
-        (message.log_time_ns, message.publish_time_ns, message.sequence, message.data, 0)
-        for message in messages
-    ]
-    position = 0
-    while position < len(batch):
-        position = segment.append(channel, batch, position)
-        if segment.is_chunk_full:
-            segment.flush()
 
 
 def _about(query: Query) -> dict[str, str]:
@@ -196,7 +192,7 @@ def _about(query: Query) -> dict[str, str]:
 
 
 class _Channels:
-    """The channels of the output; each segment describes those of the flight anew."""
+    """The channels of the output: one for those that the segments describe alike."""
 
     def __init__(self) -> None:
         self._found: dict[FileChannel, Channel] = {}

@@ -9,7 +9,7 @@
 # the License.
 
 """
-All that a flight says of itself: topics, segments, losses and alerts, from header to footer.
+What `fdr info` says of a flight: topics, segments, losses and alerts, from header to footer.
 
 Closed segments are walked through by their message indexes; only chunks that hold records of the
 recorder itself are read. A torn or growing segment is read whole.
@@ -222,7 +222,7 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     for reader in read_segments(flight, result.damage):
         _Segment(result).read(reader, advance)
     result.events.sort(key=lambda event: event.time_ns)
-    _account(result)
+    _add_losses(result)
     return result
 
 
@@ -321,7 +321,7 @@ def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
         yield sum(map(sizes.__getitem__, index[1::2])) - prefixes
 
 
-def _account(result: FlightInfo) -> None:
+def _add_losses(result: FlightInfo) -> None:
     """Say of each topic what it lost: as the footer does, else as the records of losses do."""
     producers: Iterable[Any] = result.footer.producers if result.footer is not None else ()
     for producer in producers:

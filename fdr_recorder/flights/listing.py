@@ -9,10 +9,10 @@
 # the License.
 
 """
-A flight at a glance: what a list of flights says of each. Reads little of it.
+What `fdr ls` says of a flight. Reads little of it.
 
-For a flight that was closed, its last segment says everything. For others the segments that
-`metadata.yaml` does not list are looked at, too.
+For a closed flight the last segment is enough. For others the segments that `metadata.yaml` does
+not list are read, too.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Losses:
 @dataclass(frozen=True)
 class ListedFlight:
     """
-    What a list says of a flight.
+    A flight in a list of flights.
 
     Attributes:
         path: Its directory.
@@ -128,7 +128,7 @@ class ListedFlight:
 
 def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     """
-    Look at a flight.
+    Find out what a list says of a flight.
 
     Args:
         flight: Its directory.
@@ -181,7 +181,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
 
 
 def _read(segment: SegmentFile) -> SegmentContents | None:
-    """Return what is in a segment; None if nothing can be read, or it was dropped just now."""
+    """Return what a segment contains; None if it is unreadable, or was dropped just now."""
     try:
         return read_contents(segment.path, segment.index)
     except (SegmentError, FileNotFoundError):
@@ -210,13 +210,13 @@ def _first_time_ns(segments: list[SegmentFile]) -> int:
 
 
 def _ended_state(flight: Path, footer: FlightFooter) -> FlightState:
-    if is_unclean(flight):  # killed just behind the footer, or changed by somebody
+    if is_unclean(flight):  # killed right after the footer, or changed since
         return FlightState.UNCLEAN
     return FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
 
 
 def _open_state(started_ns: int, holder: RootHolder | None) -> FlightState:
-    """Tell a flight that is being recorded from one that an earlier recorder left."""
+    """Tell a flight that is being recorded from one that was left without a footer."""
     is_recording = holder is not None and holder.may_record(started_ns)
     return FlightState.RECORDING if is_recording else FlightState.UNCLEAN
 

@@ -11,12 +11,11 @@
 """
 Makes room: removes the oldest flights of a flight root.
 
-A recorder may be at work in the root. It never comes back to a flight that it has closed or
-recovered, so such flights can go meanwhile. One that was never closed is another matter: a
-recorder that starts would recover it. It goes only while this process owns the root.
+A recorder may be at work in the root. It never returns to a flight that it has closed or
+recovered, so such flights can be removed meanwhile. A flight that was not closed would be
+recovered by a recorder that starts, so it is removed only while this process owns the root.
 
-A flight goes by being renamed to what is no flight, which happens at once or not at all, and is
-deleted under that name.
+A flight is first renamed to a name that is not a flight's, which is atomic, and then deleted.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _DOOMED_PREFIX: Final = '.fdr.pruned.'
 @dataclass(frozen=True)
 class Pruning:
     """
-    What is to go, and what stays although a limit would have it go.
+    Which flights to remove, and which stay although they are over a limit.
 
     Attributes:
         doomed: Flights to remove, oldest first.
@@ -71,8 +70,8 @@ def plan_pruning(
         flights: All flights of a root.
         keep: Most flights that stay, counted from the newest one; None for any number.
         max_bytes: Most bytes that the flights take together; None for any size.
-        unclean: Whether flights may go that were not closed, recovered ones included.
-        in_use_by: Who owns the root; then none may go that needs to be recovered.
+        unclean: Whether to remove flights that were not closed, recovered ones included.
+        in_use_by: Who owns the root; then a flight that needs recovery stays.
 
     """
     by_age = sorted(flights, key=lambda flight: (flight.started_ns, flight.path.name))
@@ -98,7 +97,7 @@ def plan_pruning(
 
 
 def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
-    """Say why a flight must not go; nothing if it may."""
+    """Return why a flight must stay; empty if it may be removed."""
     if flight.state is FlightState.RECORDING:
         return 'being recorded'
     if flight.state is not FlightState.CLEAN and not unclean:
@@ -110,13 +109,13 @@ def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
 
 def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
     """
-    Remove the flights that were chosen, and what an interrupted call has left.
+    Remove the chosen flights, and the remains of an interrupted call.
 
     Yields:
         Each flight that is gone.
 
     Raises:
-        FlightRootError: An unclean flight is to go, and the root cannot be had for that.
+        FlightRootError: A flight that was not closed is to be removed, and the root is not free.
         OSError: A flight cannot be removed.
 
     """

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Some of the messages of a flight: of these topics, from then to then."""
+"""Messages of a flight, by topic and time."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ class Query:
         return not self.topics or any(pattern.fullmatch(name) for pattern in self._patterns)
 
     def why_nothing(self) -> str:
-        """Say why there was no message, in the rest of a sentence that begins with the flight."""
+        """Say why there was no message: the predicate of a sentence about the flight."""
         if not any(map(self.wants_topic, self.all_topics)):
             topics = ', '.join(sorted(self.all_topics))
-            return f'has none of the topics that are asked for; it has {topics}'
+            return f'has none of these topics; it has {topics}'
         return 'has no message of these topics in this time; `fdr info` says what it has'
 
     def _wants(self, message: Message) -> bool:
@@ -147,6 +147,6 @@ def _log_time(message: Message) -> int:
 
 
 def _is_latched(channel: FileChannel) -> bool:
-    """Tell whether the publishers of a topic keep their last message for those who come late."""
+    """Tell whether a topic is latched (transient local)."""
     qos = channel.metadata.get(QOS_KEY, '')
     return 'transient_local' in qos and 'volatile' not in qos

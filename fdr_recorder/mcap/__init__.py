@@ -8,4 +8,4 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The MCAP container, both directions: layout, encoding, records, walking. No word of flights."""
+"""The MCAP container: its layout, writing its records, reading and walking through them."""

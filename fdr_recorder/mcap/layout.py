@@ -36,7 +36,7 @@ METADATA_INDEX: Final = 0x0D
 SUMMARY_OFFSET: Final = 0x0E
 DATA_END: Final = 0x0F
 UNREADABLE: Final = 0xFD
-"""A private record, which readers pass over: bytes that recovery could not read and left there."""
+"""A private record, which readers skip: bytes that could not be read and were left there."""
 
 RECORD_PREFIX: Final = struct.Struct('<BQ')
 """Opcode and content length: what every record begins with."""

@@ -24,9 +24,9 @@ class Schema:
 
     Attributes:
         name: ROS type, for example `sensor_msgs/msg/Imu`.
-        definition: What it is made of, in full; empty if nobody knows it.
-        encoding: How the definition is written, as the MCAP registry calls it: `ros2msg` or
-            `ros2idl`. A file says nothing here for a type that nobody knows.
+        definition: Its definition with those of all nested types; empty if unknown.
+        encoding: The language of the definition (MCAP registry): `ros2msg` or `ros2idl`; in a
+            file it is empty if the definition is unknown.
 
     """
 

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What is gathered about a segment, however it is read; see `contents`."""
+"""What a segment contains, whether it is read from the summary or front to back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAX_QOS_BYTES: Final = 64 * 1024
 @dataclass
 class SegmentContents:
     """
-    What is in a segment.
+    What a segment contains.
 
     Attributes:
         path: The file.
@@ -109,7 +109,7 @@ def _with_sound_qos(channel: Channel) -> Channel:
 
 
 def program_of(reader: SegmentReader, header: RawRecord) -> tuple[str, str]:
-    """Return profile and program that a header names; nothing for what is none, or is broken."""
+    """Return profile and program that a header names; empty if it is none, or is broken."""
     fields = reader.decoder.fields(header)
     with suppress(SegmentError):
         if header.opcode == layout.HEADER:
@@ -118,7 +118,7 @@ def program_of(reader: SegmentReader, header: RawRecord) -> tuple[str, str]:
 
 
 class Collector:
-    """Gathers what both ways of reading have in common."""
+    """What both ways of reading have in common."""
 
     def __init__(self, reader: SegmentReader, index: int) -> None:
         self.reader = reader
@@ -131,7 +131,7 @@ class Collector:
         self.damage: SegmentError | None = None
 
     def begin(self) -> SegmentIndex:
-        """Read what every segment begins with; raise `SegmentError` if that is not there."""
+        """Read the header and the metadata record; raise `SegmentError` if one is missing."""
         reader = self.reader
         reader.check_magic()
         header = reader.record_at(len(layout.MAGIC))
@@ -160,7 +160,7 @@ class Collector:
         return channel
 
     def note(self, message: Message) -> None:
-        """Look at a message for what the flight's accounts need."""
+        """Note the recorder's own records, and count repeated messages."""
         topic = message.channel.topic
         if topic == _HEADER_TOPIC and self.header_time_ns < 0:
             self.header_time_ns = message.log_time_ns

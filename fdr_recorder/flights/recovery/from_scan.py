@@ -134,7 +134,7 @@ class Scanner(Collector):
 
     def _begin_anew(self, part: RawRecord | WholeChunk | Gap) -> None:
         """
-        Write the beginning once more, over what was there, as soon as that has an end.
+        Replace the beginning, as soon as it is known where that ends.
 
         Raises:
             SegmentError: The file is another program's.
@@ -156,7 +156,7 @@ class Scanner(Collector):
             self.lost_beginning = b''
 
     def _describe(self, found: SegmentIndex, record: RawRecord) -> None:
-        """Take in a schema or a channel, also one that nothing is in: its number is taken."""
+        """Take in a schema or a channel, even without messages: its number is taken."""
         if record.opcode not in (layout.SCHEMA, layout.CHANNEL):
             return
         number = self.reader.decoder.fields(record).u16()
@@ -168,7 +168,7 @@ class Scanner(Collector):
     def _settle(
         self, found: SegmentIndex, pending: _Pending, part: RawRecord | WholeChunk | Gap
     ) -> None:
-        """Take in a chunk that something follows; its message indexes can be made good."""
+        """Take in a chunk that something follows; missing message indexes go into a gap."""
         chunk = pending.chunk
         if pending.found != pending.wanted:
             if isinstance(part, Gap):
@@ -184,7 +184,7 @@ class Scanner(Collector):
         self._add_chunk(found, pending)
 
     def _add_chunk(self, found: SegmentIndex, pending: _Pending) -> None:
-        """Take in a chunk, with the message indexes that are, or will be, behind it."""
+        """Take in a chunk with its message indexes, which may still have to be written."""
         chunk, index = pending.chunk, pending.index
         for message, _ in chunk.messages:
             if message.channel.id not in self.channels:  # it stands for one that is lost

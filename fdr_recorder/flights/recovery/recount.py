@@ -37,7 +37,7 @@ _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
 @dataclass(frozen=True)
 class Drops:
-    """What policies had dropped from a flight when it ended."""
+    """What the cap had dropped from a flight when it ended."""
 
     segments: int
     bytes: int
@@ -48,9 +48,8 @@ def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents])
     """
     Find out what was dropped.
 
-    `metadata.yaml` counts a drop when the record of it is on the disk already and the file is
-    there still. Without it, the records that have survived must do. A segment that is there was
-    not dropped, whatever a record says.
+    `metadata.yaml` counts a drop when its record is on the disk and the file is not yet removed.
+    Without it, the surviving records tell. A segment that is there was not dropped.
     """
     present = {contents.index: contents for contents in segments}
     rollovers = {
@@ -78,7 +77,7 @@ def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents])
 
 
 class Recount:
-    """The counters of a flight, recomputed from what is in its segments."""
+    """The counters of a flight, recounted from its segments."""
 
     def __init__(
         self,
@@ -160,7 +159,7 @@ def _add(values: dict[str, Any], name: str, count: int) -> None:
 
 
 def _bounded(payload: _PayloadT) -> _PayloadT:
-    """Return a payload whose numbers can be written, whatever a broken file has led to."""
+    """Return a payload with its numbers bounded, so that it can be encoded."""
     numbers: dict[str, Any] = {}
     for name in payload.known_keys():
         value = getattr(payload, name)

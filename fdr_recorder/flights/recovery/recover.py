@@ -9,14 +9,13 @@
 # the License.
 
 """
-Makes flights whole that were not closed: a crash, a power cut, a disk that was full.
+Completes flights that were not closed: after a crash, a power cut or a full disk.
 
-An unclean flight has no footer, or a segment without its summary, or a `metadata.yaml` that does
-not name all segments. Recovering it cuts each torn segment behind its last whole record, appends
-what belongs there, ends the flight with a footer that says `clean_shutdown: false`, and renews
-`metadata.yaml`. Bytes that cannot be read but have whole records behind them stay where they are;
-they are made a record that readers pass over. Every step can be interrupted: the next recovery
-finds a flight that is unclean still, and goes on. A flight that is clean is not touched.
+A flight that was not closed has no footer, or a segment without its summary, or a `metadata.yaml`
+that does not name all segments. Recovery cuts each torn segment after its last whole record,
+appends the missing records, ends the flight with a footer that says `clean_shutdown: false`, and
+renews `metadata.yaml`. Gaps stay where they are and become a record that readers skip. Every step
+can be interrupted: the next recovery continues. A closed flight is not touched.
 """
 
 from __future__ import annotations
@@ -62,17 +61,16 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class RecoveredFlight:
     """
-    What was done to a flight.
+    The result of a recovery.
 
     Attributes:
         path: Its directory.
-        footer: The footer it ends with now.
+        footer: Its footer.
         torn: Names of the segments that were torn.
-        cut_bytes: How many bytes were not whole at their ends.
-        set_aside: Names of files that are no segments; they have `.damaged` behind their names.
+        cut_bytes: Bytes that were cut from their ends.
+        set_aside: Names of files that were no segments; `.damaged` follows their names now.
         seconds: How long it took.
-        unreadable_bytes: How many bytes cannot be read and had whole records behind them; they
-            are in the segments still.
+        unreadable_bytes: Bytes in gaps; they stay in the segments.
 
     """
 
@@ -94,7 +92,7 @@ def is_unclean(flight: Path) -> bool:
     """
     Tell whether a flight needs to be recovered; reads little of it.
 
-    A directory without any segment is no flight, and clean.
+    A directory without any segment is no flight, and needs none.
     """
     segments = segment_files(flight)
     if not segments:
@@ -131,9 +129,9 @@ def recover_root(
     on_failure: Callable[[Path, OSError], None] = _log_failure,
 ) -> Iterator[RecoveredFlight]:
     """
-    Recover the unclean flights of a flight root that this process owns, one after the other.
+    Recover the flights of a root that were not closed, one after the other.
 
-    A flight that cannot be recovered is passed over.
+    A flight that cannot be recovered is skipped.
 
     Args:
         root: The owned root: no other writer is at work below it.
@@ -156,7 +154,7 @@ def recover_root(
 
 def recover(path: Path | str) -> list[RecoveredFlight]:
     """
-    Recover a flight, or every unclean flight of a flight root; takes the root meanwhile.
+    Recover a flight, or every flight of a flight root that was not closed; own the root meanwhile.
 
     Args:
         path: A flight's directory or a flight root.
@@ -198,7 +196,7 @@ def recover_flight(
             up; not that of a flight which is being recorded.
 
     Returns:
-        What was done; None if the flight is clean, or nothing of it can be read as a segment.
+        The result; None if the flight is closed, or nothing in it can be read as a segment.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -253,7 +251,7 @@ class _Work:
     drops: Drops = field(default_factory=lambda: Drops(0, 0, 0))
 
     def __post_init__(self) -> None:
-        """Look up which segments were certainly forced to the disk: those that are listed."""
+        """Look up which segments were certainly synced: those that are listed."""
         self.metadata = read_metadata(self.flight)
 
     def take(self, segment: SegmentFile) -> None:
@@ -296,7 +294,7 @@ class _Work:
         return segment
 
     def _write_header(self, segment: Segment, contents: SegmentContents) -> None:
-        """Begin a segment of which not even the first chunk was whole, as every segment does."""
+        """Write a flight header to a segment without a whole chunk."""
         header = self._header()
         time_ns = max(
             (other.found.last_log_time_ns for other in self.segments),
@@ -343,10 +341,10 @@ class _Work:
 
     def _last_footer(self, last: SegmentContents) -> FlightFooter | None:
         """
-        Return the footer if it is there and true; only the end of its file may be missing.
+        Return the footer if it is there and right; complete its segment if that is torn.
 
-        It is not true if the recorder was killed before it had removed segments that the footer
-        counts as dropped, or if a power cut has kept something before it from the disk.
+        It is wrong if the recorder was killed before it had removed segments that the footer
+        counts as dropped, or if a power cut lost data before it.
         """
         footer = last.own_records[-1] if last.own_records else None
         if not isinstance(footer, FlightFooter):
@@ -362,7 +360,7 @@ class _Work:
         return footer if is_true else None
 
     def _write_footer(self, last: SegmentContents) -> FlightFooter:
-        """End the flight with what can be said of it; as the writer does, in one pass."""
+        """Write a footer with recounted counters, as the writer does, in one pass."""
         others = sum(contents.size for contents in self.segments[:-1])
         segment = self._restore(last)
         try:
@@ -383,9 +381,9 @@ class _Work:
 
 def _patch(path: Path, patches: Iterable[tuple[int, bytes]]) -> None:
     """
-    Write over bytes of a file that cannot be read, and force that to the disk.
+    Write over bytes of a file that cannot be read, and sync the file.
 
-    That must come before anything that relies on it; done half, it is done again the next time.
+    All else relies on that. If it is interrupted, the next recovery repeats it.
     """
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -399,7 +397,7 @@ def _patch(path: Path, patches: Iterable[tuple[int, bytes]]) -> None:
 
 
 def _own_channel(contents: SegmentContents, payload_type: type[Payload]) -> Channel:
-    """Return the channel for one kind of own records: the segment's, if it has such a one."""
+    """Return the channel for one kind of own records: the segment's, if it has one."""
     channel = Ledger().own_account(payload_type).channel
     for known in contents.found.counts:
         if known.topic == channel.topic and known.schema == channel.schema:

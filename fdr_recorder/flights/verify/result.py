@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What is known of a flight after all of it was read: what is wrong, what is missing."""
+"""The result of `verify`: what is damaged, and what is missing and why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fdr_recorder.units import iso_time
 
 
 class Verdict(Enum):
-    """What came out; the value is the exit code of `fdr verify`."""
+    """The verdict on a flight; the value is the exit code of `fdr verify`."""
 
     CLEAN = 0
     LOSSES = 1
@@ -88,7 +88,7 @@ def when(first_ns: int, last_ns: int) -> str:
 @dataclass
 class Verification:
     """
-    What is known of a flight after all of it was read.
+    The result of `verify`.
 
     Attributes:
         path: The flight's directory.
@@ -113,7 +113,7 @@ class Verification:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the worst of what came out."""
+        """Return the worst finding."""
         if self.damage:
             return Verdict.DAMAGED
         return Verdict.LOSSES if self.losses else Verdict.CLEAN
