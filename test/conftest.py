@@ -19,6 +19,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from fdr_recorder import AlertBoard, FdrWriterConfig, FileFdrWriter
+from fork_server import fork_server
 from producers import make_client, open_flight, send
 import pytest
 from waiting import wait_until
@@ -37,14 +38,16 @@ def _recorder_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith('fdr_')}
 
 
-def _child_processes() -> set[int]:
-    """Return the ids of this process's children, zombies included (Linux: proc(5))."""
+def _child_processes(pid: int | None = None) -> set[int]:
+    """Return the children of a process, zombies and forks included (Linux: proc(5))."""
     found: set[int] = set()
-    for children in Path('/proc/self/task').glob('*/children'):
+    for children in Path(f'/proc/{pid or "self"}/task').glob('*/children'):
         try:
             found.update(map(int, children.read_text().split()))
         except OSError:  # the thread has just ended
             continue
+    if fork_server.cache_info().currsize and (server := fork_server().pid) in found:
+        found = found - {server} | _child_processes(server)
     return found
 
 

@@ -42,7 +42,7 @@ def fly_until_stored(ground: Ground, recorder: RecorderProcess) -> None:
 def test_the_flight_is_complete_and_the_exit_code_0(
     ground: Ground, tmp_path: Path, root: Path, state: str, how: str
 ) -> None:
-    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+    with RecorderProcess(ground, tmp_path, root, forked=False, topics=['/chatter']) as recorder:
         recorder.make(*WAY_TO[state])
         if state == 'active':
             fly_until_stored(ground, recorder)
@@ -63,7 +63,7 @@ def test_the_flight_is_complete_and_the_exit_code_0(
 
 @pytest.mark.smoke
 def test_two_interrupts_in_a_row(ground: Ground, tmp_path: Path, root: Path) -> None:
-    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+    with RecorderProcess(ground, tmp_path, root, forked=False, topics=['/chatter']) as recorder:
         recorder.make('configure', 'activate')
         fly_until_stored(ground, recorder)
         recorder.send(signal.SIGINT)
@@ -72,7 +72,7 @@ def test_two_interrupts_in_a_row(ground: Ground, tmp_path: Path, root: Path) -> 
 
 
 def test_an_impatient_user(ground: Ground, tmp_path: Path, root: Path) -> None:
-    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+    with RecorderProcess(ground, tmp_path, root, forked=False, topics=['/chatter']) as recorder:
         recorder.make('configure', 'activate')
         fly_until_stored(ground, recorder)
 
@@ -86,7 +86,7 @@ def test_an_impatient_user(ground: Ground, tmp_path: Path, root: Path) -> None:
 
 
 def test_no_thread_or_process_is_left(ground: Ground, tmp_path: Path, root: Path) -> None:
-    with RecorderProcess(ground, tmp_path, root) as recorder:
+    with RecorderProcess(ground, tmp_path, root, forked=False) as recorder:
         recorder.make('configure', 'activate')
         assert recorder.stop() == 0
         session = recorder.process.pid  # it leads a session of its own

@@ -21,6 +21,7 @@ import subprocess
 import sys
 from typing import Any, TypeVar
 
+from fork_server import CHECKOUT, fork_server, ForkedProcess
 from ground import DiagnosticStatus, Ground, has_alert, values_of
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterDescriptor
@@ -29,7 +30,6 @@ from rclpy.parameter import Parameter as ClientParameter
 from rclpy.parameter import parameter_value_to_python
 from ros_domain import ros_environment
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 END_DEADLINE_S = 15.0
 _Node = TypeVar('_Node', bound='NodeProcess')
 
@@ -46,6 +46,7 @@ class NodeProcess:
         environment: More environment variables.
         parameters: Text of the parameter file, instead of `options`.
         arguments: More ROS arguments.
+        forked: Whether the fork server may start it, instead of an interpreter of its own.
         options: ROS parameters, a dot written as two underscores.
 
     """
@@ -60,6 +61,7 @@ class NodeProcess:
         environment: Mapping[str, str] | None = None,
         parameters: str = '',
         arguments: Sequence[str] = (),
+        forked: bool = True,
         options: Mapping[str, object],
     ) -> None:
         self.ground = ground
@@ -70,9 +72,9 @@ class NodeProcess:
         self._parameters.write_text(
             parameters or json.dumps({'/**': {'ros__parameters': named}}, indent=2)
         )
-        self._command = [sys.executable, '-m', module, '--ros-args']
-        self._command += ['--params-file', str(self._parameters), '-r', f'__node:={name}']
-        self._command += arguments
+        self._module = module
+        self._arguments = ['--ros-args', '--params-file', str(self._parameters)]
+        self._arguments += ['-r', f'__node:={name}', *arguments]
         python_path = [(environment or {}).get('PYTHONPATH'), str(CHECKOUT)]
         self._environment = {
             **os.environ,
@@ -82,19 +84,28 @@ class NodeProcess:
             **(environment or {}),
             'PYTHONPATH': os.pathsep.join(path for path in python_path if path),
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._is_forked = forked and not environment
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     def start(self: _Node) -> _Node:
         """Start the process, or another one after its end; do not wait for it."""
-        with self._log.open('ab') as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                start_new_session=True,
-            )
+        with self._log.open('ab') as log, Path(os.devnull).open() as nothing:
+            if self._is_forked:
+                self._process = fork_server().start(
+                    self._module,
+                    self._arguments,
+                    self._environment,
+                    (nothing.fileno(), log.fileno(), log.fileno()),
+                )
+            else:
+                self._process = subprocess.Popen(
+                    [sys.executable, '-m', self._module, *self._arguments],
+                    stdin=nothing,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    start_new_session=True,
+                )
         return self
 
     def __enter__(self: _Node) -> _Node:
@@ -109,7 +120,7 @@ class NodeProcess:
     # --- the process -------------------------------------------------------------------------
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | ForkedProcess:
         """Return the started process."""
         assert self._process is not None
         return self._process

@@ -16,10 +16,9 @@ import json
 import os
 from pathlib import Path
 import select
-import subprocess
-import sys
 from typing import Any
 
+from fork_server import fork_server
 from ground import DEADLINE_S, Ground
 from node_process import END_DEADLINE_S
 from ros_domain import ros_environment
@@ -33,49 +32,41 @@ class PublisherProcess:
         arguments = [f'--{name.replace("_", "-")}={value}' for name, value in options.items()]
         self._topic = topic
         self._log = (directory / f'publisher{topic.replace("/", "_")}.log').open('ab')
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                str(Path(__file__).with_name('publisher_program.py')),
-                topic,
-                *arguments,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env={**os.environ, **ros_environment(ground.domain_id)},
-            start_new_session=True,
+        their_input, own_output = os.pipe()
+        own_input, their_output = os.pipe()
+        self._process = fork_server().start(
+            'publisher_program',
+            [topic, *arguments],
+            {**os.environ, **ros_environment(ground.domain_id)},
+            (their_input, their_output, self._log.fileno()),
         )
+        os.close(their_input)
+        os.close(their_output)
+        self._to_it, self._from_it = os.fdopen(own_output, 'w'), os.fdopen(own_input)
 
     def __enter__(self) -> PublisherProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
+        self._process.kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._log):
-            if stream is not None:
-                stream.close()
+        for stream in (self._to_it, self._from_it, self._log):
+            stream.close()
 
     def ask(self, *words: object) -> dict[str, Any]:
         """Say one line and return the answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(' '.join(map(str, words)) + '\n')
-        self._process.stdin.flush()
+        self._to_it.write(' '.join(map(str, words)) + '\n')
+        self._to_it.flush()
         return self.hear()
 
     def hear(self) -> dict[str, Any]:
         """Return what it says next."""
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], DEADLINE_S)
-        line = self._process.stdout.readline() if ready else ''
+        ready, _, _ = select.select([self._from_it], [], [], DEADLINE_S)
+        line = self._from_it.readline() if ready else ''
         assert line, f'the publisher of {self._topic} says nothing'
         return dict(json.loads(line))
 
     def leave(self) -> None:
         """End it in good order, so that it says goodbye to the graph."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._to_it.close()
         assert self._process.wait(END_DEADLINE_S) == 0

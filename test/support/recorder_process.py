@@ -63,6 +63,7 @@ class RecorderProcess(NodeProcess):
         environment: More environment variables.
         arguments: More ROS arguments.
         parameters: Text of the parameter file, instead of `root` and `options`.
+        forked: Whether the fork server may start it, instead of an interpreter of its own.
         options: ROS parameters, a dot written as two underscores.
 
     """
@@ -77,6 +78,7 @@ class RecorderProcess(NodeProcess):
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
         parameters: str = '',
+        forked: bool = True,
         **options: object,
     ) -> None:
         self.root = root if root is not None else directory / 'flights'
@@ -88,6 +90,7 @@ class RecorderProcess(NodeProcess):
             environment=environment,
             arguments=arguments,
             parameters=parameters,
+            forked=forked,
             options={'flight_root': str(self.root), **_QUICK, **options},
         )
 
