@@ -86,7 +86,7 @@ def find_root(name: str | None) -> Path:
     if not root.is_dir():
         raise FlightRootNotADirectoryError(root)
     if _is_flight(root):
-        raise NoFlightError(root, 'is a flight and no flight root; see `fdr info`')
+        raise NoFlightError(root, 'is a flight, not a flight root; see `fdr info`')
     return root
 
 
@@ -131,29 +131,27 @@ def _is_flight(path: Path) -> bool:
 
 
 def _flights_below(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    from fdr_recorder.flights.directory import flight_directories
+    from fdr_recorder.flights.directory import flights_in
 
-    return [path for path in flight_directories(root) if _is_flight(path)]
+    return flights_in(root) if root.is_dir() else []
 
 
 def _what_is(path: Path) -> str:
     """Say why this is not a flight, and what to do."""
     if not path.exists():
-        return 'there is no such flight; `fdr ls` lists those of a flight root'
+        return 'there is no such flight; `fdr ls` lists the flights of a flight root'
     if path.suffix == '.mcap':
         return 'is one MCAP file; name the directory of a flight'
     if not path.is_dir():
         return 'is a file; name the directory of a flight'
     if not any(path.iterdir()):
-        return 'is an empty directory, and no flight'
+        return 'is an empty directory, not a flight'
     below = _flights_below(path)
     if below:
         return f'is a flight root; name one of its flights, for example {below[-1]}'
     if (path / 'metadata.yaml').exists():
         return 'is a bag, but not a flight of this recorder; see `ros2 bag info`'
-    return 'is a directory, but no flight: there is no segment_*.mcap in it'
+    return 'is a directory, but not a flight: it has no segment_*.mcap'
 
 
 # --- for the shell -------------------------------------------------------------------------

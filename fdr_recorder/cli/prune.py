@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from fdr_recorder.storage.flight_root import root_holder
 
     if args.keep is None and args.max_bytes is None:
-        raise UsageError('say what is to stay: --keep N, --max-bytes SIZE, or both')
+        raise UsageError('say what to keep: --keep N, --max-bytes SIZE, or both')
     root = find_root(args.root)
     holder = root_holder(root)
     pruning = plan_pruning(

@@ -79,6 +79,6 @@ def make_query(
             start = started_ns if start is None else start
             end = start + duration
     if start is not None and end is not None and start >= end:
-        raise UsageError('--end is not behind --start; nothing lies between them')
+        raise UsageError('--end must be later than --start')
     query = Query(path, tuple(args.topic), start, end, with_latched=with_latched)
     return flight, query
