@@ -84,8 +84,8 @@ if TYPE_CHECKING:
     from fdr_recorder.storage.cap import CapacityCapPolicy
     from fdr_recorder.storage.flight_id import new_flight_id
     from fdr_recorder.storage.flight_root import FlightRoot
+    from fdr_recorder.storage.footer import FlightSummary
     from fdr_recorder.storage.record_flight import make_writer, record_flight, RecordedFlight
-    from fdr_recorder.storage.recording import FlightSummary
     from fdr_recorder.storage.writer import FileFdrWriter
     from fdr_recorder.storage.writer_status import WriterStatus
     from fdr_recorder.version import __version__
@@ -207,7 +207,7 @@ _HOMES = {
     'RecordedFlight': 'fdr_recorder.storage.record_flight',
     'make_writer': 'fdr_recorder.storage.record_flight',
     'record_flight': 'fdr_recorder.storage.record_flight',
-    'FlightSummary': 'fdr_recorder.storage.recording',
+    'FlightSummary': 'fdr_recorder.storage.footer',
     'FileFdrWriter': 'fdr_recorder.storage.writer',
     'WriterStatus': 'fdr_recorder.storage.writer_status',
     '__version__': 'fdr_recorder.version',

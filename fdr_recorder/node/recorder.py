@@ -35,8 +35,8 @@ from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.header import hash_manifest, new_flight_header
 from fdr_recorder.storage.flight_id import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.record_flight import make_writer
-from fdr_recorder.storage.recording import FlightSummary
 from fdr_recorder.storage.writer import FileFdrWriter
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.utilities import get_rmw_implementation_identifier

@@ -8,4 +8,4 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""From the rings to the disk: format, segment, flight, writer, cap. Imports nothing of ROS."""
+"""Writing flights: from the rings to segments on the disk."""

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The capacity cap: the oldest closed segments go when the flight grows too large."""
+"""The capacity cap: drops the oldest closed segments when the flight grows too large."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ logger = logging.getLogger(__name__)
 
 
 class SegmentStore(Protocol):
-    """What the policy needs of the writer. All of it costs the same however many segments."""
+    """What the policy needs of the writer; the cost does not depend on the number of segments."""
 
     @property
     def closed_segments(self) -> int:
-        """Count the closed segments that are there."""
+        """Count the closed segments that were not dropped."""
 
     @property
     def total_bytes(self) -> int:
-        """Size of all segments that are there."""
+        """Size of all segments that were not dropped."""
 
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment and record that; there is no dropping without."""
+        """Drop the oldest closed segment, and record the drop."""
 
 
 class CapacityCapPolicy:
     """
     Keeps the segments of a flight below a size.
 
-    Wire `on_rotation` to the writer's hook of that name. The segment that was just closed is
-    never dropped, so that there is always one to read; if it alone is too large, the cap is
-    misconfigured: an alert says so, and recording goes on.
+    Set the writer's hook `on_rotation` to the method of that name. The segment that was just
+    closed is never dropped, so that there is always one to read. If it alone is larger than the
+    cap, an alert says that the cap is misconfigured, and recording goes on.
 
     Example:
         >>> policy = CapacityCapPolicy(64 * GIB, writer, alerts)
@@ -52,13 +52,13 @@ class CapacityCapPolicy:
     """
 
     def __init__(self, cap_bytes: int, store: SegmentStore, alerts: AlertBoard) -> None:
-        """Take the limit in bytes, the writer, and where faults are raised."""
+        """Set the limit in bytes; take the writer and the alert board."""
         self.cap_bytes = cap_bytes
         self._store = store
         self._alerts = alerts
 
     def on_rotation(self, closed: ClosedSegment) -> None:
-        """Drop segments until the rest is below the cap; in the writer's thread."""
+        """Drop segments until the flight is below the cap; writer's thread."""
         store, cap_bytes = self._store, self.cap_bytes
         while store.total_bytes > cap_bytes and store.closed_segments > 1:
             dropped = store.drop_oldest_segment(cap_bytes)

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The chunk that is being gathered: the hot path from ring to disk."""
+"""The open chunk: the hot path from ring to disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.mcap import encode, layout
 
 RECORD_COST: Final = layout.MESSAGE_PREFIX.size + layout.MESSAGE_INDEX_ENTRY_LENGTH
-"""Bytes in the file for a record beside its data: its prefix, and its entry in the index."""
+"""Bytes in the file for a record in addition to its data: its prefix and its index entry."""
 
 CHANNEL_COST: Final = (
     layout.MESSAGE_INDEX_PREFIX.size
@@ -35,7 +35,7 @@ _PREFIX_SIZE: Final = layout.MESSAGE_PREFIX.size
 _FIXED_LENGTH: Final = layout.MESSAGE_FIXED_LENGTH
 
 _LARGE_BYTES: Final = 32 * 1024
-"""Data from this size on are handed to the kernel as they are; smaller ones are joined first.
+"""Data of this size or more are passed to the kernel as they are; smaller ones are joined first.
 A copy of 32 KiB costs about as much as one more element of `writev`."""
 
 
@@ -46,8 +46,8 @@ class Chunk:
     Attributes:
         size: Uncompressed size of the chunk's records, in bytes.
         records: How many records.
-        cost: Bytes that they and their indexes take in the file, without what a chunk costs.
-        indexes: By channel id: log time and offset of each record, in turn.
+        cost: Bytes of them and their indexes in the file, without the cost of the chunk itself.
+        indexes: By channel id: log time and offset of each record, alternating.
 
     """
 
@@ -72,20 +72,20 @@ class Chunk:
         full_size: int,
     ) -> int:
         """
-        Take records of one channel, from `position` on, until one of the limits is reached.
+        Add records of one channel, from `position` on, until one of the limits is reached.
 
         The loop runs once for every message of the flight. Locals instead of attributes, and one
         packed prefix instead of an object, make it about 0.7 microseconds a record.
 
         Args:
             channel_id: The channel of all of them.
-            batch: What came out of a ring.
-            position: The first record to take.
+            batch: Records that came out of a ring.
+            position: The first record to add.
             room: Bytes of the file that these records may cost (`RECORD_COST` and data each).
             full_size: Stop when the chunk has this size.
 
         Returns:
-            The position of the first record that was not taken.
+            The position of the first record that was not added.
 
         """
         index = self.indexes.get(channel_id)
@@ -128,7 +128,7 @@ class Chunk:
         return position
 
     def buffers(self) -> list[bytes]:
-        """Return the records as few pieces: small ones joined, large ones as they are."""
+        """Return the records in few pieces: small ones joined, large ones as they are."""
         if not self._has_large:
             return [b''.join(self._parts)]
         result: list[bytes] = []

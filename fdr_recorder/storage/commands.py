@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 import queue
 
-from fdr_recorder.storage.recording import FlightSummary
+from fdr_recorder.storage.footer import FlightSummary
 
 Call = Callable[[], FlightSummary | None]
 

@@ -9,9 +9,9 @@
 # the License.
 
 """
-The counters of a flight. Only the writer's thread changes them.
+The running counters of an open flight. Only the writer's thread changes them.
 
-Counted for each producer; the totals are sums, so that they cannot disagree.
+Each producer has an account. The totals are sums of these, so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from fdr_recorder.record.kinds import Payload, ProducerCounters
 @dataclass(frozen=True)
 class FlightCounters:
     """
-    The counters of a flight at one moment; see the design's section on counters.
+    The counters of a flight at one moment.
 
-    `bytes_written` counts what lies in files; until the flight is closed that is without the
-    summary of the open segment.
+    `bytes_written` counts the bytes in files, without the summary of the open segment.
     """
 
     records_written: int = 0
@@ -51,21 +50,21 @@ class FlightCounters:
 
 class ProducerAccount:
     """
-    What became of the records of one producer in one flight.
+    Counts what happened to the records of one producer in one flight.
 
     Attributes:
-        channel: The channel of the producer.
-        client: Its client; None for the recorder's own records and for a producer that is gone.
-        written: Records that lie in segments, repeats and dropped segments included.
-        repeated: Transient-local messages written again at a segment's start.
+        channel: The producer's channel.
+        client: Its client; None for the recorder's own records, and once the producer is gone.
+        written: Records written to segments, including repeats and dropped segments.
+        repeated: Transient-local messages repeated at a segment's start.
         dropped_overrun: Records that the ring refused.
         dropped_write_error: Records that were discarded because the disk refused them.
-        lost_transport: Records that never arrived.
+        lost_transport: Messages lost in transport.
 
     """
 
     def __init__(self, channel: Channel, client: FdrClient | None = None) -> None:
-        """Begin a flight's account; what became of the client's earlier records is settled."""
+        """Open the account, for the records that the client offers from now on or that wait."""
         self.channel = channel
         self.client = client
         self.written = 0
@@ -78,18 +77,18 @@ class ProducerAccount:
 
     @property
     def offered(self) -> int:
-        """Count the records that the producer handed over, by the producer's own count."""
+        """Count the records that the producer has offered, as the producer counts them."""
         if self.client is None:
             return self._own_offered
         return self.client.ring.offered - self._offered_before
 
     def finish(self) -> None:
-        """Keep the counters as they are: the producer is gone, its ring is empty."""
+        """Close the account: the producer is gone, and its ring is empty."""
         self._own_offered = self.offered
         self.client = None
 
     def resume(self, client: FdrClient) -> None:
-        """Go on counting: the producer is back."""
+        """Open the account again: the producer is back."""
         self._offered_before = client.ring.acknowledged - self.offered
         self.client = client
 
@@ -99,11 +98,11 @@ class ProducerAccount:
         return self._own_offered - 1
 
     def take_back_own(self) -> None:
-        """Undo `count_own`: the record was never handed over."""
+        """Undo `count_own`: the record was not written after all."""
         self._own_offered -= 1
 
     def snapshot(self) -> ProducerCounters:
-        """Return the counters as they stand in the footer."""
+        """Return the counters for the footer."""
         return ProducerCounters(
             topic=self.channel.topic,
             type=self.channel.schema.name,
@@ -119,19 +118,19 @@ class ProducerAccount:
 
 class Ledger:
     """
-    All accounts of a flight, and what belongs to no producer.
+    All accounts of a flight, and the counters that belong to no producer.
 
     Attributes:
-        accounts: In the order in which the producers came.
+        accounts: In the order in which they were opened.
         rollover_count: Segments closed because they were full.
-        segments_dropped: Segments that a policy removed.
+        segments_dropped: Segments dropped to stay below the cap or to free space.
         bytes_dropped: Their size.
-        records_in_dropped: The records in them.
+        records_in_dropped: Records in them.
 
     """
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin without an account."""
         self.accounts: list[ProducerAccount] = []
         self.rollover_count = 0
         self.segments_dropped = 0
@@ -141,7 +140,7 @@ class Ledger:
         self._own: dict[str, ProducerAccount] = {}
 
     def open_account(self, client: FdrClient) -> ProducerAccount:
-        """Begin to account for a client's records; one that comes back has its account again."""
+        """Open the account of a client; a client that comes back gets its account again."""
         account = self._by_channel.get(client.channel)
         if account is None:
             return self._add(ProducerAccount(client.channel, client))
@@ -165,7 +164,7 @@ class Ledger:
         return account
 
     def count_written(self, channel: Channel, records: int) -> None:
-        """Count records that lie in a segment now."""
+        """Count records that were written to a segment."""
         self._by_channel[channel].written += records
 
     def count_write_error(self, channel: Channel, records: int) -> None:
@@ -174,10 +173,10 @@ class Ledger:
 
     def totals(self, bytes_present: int) -> FlightCounters:
         """
-        Sum up.
+        Return the sums of all accounts.
 
         Args:
-            bytes_present: Size of the segments that are there.
+            bytes_present: Size of the segments that were not dropped.
 
         """
         accounts = self.accounts

@@ -11,9 +11,9 @@
 """
 CRCs of large messages, computed ahead in a thread of their own.
 
-A chunk begins with the CRC of what follows, so that the CRC of a large message stands in series
-with writing it. While one is being written, those behind it in the same batch are computed here;
-both release the interpreter.
+A chunk begins with the CRC of its records, so that a large message cannot be written before its
+CRC is computed. While one message is being written, this thread computes the CRCs of those behind
+it in the same batch; both release the interpreter lock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.mcap.checksum import crc32
 
 LARGE_BYTES: Final = 256 * 1024
-"""From here on it takes longer to compute a CRC than to hand it to another thread."""
+"""From this size on, computing a CRC takes longer than passing it to another thread."""
 
 _POLYNOMIAL: Final = 0xEDB88320
 """Of the CRC-32, reflected: the highest power of x is the lowest bit."""
@@ -37,7 +37,7 @@ _ONE: Final = 1 << 31
 
 
 class _Task:
-    """The CRC of one message, computed by whoever comes first."""
+    """The CRC of one message, computed by the thread that comes first."""
 
     __slots__ = ('_claim', '_done', 'crc', 'data')
 
@@ -49,35 +49,35 @@ class _Task:
         self._done.acquire()
 
     def run(self) -> None:
-        """Compute it, unless somebody does or did."""
+        """Compute the CRC, unless another thread does or did."""
         if self._claim.acquire(blocking=False):
             self.crc = crc32((self.data,))
             self._done.release()
 
     def result(self) -> int:
-        """Return it; called once."""
+        """Return the CRC; call it once."""
         self.run()
         self._done.acquire()
         return self.crc
 
 
 class CrcAhead:
-    """Computes CRCs of large messages before they are asked for. Used by the writer's thread."""
+    """Computes CRCs of large messages before they are needed. Used by the writer's thread."""
 
     def __init__(self) -> None:
-        """Do without a thread until there is something to do."""
+        """Start no thread until there is work."""
         self._tasks: deque[_Task] = deque()
-        """In the order in which they will be asked for."""
+        """In the order in which they will be needed."""
         self._queue: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def announce(self, batch: Sequence[QueuedRecord]) -> None:
         """
-        Begin with the CRCs of records that are about to be written, in this order.
+        Start computing the CRCs of records that will be written next, in this order.
 
-        One by itself is not worth it: nothing is written meanwhile.
+        A single large message is not worth it: nothing is written meanwhile.
         """
-        if batch[-1][4] - batch[0][4] < LARGE_BYTES:  # bytes that its ring has taken in
+        if batch[-1][4] - batch[0][4] < LARGE_BYTES:  # bytes that its ring has accepted
             return
         tasks = [_Task(record[3]) for record in batch if len(record[3]) >= LARGE_BYTES]
         if len(tasks) < 2:
@@ -85,7 +85,7 @@ class CrcAhead:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name='fdr_crc', daemon=True)
             self._thread.start()
-        self._tasks.clear()  # of a batch before, whose end was not written
+        self._tasks.clear()  # of an earlier batch whose end was not written
         self._tasks.extend(tasks)
         for task in tasks[1:]:
             self._queue.put(task)

@@ -37,7 +37,6 @@ from fdr_recorder.storage.segment_log import SegmentLog
 logger = logging.getLogger(__name__)
 
 RETRY_INTERVAL_S: Final = 1.0
-DISK_ALERTS: Final = ('disk_full', 'write_error')
 _FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -168,5 +167,5 @@ class DegradedState:
         )
         message = f'recording goes on; {spell.records} records were discarded'
         logger.warning('%s: %s', self._log.directory.path, message)
-        for code in DISK_ALERTS:
+        for code in ('disk_full', 'write_error'):
             self._alerts.clear(code, message)

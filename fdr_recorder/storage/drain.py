@@ -27,8 +27,9 @@ from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.preroll import Preroll
-from fdr_recorder.storage.recording import FlightRecording, FlightSummary, RotationHook
+from fdr_recorder.storage.recording import FlightRecording, RotationHook
 from fdr_recorder.storage.writer_status import WriterStatus
 
 POLL_INTERVAL_S: Final = 0.15

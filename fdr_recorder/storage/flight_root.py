@@ -46,11 +46,11 @@ _INITIAL_PID_NAMESPACE: Final = 'pid:[4026531836]'
 @dataclass(frozen=True)
 class RootHolder:
     """
-    Who owns a flight root.
+    The process that owns a flight root.
 
     Attributes:
-        text: For people: `pid 812 (/fdr_recorder on drone-7, since 2026-05-04T09:14:02Z)`.
-        since_ns: Since when (system clock); 0 if it has not said anything.
+        text: In words: `pid 812 (/fdr_recorder on drone-7, since 2026-05-04T09:14:02Z)`.
+        since_ns: Since when (system clock); 0 if the lock file does not say.
 
     """
 
@@ -59,9 +59,9 @@ class RootHolder:
 
     def may_record(self, started_ns: int) -> bool:
         """
-        Tell whether it may be recording a flight that began then (system clock).
+        Tell whether it may be recording a flight that began at a time (system clock).
 
-        One that began earlier was left by a former holder.
+        An earlier flight was left by a former holder.
         """
         return started_ns >= self.since_ns
 
@@ -70,8 +70,8 @@ class FlightRoot:
     """
     A flight root that this process owns, from `acquire` to `release`.
 
-    The lock is a `flock` on `.fdr.lock`: the kernel gives it back when the process dies, however
-    it dies. The file's content is for people and for the error message of who comes second.
+    The lock is a `flock` on `.fdr.lock`: the kernel releases it when the process dies, however it
+    dies. The file's content is for people, and for the error message of a second recorder.
     """
 
     def __init__(self, path: Path, lock_fd: int) -> None:
@@ -79,7 +79,7 @@ class FlightRoot:
         self.path = path
         self._lock_fd = lock_fd
         self.has_reserve = False
-        """Whether the emergency space was allocated, and not given up since."""
+        """Whether the emergency space is allocated."""
 
     @classmethod
     def acquire(cls, path: Path | str, *, owner: str = 'fdr_recorder') -> FlightRoot:
@@ -88,11 +88,11 @@ class FlightRoot:
 
         Args:
             path: The directory; `~` is the home directory.
-            owner: Name of the node or program, for the message to others.
+            owner: Name of the node or program, for the error message of others.
 
         Raises:
-            FlightRootMissingError: There is no such directory.
-            FlightRootNotADirectoryError: It is something else.
+            FlightRootMissingError: The directory does not exist.
+            FlightRootNotADirectoryError: It is not a directory.
             FlightRootReadOnlyError: Nothing can be written there.
             FlightRootLockedError: Another writer, in this or another process, owns it.
 
@@ -130,7 +130,7 @@ class FlightRoot:
         return self._lock_fd >= 0
 
     def release(self) -> None:
-        """Give the root back. Idempotent."""
+        """Release the root. Idempotent."""
         lock_fd, self._lock_fd = self._lock_fd, -1
         if lock_fd >= 0:
             with suppress(OSError):
@@ -138,7 +138,7 @@ class FlightRoot:
             close_fd(lock_fd)
 
     def __enter__(self) -> FlightRoot:
-        """Return itself: it is owned already."""
+        """Return the root, which is owned already."""
         return self
 
     def __exit__(
@@ -147,7 +147,7 @@ class FlightRoot:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give the root back."""
+        """Release the root."""
         self.release()
 
     # --- space -----------------------------------------------------------------------------
@@ -159,13 +159,13 @@ class FlightRoot:
 
     def allocate_reserve(self, size: int) -> bool:
         """
-        Allocate the emergency space, or make it as large as it should be.
+        Allocate the emergency space, or change its size.
 
         Args:
-            size: In bytes; 0 to have none.
+            size: In bytes; 0 for none.
 
         Returns:
-            True if the space is there.
+            True if the space is allocated.
 
         """
         if size == 0:
@@ -200,7 +200,7 @@ def _lock(lock_fd: int) -> None:
     """
     Take the lock; raise `BlockingIOError` if another writer has it.
 
-    Whoever looks who has it (`root_holder`) may have to hold it for a moment: that is waited for.
+    `root_holder` of another process may hold it for a moment: wait for that.
     """
     for _ in range(_LOCK_TRIES):
         with suppress(BlockingIOError):
@@ -222,12 +222,11 @@ def _write_holder(lock_fd: int, owner: str) -> None:
 
 def root_holder(path: Path) -> RootHolder | None:
     """
-    Tell who owns a flight root; None if nobody does.
+    Return the owner of a flight root; None if there is none.
 
-    It is not tried to lock it: that would refuse a recorder which starts at the moment. The
-    kernel's list of locks (proc(5)) says it, of all processes that this one can see. What is in
-    another container or on another host is not in that list; so the lock is tried after all if
-    the file names a holder that may be such a one.
+    The kernel's list of locks (proc(5)) tells it for all processes that this one can see. Trying
+    the lock instead could make a recorder fail that starts at this moment. It is only tried if the
+    file names a holder that is not in that list: in another container or on another host.
     """
     try:
         fd = os.open(
@@ -238,7 +237,7 @@ def root_holder(path: Path) -> RootHolder | None:
     try:
         said = _read_holder(fd)
         if _is_listed(fd, str(said.get('pid'))) or (said and _is_locked_elsewhere(fd, said)):
-            since_ns = os.fstat(fd).st_mtime_ns if said else 0  # when it wrote that
+            since_ns = os.fstat(fd).st_mtime_ns if said else 0  # when the holder wrote it
             return RootHolder(_describe_holder(said), since_ns)
         return None
     finally:
@@ -246,7 +245,7 @@ def root_holder(path: Path) -> RootHolder | None:
 
 
 def _is_listed(fd: int, pid: str) -> bool:
-    """Tell whether /proc/locks has a `flock` of a file that somebody may write to."""
+    """Tell whether /proc/locks lists an exclusive `flock` of the file."""
     status = os.fstat(fd)
     device = f'{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}'
     try:
@@ -258,14 +257,14 @@ def _is_listed(fd: int, pid: str) -> bool:
         if len(fields) < 6 or fields[1] != 'FLOCK' or fields[3] != 'WRITE':
             continue
         lock_device, _, inode = fields[5].rpartition(':')
-        # on btrfs and overlayfs the device is another than stat(2) says
+        # on btrfs and overlayfs the device differs from that of stat(2)
         if inode == str(status.st_ino) and (lock_device == device or fields[4] == pid):
             return True
     return False
 
 
 def _is_locked_elsewhere(fd: int, said: Mapping[str, object]) -> bool:
-    """Try the lock, if the holder that the file names may be out of sight."""
+    """Try the lock, if the holder that the file names may be invisible here."""
     with suppress(OSError):
         is_all_seen = os.readlink('/proc/self/ns/pid') == _INITIAL_PID_NAMESPACE
         if is_all_seen and said.get('host') == socket.gethostname():
@@ -278,7 +277,7 @@ def _is_locked_elsewhere(fd: int, said: Mapping[str, object]) -> bool:
 
 
 def _read_holder(lock_fd: int) -> Mapping[str, object]:
-    """Return what the holder said of itself; nothing if that cannot be read."""
+    """Return what the holder wrote about itself; empty if it cannot be read."""
     try:
         said = json.loads(os.pread(lock_fd, 4096, 0))
     except (OSError, ValueError, RecursionError):
@@ -287,7 +286,7 @@ def _read_holder(lock_fd: int) -> Mapping[str, object]:
 
 
 def _describe_holder(said: Mapping[str, object]) -> str:
-    """Say who holds the lock, as far as the file tells."""
+    """Describe the holder of the lock, as far as the file tells."""
     try:
         return f'pid {said["pid"]} ({said["node"]} on {said["host"]}, since {said["since"]})'
     except KeyError:

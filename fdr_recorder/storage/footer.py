@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import errno
 import os
+from pathlib import Path
 import time
 from typing import Any
 
@@ -23,6 +25,25 @@ from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccoun
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.segment_log import SegmentLog
 from fdr_recorder.units import iso_time
+
+
+@dataclass(frozen=True)
+class FlightSummary:
+    """
+    How a flight was closed.
+
+    Attributes:
+        flight_id: The flight's id.
+        path: Its directory.
+        footer: The footer as it was written, or would have been.
+        is_complete: Whether the footer is on disk; False if the disk refused it.
+
+    """
+
+    flight_id: str
+    path: Path
+    footer: FlightFooter
+    is_complete: bool
 
 
 class FooterWriter:

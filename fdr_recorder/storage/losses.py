@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Losses before the disk: what rings refused and what never arrived. Counted, recorded, told."""
+"""Losses before the disk: records that rings refused, messages lost in transport."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from fdr_recorder.storage.counters import Ledger, ProducerAccount
 REPORT_INTERVAL_S: Final = 1.0
 """Losses of one producer within this time become one record."""
 ALERT_HOLD_S: Final = 5.0
-"""An alert is cleared after so long without a loss."""
+"""An alert is cleared after this time without a loss."""
 
 
 class LossReports:
-    """Turns what producers have counted into counters, records and alerts; writer's thread."""
+    """Turns the producers' counts into counters, records and alerts; writer's thread."""
 
     def __init__(
         self, ledger: Ledger, alerts: AlertBoard, emit: Callable[[Payload], None]
     ) -> None:
-        """Take the flight's accounts, where faults are raised, and where records go."""
+        """Take the flight's accounts, the alert board, and the function that writes records."""
         self._ledger = ledger
         self._alerts = alerts
         self._emit = emit
@@ -42,11 +42,11 @@ class LossReports:
 
     def report(self, now: float, *, hurry: bool = False) -> None:
         """
-        Report what was lost since the last report, once a second at most.
+        Report the losses since the last report, once a second at most.
 
         Args:
             now: Monotonic seconds.
-            hurry: Do it however short ago the last report was.
+            hurry: Report even if the last report was less than a second ago.
 
         """
         if not hurry and now - self._reported_at < REPORT_INTERVAL_S:
@@ -59,7 +59,7 @@ class LossReports:
                 self._alerts.clear(code, f'none for {ALERT_HOLD_S:.0f} s')
 
     def report_producer(self, account: ProducerAccount, now: float) -> None:
-        """Report what one producer has lost since the last report."""
+        """Report the losses of one producer since the last report."""
         if account.client is None:
             return
         refusals = account.client.ring.acknowledge_refusals()

@@ -30,7 +30,7 @@ from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_id import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.recording import FlightSummary
+from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.writer import FileFdrWriter
 
 

@@ -18,23 +18,23 @@ exceptions: any thread may.)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 import logging
 from pathlib import Path
 import time
 from typing import Final
 
-from fdr_recorder.alerts import Alert, AlertBoard
+from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError
-from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
-from fdr_recorder.storage.degraded import DegradedState, DISK_ALERTS
+from fdr_recorder.storage.degraded import DegradedState
+from fdr_recorder.storage.flight_alerts import FlightAlerts
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.footer import FooterWriter
+from fdr_recorder.storage.footer import FlightSummary, FooterWriter
 from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.outbox import Outbox
@@ -47,31 +47,6 @@ RotationHook = Callable[[ClosedSegment], None]
 FLUSH_SHARE: Final = 0.5
 """A chunk is written before it is this share of `flush_interval_s` old. Before that its records
 may have waited: in the middleware while the intake rests, in the ring while the writer does."""
-
-_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low')
-"""Cleared when the flight begins to close; the flight still records that."""
-_LATE_ALERTS: Final = ('segments_dropped', 'cap_misconfigured', *DISK_ALERTS)
-"""Closing the flight may raise these; they are cleared after it."""
-
-
-@dataclass(frozen=True)
-class FlightSummary:
-    """
-    How a flight was closed.
-
-    Attributes:
-        flight_id: The flight's id.
-        path: Its directory.
-        footer: The footer as it was written, or would have been.
-        is_complete: Whether the footer is on disk; False if the disk refused it.
-
-    """
-
-    flight_id: str
-    path: Path
-    footer: FlightFooter
-    is_complete: bool
-
 
 class FlightRecording:
     """
@@ -94,7 +69,7 @@ class FlightRecording:
         on_rotation: RotationHook | None = None,
     ) -> None:
         """
-        Create the flight's directory and its first segment, the header its first record.
+        Create the flight's directory and its first segment, which begins with the header.
 
         Args:
             root: An owned flight root.
@@ -113,13 +88,13 @@ class FlightRecording:
         self.header = header
         self._root = root
         self._config = config
-        self._alerts = alerts
         self._on_rotation = on_rotation
         self._ledger = Ledger()
         self._log = SegmentLog(root, header, config, self._ledger)
         self._durability = self._log.durability
         self._outbox = Outbox(self._log, self._ledger, self.write)
         self.emit = self._outbox.emit
+        self._alerts = FlightAlerts(alerts, self.emit)
         self._losses = LossReports(self._ledger, alerts, self.emit)
         self._space = FreeSpace(
             root, config, alerts, self._log.directory, self.drop_oldest_segment
@@ -138,9 +113,7 @@ class FlightRecording:
                 raise FlightStorageError(self.path, error) from error
             raise
         root.allocate_reserve(config.reserve_bytes)
-        alerts.listen(self._record_alert)
-        for alert in alerts.present():
-            self._record_alert(alert)
+        self._alerts.start()
 
     # --- what it is ----------------------------------------------------------------------
 
@@ -161,12 +134,12 @@ class FlightRecording:
 
     @property
     def closed_segments(self) -> int:
-        """Count the closed segments that are there."""
+        """Count the closed segments that were not dropped."""
         return self._log.directory.closed_segments
 
     @property
     def total_bytes(self) -> int:
-        """Size of all segments that are there, the open one included."""
+        """Size of all segments that were not dropped, the open one included."""
         return self._log.total_bytes
 
     def apply(self, config: FdrWriterConfig) -> None:
@@ -185,7 +158,7 @@ class FlightRecording:
     # --- records in ----------------------------------------------------------------------
 
     def add_producer(self, client: FdrClient) -> ProducerAccount:
-        """Begin to account for a client's records."""
+        """Open the account of a client."""
         account = self._ledger.open_account(client)
         if client.latest is not None:
             publish_time_ns, sequence, data = client.latest
@@ -199,7 +172,7 @@ class FlightRecording:
 
     def write(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> bool:
         """
-        Take records that came out of a producer's ring. Never raises for a failing disk.
+        Write records that came out of a producer's ring. A failing disk raises no error.
 
         Returns:
             True if segments were ended: it may be time to `keep_pace`.
@@ -241,7 +214,7 @@ class FlightRecording:
             self._call_hook()
 
     def split(self) -> None:
-        """Begin the next segment now, if the open one holds data. Never raises."""
+        """Begin the next segment now, if the open one holds data. A failing disk raises no error."""
         try:
             if self._log.has_data:
                 self._rotate()
@@ -264,19 +237,7 @@ class FlightRecording:
                 except Exception:
                     logger.exception('the rotation hook failed; recording goes on')
 
-    def _record_alert(self, alert: Alert) -> None:
-        self.emit(
-            AlertRecord(
-                code=alert.code,
-                level=alert.level,
-                raised=alert.raised,
-                subject=alert.subject,
-                message=alert.message,
-                values=alert.values,
-            )
-        )
-
-    # --- what time brings ----------------------------------------------------------------
+    # --- at every round ----------------------------------------------------------------
 
     def tick(self, now: float, rest_s: float) -> None:
         """
@@ -284,7 +245,7 @@ class FlightRecording:
 
         Args:
             now: Monotonic seconds.
-            rest_s: When the next call comes, if not before.
+            rest_s: Seconds until the next call, at most.
 
         """
         if not self.is_degraded:  # else they add up until the disk takes records again
@@ -334,7 +295,7 @@ class FlightRecording:
         for _ in range(2):  # the second time with the space of the reserve
             try:
                 self._degraded.leave(is_last=True)
-                self._settle()  # before a footer counts what is there
+                self._settle()  # before the footer counts all bytes
                 if not self.is_degraded:
                     footer = self._write_footer()
                     break
@@ -346,7 +307,7 @@ class FlightRecording:
         else:
             self._log.shut_down()
         self._finish_log()
-        self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'the flight is closed')
+        self._alerts.clear('the flight is closed')
         return FlightSummary(
             self.header.flight_id,
             self.path,
@@ -364,12 +325,11 @@ class FlightRecording:
         except OSError as error:
             self._degraded.enter(error)
         self._finish_log()
-        self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'the writer has stopped')
+        self._alerts.clear('the writer has stopped')
 
     def abort(self) -> None:
         """Close all files as they are, after an error of the recorder itself."""
-        self._alerts.unlisten(self._record_alert)
-        self._clear_alerts((*_EARLY_ALERTS, *_LATE_ALERTS), 'recording has ended')
+        self._alerts.clear('recording has ended')
         self._log.close()
 
     def _settle(self) -> None:
@@ -391,14 +351,9 @@ class FlightRecording:
         self._log.close()
 
     def _finish_reports(self) -> None:
-        """Report the last losses, clear the flight's alerts, and record no more alerts."""
+        """Report the last losses, and record no more alerts."""
         self._losses.report(time.monotonic(), hurry=True)
-        self._clear_alerts(_EARLY_ALERTS, 'the flight is being closed')
-        self._alerts.unlisten(self._record_alert)
-
-    def _clear_alerts(self, codes: Iterable[str], message: str) -> None:
-        for code in codes:
-            self._alerts.clear(code, message)
+        self._alerts.stop()
 
     def _write_footer(self) -> FlightFooter:
         """Write the footer as the last record, into a segment that has room for it."""

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What a segment knows of itself: schemas, channels, chunks; and the summary made of it."""
+"""The index of a segment: its schemas, channels and chunks, and the summary made of them."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class KnownChannel:
 
 class SegmentIndex:
     """
-    Everything that will stand in the summary of a segment.
+    Everything for the summary of a segment.
 
     Attributes:
-        end_size: What sealing would add to the file as it is now, in bytes; exact as soon as
-            there is a chunk.
+        end_size: Bytes that ending the segment now would add to the file; exact once there is a
+            chunk.
         first_log_time_ns: Earliest log time; 0 while there is no record.
         last_log_time_ns: Latest log time.
 
@@ -60,7 +60,7 @@ class SegmentIndex:
         Begin with no channel and no chunk.
 
         Args:
-            metadata_index: The MCAP record that says where the metadata record lies.
+            metadata_index: The MCAP record with the position of the metadata record.
 
         """
         self.first_log_time_ns = 0
@@ -82,7 +82,7 @@ class SegmentIndex:
     # --- channels ------------------------------------------------------------------------
 
     def find(self, channel: Channel) -> KnownChannel | None:
-        """Return a channel that is known to the segment."""
+        """Return a channel of the segment; None if it has no number yet."""
         return self._channels.get(channel)
 
     def by_id(self, channel_id: int) -> KnownChannel:
@@ -100,7 +100,7 @@ class SegmentIndex:
         return sum(known.written for known in self._by_id.values())
 
     def announcement_cost(self, channel: Channel) -> int:
-        """Return what `announce` would cost: before the chunks, and again in the summary."""
+        """Return the bytes that `announce` would add: before the chunks and in the summary."""
         if channel in self._channels:
             return 0
         size = len(_channel_record(channel, 0, 0))
@@ -110,7 +110,7 @@ class SegmentIndex:
 
     def announce(self, channel: Channel) -> tuple[KnownChannel, list[bytes]]:
         """
-        Make a channel known.
+        Add a channel, and its schema if that is new.
 
         Returns:
             The channel, and the records that must be in the file before its first message.
@@ -126,7 +126,7 @@ class SegmentIndex:
         return known, announcements
 
     def add_schema(self, schema: Schema, schema_id: int) -> bytes:
-        """Take in a schema under a number, once; return its record."""
+        """Add a schema under a number, once; return its record."""
         if schema in self._schemas:
             return self._schemas[schema][1]
         record = _schema_record(schema, schema_id)
@@ -135,7 +135,7 @@ class SegmentIndex:
         return record
 
     def add_channel(self, channel: Channel, channel_id: int, schema_id: int) -> KnownChannel:
-        """Take in a channel under a number."""
+        """Add a channel under a number."""
         known = KnownChannel(channel, channel_id, _channel_record(channel, channel_id, schema_id))
         self._channels[channel] = self._by_id[channel_id] = known
         self.end_size += len(known.record) + _STATISTICS_PER_CHANNEL
@@ -145,7 +145,7 @@ class SegmentIndex:
 
     def add_chunk(self, index_record: bytes, start_ns: int, end_ns: int) -> None:
         """
-        Take in a chunk that is in the file.
+        Add a chunk that is in the file.
 
         Args:
             index_record: Its MCAP chunk index record.
@@ -163,7 +163,7 @@ class SegmentIndex:
 
     def ending(self, offset: int) -> list[bytes]:
         """
-        Encode all that follows the data section: its end, summary, footer, magic.
+        Encode all that follows the data section: its end, the summary, the footer, the magic.
 
         Args:
             offset: Where in the file the data section ends.

@@ -11,9 +11,8 @@
 """
 Forcing data to the disk, in a thread of its own: `fsync` may take seconds on a worn card.
 
-The writer hands over one job at a time and goes on writing; when it looks again, the job has an
-outcome. What comes to be due meanwhile makes up the next job, so that a slow disk is asked less
-often instead of later and later.
+The writer submits one job at a time, goes on writing, and takes the outcome later. What becomes
+due meanwhile makes up the next job: a slow disk gets fewer jobs, not a growing queue of them.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ from fdr_recorder.storage.segment import Segment
 @dataclass(frozen=True)
 class SyncJob:
     """
-    What shall be on the disk, in this order; nothing after a step that fails.
+    What to force to the disk, in this order; nothing is done after a step that fails.
 
     Attributes:
-        directory: The flight's.
+        directory: The flight's directory.
         ended: Segments whose summary is written, oldest first: forced to the disk with their
             names, and closed.
-        open: The segment that is being written: forced to the disk as far as it is.
+        open: The open segment: forced to the disk as far as it is written.
         names: Whether names in the directory are new.
-        metadata: The text of a new `metadata.yaml`, in pieces; none if it stays.
-        unlink: Files to remove, which that does not name any more.
+        metadata: The text of a new `metadata.yaml`, in pieces; empty if it stays.
+        unlink: Files of dropped segments to remove, which `metadata.yaml` no longer names.
 
     """
 
@@ -56,15 +55,15 @@ class SyncJob:
 @dataclass(frozen=True)
 class SyncOutcome:
     """
-    How far a job came.
+    How far a job has come.
 
     Attributes:
-        job: Which.
-        ended: How many of its ended segments are closed.
-        is_data_durable: Whether all of its segments are, and their names.
-        is_metadata_durable: Whether `metadata.yaml` is renewed, if that was asked for.
+        job: The job.
+        ended: How many of its ended segments were closed.
+        is_data_durable: Whether all of its segments and their names are on the disk.
+        is_metadata_durable: Whether `metadata.yaml` was renewed, if the job had one.
         unlinked: How many files were removed.
-        error: What ended the job early.
+        error: The error that ended the job early; None if it was completed.
 
     """
 
@@ -97,18 +96,18 @@ def perform(job: SyncJob) -> SyncOutcome:
             (job.directory / name).unlink(missing_ok=True)
             outcome = replace(outcome, unlinked=outcome.unlinked + 1)
             sync_directory(job.directory)  # after each: a power cut must not leave a hole
-    except BaseException as error:  # judged by the writer
+    except BaseException as error:  # the writer decides what to do
         outcome = replace(outcome, error=error)
     return outcome
 
 
 class Syncer:
-    """A thread that does one `SyncJob` after the other. Called by the writer's thread alone."""
+    """A thread that does one `SyncJob` after another. Used by the writer's thread alone."""
 
     def __init__(self) -> None:
         """Start the thread."""
         self.is_busy = False
-        """Whether there is a job whose outcome was not taken."""
+        """Whether there is a job whose outcome was not taken yet."""
         self._jobs: queue.SimpleQueue[SyncJob | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[SyncOutcome] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name='fdr_syncer', daemon=True)

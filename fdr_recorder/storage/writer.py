@@ -33,8 +33,9 @@ from fdr_recorder.storage.commands import Call, CommandQueue
 from fdr_recorder.storage.drain import Drain
 from fdr_recorder.storage.flight_id import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.preroll import Preroll
-from fdr_recorder.storage.recording import FlightSummary, RotationHook
+from fdr_recorder.storage.recording import RotationHook
 from fdr_recorder.storage.writer_status import WriterStatus
 
 logger = logging.getLogger(__name__)

@@ -39,7 +39,7 @@ from fdr_recorder import (
     RingConfig,
 )
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, WriteError
-from fdr_recorder.storage.recording import FlightSummary
+from fdr_recorder.storage.footer import FlightSummary
 from flight_check import (
     check_flight,
     check_identities,

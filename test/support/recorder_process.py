@@ -17,7 +17,7 @@ import fcntl
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fdr_recorder.storage.recording import FlightSummary
+from fdr_recorder.storage.footer import FlightSummary
 from flight_check import (
     check_flight,
     FlightFiles,
