@@ -214,7 +214,7 @@ class FlightRecording:
             self._call_hook()
 
     def split(self) -> None:
-        """Begin the next segment now, if the open one holds data. A failing disk raises no error."""
+        """Begin the next segment, if the open one holds data. A failing disk raises no error."""
         try:
             if self._log.has_data:
                 self._rotate()
