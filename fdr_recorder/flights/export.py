@@ -12,7 +12,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 import os
@@ -101,7 +103,7 @@ def export(
     query = flight if isinstance(flight, Query) else Query(Path(flight))
     out = Path(out)
     if os.path.lexists(out):
-        raise ExportError(out, 'exists already; choose another name, or remove it first')
+        raise ExportError(out, 'is there already; choose another name, or remove it first')
     parent = out.absolute().parent
     if not parent.is_dir():
         raise ExportError(out, f'there is no directory {parent}; create it first')
@@ -156,11 +158,11 @@ def _write(query: Query, path: Path, compression: str, advance: Advance) -> Clos
         metadata=_about(query),
     )
     is_empty = True
-    channels = _Channels()
+    find_channel = _channel_finder()
     try:
         for batch in query.batches(advance):
             for described, messages in groupby(batch, attrgetter('channel')):
-                channel = channels.find(described)
+                channel = find_channel(described)
                 records = [
                     (item.log_time_ns, item.publish_time_ns, item.sequence, item.data, 0)
                     for item in messages
@@ -191,30 +193,15 @@ def _about(query: Query) -> dict[str, str]:
     }
 
 
-class _Channels:
-    """The channels of the output: one for those that the segments describe alike."""
+def _channel_finder() -> Callable[[FileChannel], Channel]:
+    """Return a function that finds a channel of the output: one for all that are alike."""
+    known: dict[object, Channel] = {}
 
-    def __init__(self) -> None:
-        self._found: dict[FileChannel, Channel] = {}
-        self._known: dict[object, Channel] = {}
+    @cache  # segments describe their channels anew; a chunk's messages have the same few
+    def find(described: FileChannel) -> Channel:
+        topic, schema, encoding = described.topic, described.schema, described.message_encoding
+        metadata = described.metadata
+        channel = Channel(topic, schema, metadata=metadata, message_encoding=encoding)
+        return known.setdefault((topic, schema, encoding, tuple(metadata.items())), channel)
 
-    def find(self, described: FileChannel) -> Channel:
-        channel = self._found.get(described)
-        if channel is None:
-            key = (
-                described.topic,
-                described.schema,
-                described.message_encoding,
-                tuple(described.metadata.items()),
-            )
-            channel = self._known.setdefault(
-                key,
-                Channel(
-                    described.topic,
-                    described.schema,
-                    metadata=described.metadata,
-                    message_encoding=described.message_encoding,
-                ),
-            )
-            self._found[described] = channel
-        return channel
+    return find

@@ -17,7 +17,6 @@ not list are read, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -145,12 +144,16 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     last = _read(segments[-1])
     footer = last.own_records[-1] if last is not None and last.own_records else None
     header = (last.header if last is not None else None) or _first_header(segments)
-    started_ns = header.flight_started_at_ns or _first_time_ns(segments)
+    started_ns = header.flight_started_at_ns
+    if not started_ns and (first := _read(segments[0])) is not None:
+        started_ns = first.found.first_log_time_ns
     last_ns = last.found.last_log_time_ns if last is not None else 0
     named, counters, listed_records = read_metadata(flight)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     if isinstance(footer, FlightFooter):
-        state = _ended_state(flight, footer)
+        state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
+        if is_unclean(flight):  # killed right after the footer, or changed since
+            state = FlightState.UNCLEAN
         if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
             last_ns = started_ns + (
                 footer.flight_ended_at_monotonic_ns - header.flight_started_at_monotonic_ns
@@ -158,7 +161,8 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         counters = {name: getattr(footer, name) for name in FlightCounters().as_dict()}
         records = footer.records_written - in_dropped
     else:
-        state = _open_state(started_ns, holder)
+        is_recording = holder is not None and holder.may_record(started_ns)
+        state = FlightState.RECORDING if is_recording else FlightState.UNCLEAN
         records = listed_records + sum(
             contents.records
             for segment in segments
@@ -174,7 +178,12 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         segments=len(segments),
         bytes=sum(map(_size, segments)),
         records=max(records, 0),
-        losses=_losses(counters, in_dropped),
+        losses=Losses(
+            transport=counters.get('records_lost_transport', 0),
+            overrun=counters.get('records_dropped_overrun', 0),
+            write_error=counters.get('records_dropped_write_error', 0),
+            capacity=in_dropped,
+        ),
         segments_dropped=counters.get('segments_dropped', 0),
         ros_distro=header.ros_distro,
     )
@@ -202,29 +211,3 @@ def _first_header(segments: list[SegmentFile]) -> FlightHeader:
         if contents is not None and contents.header is not None:
             return contents.header
     return FlightHeader(flight_id=segments[0].path.parent.name)
-
-
-def _first_time_ns(segments: list[SegmentFile]) -> int:
-    contents = _read(segments[0])
-    return contents.found.first_log_time_ns if contents is not None else 0
-
-
-def _ended_state(flight: Path, footer: FlightFooter) -> FlightState:
-    if is_unclean(flight):  # killed right after the footer, or changed since
-        return FlightState.UNCLEAN
-    return FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
-
-
-def _open_state(started_ns: int, holder: RootHolder | None) -> FlightState:
-    """Tell a flight that is being recorded from one that was left without a footer."""
-    is_recording = holder is not None and holder.may_record(started_ns)
-    return FlightState.RECORDING if is_recording else FlightState.UNCLEAN
-
-
-def _losses(counters: Mapping[str, int], in_dropped: int) -> Losses:
-    return Losses(
-        transport=counters.get('records_lost_transport', 0),
-        overrun=counters.get('records_dropped_overrun', 0),
-        write_error=counters.get('records_dropped_write_error', 0),
-        capacity=in_dropped,
-    )

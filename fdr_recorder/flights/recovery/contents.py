@@ -41,8 +41,8 @@ class SegmentContents:
     Attributes:
         path: The file.
         index: Number of the segment in the flight.
-        is_closed: Whether summary and footer are there, and right.
         size: Size of the file.
+        is_closed: Whether summary and footer are there, and right.
         data_end: Where the last whole record of the data section ends.
         found: Schemas, channels and chunks.
         missing: Records that must follow at `data_end` before anything else.
@@ -57,10 +57,10 @@ class SegmentContents:
 
     path: Path
     index: int
-    is_closed: bool
     size: int
-    data_end: int
-    found: SegmentIndex
+    is_closed: bool = False
+    data_end: int = 0
+    found: SegmentIndex = field(init=False)
     missing: list[bytes] = field(default_factory=list)
     patches: list[tuple[int, bytes]] = field(default_factory=list)
     unreadable_bytes: int = 0
@@ -122,15 +122,11 @@ class Collector:
 
     def __init__(self, reader: SegmentReader, index: int) -> None:
         self.reader = reader
-        self.index = index
+        self.contents = SegmentContents(reader.path, index, reader.size)
         self.channels: dict[int, Channel] = {}
-        self.own_records: list[Payload] = []
-        self.header: FlightHeader | None = None
-        self.header_time_ns = -1
-        self.repeated: dict[Channel, int] = {}
-        self.damage: SegmentError | None = None
+        self._header_time_ns = -1
 
-    def begin(self) -> SegmentIndex:
+    def begin(self) -> None:
         """Read the header and the metadata record; raise `SegmentError` if one is missing."""
         reader = self.reader
         reader.check_magic()
@@ -142,9 +138,10 @@ class Collector:
         if record.opcode != layout.METADATA or METADATA_NAME not in reader.metadata:
             raise SegmentError(reader.path, record.offset, 'not a segment of this recorder')
         length = record.end - record.offset
-        return SegmentIndex(encode.metadata_index(record.offset, length, METADATA_NAME))
+        index = encode.metadata_index(record.offset, length, METADATA_NAME)
+        self.contents.found = SegmentIndex(index)
 
-    def add_channel(self, found: SegmentIndex, described: FileChannel) -> Channel:
+    def add_channel(self, described: FileChannel) -> None:
         """Take in a channel, and its schema, as the file numbers them."""
         metadata = dict(described.metadata)
         channel = Channel(
@@ -155,26 +152,25 @@ class Collector:
             message_encoding=described.message_encoding,
         )
         self.channels[described.id] = channel
+        found = self.contents.found
         found.add_schema(described.schema, described.schema_id)
         found.add_channel(channel, described.id, described.schema_id)
-        return channel
 
     def note(self, message: Message) -> None:
         """Note the recorder's own records, and count repeated messages."""
-        topic = message.channel.topic
-        if topic == _HEADER_TOPIC and self.header_time_ns < 0:
-            self.header_time_ns = message.log_time_ns
+        contents, topic = self.contents, message.channel.topic
+        if topic == _HEADER_TOPIC and self._header_time_ns < 0:
+            self._header_time_ns = message.log_time_ns
         if topic.startswith(OWN_TOPIC_PREFIX):
             try:
                 payload = own_record(message)
             except RecordError:
                 return
             if isinstance(payload, FlightHeader):
-                self.header = payload
+                contents.header = payload
             elif payload is not None:
-                self.own_records.append(payload)
-        elif message.log_time_ns == self.header_time_ns:  # only repeats have the header's time
+                contents.own_records.append(payload)
+        elif message.log_time_ns == self._header_time_ns:  # only repeats have the header's time
             channel = self.channels.get(message.channel.id)
-            if channel is None:
-                return
-            self.repeated[channel] = self.repeated.get(channel, 0) + 1
+            if channel is not None:
+                contents.repeated[channel] = contents.repeated.get(channel, 0) + 1

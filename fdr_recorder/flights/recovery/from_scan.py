@@ -63,7 +63,6 @@ class Scanner(Collector):
 
     def __init__(self, reader: SegmentReader, index: int) -> None:
         super().__init__(reader, index)
-        self.patches: list[tuple[int, bytes]] = []
         self.lost_beginning = b''
 
     def scan(self) -> SegmentContents:
@@ -76,10 +75,10 @@ class Scanner(Collector):
         """
         reader = self.reader
         reader.decoder.forget()
-        found = self._begin()
+        self._begin()
+        contents = self.contents
         began_well = not self.lost_beginning
         pending: _Pending | None = None
-        missing: list[bytes] = []
         try:
             for part in reader.parts():
                 if isinstance(part, RawRecord) and part.opcode == layout.MESSAGE_INDEX:
@@ -87,50 +86,37 @@ class Scanner(Collector):
                         pending.found.append(encode.record(part.opcode, bytes(part.content)))
                     continue
                 if pending is not None:
-                    self._settle(found, pending, part)
+                    self._settle(pending, part)
                 pending = _Pending(part) if isinstance(part, WholeChunk) else None
                 if self.lost_beginning:
                     self._begin_anew(part)
                 elif isinstance(part, RawRecord):
-                    self._describe(found, part)
+                    self._describe(part)
         except SegmentError as error:
-            self.damage = without_frames(error)
-        if self.lost_beginning or not (began_well or pending or found.records):
-            raise self.damage or SegmentError(reader.path, 0, 'no chunk in it is whole')
-        data_end = reader.whole_bytes
+            contents.damage = without_frames(error)
+        if self.lost_beginning or not (began_well or pending or contents.records):
+            raise contents.damage or SegmentError(reader.path, 0, 'no chunk in it is whole')
+        contents.data_end = reader.whole_bytes
         if pending is not None:
-            self._add_chunk(found, pending)
+            self._add_chunk(pending)
             if pending.found != pending.wanted:
-                data_end, missing = pending.chunk.end, pending.wanted
+                contents.data_end, contents.missing = pending.chunk.end, pending.wanted
         gaps = [gap for gap in reader.gaps if gap.error is not None or gap.fill]
-        return SegmentContents(
-            reader.path,
-            self.index,
-            is_closed=False,
-            size=reader.size,
-            data_end=data_end,
-            found=found,
-            missing=missing,
-            patches=self.patches + [(gap.offset, gap.patch) for gap in gaps],
-            unreadable_bytes=sum(gap.size for gap in reader.gaps),
-            own_records=self.own_records,
-            header=self.header,
-            repeated=self.repeated,
-            damage=self.damage,
-        )
+        contents.patches += [(gap.offset, gap.patch) for gap in gaps]
+        contents.unreadable_bytes = sum(gap.size for gap in reader.gaps)
+        return contents
 
-    def _begin(self) -> SegmentIndex:
+    def _begin(self) -> None:
         try:
-            return self.begin()
+            self.begin()
         except SegmentError:  # what every segment begins with is known all the same
             path = self.reader.path
-            about = {'flight_id': path.parent.name, 'segment_index': str(self.index)}
+            about = {'flight_id': path.parent.name, 'segment_index': str(self.contents.index)}
             beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
             metadata = encode.metadata(METADATA_NAME, about)
             self.lost_beginning = beginning + metadata
-            return SegmentIndex(
-                encode.metadata_index(len(beginning), len(metadata), METADATA_NAME)
-            )
+            index = encode.metadata_index(len(beginning), len(metadata), METADATA_NAME)
+            self.contents.found = SegmentIndex(index)
 
     def _begin_anew(self, part: RawRecord | WholeChunk | Gap) -> None:
         """
@@ -155,19 +141,17 @@ class Scanner(Collector):
                 raise error
             self.lost_beginning = b''
 
-    def _describe(self, found: SegmentIndex, record: RawRecord) -> None:
+    def _describe(self, record: RawRecord) -> None:
         """Take in a schema or a channel, even without messages: its number is taken."""
         if record.opcode not in (layout.SCHEMA, layout.CHANNEL):
             return
         number = self.reader.decoder.fields(record).u16()
         if record.opcode == layout.SCHEMA:
-            found.add_schema(self.reader.schemas[number], number)
+            self.contents.found.add_schema(self.reader.schemas[number], number)
         elif number not in self.channels:
-            self.add_channel(found, self.reader.channels[number])
+            self.add_channel(self.reader.channels[number])
 
-    def _settle(
-        self, found: SegmentIndex, pending: _Pending, part: RawRecord | WholeChunk | Gap
-    ) -> None:
+    def _settle(self, pending: _Pending, part: RawRecord | WholeChunk | Gap) -> None:
         """Take in a chunk that something follows; missing message indexes go into a gap."""
         chunk = pending.chunk
         if pending.found != pending.wanted:
@@ -181,21 +165,21 @@ class Scanner(Collector):
             if not gap.take(b''.join(pending.wanted)):  # not laid out by the recorder
                 gap.offset = chunk.offset
                 return
-        self._add_chunk(found, pending)
+        self._add_chunk(pending)
 
-    def _add_chunk(self, found: SegmentIndex, pending: _Pending) -> None:
+    def _add_chunk(self, pending: _Pending) -> None:
         """Take in a chunk with its message indexes, which may still have to be written."""
         chunk, index = pending.chunk, pending.index
         for message, _ in chunk.messages:
             if message.channel.id not in self.channels:  # it stands for one that is lost
-                self.add_channel(found, message.channel)
+                self.add_channel(message.channel)
             self.note(message)
         fields = self.reader.decoder.fields(chunk.record)
         times = fields.unpack(layout.CHUNK_TIMES)
         start, end = index.time_range()
         if times != (start, end):  # these have no CRC
             place = chunk.offset + layout.RECORD_PREFIX.size
-            self.patches.append((place, layout.CHUNK_TIMES.pack(start, end)))
+            self.contents.patches.append((place, layout.CHUNK_TIMES.pack(start, end)))
         uncompressed_size, _ = fields.u64(), fields.u32()
         compression, compressed_size = fields.string(), fields.u64()
         _, places = index.message_indexes()
@@ -212,6 +196,7 @@ class Scanner(Collector):
             compressed_size=compressed_size,
             uncompressed_size=uncompressed_size,
         )
+        found = self.contents.found
         found.add_chunk(record, start, end)
         for channel_id, entries in index.indexes.items():
             found.by_id(channel_id).written += len(entries) // 2

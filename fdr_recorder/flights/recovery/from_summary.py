@@ -28,11 +28,12 @@ class SummaryReader(Collector):
     def read(self) -> SegmentContents:
         """Read them; raise `SegmentError` if the summary is missing or wrong."""
         reader = self.reader
-        found = self.begin()
+        self.begin()
+        contents, found = self.contents, self.contents.found
         summary = read_summary(reader)
         reader.channels.update(summary.channels)
         for described in summary.channels.values():
-            self.add_channel(found, described)
+            self.add_channel(described)
         for chunk in summary.chunks:
             record = encode.record(layout.CHUNK_INDEX, bytes(chunk.record.content))
             found.add_chunk(record, chunk.start_ns, chunk.end_ns)
@@ -40,18 +41,9 @@ class SummaryReader(Collector):
             if channel_id in self.channels:
                 found.by_id(channel_id).written = count
         self._read_chunks(summary.chunks)
-        return SegmentContents(
-            reader.path,
-            self.index,
-            is_closed=True,
-            size=reader.size,
-            data_end=summary.start - layout.DATA_END_LENGTH,
-            found=found,
-            own_records=self.own_records,
-            header=self.header,
-            repeated=self.repeated,
-            damage=self.damage,
-        )
+        contents.is_closed = True
+        contents.data_end = summary.start - layout.DATA_END_LENGTH
+        return contents
 
     def _read_chunks(self, chunks: Sequence[ChunkIndex]) -> None:
         """Read the chunks that have own records, and the first ones as long as they repeat."""
@@ -60,16 +52,16 @@ class SummaryReader(Collector):
             for channel_id, channel in self.channels.items()
             if channel.topic.startswith(OWN_TOPIC_PREFIX)
         }
-        may_repeat = True
+        contents, may_repeat = self.contents, True
         for chunk in chunks:
             if not may_repeat and not chunk.channels & own:
                 continue
-            before = sum(self.repeated.values())
+            before = sum(contents.repeated.values())
             try:
                 for message, _ in self.reader.chunk_at(chunk.offset).messages:
                     self.note(message)
             except SegmentError as error:  # a bad chunk does not make the summary wrong
-                self.damage = self.damage or without_frames(error)
+                contents.damage = contents.damage or without_frames(error)
             may_repeat = may_repeat and (
-                chunk is chunks[0] or sum(self.repeated.values()) > before
+                chunk is chunks[0] or sum(contents.repeated.values()) > before
             )
