@@ -93,7 +93,7 @@ class Query:
         """Say why there was no message: the predicate of a sentence about the flight."""
         if not any(map(self.wants_topic, self.all_topics)):
             topics = ', '.join(sorted(self.all_topics))
-            return f'has none of these topics; it has {topics}'
+            return f'has none of the topics that are asked for; it has {topics}'
         return 'has no message of these topics in this time; `fdr info` says what it has'
 
     def _wants(self, message: Message) -> bool:
