@@ -67,10 +67,7 @@ def run(args: argparse.Namespace) -> int:
     flight, query = make_query(args, with_latched=True)
     with progress(f'exporting {flight.path.name}', flight.bytes, quiet=args.json) as advance:
         exported = export(
-            query,
-            args.output.expanduser(),
-            compression=args.compression,
-            advance=advance,
+            query, args.output.expanduser(), compression=args.compression, advance=advance
         )
     if args.json:
         print_json({**asdict(exported), 'path': str(exported.path)})

@@ -19,11 +19,7 @@ from pathlib import Path
 import re
 from typing import Any, Final
 
-from fdr_recorder.errors import (
-    FlightRootMissingError,
-    FlightRootNotADirectoryError,
-    NoFlightError,
-)
+from fdr_recorder.errors import FlightRootMissingError, FlightRootNotADirectoryError, NoFlightError
 
 ROOT_VARIABLE: Final = 'FDR_FLIGHT_ROOT'
 ROOT_HELP: Final = (

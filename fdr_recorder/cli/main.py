@@ -53,9 +53,7 @@ class Parser(argparse.ArgumentParser):
 
 def add_verbs(parser: argparse.ArgumentParser) -> None:
     """Add all verbs to a parser: that of `fdr` or that of `ros2`."""
-    verbs = parser.add_subparsers(
-        title='verbs', metavar='VERB', dest='verb', parser_class=Parser
-    )
+    verbs = parser.add_subparsers(title='verbs', metavar='VERB', dest='verb', parser_class=Parser)
     for name in VERBS:
         verb = cast('Verb', import_module(f'fdr_recorder.cli.{name}'))
         verb_parser = verbs.add_parser(

@@ -58,9 +58,7 @@ def read_parameter_file(path: Path) -> dict[str, object]:
     return {
         name: value
         for name, value in found.items()
-        if value is not None
-        and name not in _OF_EVERY_NODE
-        and not name.startswith(_QOS_OVERRIDES)
+        if value is not None and name not in _OF_EVERY_NODE and not name.startswith(_QOS_OVERRIDES)
     }
 
 

@@ -48,10 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add root and limits."""
     parser.add_argument('root', metavar='ROOT', help='flight root; there is no default')
     parser.add_argument(
-        '--keep',
-        type=parse_count,
-        metavar='N',
-        help='keep at most N flights, the newest',
+        '--keep', type=parse_count, metavar='N', help='keep at most N flights, the newest'
     )
     parser.add_argument(
         '--max-bytes',

@@ -38,9 +38,7 @@ def add_query(parser: argparse.ArgumentParser) -> None:
     )
     offer(action, complete_topic)
     times = 'seconds into the flight, seconds before its end (-10), or a date and time (UTC)'
-    parser.add_argument(
-        '--start', type=parse_moment, metavar='TIME', help=f'first time: {times}'
-    )
+    parser.add_argument('--start', type=parse_moment, metavar='TIME', help=f'first time: {times}')
     parser.add_argument('--end', type=parse_moment, metavar='TIME', help='first time to leave out')
     parser.add_argument(
         '--duration', type=parse_seconds, metavar='SECONDS', help='instead of --start or --end'

@@ -99,9 +99,7 @@ def _global(fields: Floats) -> Floats:
     """Return latitude, longitude and altitude of the messages that have a fix."""
     status, latitude, longitude, altitude = fields
     with np.errstate(invalid='ignore'):
-        is_none = (
-            ~(status > _NO_FIX) | ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 180)
-        )
+        is_none = ~(status > _NO_FIX) | ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 180)
     position = np.vstack([latitude, longitude, altitude])
     position[:, is_none] = np.nan
     return position
@@ -133,9 +131,7 @@ _SOURCES: Final[Mapping[str, tuple[_Source, ...]]] = {
     ),
     'sensor_msgs/msg/Imu': (
         _Source(
-            ATTITUDE,
-            (*_below('orientation', _QUATERNION), 'orientation_covariance'),
-            _attitude,
+            ATTITUDE, (*_below('orientation', _QUATERNION), 'orientation_covariance'), _attitude
         ),
     ),
     'sensor_msgs/msg/NavSatFix': (

@@ -35,11 +35,6 @@ def text(value: object) -> Html:
     return Html(escape(str(value).translate(_CONTROLS)))
 
 
-def join(children: Iterable[Child]) -> Html:
-    """Concatenate children."""
-    return Html(''.join(_flat(children)))
-
-
 def _flat(children: Iterable[Child]) -> Iterable[str]:
     for child in children:
         if isinstance(child, Html):

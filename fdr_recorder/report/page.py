@@ -23,7 +23,7 @@ from typing import Any, Final
 from fdr_recorder.flights.listing import Losses
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.report.gather import Report
-from fdr_recorder.report.html import Child, fact_list, h, Html, join
+from fdr_recorder.report.html import Child, fact_list, h, Html
 from fdr_recorder.report.sections.alerts import alerts_section
 from fdr_recorder.report.sections.balance import balance_of, balance_section
 from fdr_recorder.report.sections.configuration import configuration_section
@@ -49,27 +49,15 @@ from fdr_recorder.version import __version__
 GENERATOR: Final = 'fdr report'
 """Marks a page, in its head, as one that may be replaced."""
 
-_SIGNS: Final = {
-    Level.GOOD: 'M7 13.5l4 4 8-9',
-    Level.LIVE: 'M13 8v6l4 3',
-    Level.LOSS: 'M13 7v7M13 18v.5',
-    Level.WARN: 'M13 9.5v6M13 19v.5',
-    Level.BAD: 'M8 8l10 10M18 8L8 18',
+_CIRCLE: Final = 'M13 1a12 12 0 1 0 .01 0Z'
+_BADGES: Final = {
+    Level.GOOD: ('Complete', _CIRCLE, 'M7 13.5l4 4 8-9'),
+    Level.LIVE: ('Being recorded', _CIRCLE, 'M13 8v6l4 3'),
+    Level.LOSS: ('With losses', _CIRCLE, 'M13 7v7M13 18v.5'),
+    Level.WARN: ('Not closed', 'M13 1.5L25 24H1Z', 'M13 9.5v6M13 19v.5'),
+    Level.BAD: ('Damaged', 'M8 1h10l7 7v10l-7 7H8l-7-7V8Z', 'M8 8l10 10M18 8L8 18'),
 }
-_FRAMES: Final = {
-    Level.GOOD: 'M13 1a12 12 0 1 0 .01 0Z',
-    Level.LIVE: 'M13 1a12 12 0 1 0 .01 0Z',
-    Level.LOSS: 'M13 1a12 12 0 1 0 .01 0Z',
-    Level.WARN: 'M13 1.5L25 24H1Z',
-    Level.BAD: 'M8 1h10l7 7v10l-7 7H8l-7-7V8Z',
-}
-_LEVEL_NAMES: Final = {
-    Level.GOOD: 'Complete',
-    Level.LIVE: 'Being recorded',
-    Level.LOSS: 'With losses',
-    Level.WARN: 'Not closed',
-    Level.BAD: 'Damaged',
-}
+"""Name, frame and sign of each level."""
 _NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -151,7 +139,7 @@ def _bar(sections: list[Html | None]) -> Html:
         ('header', 'Header'),
         ('configuration', 'Configuration'),
     )
-    there = join(sections)
+    there = ''.join(section for section in sections if section is not None)
     links = [h('a', title, href=f'#{name}') for name, title in names if f' id="{name}"' in there]
     theme = h('button', '◐', type='button', class_='theme', aria_label='Light or dark')
     return h('header', h('nav', links, aria_label='Sections'), h('output', class_='at'), theme)
@@ -170,18 +158,19 @@ def _top(report: Report) -> Html:
 
 def _verdict(report: Report) -> Html:
     found = verdict(report)
-    sign = h(
+    name, frame, sign = _BADGES[found.level]
+    badge = h(
         'svg',
-        h('path', d=_FRAMES[found.level], class_='frame'),
-        h('path', d=_SIGNS[found.level], class_='stroke'),
+        h('path', d=frame, class_='frame'),
+        h('path', d=sign, class_='stroke'),
         viewBox='0 0 26 26',
         role='img',
-        aria_label=_LEVEL_NAMES[found.level],
+        aria_label=name,
     )
     more = findings(report)
     return h(
         'div',
-        sign,
+        badge,
         h(
             'div',
             h('p', found.headline, class_='headline'),

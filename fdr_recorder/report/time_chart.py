@@ -149,9 +149,7 @@ class _Scale:
 
 def _gutter(scale: _Scale) -> Html:
     texts = [h('text', label, x='100%', y=f'{y + 4:.1f}') for y, label in scale.ticks()]
-    return h(
-        'svg', texts, class_='gutter', width='100%', height=scale.height, aria_hidden='true'
-    )
+    return h('svg', texts, class_='gutter', width='100%', height=scale.height, aria_hidden='true')
 
 
 def _value_grid(scale: _Scale) -> list[Html]:

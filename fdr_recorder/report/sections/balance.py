@@ -59,9 +59,7 @@ class Balance:
     @property
     def missing(self) -> int:
         """How many of them are not here."""
-        return (
-            self.lost_transport + self.dropped_overrun + self.dropped_write_error + self.dropped
-        )
+        return self.lost_transport + self.dropped_overrun + self.dropped_write_error + self.dropped
 
 
 def balance_of(report: Report) -> Balance | None:
@@ -69,9 +67,7 @@ def balance_of(report: Report) -> Balance | None:
     footer = report.info.footer
     if footer is None:
         return None
-    producers = [
-        item for item in footer.producers if not item.topic.startswith(OWN_TOPIC_PREFIX)
-    ]
+    producers = [item for item in footer.producers if not item.topic.startswith(OWN_TOPIC_PREFIX)]
 
     def total(name: str) -> int:
         return sum(getattr(item, name) for item in producers)

@@ -150,9 +150,7 @@ def _height(metres: float) -> str:
     return f', {format_number(metres, 1)} m' if math.isfinite(metres) else ''
 
 
-def _metres(
-    runs: Sequence[Sequence[tuple[float, ...]]],
-) -> list[list[tuple[float, float, float]]]:
+def _metres(runs: Sequence[Sequence[tuple[float, ...]]]) -> list[list[tuple[float, float, float]]]:
     """Return latitude and longitude as metres east and north of the first fix."""
     if not runs:
         return []

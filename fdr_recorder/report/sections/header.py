@@ -29,9 +29,7 @@ def header_section(report: Report) -> Html:
         content: Child = h('p', 'This recording has no flight header that can be read.')
     else:
         content = [fact_list(_identity(header)), _manifest(header)]
-    return h(
-        'section', h('h2', 'Flight header'), h('div', content, class_='card'), id='header'
-    )
+    return h('section', h('h2', 'Flight header'), h('div', content, class_='card'), id='header')
 
 
 def _identity(header: FlightHeader) -> list[tuple[str, Child]]:
