@@ -111,6 +111,11 @@ class Report:
         topics = (topic for topic in self.info.topics.values() if not topic.is_own)
         return sorted(topics, key=lambda topic: topic.name)
 
+    @property
+    def messages(self) -> int:
+        """Return the number of messages of the vehicle."""
+        return sum(topic.messages for topic in self.topics)
+
     def gap_s(self, signal: Signal) -> float:
         """Return after how many seconds without a sample the signal is unknown."""
         return silence_s(self.rates.period_s(signal.topic)) / 2

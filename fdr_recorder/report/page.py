@@ -193,7 +193,6 @@ def _facts(report: Report) -> Html:
     listed = report.info.listed
     started_ns = listed.started_ns
     levels = [alert.level for _, alert in report.payloads(AlertRecord) if alert.raised]
-    messages = sum(topic.messages for topic in report.topics)
     losses, balance = listed.losses, balance_of(report)
     if balance is not None:  # without the recorder's own records
         losses = replace(losses, capacity=balance.dropped)
@@ -206,7 +205,7 @@ def _facts(report: Report) -> Html:
     facts: tuple[tuple[str, Child], ...] = (
         ('Started', started),
         ('Duration', [precise_duration(listed.duration_s), h('small', f'to {ended}')]),
-        ('Messages', [f'{messages:,}', h('small', f'{len(report.topics):,} topics')]),
+        ('Messages', [f'{report.messages:,}', h('small', f'{len(report.topics):,} topics')]),
         ('On disk', [format_size(listed.bytes), h('small', segments)]),
         ('Not here', [f'{losses.total:,}', h('small', _causes(losses))]),
         ('Alerts', [f'{len(levels):,}', h('small', _levels(levels))]),

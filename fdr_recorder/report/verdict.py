@@ -184,18 +184,18 @@ def _is_tear(report: Report, damage: str) -> bool:
 
 
 def _unclosed(report: Report, sentences: list[str]) -> Verdict:
-    messages = sum(topic.messages for topic in report.topics)
+    messages = plural(report.messages, 'message')
     last = time_of_day(report.end_ns)
     header = report.info.header
     bound = _bound(header) if header is not None else ''
     lost = f'What came in the last moments before the end is missing{bound}.'
     if report.info.footer is not None:
         headline = 'This flight was not closed: power cut or crash. It was recovered.'
-        there = f'{plural(messages, "message")} are here, up to {last} UTC.'
+        there = f'{messages} are here, up to {last} UTC.'
         return Verdict(Level.WARN, headline, (there, lost, *sentences))
     headline = 'This flight was not closed: power cut or crash.'
     there = (
-        f'{plural(messages, "message")} can be read, up to {last} UTC. `fdr recover` makes the '
+        f'{messages} can be read, up to {last} UTC. `fdr recover` makes the '
         'flight whole for other tools, too.'
     )
     return Verdict(Level.WARN, headline, (there, lost, *sentences))

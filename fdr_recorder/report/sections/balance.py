@@ -72,8 +72,7 @@ def balance_of(report: Report) -> Balance | None:
     def total(name: str) -> int:
         return sum(getattr(item, name) for item in producers)
 
-    written = total('written')
-    present = sum(topic.messages for topic in report.topics)
+    written, present = total('written'), report.messages
     return Balance(
         offered=total('offered'),
         lost_transport=total('lost_transport'),
@@ -99,11 +98,10 @@ def balance_section(report: Report) -> Html:
     """Show both balances with the numbers of this flight, and whether they are right."""
     footer, balance = report.info.footer, balance_of(report)
     if footer is None or balance is None:
-        counted = sum(topic.messages for topic in report.topics)
         content: Child = h(
             'p',
             f'This flight has no footer, so there is no account that could be balanced. '
-            f'{plural(counted, "message")} can be read.',
+            f'{plural(report.messages, "message")} can be read.',
         )
     else:
         content = [_messages(balance, footer), _bytes(report, footer)]

@@ -40,18 +40,18 @@ def flight_plot_sections(report: Report, drawing: Drawing) -> list[Html]:
     )
     sections = []
     for section, title, kinds in titles:
-        signals = [signal for signal in report.signals if signal.kind in kinds]
-        if signals:
-            first, *others = (_signal(report, drawing, signal) for signal in signals)
-            sections.append(
-                h('section', h('h2', title), first, [_folded(*item) for item in zip(
-                    signals[1:], others, strict=True)], id=section)
-            )  # fmt: skip
+        shown: list[Html] = []
+        for signal in report.signals:
+            if signal.kind in kinds:
+                plots = _signal(report, drawing, signal)
+                shown.append(_folded(signal, plots) if shown else plots)
+        if shown:
+            sections.append(h('section', h('h2', title), shown, id=section))
     return sections
 
 
-def _folded(signal: Signal, shown: Html) -> Html:
-    return h('details', h('summary', 'also ', h('code', short(signal.topic))), shown)
+def _folded(signal: Signal, plots: Html) -> Html:
+    return h('details', h('summary', 'also ', h('code', short(signal.topic))), plots)
 
 
 def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
