@@ -27,7 +27,7 @@ from fdr_recorder.flights.directory import segment_files, SegmentFile
 from fdr_recorder.flights.metadata import read_metadata
 from fdr_recorder.flights.recovery.contents import SegmentContents
 from fdr_recorder.flights.recovery.read import read_contents
-from fdr_recorder.flights.recovery.recover import is_unclean
+from fdr_recorder.flights.recovery.recover import needs_recovery
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
@@ -152,7 +152,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     if isinstance(footer, FlightFooter):
         state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
-        if is_unclean(flight):  # killed right after the footer, or changed since
+        if needs_recovery(flight):  # killed right after the footer, or changed since
             state = FlightState.UNCLEAN
         if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
             last_ns = started_ns + (

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX
-from fdr_recorder.flights.recovery.recover import is_unclean, recover
+from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from flight_check import check_identities, FlightFiles, open_flight_files
@@ -49,7 +49,7 @@ def check_recovered(
         The flight as independent readers see it, and what `verify` says.
 
     """
-    assert not is_unclean(path)
+    assert not needs_recovery(path)
     flight = open_flight_files(path)
     in_directory = {file.name for file in path.iterdir() if file.name.endswith('.mcap')}
     assert {segment.path.name for segment in flight.segments} == in_directory

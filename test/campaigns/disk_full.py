@@ -24,7 +24,7 @@ from pathlib import Path
 import random
 
 from campaigns import Figures
-from fdr_recorder.flights.recovery.recover import is_unclean
+from fdr_recorder.flights.recovery.recover import needs_recovery
 
 NAME = 'disk_full'
 ABOUT = 'The disk fails under the node, and works again: told once, counted, over by itself.'
@@ -78,7 +78,7 @@ def _run_round(
                     flight.close()
         if not ends_in_spell:
             flight.close()
-        is_left_unclean = is_unclean(recorder.flights()[-1])
+        is_left_unclean = needs_recovery(recorder.flights()[-1])
         recorder.make('cleanup', 'configure')
         if is_left_unclean:
             recorder.wait_for_alert('recorder', 'unclean_flight_recovered')

@@ -50,7 +50,7 @@ from fdr_recorder import FdrError, FdrWriterConfig, FileFdrWriter, Schema
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.reader import FlightReader, open_segment, own_record
 from fdr_recorder.flights.recovery.read import read_contents
-from fdr_recorder.flights.recovery.recover import is_unclean, recover
+from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import FileChannel, Message
@@ -230,7 +230,7 @@ def try_segment(data: bytes, root: Path, beside: bytes | bool) -> None:
     recover(root)
     for directory in root.iterdir():
         if directory.is_dir():
-            assert not is_unclean(directory), 'recovered, and unclean still'
+            assert not needs_recovery(directory), 'recovered, and unclean still'
     assert recover(root) == []
     str(verify(flight))
 
@@ -323,7 +323,7 @@ def try_names(root: Path, samples: list[bytes], rng: random.Random) -> None:
                 with suppress(FdrError, OSError):
                     str(verify(directory))
                 with suppress(FdrError, OSError):
-                    is_unclean(directory)
+                    needs_recovery(directory)
         assert [path.name for path in outside.iterdir()] == ['precious']
         assert (outside / 'precious').read_bytes() == samples[0], 'a link was followed'
     finally:

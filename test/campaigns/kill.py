@@ -45,7 +45,7 @@ from fdr_recorder import (
     FlightHeader,
     RingConfig,
 )
-from fdr_recorder.flights.recovery.recover import is_unclean, recover
+from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from flight_check import FlightFiles
 from producers import blob, make_client
@@ -401,7 +401,7 @@ def run_round(rng: random.Random, directory: Path) -> Figures:
     died_at_ns = kill(pid, plan, shared)
     path = directory / FLIGHT
     before = snapshot(directory / BESIDE)
-    was_unclean = path.is_dir() and is_unclean(path)
+    was_unclean = path.is_dir() and needs_recovery(path)
     for fatal in plan.recovery_kills:
         kill_recovery(directory, fatal, rng)
     started_at = time.monotonic()

@@ -22,7 +22,7 @@ from conftest import MakeWriter, Record, SMALL
 from fdr_recorder import FdrConfig, FlightRoot, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.info import read_info
-from fdr_recorder.flights.recovery.recover import is_unclean
+from fdr_recorder.flights.recovery.recover import needs_recovery
 from flight_check import open_flight_files, read_whole_chunks
 from paths_of_kinds import FLIGHTS, Kinds, MESSAGES
 from producers import make_client, numbered, open_flight, send
@@ -289,7 +289,7 @@ def test_a_root_that_is_in_use_is_left_alone(
         assert main(['recover', str(unclean)]) == 3
     assert '/recorder' in capsys.readouterr().err
     assert snapshot(unclean) == before
-    assert is_unclean(unclean)
+    assert needs_recovery(unclean)
 
 
 def test_the_flight_that_is_being_recorded_is_left_alone(

@@ -29,7 +29,12 @@ from fdr_recorder import CapacityCapPolicy, FlightRoot, FlightRootLockedError, S
 from fdr_recorder.errors import RecoveryStoppedError
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
 from fdr_recorder.flights.recovery.read import read_contents
-from fdr_recorder.flights.recovery.recover import is_unclean, recover, recover_flight, recover_root
+from fdr_recorder.flights.recovery.recover import (
+    needs_recovery,
+    recover,
+    recover_flight,
+    recover_root,
+)
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from flight_check import read_whole_chunks
@@ -66,7 +71,7 @@ def numbers_in(flight: Path) -> list[int]:
 
 def test_a_flight_without_footer_gets_one_that_says_so(record: Record, root: Path) -> None:
     flight = record()
-    assert is_unclean(flight)
+    assert needs_recovery(flight)
     [recovered] = recover(root)
     assert recovered.path == flight
     assert recovered.footer.clean_shutdown is False
@@ -116,7 +121,7 @@ def test_one_flight_alone_can_be_recovered(record: Record) -> None:
     first, second = record('first'), record('second')
     [recovered] = recover(first)
     assert recovered.path == first
-    assert is_unclean(second)
+    assert needs_recovery(second)
 
 
 def test_metadata_yaml_that_is_gone_or_wrong_is_renewed(record: Record, root: Path) -> None:
@@ -187,8 +192,8 @@ def test_a_flight_of_which_nothing_can_be_read_is_no_flight(root: Path) -> None:
     (root / 'x' / 'segment_000000.mcap').write_bytes(bytes(100))
     (root / 'empty').mkdir()
     assert recover(root) == []
-    assert not is_unclean(root / 'x')
-    assert not is_unclean(root / 'empty')
+    assert not needs_recovery(root / 'x')
+    assert not needs_recovery(root / 'empty')
 
 
 def test_dropped_segments_are_counted_as_dropped(
@@ -277,7 +282,7 @@ def test_only_the_flights_that_are_asked_for_are_looked_at(record: Record, root:
     first, second = record('first'), record('second')
     with FlightRoot.acquire(root) as owned:
         assert [item.path for item in recover_root(owned, flights=[second])] == [second]
-    assert is_unclean(first)
+    assert needs_recovery(first)
 
 
 def test_it_can_be_stopped_between_segments_and_goes_on_later(
@@ -295,7 +300,7 @@ def test_it_can_be_stopped_between_segments_and_goes_on_later(
         assert list(recover_root(owned, should_stop=should_stop)) == []
         with pytest.raises(RecoveryStoppedError):
             recover_flight(flight, should_stop=lambda: True)
-    assert is_unclean(flight)
+    assert needs_recovery(flight)
     recover(root)
     check_recovered(flight)
 
@@ -324,7 +329,7 @@ def test_a_disk_that_refuses_ends_it_with_an_error_and_costs_nothing(
             if call.calls < on_call:
                 break
         assert numbers_in(flight) == before
-        if not is_unclean(flight):
+        if not needs_recovery(flight):
             cut(last_segment(flight), 30)
     recover(root)
     check_recovered(flight)
@@ -345,8 +350,8 @@ def test_a_flight_that_cannot_be_recovered_does_not_keep_the_others_from_it(
             recover(root)
         with pytest.raises(OSError, match='Input/output'):
             recover(first)
-    assert is_unclean(first)
-    assert not is_unclean(second)
+    assert needs_recovery(first)
+    assert not needs_recovery(second)
     assert [recovered.path for recovered in recover(root)] == [first]
 
 
@@ -395,7 +400,7 @@ def test_on_a_full_disk_the_reserve_of_a_flight_is_left_to_it(full_disk: Path) -
         assert list(recover_root(root)) == []
         assert root.has_reserve
     assert (full_disk / '.fdr.reserve').stat().st_blocks * 512 == 65536
-    assert is_unclean(full_disk / 'x')
+    assert needs_recovery(full_disk / 'x')
 
 
 def test_without_a_reserve_a_full_disk_costs_nothing(full_disk: Path) -> None:
@@ -476,7 +481,7 @@ def test_metadata_with_impossible_counters_is_survived(record: Record, root: Pat
     metadata = flight / 'metadata.yaml'
     metadata.write_text('    segments_dropped: "9999999999999999999"\n')
     recover(root)
-    assert not is_unclean(flight)
+    assert not needs_recovery(flight)
 
 
 def test_a_segment_of_another_program_is_set_aside(record: Record, root: Path) -> None:

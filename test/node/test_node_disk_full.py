@@ -18,7 +18,7 @@ import signal
 
 from disk_faults import fill_disk
 from failing_disk_flight import failing_disk_flight, FullDisk, Refusal
-from fdr_recorder.flights.recovery.recover import is_unclean, recover
+from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import WriteError
 from flight_check import open_flight_files
@@ -59,7 +59,7 @@ def test_a_signal_on_a_full_disk_ends_it_and_nothing_that_was_stored_is_lost(
         with flight.spell(FullDisk()):
             assert flight.recorder.stop(number) == 0
         (path,) = flight.recorder.flights()
-        assert is_unclean(path)
+        assert needs_recovery(path)
         recover(root)
         flight.check_stored()
         assert verify(path).verdict is Verdict.LOSSES

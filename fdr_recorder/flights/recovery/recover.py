@@ -88,11 +88,11 @@ class RecoveredFlight:
         return {**values, 'path': str(self.path)}
 
 
-def is_unclean(flight: Path) -> bool:
+def needs_recovery(flight: Path) -> bool:
     """
     Tell whether a flight needs to be recovered; reads little of it.
 
-    A directory without any segment is no flight, and needs none.
+    False for a directory without a segment, which is no flight.
     """
     segments = segment_files(flight)
     if not segments:
@@ -215,7 +215,7 @@ def recover_flight(
 def _recover_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredFlight | None:
     if should_stop():
         raise RecoveryStoppedError
-    if not is_unclean(flight):
+    if not needs_recovery(flight):
         return None
     started_at = time.monotonic()
     work = _Work(flight)

@@ -89,7 +89,7 @@ class _Comparison:
         if not is_closed and not (result.footer is None and result.is_being_written):
             result.losses.append(Loss('unclean'))
         if not result.is_being_written:
-            self._check_gaps()
+            self._check_sequences()
             self._check_metadata(segments)
         return result
 
@@ -167,7 +167,7 @@ class _Comparison:
                 'accounted for'
             )
 
-    def _check_gaps(self) -> None:
+    def _check_sequences(self) -> None:
         """Find sequence numbers that are missing without a trace."""
         footer = self._result.footer
         discarded: Mapping[tuple[str, str], int] = {}
