@@ -114,8 +114,9 @@ def test_the_tree_of_errors_in_the_docstring_is_true() -> None:
     for indent, name, also in re.findall(
         r'^( *)- (\w+)(?: \(also an? (\w+)\))?$', errors.__doc__ or '', re.MULTILINE
     ):
-        parents[len(indent) // 2 :] = [name]
-        bases = {parents[-2] if parents[:-1] else 'Exception'} | ({also} - {''})
+        depth = len(indent) // 2
+        parents[depth:] = [name]
+        bases = {parents[-2] if depth else 'Exception'} | ({also} - {''})
         assert name not in told
         told[name] = bases
     assert told == {

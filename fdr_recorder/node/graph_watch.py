@@ -125,7 +125,7 @@ class GraphWatch:
 
     @property
     def subscribed(self) -> int:
-        """Number of wanted topics that are subscribed to."""
+        """Count the wanted topics that are subscribed to."""
         return len(self._plans) - self._always
 
     @property

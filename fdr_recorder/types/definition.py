@@ -112,7 +112,7 @@ class Field(NamedTuple):
         return f'{short_name(self.type)}{bound}{shape} {self.name}'
 
     def description(self) -> dict[str, Any]:
-        """Return the field's description (REP-2016), without its default value."""
+        """Describe the field as REP-2016 does, without its default value."""
         type_id = _TYPE_IDS.get(self.type, _NESTED_ID)
         if self.string_bound:
             type_id += _BOUNDED

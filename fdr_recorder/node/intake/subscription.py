@@ -34,7 +34,7 @@ class TopicSubscription(Protocol):
 
     @property
     def matched(self) -> int:
-        """Number of publishers at the last call of `has_changed`."""
+        """Count the publishers, as of the last call of `has_changed`."""
 
     def has_changed(self) -> bool:
         """Return whether publishers have come or left since the last call."""

@@ -73,7 +73,7 @@ class TopicIntake:
 
     @property
     def served(self) -> TopicSubscription | None:
-        """The subscription to take from now; None while a replay waits for its flight."""
+        """Return the subscription to take from; None while a replay waits for its flight."""
         if self.replay is None:
             return self.subscription
         return self.replay.subscription if self.replay.has_begun else None
