@@ -20,7 +20,7 @@ from ros2cli.command import CommandExtension
 
 
 class FdrCommand(CommandExtension):  # type: ignore[misc]
-    """Look after the flights that the FDR Recorder has recorded."""
+    """Work with flights that the FDR Recorder has recorded."""
 
     def add_arguments(self, parser: ArgumentParser, cli_name: str) -> None:
         """Add the verbs; called by ros2cli."""

@@ -41,7 +41,7 @@ from fdr_recorder.report.chunk_reading import (
     times_of,
 )
 from fdr_recorder.report.flight_signals import Signal, SignalTable
-from fdr_recorder.report.rates import Rates, silence_s
+from fdr_recorder.report.rates import Rates, shortest_silence_s
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, NS_PER_DAY, plot_axis, rate_axis
 from fdr_recorder.types.cdr_to_columns import Integers, Messages
@@ -116,9 +116,9 @@ class Report:
         """Return the number of messages of the vehicle."""
         return sum(topic.messages for topic in self.topics)
 
-    def gap_s(self, signal: Signal) -> float:
+    def silence_s(self, signal: Signal) -> float:
         """Return after how many seconds without a sample the signal is unknown."""
-        return silence_s(self.rates.period_s(signal.topic)) / 2
+        return shortest_silence_s(self.rates.period_s(signal.topic)) / 2
 
     def payloads(self, kind: type[OfPayload]) -> list[tuple[int, OfPayload]]:
         """Return the recorder's own records of a kind, and their times (system clock)."""

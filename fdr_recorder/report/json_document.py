@@ -58,7 +58,7 @@ def to_dict(report: Report) -> dict[str, Any]:
                     {
                         'name': name,
                         'unit': unit,
-                        'runs': signal.extremes.line(place, report.gap_s(signal)),
+                        'runs': signal.extremes.line(place, report.silence_s(signal)),
                     }
                     for place, (name, unit) in enumerate(signal.kind.values())
                 ],

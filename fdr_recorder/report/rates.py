@@ -103,7 +103,7 @@ class Rates:
     def quiet_times(self) -> list[tuple[int, int]]:
         """Return the silences of all topics together: from when to when, in order."""
         usual_s = _usual_step_s(self._steps.sum(axis=0))
-        return self._quiet.longer_than(silence_s(usual_s))
+        return self._quiet.longer_than(shortest_silence_s(usual_s))
 
 
 class QuietTimes:
@@ -139,8 +139,8 @@ class QuietTimes:
         )
 
 
-def silence_s(period_s: float) -> float:
-    """Return how long no message must come to be silence, and not jitter."""
+def shortest_silence_s(period_s: float) -> float:
+    """Return from what length a time without messages is silence, and not jitter."""
     return max(_MIN_SILENCE_S, _SILENCE_PERIODS * period_s)
 
 

@@ -29,7 +29,7 @@ from rosbags.typesys import get_typestore, Stores
 STATUS_TYPE: Final = 'diagnostic_msgs/msg/DiagnosticArray'
 RING_FILL_KEY: Final = 'ring_fill_percent'
 DISK_FREE_KEY: Final = 'disk_free_bytes'
-GAP_S: Final = 5.0
+SILENCE_S: Final = 5.0
 """The recorder publishes once a second; after so long without, its state is unknown."""
 _KEYS: Final = (RING_FILL_KEY, DISK_FREE_KEY)
 
@@ -51,11 +51,11 @@ class RecorderHistory:
 
     def ring_fill(self) -> list[list[tuple[float, float]]]:
         """Return the fill of the fullest ring, in percent: runs of (seconds, value)."""
-        return self._extremes.line(0, GAP_S)
+        return self._extremes.line(0, SILENCE_S)
 
     def disk_free(self) -> list[list[tuple[float, float]]]:
         """Return the free disk space, in bytes: runs of (seconds, value)."""
-        return self._extremes.line(1, GAP_S)
+        return self._extremes.line(1, SILENCE_S)
 
     @cached_property
     def _deserialize(self) -> Any:  # noqa: ANN401 - rosbags makes the class at run time

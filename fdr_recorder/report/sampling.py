@@ -149,24 +149,24 @@ class Extremes:
                 better = chosen[is_better]
                 kept[:, bucket[better]] = rows[:, better]
 
-    def line(self, column: int, gap_s: float) -> list[list[tuple[float, float]]]:
+    def line(self, column: int, silence_s: float) -> list[list[tuple[float, float]]]:
         """Return the extremes of one column: runs of (seconds, value), broken at silences."""
         return [
             [(float(row[0]), float(row[1 + column])) for row in run]
-            for run in self._runs(self._kept[column], gap_s)
+            for run in self._runs(self._kept[column], silence_s)
         ]
 
-    def rows(self, gap_s: float) -> list[list[tuple[float, ...]]]:
+    def rows(self, silence_s: float) -> list[list[tuple[float, ...]]]:
         """Return every kept sample with all its values: runs of (seconds, values...)."""
         kept = self._kept.reshape(self.columns * 2, 1 + self.columns, self.axis.buckets)
-        return [[tuple(map(float, row)) for row in run] for run in self._runs(kept, gap_s)]
+        return [[tuple(map(float, row)) for row in run] for run in self._runs(kept, silence_s)]
 
-    def _runs(self, kept: Floats, gap_s: float) -> list[list[Floats]]:
-        """Return samples ordered by time; a new run begins after more than `gap_s` without one."""
+    def _runs(self, kept: Floats, silence_s: float) -> list[list[Floats]]:
+        """Return samples ordered by time; a run ends before more than `silence_s` without one."""
         used = [int(bucket) for bucket in np.flatnonzero(np.isfinite(self._first))]
         runs: list[list[Floats]] = [[]]
         for before, bucket in pairwise([-1, *used]):
-            if before >= 0 and self._first[bucket] - self._last[before] > gap_s:
+            if before >= 0 and self._first[bucket] - self._last[before] > silence_s:
                 runs.append([])
             here = kept[:, :, bucket]
             samples = {float(sample[0]): sample for sample in here[np.isfinite(here[:, 0])]}

@@ -43,7 +43,7 @@ class Line:
         unit: The value's unit.
         runs: Points (seconds, value); the line is interrupted between runs.
         decimals: Decimals of the value as it is shown.
-        gap_s: Farther than this from the next point, the value is unknown.
+        silence_s: Farther than this from the next point, the value is unknown.
         is_area: Whether each value holds until the next, with the area below filled; one run.
         bottom: Lowest value of the scale; None to fit the values.
 
@@ -53,7 +53,7 @@ class Line:
     unit: str
     runs: Sequence[Run]
     decimals: int = 1
-    gap_s: float = 1.0
+    silence_s: float = 1.0
     is_area: bool = False
     bottom: float | None = None
 
@@ -77,7 +77,7 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
     drawing.data[key] = {
         'u': line.unit,
         'd': line.decimals,
-        'g': round(line.gap_s, 3),
+        'g': round(line.silence_s, 3),
         'h': line.is_area,
         't': [round(seconds, 3) for run in line.runs for seconds, _ in run],
         'v': [round(value, line.decimals + 1) for value in values],

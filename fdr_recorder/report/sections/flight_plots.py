@@ -55,11 +55,11 @@ def _folded(signal: Signal, plots: Html) -> Html:
 
 
 def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
-    gap_s = report.gap_s(signal)
+    silence_s = report.silence_s(signal)
     if signal.kind in (GLOBAL, LOCAL):
-        shown = _position(drawing, signal, gap_s)
+        shown = _position(drawing, signal, silence_s)
     else:
-        shown = h('div', _charts(drawing, signal, gap_s), drawing.time_labels(), class_='card')
+        shown = h('div', _charts(drawing, signal, silence_s), drawing.time_labels(), class_='card')
     note = {
         ATTITUDE: 'Roll right, pitch down and yaw left are positive (REP-103).',
         BATTERY: 'Current that the vehicle draws is positive.',
@@ -74,15 +74,15 @@ def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
     return h('div', source, shown)
 
 
-def _charts(drawing: Drawing, signal: Signal, gap_s: float) -> list[Html]:
+def _charts(drawing: Drawing, signal: Signal, silence_s: float) -> list[Html]:
     charts = []
     for place, (name, unit) in enumerate(signal.kind.values()):
-        runs: Sequence[Run] = signal.extremes.line(place, gap_s)
+        runs: Sequence[Run] = signal.extremes.line(place, silence_s)
         if name == 'yaw':
             runs = list(_wrapped(runs))
         if runs:
             bottom, top = _BOUNDS.get(name, (None, -math.inf))
-            line = Line(name.capitalize(), unit, runs, _DECIMALS[unit], gap_s, bottom=bottom)
+            line = Line(name.capitalize(), unit, runs, _DECIMALS[unit], silence_s, bottom=bottom)
             charts.append(time_chart(drawing, line, top=top))
     return charts
 
@@ -103,8 +103,8 @@ def _wrapped(runs: Iterable[Run]) -> Iterable[Run]:
 # --- position --------------------------------------------------------------------------------
 
 
-def _position(drawing: Drawing, signal: Signal, gap_s: float) -> Html:
-    rows = signal.extremes.rows(gap_s)
+def _position(drawing: Drawing, signal: Signal, silence_s: float) -> Html:
+    rows = signal.extremes.rows(silence_s)
     runs = [[row for row in run if math.isfinite(row[1] + row[2])] for run in rows]
     runs = [run for run in runs if run]
     if signal.kind is GLOBAL:
@@ -128,7 +128,7 @@ def _position(drawing: Drawing, signal: Signal, gap_s: float) -> Html:
     height = _TRACK_HEIGHT // len(lines) - _HEAD_HEIGHT
     charts = []
     for name, place in lines:
-        line = Line(name, 'm', signal.extremes.line(place, gap_s), 1, gap_s)
+        line = Line(name, 'm', signal.extremes.line(place, silence_s), 1, silence_s)
         if line.runs:
             charts.append(time_chart(drawing, line, height=height))
     if not points:

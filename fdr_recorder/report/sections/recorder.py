@@ -18,7 +18,7 @@ from typing import Final
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
-from fdr_recorder.report.recorder_history import GAP_S
+from fdr_recorder.report.recorder_history import SILENCE_S
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import Line, Run, time_chart
 from fdr_recorder.units import NS_PER_S
@@ -47,8 +47,8 @@ def recorder_section(report: Report, drawing: Drawing) -> Html:
     if ring:
         free = [[(seconds, count / _MIB) for seconds, count in run] for run in disk]
         lines += [
-            Line('Fullest ring', '%', ring, 1, GAP_S, bottom=0.0),
-            Line('Free on disk', 'MiB', free, 1, GAP_S, bottom=0.0),
+            Line('Fullest ring', '%', ring, 1, SILENCE_S, bottom=0.0),
+            Line('Free on disk', 'MiB', free, 1, SILENCE_S, bottom=0.0),
         ]
     else:
         note = h(
