@@ -282,8 +282,8 @@ class Round:
         assert recover(self.disk) == []
         for name, content in before.items():
             now = (self.disk / _FLIGHT / name).read_bytes()
-            is_sealed = content.endswith(b'\x89MCAP0\r\n')
-            assert now.startswith(content) or is_sealed, f'{name} has lost bytes'
+            is_finished = content.endswith(b'\x89MCAP0\r\n')
+            assert now.startswith(content) or is_finished, f'{name} has lost bytes'
         result = verify(self.disk / _FLIGHT)
         assert result.verdict is not Verdict.DAMAGED, str(result)
         files = open_flight_files(self.disk / _FLIGHT)

@@ -165,7 +165,7 @@ def test_nothing_is_written_before_the_flush(tmp_path: Path) -> None:
     segment.close()
 
 
-def test_a_sealed_segment_without_records_is_a_whole_file(tmp_path: Path) -> None:
+def test_a_finished_segment_without_records_is_a_whole_file(tmp_path: Path) -> None:
     make_segment(tmp_path / 's.mcap').finish()
     assert read_segment(tmp_path / 's.mcap').messages == ()
 
@@ -199,7 +199,7 @@ on_files = settings(
 
 @on_files
 @given(batches=BATCHES, compression=st.sampled_from(COMPRESSIONS), chunk=st.integers(1024, 20_000))
-def test_the_sealed_size_is_known_before(
+def test_the_finished_size_is_known_before(
     tmp_path: Path, batches: list[Any], compression: str, chunk: int
 ) -> None:
     """Exact without compression, an upper bound with; also in the middle of a chunk."""
@@ -359,7 +359,7 @@ def test_a_symlink_is_refused_and_not_followed(tmp_path: Path, target_exists: bo
     assert not target_exists or target.read_bytes() == b'precious'
 
 
-def test_sealing_forces_the_file_to_the_disk_before_it_is_closed(
+def test_finishing_forces_the_file_to_the_disk_before_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment = make_segment(tmp_path / 's.mcap')
@@ -377,7 +377,7 @@ def test_sealing_forces_the_file_to_the_disk_before_it_is_closed(
     assert sizes == [closed.bytes]
 
 
-def test_a_sealed_segment_leaves_the_page_cache_to_others(tmp_path: Path) -> None:
+def test_a_finished_segment_leaves_the_page_cache_to_others(tmp_path: Path) -> None:
     def is_cached() -> bool:
         with path.open('rb') as file:
             try:
