@@ -34,7 +34,8 @@ from fdr_recorder import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
-from fdr_recorder.storage.flight_root import LOCK_NAME, RESERVE_NAME
+from fdr_recorder.storage.flight_root import RESERVE_NAME
+from fdr_recorder.storage.root_lock import LOCK_NAME
 import pytest
 
 OTHER_WRITER = """
