@@ -187,6 +187,7 @@ def test_the_version_is_the_same_everywhere(pip_prefix: Path) -> None:
     exec((PACKAGE / 'version.py').read_text(), version)
     assert f'<version>{version["__version__"]}</version>' in (SOURCE / 'package.xml').read_text()
     assert list(pip_prefix.rglob(f'fdr_recorder-{version["__version__"]}.dist-info'))
+    assert f'\n{version["__version__"]} (' in (SOURCE / 'CHANGELOG.rst').read_text()
 
 
 @pytest.mark.parametrize(
