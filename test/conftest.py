@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 import os
 from pathlib import Path
 import threading
@@ -103,9 +104,9 @@ QUICK = {
 MakeWriter = Callable[..., FileFdrWriter]
 
 
-@pytest.fixture
-def make_writer(root: Path) -> Iterator[MakeWriter]:
-    """Return a function that makes a started writer; it is stopped after the test."""
+@contextmanager
+def writers(root: Path) -> Iterator[MakeWriter]:
+    """Lend a function that makes a started writer; all are stopped at the end."""
     made: list[FileFdrWriter] = []
 
     def make(
@@ -120,6 +121,13 @@ def make_writer(root: Path) -> Iterator[MakeWriter]:
     yield make
     for writer in made:
         writer.stop()
+
+
+@pytest.fixture
+def make_writer(root: Path) -> Iterator[MakeWriter]:
+    """Return a function that makes a started writer; it is stopped after the test."""
+    with writers(root) as make:
+        yield make
 
 
 SMALL = {'segment_size_bytes': 16 * 1024, 'chunk_size_bytes': 2048, 'flush_interval_s': 60.0}

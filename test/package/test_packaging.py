@@ -24,6 +24,7 @@ import sysconfig
 import xml.etree.ElementTree as ET
 
 import pytest
+from requirements import cannot_run
 from without_ros import hide_ros, is_ros, LAUNCH
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -138,7 +139,7 @@ def colcon(work: Path, *arguments: object) -> None:
 def build_with_colcon(work: Path, *options: str) -> Path:
     """Build a workspace with this checkout as its only package; return the package's prefix."""
     if importlib.util.find_spec('colcon_ros') is None:
-        pytest.skip('colcon-ros is not installed')
+        cannot_run('colcon-ros is not installed')
     copy_source(work / 'src/fdr_recorder')
     colcon(work, 'build', *options)
     return work / 'install/fdr_recorder'

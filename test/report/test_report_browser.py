@@ -16,39 +16,42 @@ from collections.abc import Iterator
 from pathlib import Path
 import re
 
-from browser import browser_tab, find_browser, Tab
-from conftest import MakeWriter
+from browser import Browser, run_browser, Tab
+from conftest import MakeWriter, writers
 from fdr_recorder.report import gather, write_page
 from producers import make_client, open_flight, send
 import pytest
 from report_pages import record_hostile
 from sensor_flight import record_sensors, SPIKE_S
 
-PROGRAM = find_browser()
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason='there is no chromium or google-chrome on the PATH'
-)
 SCREENS = ((1440, 900), (1024, 768), (768, 1024), (390, 844))
 """Desktop, tablet, tablet upright, phone."""
 
 
+@pytest.fixture(scope='module')
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Run a browser for all tests of this file."""
+    with run_browser(tmp_path_factory.mktemp('profile')) as browser:
+        yield browser
+
+
 @pytest.fixture
-def tab(tmp_path: Path) -> Iterator[Tab]:
+def tab(browser: Browser) -> Iterator[Tab]:
     """Open a tab, and see afterwards that nothing was complained about, and nothing asked for."""
-    assert PROGRAM is not None
-    with browser_tab(PROGRAM, tmp_path / 'profile') as tab:
+    with browser.tab() as tab:
         yield tab
         assert tab.complaints == []
         assert {url.partition(':')[0] for url in tab.requests} <= {'file'}
         assert len(set(tab.requests)) == 1, 'the page alone'
 
 
-@pytest.fixture
-def page(make_writer: MakeWriter, root: Path, tmp_path: Path) -> Path:
-    """Return the page of a flight with attitude, position and battery."""
-    path = tmp_path / 'page.html'
-    write_page(gather(record_sensors(make_writer, root)), path)
-    return path
+@pytest.fixture(scope='module')
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a flight with attitude, position and battery; no test changes it."""
+    directory = tmp_path_factory.mktemp('sensors')
+    with writers(directory) as make_writer:
+        write_page(gather(record_sensors(make_writer, directory)), directory / 'page.html')
+    return directory / 'page.html'
 
 
 def text(tab: Tab, selector: str) -> str:
@@ -213,15 +216,14 @@ def test_it_prints(tab: Tab, page: Path, tmp_path: Path) -> None:
     assert tab.run("[...document.querySelectorAll('section > details')].every(e => e.open)")
 
 
-def test_a_complaint_would_be_seen(tmp_path: Path) -> None:
+def test_a_complaint_would_be_seen(browser: Browser, tmp_path: Path) -> None:
     """The other tests mean something only if this browser does complain."""
-    assert PROGRAM is not None
     page = tmp_path / 'page.html'
     page.write_text(
         '<!doctype html><meta http-equiv="Content-Security-Policy" content="script-src \'none\'">'
         '<script>1</script><img src="missing.png">'
     )
-    with browser_tab(PROGRAM, tmp_path / 'profile') as tab:
+    with browser.tab() as tab:
         tab.open(page)
         assert any('Content Security Policy' in text for text in tab.complaints)
         assert any(url.endswith('missing.png') for url in tab.requests)

@@ -24,6 +24,8 @@ import subprocess
 import time
 from typing import Any
 
+from requirements import cannot_run
+
 NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome')
 OPTIONS = (
     '--headless',
@@ -41,39 +43,28 @@ OPTIONS = (
 DEADLINE_S = 60.0
 
 
-def find_browser() -> str | None:
-    """Return the program of a browser that this machine has."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
-
-
-class Tab:
-    """One page in the browser; what its scripts complain about is in `complaints`."""
+class Browser:
+    """A running browser, spoken to through the Chrome DevTools protocol."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd, self._write_fd = read_fd, write_fd
         self._buffer = b''
         self._last_id = 0
-        self._session = ''
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        target = self.call('Target.createTarget', url='about:blank')['targetId']
-        attached = self.call('Target.attachToTarget', targetId=target, flatten=True)
-        self._session = attached['sessionId']
-        for domain in ('Page', 'Runtime', 'Log', 'Network'):
-            self.call(f'{domain}.enable')
 
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Call a method of the Chrome DevTools protocol; return its result."""
+    def call(self, method: str, tab: Tab | None = None, **params: Any) -> dict[str, Any]:
+        """Call a method, in a tab or not, and return its result; the tab hears of events."""
         self._last_id += 1
         message: dict[str, Any] = {'id': self._last_id, 'method': method, 'params': params}
-        if self._session:
-            message['sessionId'] = self._session
+        if tab is not None:
+            message['sessionId'] = tab.session
         os.write(self._write_fd, json.dumps(message).encode() + b'\0')
         while True:
             answer = self._next()
             if answer.get('id') == self._last_id:
                 assert 'error' not in answer, answer['error']
                 return answer.get('result', {})
+            if tab is not None and answer.get('sessionId') == tab.session:
+                tab.note(answer)
 
     def _next(self) -> dict[str, Any]:
         deadline = time.monotonic() + DEADLINE_S
@@ -84,10 +75,37 @@ class Tab:
             self._buffer += data
         text, _, self._buffer = self._buffer.partition(b'\0')
         message: dict[str, Any] = json.loads(text)
-        self._note(message)
         return message
 
-    def _note(self, message: dict[str, Any]) -> None:
+    @contextmanager
+    def tab(self) -> Iterator[Tab]:
+        """Open a tab that shares nothing with those before it: no cookie, no storage, no cache."""
+        context = self.call('Target.createBrowserContext')['browserContextId']
+        target = self.call('Target.createTarget', url='about:blank', browserContextId=context)
+        attached = self.call('Target.attachToTarget', targetId=target['targetId'], flatten=True)
+        try:
+            yield Tab(self, attached['sessionId'])
+        finally:
+            self.call('Target.disposeBrowserContext', browserContextId=context)
+
+
+class Tab:
+    """One page in the browser; what its scripts complain about is in `complaints`."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self.session = session
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self._browser = browser
+        for domain in ('Page', 'Runtime', 'Log', 'Network'):
+            self.call(f'{domain}.enable')
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method of the protocol in this tab; return its result."""
+        return self._browser.call(method, self, **params)
+
+    def note(self, message: dict[str, Any]) -> None:
+        """Take note of an event."""
         method, params = message.get('method'), message.get('params', {})
         if method == 'Runtime.exceptionThrown':
             self.complaints.append(json.dumps(params['exceptionDetails'])[:500])
@@ -166,8 +184,11 @@ class Tab:
 
 
 @contextmanager
-def browser_tab(program: str, profile: Path) -> Iterator[Tab]:
-    """Run a browser for as long as its one tab is needed."""
+def run_browser(profile: Path) -> Iterator[Browser]:
+    """Run a browser; skip the test where there is none."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        cannot_run('there is no chromium or google-chrome on the PATH')
     to_browser, from_browser = os.pipe(), os.pipe()
     for fd in (to_browser[0], from_browser[1]):
         os.set_inheritable(fd, True)
@@ -183,7 +204,7 @@ def browser_tab(program: str, profile: Path) -> Iterator[Tab]:
     os.close(to_browser[0])
     os.close(from_browser[1])
     try:
-        yield Tab(from_browser[0], to_browser[1])
+        yield Browser(from_browser[0], to_browser[1])
     finally:
         os.close(to_browser[1])
         os.close(from_browser[0])

@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import tempfile
 
-import pytest
+from requirements import cannot_run
 
 PACKAGES = ('@mcap/core@2.2.2', '@mcap/support@1.1.0')
 _CACHE = Path(__file__).resolve().parents[2] / '.cache'
@@ -29,7 +29,7 @@ def node_modules() -> Path:
     """Return a directory that has the packages installed; skip the test where that cannot be."""
     for program in ('node', 'npm'):
         if shutil.which(program) is None:
-            pytest.skip(f'{program} is not installed')
+            cannot_run(f'{program} is not installed')
     name = '_'.join(PACKAGES).replace('@', '').replace('/', '-')
     directory = _CACHE / f'npm_{name}'
     if not directory.exists():
@@ -57,7 +57,7 @@ def _install(directory: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        pytest.skip(f'npm did not install {" ".join(PACKAGES)} within {_DEADLINE_S} s')
+        cannot_run(f'npm did not install {" ".join(PACKAGES)} within {_DEADLINE_S} s')
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[:1] or ['no reason given']
-        pytest.skip(f'npm could not install {" ".join(PACKAGES)}: {reason[0]}')
+        cannot_run(f'npm could not install {" ".join(PACKAGES)}: {reason[0]}')

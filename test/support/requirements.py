@@ -1,0 +1,25 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""What becomes of tests that need a program which is not on this machine."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import pytest
+
+
+def cannot_run(reason: str) -> NoReturn:
+    """Skip the test, with a reason; fail it if `FDR_TEST_ALL` is set, as in CI."""
+    if os.environ.get('FDR_TEST_ALL'):
+        pytest.fail(f'{reason}, and FDR_TEST_ALL is set')
+    pytest.skip(reason)
