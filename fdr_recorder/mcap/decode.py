@@ -82,7 +82,7 @@ class Message(NamedTuple):
         channel: Its channel.
         sequence: The publisher's sequence number, low 32 bits.
         log_time_ns: When it was received (system clock).
-        publish_time_ns: When it was published (system clock).
+        publish_time_ns: When it was published (clock of the publisher).
         data: The serialised message.
 
     """
