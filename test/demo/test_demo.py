@@ -28,6 +28,7 @@ from demo.camera import Camera, HEIGHT, picture, WIDTH
 from demo.multirotor import Autopilot, GRAVITY, Trajectory
 from demo.rotation import frd_to_flu, ned_to_enu, px4_attitude_to_ros, rotate
 import pytest
+from ros_domain import own_domain
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLE = CHECKOUT.parent / 'shared' / 'data' / 'px4_hardware_flight.ulg'
@@ -364,16 +365,17 @@ class TestVerdict:
 @pytest.mark.smoke
 @needs('rclpy', 'sensor_msgs', 'geometry_msgs', 'lifecycle_msgs', 'mcap', 'rosbags')
 def test_a_whole_flight(tmp_path):
-    environment = os.environ | {'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 100))}
-    done = subprocess.run(
-        [sys.executable, '-m', 'demo.fly', '--seconds', '3', '--root', str(tmp_path), '--json'],
-        cwd=CHECKOUT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
+    command = [sys.executable, '-m', 'demo.fly', '--seconds', '3', '--root', str(tmp_path), '--json']
+    with own_domain() as domain_id:
+        done = subprocess.run(
+            command,
+            cwd=CHECKOUT,
+            env=os.environ | {'ROS_DOMAIN_ID': str(domain_id)},
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     assert {row['topic']: (row['sent'], row['lost']) for row in result['topics']} == {
