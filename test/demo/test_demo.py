@@ -365,7 +365,7 @@ class TestVerdict:
 @pytest.mark.smoke
 @needs('rclpy', 'sensor_msgs', 'geometry_msgs', 'lifecycle_msgs', 'mcap', 'rosbags')
 def test_a_whole_flight(tmp_path):
-    command = [sys.executable, '-m', 'demo.fly', '--seconds', '3', '--root', str(tmp_path), '--json']
+    command = [sys.executable, '-m', 'demo.fly', '--seconds', '3', '--root', tmp_path, '--json']
     with own_domain() as domain_id:
         done = subprocess.run(
             command,

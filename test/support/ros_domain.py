@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-import fcntl
 import itertools
 import os
 from pathlib import Path
+import socket
 import sys
-import tempfile
 
 import pytest
 
@@ -29,15 +28,18 @@ _lent = itertools.count()  # the next test gets another one: what was killed lin
 
 @contextmanager
 def own_domain() -> Iterator[int]:
-    """Lend a ROS domain that no other test of this machine's user has at the time."""
-    locks = Path(tempfile.gettempdir()) / f'fdr_recorder_test_domains_{os.getuid()}'
-    locks.mkdir(exist_ok=True)
+    """
+    Lend a ROS domain that no other test on this machine has at the time.
+
+    A socket is bound to a name for it: that is exclusive within the network namespace, which is as
+    far as ROS reaches here, and ends with the process.
+    """
     for _ in _DOMAINS:
         domain_id = _DOMAINS[(os.getpid() + next(_lent)) % len(_DOMAINS)]
-        with (locks / str(domain_id)).open('w') as lock:
+        with socket.socket(socket.AF_UNIX) as name:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                name.bind(f'\0fdr_recorder_test_domain_{domain_id}')
+            except OSError:
                 continue
             yield domain_id
             return
