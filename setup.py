@@ -86,7 +86,7 @@ setup(
         'test': [
             'pytest',
             'pytest-timeout',
-            'pytest-xdist',
+            'pytest-xdist>=3.7',
             'hypothesis',
             'mcap',
             'pyulog',
