@@ -23,6 +23,7 @@ None of this needs ROS: only `fdr_recorder.node` imports `rclpy`. What cannot be
 is private: it may change with any version.
 
 A public name is imported on first use: the command line needs few of them, and must start fast.
+A new one has two lines here: for type checkers, and for the import.
 """
 
 from __future__ import annotations
@@ -30,201 +31,104 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
-    from fdr_recorder.capture.client import FdrClient
-    from fdr_recorder.config import FdrConfig, FdrWriterConfig, RingConfig
-    from fdr_recorder.errors import (
-        ClientError,
-        ConfigInvalidError,
-        ExportError,
-        FdrError,
-        FlightAlreadyOpenError,
-        FlightError,
-        FlightExistsError,
-        FlightIdInvalidError,
-        FlightIdMismatchError,
-        FlightNotOpenError,
-        FlightRootError,
-        FlightRootLockedError,
-        FlightRootMissingError,
-        FlightRootNotADirectoryError,
-        FlightRootReadOnlyError,
-        FlightStorageError,
-        NoFlightError,
-        RecordError,
-        RecoveryStoppedError,
-        SegmentError,
-        SourceTypeMissingError,
-        TypeUnknownError,
-        UsageError,
-        WriterAlreadyStartedError,
-        WriterFailedError,
-        WriterNotStartedError,
-        WriterStateError,
-    )
-    from fdr_recorder.flights.directory import flights_in
-    from fdr_recorder.flights.export import export, Exported
-    from fdr_recorder.flights.info import Event, FlightInfo, read_info, SegmentInfo, TopicInfo
-    from fdr_recorder.flights.listing import FlightState, ListedFlight, Losses
-    from fdr_recorder.flights.query import Query
-    from fdr_recorder.flights.reader import FlightReader
-    from fdr_recorder.flights.recovery.recover import recover, RecoveredFlight
-    from fdr_recorder.flights.verify import Loss, Verdict, Verification, verify
-    from fdr_recorder.mcap.decode import FileChannel, Message
-    from fdr_recorder.mcap.schema import Schema
-    from fdr_recorder.record.channel import Channel
-    from fdr_recorder.record.header import new_flight_header
-    from fdr_recorder.record.kinds import (
-        FlightFooter,
-        FlightHeader,
-        KNOWN_PAYLOAD_KEYS,
-        RECORD_SCHEMA_VERSION,
-    )
-    from fdr_recorder.storage.cap import CapacityCapPolicy
-    from fdr_recorder.storage.flight_id import new_flight_id
-    from fdr_recorder.storage.flight_root import FlightRoot
-    from fdr_recorder.storage.footer import FlightSummary
-    from fdr_recorder.storage.record_flight import make_writer, record_flight, RecordedFlight
-    from fdr_recorder.storage.writer import FileFdrWriter
-    from fdr_recorder.storage.writer_status import WriterStatus
-    from fdr_recorder.version import __version__
-
-__all__ = [
-    'KNOWN_PAYLOAD_KEYS',
-    'RECORD_SCHEMA_VERSION',
-    'Alert',
-    'AlertBoard',
-    'AlertLevel',
-    'CapacityCapPolicy',
-    'Channel',
-    'ClientError',
-    'ConfigInvalidError',
-    'Event',
-    'ExportError',
-    'Exported',
-    'FdrClient',
-    'FdrConfig',
-    'FdrError',
-    'FdrWriterConfig',
-    'FileChannel',
-    'FileFdrWriter',
-    'FlightAlreadyOpenError',
-    'FlightError',
-    'FlightExistsError',
-    'FlightFooter',
-    'FlightHeader',
-    'FlightIdInvalidError',
-    'FlightIdMismatchError',
-    'FlightInfo',
-    'FlightNotOpenError',
-    'FlightReader',
-    'FlightRoot',
-    'FlightRootError',
-    'FlightRootLockedError',
-    'FlightRootMissingError',
-    'FlightRootNotADirectoryError',
-    'FlightRootReadOnlyError',
-    'FlightState',
-    'FlightStorageError',
-    'FlightSummary',
-    'ListedFlight',
-    'Loss',
-    'Losses',
-    'Message',
-    'NoFlightError',
-    'Query',
-    'RecordError',
-    'RecordedFlight',
-    'RecoveredFlight',
-    'RecoveryStoppedError',
-    'RingConfig',
-    'Schema',
-    'SegmentError',
-    'SegmentInfo',
-    'SourceTypeMissingError',
-    'TopicInfo',
-    'TypeUnknownError',
-    'UsageError',
-    'Verdict',
-    'Verification',
-    'WriterAlreadyStartedError',
-    'WriterFailedError',
-    'WriterNotStartedError',
-    'WriterStateError',
-    'WriterStatus',
-    '__version__',
-    'export',
-    'flights_in',
-    'make_writer',
-    'new_flight_header',
-    'new_flight_id',
-    'read_info',
-    'record_flight',
-    'recover',
-    'verify',
-]
+if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
+    from fdr_recorder.alerts import Alert as Alert
+    from fdr_recorder.alerts import AlertBoard as AlertBoard
+    from fdr_recorder.alerts import AlertLevel as AlertLevel
+    from fdr_recorder.capture.client import FdrClient as FdrClient
+    from fdr_recorder.config import FdrConfig as FdrConfig
+    from fdr_recorder.config import FdrWriterConfig as FdrWriterConfig
+    from fdr_recorder.config import RingConfig as RingConfig
+    from fdr_recorder.errors import *  # noqa: F403
+    from fdr_recorder.flights.directory import flights_in as flights_in
+    from fdr_recorder.flights.export import export as export
+    from fdr_recorder.flights.export import Exported as Exported
+    from fdr_recorder.flights.info import Event as Event
+    from fdr_recorder.flights.info import FlightInfo as FlightInfo
+    from fdr_recorder.flights.info import read_info as read_info
+    from fdr_recorder.flights.info import SegmentInfo as SegmentInfo
+    from fdr_recorder.flights.info import TopicInfo as TopicInfo
+    from fdr_recorder.flights.listing import FlightState as FlightState
+    from fdr_recorder.flights.listing import ListedFlight as ListedFlight
+    from fdr_recorder.flights.listing import Losses as Losses
+    from fdr_recorder.flights.query import Query as Query
+    from fdr_recorder.flights.reader import FlightReader as FlightReader
+    from fdr_recorder.flights.recovery.recover import recover as recover
+    from fdr_recorder.flights.recovery.recover import RecoveredFlight as RecoveredFlight
+    from fdr_recorder.flights.verify import Loss as Loss
+    from fdr_recorder.flights.verify import Verdict as Verdict
+    from fdr_recorder.flights.verify import Verification as Verification
+    from fdr_recorder.flights.verify import verify as verify
+    from fdr_recorder.mcap.decode import FileChannel as FileChannel
+    from fdr_recorder.mcap.decode import Message as Message
+    from fdr_recorder.mcap.schema import Schema as Schema
+    from fdr_recorder.record.channel import Channel as Channel
+    from fdr_recorder.record.header import new_flight_header as new_flight_header
+    from fdr_recorder.record.kinds import FlightFooter as FlightFooter
+    from fdr_recorder.record.kinds import FlightHeader as FlightHeader
+    from fdr_recorder.record.kinds import KNOWN_PAYLOAD_KEYS as KNOWN_PAYLOAD_KEYS
+    from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION as RECORD_SCHEMA_VERSION
+    from fdr_recorder.storage.cap import CapacityCapPolicy as CapacityCapPolicy
+    from fdr_recorder.storage.flight_id import new_flight_id as new_flight_id
+    from fdr_recorder.storage.flight_root import FlightRoot as FlightRoot
+    from fdr_recorder.storage.footer import FlightSummary as FlightSummary
+    from fdr_recorder.storage.record_flight import make_writer as make_writer
+    from fdr_recorder.storage.record_flight import record_flight as record_flight
+    from fdr_recorder.storage.record_flight import RecordedFlight as RecordedFlight
+    from fdr_recorder.storage.writer import FileFdrWriter as FileFdrWriter
+    from fdr_recorder.storage.writer_status import WriterStatus as WriterStatus
+    from fdr_recorder.version import __version__ as __version__
 
 _HOMES = {
-    'Alert': 'fdr_recorder.alerts',
-    'AlertBoard': 'fdr_recorder.alerts',
-    'AlertLevel': 'fdr_recorder.alerts',
-    'FdrClient': 'fdr_recorder.capture.client',
-    'FdrConfig': 'fdr_recorder.config',
-    'FdrWriterConfig': 'fdr_recorder.config',
-    'RingConfig': 'fdr_recorder.config',
-    'flights_in': 'fdr_recorder.flights.directory',
-    'Exported': 'fdr_recorder.flights.export',
-    'export': 'fdr_recorder.flights.export',
-    'Event': 'fdr_recorder.flights.info',
-    'FlightInfo': 'fdr_recorder.flights.info',
-    'SegmentInfo': 'fdr_recorder.flights.info',
-    'TopicInfo': 'fdr_recorder.flights.info',
-    'read_info': 'fdr_recorder.flights.info',
-    'FlightState': 'fdr_recorder.flights.listing',
-    'ListedFlight': 'fdr_recorder.flights.listing',
-    'Losses': 'fdr_recorder.flights.listing',
-    'Query': 'fdr_recorder.flights.query',
-    'FlightReader': 'fdr_recorder.flights.reader',
-    'RecoveredFlight': 'fdr_recorder.flights.recovery.recover',
-    'recover': 'fdr_recorder.flights.recovery.recover',
-    'Loss': 'fdr_recorder.flights.verify',
-    'Verdict': 'fdr_recorder.flights.verify',
-    'Verification': 'fdr_recorder.flights.verify',
-    'verify': 'fdr_recorder.flights.verify',
-    'FileChannel': 'fdr_recorder.mcap.decode',
-    'Message': 'fdr_recorder.mcap.decode',
-    'Schema': 'fdr_recorder.mcap.schema',
-    'Channel': 'fdr_recorder.record.channel',
-    'new_flight_header': 'fdr_recorder.record.header',
-    'KNOWN_PAYLOAD_KEYS': 'fdr_recorder.record.kinds',
-    'RECORD_SCHEMA_VERSION': 'fdr_recorder.record.kinds',
-    'FlightFooter': 'fdr_recorder.record.kinds',
-    'FlightHeader': 'fdr_recorder.record.kinds',
-    'CapacityCapPolicy': 'fdr_recorder.storage.cap',
-    'new_flight_id': 'fdr_recorder.storage.flight_id',
-    'FlightRoot': 'fdr_recorder.storage.flight_root',
-    'RecordedFlight': 'fdr_recorder.storage.record_flight',
-    'make_writer': 'fdr_recorder.storage.record_flight',
-    'record_flight': 'fdr_recorder.storage.record_flight',
-    'FlightSummary': 'fdr_recorder.storage.footer',
-    'FileFdrWriter': 'fdr_recorder.storage.writer',
-    'WriterStatus': 'fdr_recorder.storage.writer_status',
-    '__version__': 'fdr_recorder.version',
+    'alerts': 'Alert AlertBoard AlertLevel',
+    'capture.client': 'FdrClient',
+    'config': 'FdrConfig FdrWriterConfig RingConfig',
+    'errors': (
+        'ClientError ConfigInvalidError ExportError FdrError FlightAlreadyOpenError '
+        'FlightError FlightExistsError FlightIdInvalidError FlightIdMismatchError '
+        'FlightNotOpenError FlightRootError FlightRootLockedError FlightRootMissingError '
+        'FlightRootNotADirectoryError FlightRootReadOnlyError FlightStorageError NoFlightError '
+        'RecordError RecoveryStoppedError SegmentError SourceTypeMissingError TypeUnknownError '
+        'UsageError WriterAlreadyStartedError WriterFailedError WriterNotStartedError '
+        'WriterStateError'
+    ),
+    'flights.directory': 'flights_in',
+    'flights.export': 'Exported export',
+    'flights.info': 'Event FlightInfo SegmentInfo TopicInfo read_info',
+    'flights.listing': 'FlightState ListedFlight Losses',
+    'flights.query': 'Query',
+    'flights.reader': 'FlightReader',
+    'flights.recovery.recover': 'RecoveredFlight recover',
+    'flights.verify': 'Loss Verdict Verification verify',
+    'mcap.decode': 'FileChannel Message',
+    'mcap.schema': 'Schema',
+    'record.channel': 'Channel',
+    'record.header': 'new_flight_header',
+    'record.kinds': 'FlightFooter FlightHeader KNOWN_PAYLOAD_KEYS RECORD_SCHEMA_VERSION',
+    'storage.cap': 'CapacityCapPolicy',
+    'storage.flight_id': 'new_flight_id',
+    'storage.flight_root': 'FlightRoot',
+    'storage.footer': 'FlightSummary',
+    'storage.record_flight': 'RecordedFlight make_writer record_flight',
+    'storage.writer': 'FileFdrWriter',
+    'storage.writer_status': 'WriterStatus',
+    'version': '__version__',
 }
-"""The module of each public name that is not an error."""
+"""The public names of each module."""
 
+_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-def __getattr__(name: str) -> object:
-    """Import a public name (PEP 562)."""
-    if name not in __all__:
-        msg = f'module {__name__!r} has no attribute {name!r}'
-        raise AttributeError(msg)
-    value = getattr(_import_module(_HOMES.get(name, f'{__name__}.errors')), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # which has the imports above
+    __all__ = list(_MODULES)
 
+    def __getattr__(name: str) -> object:
+        """Import a public name (PEP 562)."""
+        if name not in _MODULES:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+        value = getattr(_import_module(f'{__name__}.{_MODULES[name]}'), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    """List the public names."""
-    return list(__all__)
+    def __dir__() -> list[str]:
+        """List the public names."""
+        return __all__

@@ -67,6 +67,19 @@ def test_dir_lists_the_public_names() -> None:
     assert dir(fdr_recorder) == sorted(fdr_recorder.__all__)
 
 
+def test_type_checkers_see_the_public_names() -> None:
+    seen = set()
+    for node in ast.walk(ast.parse(Path(fdr_recorder.__file__).read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('fdr_recorder'):
+            names = [(alias.name, alias.asname) for alias in node.names]
+            if names == [('*', None)]:
+                assert node.module == 'fdr_recorder.errors'
+                names = [(name, name) for name in error_classes()]
+            assert all(name == as_name for name, as_name in names)  # else it is not exported
+            seen |= {name for name, _ in names}
+    assert seen == set(fdr_recorder.__all__)
+
+
 @pytest.mark.parametrize('name', fdr_recorder.__all__)
 def test_every_public_name_can_be_imported(name: str) -> None:
     value = getattr(fdr_recorder, name)
