@@ -8,27 +8,19 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Sizes, counts and times: read as people write them, written as people read them."""
+"""Sizes, counts and times, written as people read them."""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-import re
 from typing import Final
 
 NS_PER_S: Final = 1_000_000_000
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MINUS: Final = '\N{MINUS SIGN}'
 _SLOW_HZ: Final = 0.995
 _LONGEST: Final = 160
-_SIZE: Final = re.compile(r'(\d+(?:\.\d+)?)\s*(?:([kmgtp])(i?b)?|b)?', re.IGNORECASE)
-_PREFIXES: Final = ' kmgtp'
-_SECONDS: Final = re.compile(r'[+-]?\d{1,9}(\.\d*)?')
-_COUNT: Final = re.compile(r'\d{1,18}')
-_FRACTION: Final = re.compile(r'\.(\d+)')
 
 # --- sizes and counts ------------------------------------------------------------------------
 
@@ -68,7 +60,7 @@ def short(text: str, longest: int = _LONGEST) -> str:
 
 
 def _utc(time_ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=time_ns // 1000)
+    return EPOCH + timedelta(microseconds=time_ns // 1000)
 
 
 def format_time(time_ns: int) -> str:
@@ -140,73 +132,3 @@ def time_into_flight(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     head = f'{hours}:{minutes:02}' if hours else f'{minutes}'
     return f'{_MINUS if seconds < 0 else ""}{head}:{rest:02}.{tenth}'
-
-
-# --- what people type, for `argparse` --------------------------------------------------------
-
-
-def parse_size(text: str) -> int:
-    """Return bytes: `20GB` is decimal; `20GiB` and, as in `du`, `20G` are binary."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        msg = f'invalid size: {text!r}; write for example 20GB, 512MiB or 1000000'
-        raise ArgumentTypeError(msg)
-    number, prefix, unit = match.groups()
-    base = 1000 if unit and unit.lower() == 'b' else 1024
-    return int(float(number) * base ** _PREFIXES.index((prefix or ' ').lower()))
-
-
-def parse_count(text: str) -> int:
-    """Return a number of things."""
-    if not _COUNT.fullmatch(text):
-        msg = f'invalid number: {text!r}; write for example 10'
-        raise ArgumentTypeError(msg)
-    return int(text)
-
-
-def parse_seconds(text: str) -> float:
-    """Return a duration above zero."""
-    if not _SECONDS.fullmatch(text) or float(text) <= 0:
-        msg = f'invalid duration: {text!r}; write a number, for example 30'
-        raise ArgumentTypeError(msg)
-    return float(text)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """
-    A time that a user typed.
-
-    Attributes:
-        seconds: Seconds into the flight; before its end if negative. Ignored with `time_ns`.
-        time_ns: Time of the system clock; None if the user typed seconds.
-
-    """
-
-    seconds: float = 0.0
-    time_ns: int | None = None
-
-    def in_flight(self, started_ns: int, ended_ns: int) -> int:
-        """Return it as a time of the system clock (nanoseconds)."""
-        if self.time_ns is not None:
-            return self.time_ns
-        return (ended_ns if self.seconds < 0 else started_ns) + round(self.seconds * NS_PER_S)
-
-
-def parse_moment(text: str) -> Moment:
-    """Return a time: seconds into the flight, or ISO 8601 (UTC if it names no zone)."""
-    if _SECONDS.fullmatch(text):
-        return Moment(seconds=float(text))
-    # Python 3.10 accepts neither `Z` nor any number of decimals but three or six
-    tidy = _FRACTION.sub(lambda match: f'.{match[1][:6]:0<6}', text.strip().replace('Z', '+00:00'))
-    try:
-        moment = datetime.fromisoformat(tidy)
-    except ValueError:
-        msg = (
-            f'invalid time: {text!r}; write seconds into the flight (12.5), before its end (-10), '
-            'or a date and time (2026-05-04T09:14:02Z)'
-        )
-        raise ArgumentTypeError(msg) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return Moment(time_ns=(moment - _EPOCH) // timedelta(microseconds=1) * 1000)

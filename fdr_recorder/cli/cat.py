@@ -18,12 +18,12 @@ from itertools import islice
 import json
 from typing import Any, Final, TYPE_CHECKING
 
+from fdr_recorder.cli.argument_types import parse_count
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight
 from fdr_recorder.cli.query_arguments import add_query, make_query
 from fdr_recorder.errors import NoFlightError, RecordError
-from fdr_recorder.units import parse_count
 
 if TYPE_CHECKING:
     from fdr_recorder.mcap.reader import FileChannel, Message

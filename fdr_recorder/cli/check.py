@@ -16,9 +16,10 @@ import argparse
 from pathlib import Path
 from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.cli.argument_types import parse_count, parse_seconds
 from fdr_recorder.cli.console import print_json, say, table
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_OK
-from fdr_recorder.units import format_size, parse_count, parse_seconds
+from fdr_recorder.units import format_size
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.info import TopicInfo

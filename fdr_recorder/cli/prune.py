@@ -15,11 +15,12 @@ from __future__ import annotations
 import argparse
 from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.cli.argument_types import parse_count, parse_size
 from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import find_root
 from fdr_recorder.errors import UsageError
-from fdr_recorder.units import format_size, format_time, parse_count, parse_size, plural
+from fdr_recorder.units import format_size, format_time, plural
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,10 +15,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fdr_recorder.cli.argument_types import parse_moment, parse_seconds
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.flight_arguments import complete_topic, find_flight, offer
 from fdr_recorder.errors import UsageError
-from fdr_recorder.units import NS_PER_S, parse_moment, parse_seconds
+from fdr_recorder.units import NS_PER_S
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.listing import ListedFlight
