@@ -48,6 +48,7 @@ FLUSH_SHARE: Final = 0.5
 """A chunk is written before it is this share of `flush_interval_s` old. Before that its records
 may have waited: in the middleware while the intake rests, in the ring while the writer does."""
 
+
 class FlightRecording:
     """
     An open flight.
