@@ -20,9 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, MISSING
-from functools import cache
+from functools import cache, lru_cache
+import math
 from pathlib import Path
-from typing import Any, cast, TypeVar
+import re
+from typing import Any, cast, Final, TypeVar
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
@@ -32,6 +34,15 @@ from fdr_recorder.types.typestore import typestore_of
 from rosbags.typesys.store import Typestore
 
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
+
+_MAX_CHARACTERS: Final = 64 * 1024
+_MAX_LINES: Final = 1000
+_MAX_TYPES: Final = 8
+_MAX_UNROLLED: Final = 1000
+"""Limits of the definition of an own record, which are far below those of other types: a hostile
+file may have many, and all are decoded whenever a flight is read."""
+
+_FIXED_ARRAY: Final = re.compile(r'\[\s*([0-9]+)\s*\]')
 
 
 def own_definition(payload_type: type[Payload]) -> Definition:
@@ -104,12 +115,35 @@ def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) ->
         msg = f'{kind!r} is not a kind of record; known are {", ".join(PAYLOADS)}'
         raise RecordError(msg)
     schema = schema or own_definition(payload_type).schema
-    store = typestore_of(schema)
+    store = _store_or_reason(schema)
+    if isinstance(store, str):
+        raise RecordError(store)
     try:
         return _from_message(payload_type, store.deserialize_cdr(data, schema.name), store)
     except Exception as error:  # the generated decoder can raise anything
         msg = f'a {kind} record of {len(data)} bytes cannot be decoded: {error!r:.200}'
         raise RecordError(msg) from error
+
+
+@lru_cache(maxsize=64)
+def _store_or_reason(schema: Schema) -> Typestore | str:
+    """Return the typestore of a schema in a file, or why there is none: so that it is cached."""
+    if not _is_small(schema.definition):
+        return f'the definition of {schema.name[:80]!r} is larger than that of any record'
+    try:
+        return typestore_of(schema)
+    except RecordError as error:
+        return str(error)
+
+
+def _is_small(definition: str) -> bool:
+    sizes = (int(size.lstrip('0')[:9] or 1) for size in _FIXED_ARRAY.findall(definition))
+    return (
+        len(definition) <= _MAX_CHARACTERS
+        and definition.count('\n') <= _MAX_LINES
+        and definition.count('MSG:') <= _MAX_TYPES
+        and math.prod(sizes) <= _MAX_UNROLLED
+    )
 
 
 def _from_message(

@@ -17,6 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 import re
 from typing import Any, get_type_hints
+from unittest import mock
 
 from fdr_recorder import FlightFooter, FlightHeader, KNOWN_PAYLOAD_KEYS, RecordError, Schema
 from fdr_recorder.record.codec import decode, encode, own_definition
@@ -29,6 +30,7 @@ from fdr_recorder.record.kinds import (
     RECORD_SCHEMA_VERSION,
     WriteError,
 )
+from fdr_recorder.types.typestore import typestore_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
@@ -292,6 +294,35 @@ def test_an_unusable_definition_is_a_record_error(definition: str) -> None:
         assert payload == Overrun()
         return
     assert 'verrun' in message
+
+
+@pytest.mark.parametrize(
+    'definition',
+    [
+        '# long\n' + 'string flight_id  #' + 'x' * 65536,
+        'uint8 x\n' * 1001,
+        'uint8 x\n' + 'MSG: a/B\nuint8 x\n' * 9,
+        'uint8[1001] x\n',
+        'uint8[30] x\na/B[ 40 ] y\n',
+        'uint8[99999999999999999999] x\n',
+    ],
+)
+def test_a_definition_larger_than_that_of_any_record_is_not_even_parsed(definition: str) -> None:
+    with (
+        mock.patch('fdr_recorder.record.codec.typestore_of') as parse,
+        pytest.raises(RecordError, match="'a/Big' is larger than that of any record"),
+    ):
+        decode('overrun', bytes(64), Schema('a/Big', definition))
+    parse.assert_not_called()
+
+
+def test_an_unusable_definition_is_parsed_once() -> None:
+    schema = Schema('fdr_recorder/msg/Overrun', 'this is no definition of a record, and never was')
+    with mock.patch('fdr_recorder.record.codec.typestore_of', side_effect=typestore_of) as parse:
+        for _ in range(3):
+            with pytest.raises(RecordError, match='cannot be used'):
+                decode('overrun', bytes(64), schema)
+    parse.assert_called_once_with(schema)
 
 
 @settings(max_examples=150, deadline=None)
