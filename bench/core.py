@@ -35,10 +35,10 @@ from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.clients import Clients
-from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.drain import Drain
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.recording import FlightRecording
+from fdr_recorder.storage.segment import ClosedSegment
 from mcap.writer import CompressionType, Writer
 
 _SCHEMA: Final = Schema('std_msgs/msg/String', 'string data\n')
@@ -56,11 +56,11 @@ class _SteppedFlight:
         self._root = FlightRoot.acquire(directory)
         self._alerts = AlertBoard()
         clients = Clients(lambda: None, has_preroll=False)
-        self._drain = Drain(config, self._alerts, clients, on_rotation=self._on_rotation)
+        self._drain = Drain(config, self._alerts, clients)
         self.clients = [FdrClient(Channel(f'/bench/{n}', _SCHEMA), _ROOMY) for n in range(rings)]
         for client in self.clients:
             clients.register(client)
-        self._drain.open(self._root, FlightHeader(flight_id='bench'))
+        self._drain.open(self._root, FlightHeader(flight_id='bench'), self._on_rotation)
         self.step = self._drain.round
         """Take one batch from every ring; return whether some ring holds more."""
 

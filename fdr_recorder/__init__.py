@@ -69,14 +69,14 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.record.kinds import KNOWN_PAYLOAD_KEYS as KNOWN_PAYLOAD_KEYS
     from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION as RECORD_SCHEMA_VERSION
     from fdr_recorder.storage.cap import CapacityCapPolicy as CapacityCapPolicy
-    from fdr_recorder.storage.flight_id import new_flight_id as new_flight_id
+    from fdr_recorder.storage.drain import WriterStatus as WriterStatus
+    from fdr_recorder.storage.flight_directory import new_flight_id as new_flight_id
     from fdr_recorder.storage.flight_root import FlightRoot as FlightRoot
     from fdr_recorder.storage.footer import FlightSummary as FlightSummary
     from fdr_recorder.storage.record_flight import make_writer as make_writer
     from fdr_recorder.storage.record_flight import record_flight as record_flight
     from fdr_recorder.storage.record_flight import RecordedFlight as RecordedFlight
     from fdr_recorder.storage.writer import FileFdrWriter as FileFdrWriter
-    from fdr_recorder.storage.writer_status import WriterStatus as WriterStatus
     from fdr_recorder.version import __version__ as __version__
 
 _HOMES = {
@@ -106,12 +106,12 @@ _HOMES = {
     'record.header': 'new_flight_header',
     'record.kinds': 'FlightFooter FlightHeader KNOWN_PAYLOAD_KEYS RECORD_SCHEMA_VERSION',
     'storage.cap': 'CapacityCapPolicy',
-    'storage.flight_id': 'new_flight_id',
+    'storage.drain': 'WriterStatus',
+    'storage.flight_directory': 'new_flight_id',
     'storage.flight_root': 'FlightRoot',
     'storage.footer': 'FlightSummary',
     'storage.record_flight': 'RecordedFlight make_writer record_flight',
     'storage.writer': 'FileFdrWriter',
-    'storage.writer_status': 'WriterStatus',
     'version': '__version__',
 }
 """The public names of each module."""

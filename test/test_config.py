@@ -19,7 +19,7 @@ from typing import Any
 from fdr_recorder import ConfigInvalidError, FdrConfig, FdrWriterConfig, RingConfig
 from fdr_recorder.config import FLIGHT_ID_PATTERN, OPTIONS
 from fdr_recorder.errors import FlightIdInvalidError
-from fdr_recorder.storage.flight_id import check_flight_id, new_flight_id
+from fdr_recorder.storage.flight_directory import check_flight_id, new_flight_id
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """List the flights."""
     from fdr_recorder.flights.directory import flights_in
     from fdr_recorder.flights.listing import list_flight
-    from fdr_recorder.storage.root_lock import root_holder
+    from fdr_recorder.storage.flight_root import root_holder
 
     root = find_root(args.root)
     holder = root_holder(root)

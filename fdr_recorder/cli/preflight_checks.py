@@ -35,7 +35,7 @@ from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
 from fdr_recorder.record.header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.storage.chunk import RECORD_COST
-from fdr_recorder.storage.root_lock import root_holder
+from fdr_recorder.storage.flight_root import root_holder
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.selection import TopicSelection
 from fdr_recorder.units import format_duration, format_size, format_time, plural

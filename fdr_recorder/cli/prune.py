@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from fdr_recorder.flights.directory import flights_in
     from fdr_recorder.flights.listing import list_flight
     from fdr_recorder.flights.prune import plan_pruning, prune
-    from fdr_recorder.storage.root_lock import root_holder
+    from fdr_recorder.storage.flight_root import root_holder
 
     if args.keep is None and args.max_bytes is None:
         raise UsageError('say what to keep: --keep N, --max-bytes SIZE, or both')

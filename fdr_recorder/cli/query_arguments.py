@@ -59,7 +59,7 @@ def make_query(
     """
     from fdr_recorder.flights.listing import FlightState, list_flight
     from fdr_recorder.flights.query import Query
-    from fdr_recorder.storage.root_lock import root_holder
+    from fdr_recorder.storage.flight_root import root_holder
 
     path = find_flight(args.flight)
     flight = list_flight(path, root_holder(path.absolute().parent))

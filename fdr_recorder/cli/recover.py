@@ -110,8 +110,7 @@ def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
     from fdr_recorder.flights.directory import segment_files
     from fdr_recorder.flights.listing import FlightState, list_flight
     from fdr_recorder.flights.recovery.recover import recover_flight
-    from fdr_recorder.storage.flight_root import FlightRoot
-    from fdr_recorder.storage.root_lock import root_holder
+    from fdr_recorder.storage.flight_root import FlightRoot, root_holder
 
     root = flight.absolute().parent
     state = list_flight(flight, root_holder(root)).state

@@ -45,7 +45,7 @@ from fdr_recorder.record.kinds import (
     Payload,
     TransportLoss,
 )
-from fdr_recorder.storage.root_lock import root_holder
+from fdr_recorder.storage.flight_root import root_holder
 
 _NS_PER_S: Final = 1_000_000_000
 

@@ -31,7 +31,7 @@ from fdr_recorder.flights.recovery.recover import needs_recovery
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
-from fdr_recorder.storage.root_lock import RootHolder
+from fdr_recorder.storage.flight_root import RootHolder
 
 _NS_PER_S: Final = 1_000_000_000
 

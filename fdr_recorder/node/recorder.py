@@ -33,7 +33,7 @@ from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.recorder_diagnostics import RecorderDiagnostics, RecorderStatus
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.header import hash_manifest, new_flight_header
-from fdr_recorder.storage.flight_id import new_flight_id
+from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.record_flight import make_writer

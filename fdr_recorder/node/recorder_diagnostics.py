@@ -23,7 +23,7 @@ from typing import Final
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values
-from fdr_recorder.storage.writer_status import WriterStatus
+from fdr_recorder.storage.drain import WriterStatus
 from rclpy.node import Node
 
 GROUPS: Final = {

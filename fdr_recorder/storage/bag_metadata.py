@@ -25,8 +25,8 @@ import re
 
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
-from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters
+from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.version import __version__
 import yaml
 

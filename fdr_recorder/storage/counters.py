@@ -16,8 +16,7 @@ Each producer has an account. The totals are sums of these, so that they cannot 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
@@ -43,9 +42,9 @@ class FlightCounters:
     records_lost_transport: int = 0
     records_repeated: int = 0
 
-    def as_dict(self) -> Mapping[str, int]:
+    def as_dict(self) -> dict[str, int]:
         """Return the counters by name."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        return asdict(self)
 
 
 class ProducerAccount:
@@ -96,10 +95,6 @@ class ProducerAccount:
         """Count one more of the recorder's own records; return its sequence number."""
         self._own_offered += 1
         return self._own_offered - 1
-
-    def take_back_own(self) -> None:
-        """Undo `count_own`: the record was not written after all."""
-        self._own_offered -= 1
 
     def snapshot(self) -> ProducerCounters:
         """Return the counters for the footer."""
@@ -172,13 +167,7 @@ class Ledger:
         self._by_channel[channel].dropped_write_error += records
 
     def totals(self, bytes_present: int) -> FlightCounters:
-        """
-        Return the sums of all accounts.
-
-        Args:
-            bytes_present: Size of the segments that were not dropped.
-
-        """
+        """Return the sums of all accounts, with the size of the segments that were not dropped."""
         accounts = self.accounts
         return FlightCounters(
             records_written=sum(account.written for account in accounts),

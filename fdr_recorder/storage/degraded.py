@@ -18,7 +18,7 @@ second tries to open a new segment. The recorder's own records wait meanwhile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 import errno
 import logging
 import os
@@ -29,7 +29,6 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.kinds import WriteError
 from fdr_recorder.storage.counters import ProducerAccount
-from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.segment_log import SegmentLog
@@ -40,29 +39,6 @@ RETRY_INTERVAL_S: Final = 1.0
 _FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-@dataclass
-class DegradedSpell:
-    """
-    A time in which the disk refuses data.
-
-    Attributes:
-        error_number: The first error of the operating system.
-        first_ns: When it occurred (system clock).
-        last_ns: When the latest error occurred.
-        records: Records discarded since.
-        bytes: Size of their data, except of those that were in a chunk.
-        next_try: When to try again (monotonic seconds).
-
-    """
-
-    error_number: int
-    first_ns: int
-    last_ns: int
-    records: int = 0
-    bytes: int = 0
-    next_try: float = 0.0
-
-
 class DegradedState:
     """
     Enters and leaves the degraded state, and counts what is discarded in it.
@@ -70,21 +46,17 @@ class DegradedState:
     Used by the writer's thread alone.
 
     Attributes:
-        spell: Since when and why the disk refuses data; None while it does not.
+        spell: The time in which the disk refuses data, as it will be recorded; None while it
+            accepts them. Data that were in a chunk are not in its `bytes`.
 
     """
 
     def __init__(
-        self,
-        root: FlightRoot,
-        log: SegmentLog,
-        outbox: Outbox,
-        space: FreeSpace,
-        alerts: AlertBoard,
+        self, log: SegmentLog, outbox: Outbox, space: FreeSpace, alerts: AlertBoard
     ) -> None:
-        """Begin with a disk that takes data."""
-        self.spell: DegradedSpell | None = None
-        self._root = root
+        """Begin with a disk that accepts data."""
+        self.spell: WriteError | None = None
+        self._next_try = 0.0
         self._log = log
         self._outbox = outbox
         self._space = space
@@ -93,21 +65,21 @@ class DegradedState:
     def enter(self, error: OSError) -> None:
         """Raise an alert, end what is there, and go on without an open segment."""
         now_ns = time.time_ns()
-        number = error.errno or errno.EIO
-        is_new = self.spell is None
-        if self.spell is None:
-            self.spell = DegradedSpell(number, now_ns, now_ns)
+        spell = self.spell
+        is_new = spell is None
+        if spell is None:
+            number = error.errno or errno.EIO
+            name = errno.errorcode.get(number, '')
+            spell = WriteError(error_number=number, error_name=name, first_error_ns=now_ns)
             code = 'disk_full' if number in _FULL_ERRNOS else 'write_error'
             path = self._log.directory.path
             message = f'recording is suspended: {os.strerror(number)} in {path}'
             logger.error('%s', message)
-            self._alerts.raise_alert(
-                code, message, values={'errno': errno.errorcode.get(number, number)}
-            )
-        self.spell.last_ns = now_ns
-        self.spell.next_try = time.monotonic() + RETRY_INTERVAL_S
+            self._alerts.raise_alert(code, message, values={'errno': name or number})
+        self._next_try = time.monotonic() + RETRY_INTERVAL_S
         self._outbox.forget_written_rollovers()
-        self.spell.records += self._log.give_up()
+        records = spell.records + self._log.give_up()
+        self.spell = replace(spell, last_error_ns=now_ns, records=records)
         self._outbox.take_back_rollovers()
         if is_new:  # later, when it is time to try again
             self._log.durability.submit(None, time.monotonic())
@@ -116,8 +88,11 @@ class DegradedState:
         """Count records that cannot be written."""
         account.dropped_write_error += len(batch)
         if self.spell is not None:
-            self.spell.records += len(batch)
-            self.spell.bytes += sum(len(record[3]) for record in batch)
+            self.spell = replace(
+                self.spell,
+                records=self.spell.records + len(batch),
+                bytes=self.spell.bytes + sum(len(record[3]) for record in batch),
+            )
 
     def try_again(self, now: float) -> None:
         """
@@ -127,7 +102,7 @@ class DegradedState:
             OSError: The disk still refuses data.
 
         """
-        if self.spell is None or now < self.spell.next_try or self._log.durability.is_busy:
+        if self.spell is None or now < self._next_try or self._log.durability.is_busy:
             return
         self._log.end_given_up()
         if not self._log.durability.submit(None, now):
@@ -153,18 +128,9 @@ class DegradedState:
         self._log.open_next()
         self._log.durability.settle(self._log.segment)  # a failure must not end the spell
         if not is_last:
-            self._root.allocate_reserve(self._space.config.reserve_bytes)
+            self._log.root.allocate_reserve(self._space.config.reserve_bytes)
         self.spell = None
-        self._outbox.emit(
-            WriteError(
-                error_number=spell.error_number,
-                error_name=errno.errorcode.get(spell.error_number, ''),
-                first_error_ns=spell.first_ns,
-                last_error_ns=spell.last_ns,
-                records=spell.records,
-                bytes=spell.bytes,
-            )
-        )
+        self._outbox.emit(spell)
         message = f'recording goes on; {spell.records} records were discarded'
         logger.warning('%s: %s', self._log.directory.path, message)
         for code in ('disk_full', 'write_error'):

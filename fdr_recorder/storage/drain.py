@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
 import time
 from typing import Final
 
@@ -25,12 +27,11 @@ from fdr_recorder.errors import (
 )
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.clients import Clients
-from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import FlightRecording, RotationHook
-from fdr_recorder.storage.writer_status import WriterStatus
 
 POLL_INTERVAL_S: Final = 0.15
 """How long the thread rests when the rings are empty. A record does not wake it, which would cost
@@ -43,6 +44,35 @@ BATCH_BYTES: Final = 8 * 1024 * 1024
 STATUS_INTERVAL_S: Final = 0.2
 SETTLE_DEADLINE_S: Final = 1.0
 """A producer needs microseconds to return from `enqueue`; one that never does was killed."""
+
+
+@dataclass(frozen=True)
+class WriterStatus:
+    """
+    What the writer is doing, for displays; renewed several times a second.
+
+    Attributes:
+        flight_id: The open flight; empty if there is none.
+        path: Its directory.
+        segment_index: Number of the newest segment.
+        segments: Number of closed segments that were not dropped.
+        total_bytes: Size of all segments that were not dropped.
+        counters: The counters of the open flight, or else of the last one.
+        is_degraded: Whether the disk refuses data.
+        ring_fill: How full the fullest ring is: 0 to 1.
+        producers: Number of registered clients.
+
+    """
+
+    flight_id: str = ''
+    path: Path | None = None
+    segment_index: int = 0
+    segments: int = 0
+    total_bytes: int = 0
+    counters: FlightCounters = field(default_factory=FlightCounters)
+    is_degraded: bool = False
+    ring_fill: float = 0.0
+    producers: int = 0
 
 
 class Drain:
@@ -65,31 +95,17 @@ class Drain:
         config: FdrWriterConfig,
         alerts: AlertBoard,
         clients: Clients,
-        *,
-        on_rotation: RotationHook,
         preroll: Preroll | None = None,
     ) -> None:
-        """
-        Begin without a flight.
-
-        Args:
-            config: Sizes, intervals and limits.
-            alerts: The board on which faults are raised.
-            clients: The registered clients.
-            on_rotation: Called with every segment that was closed because it was full.
-            preroll: Trims the rings while no flight is open.
-
-        """
+        """Begin without a flight; without one, `preroll` trims the rings."""
         self.config = config
         self.clients = clients
         self.recording: FlightRecording | None = None
         self.status = WriterStatus()
         self.poll_interval_s = min(POLL_INTERVAL_S, config.flush_interval_s * POLL_SHARE)
         self._alerts = alerts
-        self._on_rotation = on_rotation
         self._preroll = preroll
         self._batch_bytes = min(BATCH_BYTES, config.segment_size_bytes)
-        self._accounts: dict[FdrClient, ProducerAccount] = {}
         self._last_summary: FlightSummary | None = None
         self._status_at = 0.0
 
@@ -102,14 +118,16 @@ class Drain:
 
     # --- flights -------------------------------------------------------------------------
 
-    def open(self, root: FlightRoot, header: FlightHeader) -> None:
+    def open(
+        self, root: FlightRoot, header: FlightHeader, on_rotation: RotationHook | None
+    ) -> None:
         """Begin a flight; raises as `FileFdrWriter.open_flight`."""
         if self.recording is not None:
             raise FlightAlreadyOpenError(self.recording.header.flight_id)
         clients = self.clients.open_rings()  # first of all, so that from now on nothing is missed
         try:
             self.recording = FlightRecording(
-                root, header, self.config, self._alerts, clients, self._on_rotation
+                root, header, self.config, self._alerts, clients, on_rotation
             )
         except BaseException:
             if self.clients.is_listening:
@@ -117,11 +135,6 @@ class Drain:
             else:
                 self._close_rings()
             raise
-        self._accounts = {
-            account.client: account
-            for account in self.recording.accounts
-            if account.client is not None
-        }
         self.publish_status()
 
     def close(self, flight_id: str) -> FlightSummary:
@@ -177,7 +190,7 @@ class Drain:
                 self.clients.forget_empty()
             return False
         batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
-        is_busy, accounts = False, self._accounts
+        is_busy, accounts = False, recording.accounts
         recording.keep_pace()
         for client in self.clients.present:
             ring = client.ring
@@ -185,7 +198,7 @@ class Drain:
             if account is None:
                 if not len(ring):
                     continue
-                account = self._account(recording, client)  # before anything is taken
+                account = recording.account_of(client)  # before anything is taken
             batch = ring.take(batch_size, batch_bytes)
             if not batch:
                 continue
@@ -201,18 +214,11 @@ class Drain:
             self.publish_status()
         return is_busy
 
-    def _account(self, recording: FlightRecording, client: FdrClient) -> ProducerAccount:
-        """Return the client's account, which is opened when its first records are taken."""
-        account = self._accounts.get(client)
-        if account is None:
-            account = self._accounts[client] = recording.add_producer(client)
-        return account
-
     def _drain_retiring(self, recording: FlightRecording) -> None:
         for client in tuple(self.clients.retiring):
             self._take_all(client)
             if client.ring.is_settled():
-                recording.finish_producer(self._accounts.pop(client))
+                recording.finish_producer(client)
                 self.clients.forget(client)
 
     def _close_rings(self) -> None:
@@ -233,7 +239,7 @@ class Drain:
                 pass
             client.ring.acknowledge_refusals()
             return
-        account = self._account(recording, client)
+        account = recording.account_of(client)
         while len(client.ring):
             recording.keep_pace()
             batch = client.ring.take(self.config.batch_size, self._batch_bytes)

@@ -20,10 +20,9 @@ import time
 from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
-from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.segment import Segment
+from fdr_recorder.storage.segment import ClosedSegment, Segment
 from fdr_recorder.storage.syncer import Syncer, SyncJob
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ MAX_ENDED: Final = 2
 
 class Durability:
     """
-    Decides what a `Syncer` forces to the disk, and keeps its outcomes.
+    Decides what a `Syncer` forces to the disk, and keeps account of it.
 
     Used by the writer's thread alone. Methods raise `OSError` where the disk refuses data.
 
@@ -50,6 +49,7 @@ class Durability:
             True by who creates a segment.
         is_metadata_stale: Whether `metadata.yaml` must be renewed; set to True by who changes
             what it says.
+        ended: Segments to force to the disk, each with what to add to `rotated` then.
 
     """
 
@@ -60,19 +60,11 @@ class Durability:
         config: FdrWriterConfig,
         custom_data: Callable[[], Mapping[str, str]],
     ) -> None:
-        """
-        Start the thread that syncs.
-
-        Args:
-            directory: The flight's.
-            root: The flight root, for its reserve.
-            config: The intervals.
-            custom_data: Returns the flight's custom data for `metadata.yaml`.
-
-        """
+        """Start the thread that syncs; `custom_data` is for `metadata.yaml`."""
         self.rotated: deque[ClosedSegment] = deque()
         self.has_new_names = False
         self.is_metadata_stale = True
+        self.ended: deque[tuple[Segment, ClosedSegment | None]] = deque()
         self._directory = directory
         self._root = root
         self._sync_after_s = config.sync_interval_s * SYNC_SHARE
@@ -81,8 +73,6 @@ class Durability:
         self._synced_at = time.monotonic()
         self._submitted: tuple[Segment | None, int] = None, 0
         """The open segment of the last sync, and its size then; forgotten if that failed."""
-        self._ended: deque[tuple[Segment, ClosedSegment | None]] = deque()
-        """Segments to force to the disk, each with what to add to `rotated` then."""
         self._metadata_at = 0.0
         self._metadata_failures = 0
         self._metadata_retry_at = 0.0
@@ -93,14 +83,9 @@ class Durability:
         return self._syncer.is_busy
 
     @property
-    def ended_segments(self) -> int:
-        """Count the ended segments that are not on the disk yet."""
-        return len(self._ended)
-
-    @property
     def is_behind(self) -> bool:
         """Whether too many ended segments are not on the disk yet."""
-        return len(self._ended) > MAX_ENDED
+        return len(self.ended) > MAX_ENDED
 
     def is_sync_due(self, now: float) -> bool:
         """Tell whether the last sync began long enough ago for the next."""
@@ -110,7 +95,7 @@ class Durability:
         """List an ended segment as closed, and force it to the disk with the next job."""
         closed = segment.closed()
         self._directory.add(closed)
-        self._ended.append((segment, closed if is_full else None))
+        self.ended.append((segment, closed if is_full else None))
         self.is_metadata_stale = True
 
     def submit(
@@ -152,18 +137,15 @@ class Durability:
         if self.is_metadata_stale and is_metadata_due:
             metadata, self.is_metadata_stale = self._directory.render(self._custom_data()), False
             self._metadata_at = now
-        if not (self._ended or opened or metadata or unlink):
+        if not (self.ended or opened or metadata or unlink):
             return False
-        job = SyncJob(
-            directory=self._directory.path,
-            ended=tuple(segment for segment, _ in self._ended),
-            open=opened,
-            names=self.has_new_names,
-            metadata=metadata,
-            unlink=unlink,
+        ended = [segment for segment, _ in self.ended]
+        self._syncer.submit(
+            SyncJob(
+                self._directory.path, ended, opened, self.has_new_names, metadata, unlink
+            )
         )
         self.has_new_names = False
-        self._syncer.submit(job)
         return True
 
     def take_outcome(self, *, wait: bool = False) -> None:
@@ -180,21 +162,21 @@ class Durability:
             OSError: The disk refuses data, which will be part of the next job again.
 
         """
-        outcome = self._syncer.take_outcome(wait=wait)
-        if outcome is None:
+        job = self._syncer.take_back(wait=wait)
+        if job is None:
             return
-        job, error = outcome.job, outcome.error
-        for _ in range(outcome.ended):
-            _, closed = self._ended.popleft()
+        for _ in range(job.closed):
+            _, closed = self.ended.popleft()
             if closed is not None:
                 self.rotated.append(closed)
-        self._directory.note_unlinked(outcome.unlinked)
-        if job.metadata and not outcome.is_metadata_durable:
+        self._directory.note_unlinked(job.unlinked)
+        if job.metadata and not job.is_metadata_durable:
             self.is_metadata_stale = True
+        error = job.error
         if error is None:
             self._metadata_failures = 0
             return
-        if not outcome.is_data_durable:
+        if not job.is_data_durable:
             self.has_new_names = True
             if job.open is not None:
                 self._submitted = None, 0
@@ -225,5 +207,5 @@ class Durability:
     def close(self) -> None:
         """End the thread that syncs, and close ended segments as they are."""
         self._syncer.stop()
-        for segment, _ in self._ended:
+        for segment, _ in self.ended:
             segment.close()

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 import os
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Final
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
 
+_APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 
 def close_fd(fd: int) -> None:
     """
@@ -63,3 +65,91 @@ def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
         close_fd(fd)
     temporary.rename(path)
     sync_directory(path.parent)
+
+
+class AppendFile:
+    """
+    A file to which whole records are appended: all of a call, or none. Used by one thread.
+
+    Attributes:
+        path: Where it is.
+        size: Bytes of the whole records in it.
+        torn_bytes: Bytes behind them of a failed write that could not be cut off yet.
+
+    """
+
+    def __init__(self, path: Path, size: int | None = None) -> None:
+        """
+        Create the file; or open one that has so many bytes of whole records, and cut off the rest.
+
+        Raises:
+            OSError: It exists or cannot be created; it cannot be opened or cut.
+
+        """
+        self.path = path
+        self.size = size or 0
+        self.torn_bytes = 0
+        if size is None:
+            self._fd = os.open(path, _APPEND_FLAGS | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            return
+        self._fd = os.open(path, _APPEND_FLAGS)
+        try:
+            self._cut_torn_tail()
+        except OSError:
+            self.close()
+            raise
+
+    def append(self, pieces: Sequence[bytes]) -> None:
+        """
+        Append all pieces, or none.
+
+        Raises:
+            OSError: Not all could be written; what was written is cut off again.
+
+        """
+        if self.torn_bytes:
+            self._cut_torn_tail()
+        total = sum(map(len, pieces))
+        left = total
+        queue = list(pieces)
+        try:
+            while left:
+                written = os.writev(self._fd, queue[:_IOV_MAX])
+                left -= written
+                if left:
+                    queue = _after(queue, written)
+        except OSError:
+            self.torn_bytes = total - left
+            with suppress(OSError):  # then it is cut off before the next write
+                self._cut_torn_tail()
+            raise
+        self.size += total
+
+    def _cut_torn_tail(self) -> None:
+        os.ftruncate(self._fd, self.size)
+        self.torn_bytes = 0
+
+    def sync(self, *, is_finished: bool) -> None:
+        """Force the data to the disk; a finished file leaves the page cache. Any thread."""
+        if not is_finished:
+            os.fdatasync(self._fd)
+            return
+        os.fsync(self._fd)
+        with suppress(OSError):
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def close(self) -> None:
+        """Close the file as it is. Idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            close_fd(fd)
+
+
+def _after(pieces: list[bytes], written: int) -> list[bytes]:
+    """Return the pieces without their first `written` bytes."""
+    for position, piece in enumerate(pieces):
+        if written < len(piece):
+            rest = memoryview(piece)[written:]
+            return [rest, *pieces[position + 1:]]  # type: ignore[list-item]
+        written -= len(piece)
+    return []

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The directory of a flight: its closed segments and its `metadata.yaml`."""
+"""The directory of a flight: its name, its closed segments, its `metadata.yaml`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,32 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
+import secrets
 from typing import Final
 
-from fdr_recorder.errors import FlightExistsError, FlightStorageError
+from fdr_recorder.config import FLIGHT_ID_PATTERN
+from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import bag_metadata
-from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import DIRECTORY_MODE, replace_file, sync_directory
-from fdr_recorder.storage.flight_id import check_flight_id
+from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
 _NOT_KEPT: Final[Mapping[Channel, int]] = {}
+
+
+def new_flight_id() -> str:
+    """Return `flight_<UTC yyyymmddThhmmssZ>_<4 hex>`."""
+    now = datetime.now(timezone.utc)
+    return f'flight_{now:%Y%m%dT%H%M%SZ}_{secrets.token_hex(2)}'
+
+
+def check_flight_id(flight_id: str) -> None:
+    """Raise `FlightIdInvalidError` unless the id is a valid name of a flight."""
+    if not isinstance(flight_id, str) or not FLIGHT_ID_PATTERN.fullmatch(flight_id):
+        raise FlightIdInvalidError(flight_id)
 
 
 def segment_name(index: int) -> str:
@@ -41,16 +55,21 @@ class FlightDirectory:
 
     `metadata.yaml` must never name a missing file: renew it after a segment was closed, and before
     a dropped one is unlinked.
+
+    Attributes:
+        path: Where it is.
+        closed_bytes: Size of the closed segments that were not dropped.
+
     """
 
     def __init__(self, path: Path, ros_distro: str = '') -> None:
         """Use a directory that exists; `create` makes one for a new flight."""
         self.path = path
+        self.closed_bytes = 0
         self._ros_distro = ros_distro
         self._segments = SegmentList()
         self._doomed: deque[ClosedSegment] = deque()
         self._topic_counts = TopicCounts()
-        self._bytes = 0
 
     @classmethod
     def create(cls, root: Path, flight_id: str, *, ros_distro: str = '') -> FlightDirectory:
@@ -90,11 +109,6 @@ class FlightDirectory:
         return len(self._segments)
 
     @property
-    def closed_bytes(self) -> int:
-        """Size of the closed segments that were not dropped."""
-        return self._bytes
-
-    @property
     def dropped_bytes(self) -> int:
         """Size of the dropped segments whose files still exist."""
         return sum(segment.bytes for segment in self._doomed)
@@ -107,7 +121,7 @@ class FlightDirectory:
     def add(self, segment: ClosedSegment) -> None:
         """Add a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
         self._segments.append(replace(segment, counts=_NOT_KEPT))
-        self._bytes += segment.bytes
+        self.closed_bytes += segment.bytes
         self._topic_counts.append(segment.counts)
 
     def note_unlinked(self, number: int) -> None:
@@ -116,15 +130,9 @@ class FlightDirectory:
             self._doomed.popleft()
 
     def drop_oldest(self) -> ClosedSegment:
-        """
-        Drop the oldest closed segment; its file is then one of `dropped_names`.
-
-        Returns:
-            The segment, without its counts.
-
-        """
+        """Drop the oldest closed segment; return it, without its counts."""
         segment = self._segments.popleft()
-        self._bytes -= segment.bytes
+        self.closed_bytes -= segment.bytes
         self._topic_counts.popleft()
         self._doomed.append(segment)
         return segment
@@ -142,11 +150,5 @@ class FlightDirectory:
         )
 
     def commit(self, custom_data: Mapping[str, str]) -> None:
-        """
-        Renew `metadata.yaml`.
-
-        Raises:
-            OSError: The file system refuses; the former `metadata.yaml` remains.
-
-        """
+        """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""
         replace_file(self.path / bag_metadata.FILE_NAME, self.render(custom_data))

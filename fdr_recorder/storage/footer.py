@@ -20,8 +20,7 @@ import time
 from typing import Any
 
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader
-from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
+from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.segment_log import SegmentLog
 from fdr_recorder.units import iso_time
@@ -46,64 +45,49 @@ class FlightSummary:
     is_complete: bool
 
 
-class FooterWriter:
-    """Writes the footer, which counts itself and the bytes that follow it."""
+def finished_size(log: SegmentLog) -> int:
+    """
+    Write the open chunk; return the size of the open segment's file with the footer.
 
-    def __init__(self, header: FlightHeader, log: SegmentLog, ledger: Ledger) -> None:
-        """Take the flight's header, its segments and its accounts."""
-        self._header = header
-        self._log = log
-        self._ledger = ledger
+    Raises:
+        OSError: The disk refuses data, or has just refused the open segment.
 
-    def finished_size(self) -> int:
-        """
-        Write the open chunk; return the size of the open segment's file with the footer.
+    """
+    channel = log.ledger.own_account(FlightFooter).channel  # before all accounts are listed
+    log.flush()
+    size = len(encode(compose_footer(log, clean_shutdown=True)))  # its numbers have fixed width
+    return _open_segment(log).finished_size(more_channel=channel, more_bytes=size)
 
-        Raises:
-            OSError: The disk refuses data, or has just refused the open segment.
 
-        """
-        channel = self._account().channel  # before the footer lists all accounts
-        self._log.flush()
-        size = len(encode(self.compose(clean_shutdown=True)))  # its numbers have fixed width
-        return self._segment().finished_size(more_channel=channel, more_bytes=size)
+def write_footer(log: SegmentLog) -> FlightFooter:
+    """Write the footer, which counts itself and what follows it; raises as `finished_size`."""
+    size, segment = finished_size(log), _open_segment(log)
+    account = log.ledger.own_account(FlightFooter)
+    sequence = account.count_own()
+    account.written += 1  # in advance, for the footer counts itself
+    bytes_written = log.counters().bytes_written + size - segment.size
+    footer = compose_footer(log, clean_shutdown=True, bytes_written=bytes_written)
+    account.written -= 1
+    now_ns = time.time_ns()
+    segment.append(account.channel, [(now_ns, now_ns, sequence, encode(footer), 0)], force=True)
+    segment.flush(compress=False)  # compressed, its size would depend on its values
+    return footer
 
-    def write(self) -> FlightFooter:
-        """Write the footer to the open segment; raises as `finished_size`."""
-        finished_size, segment, account = self.finished_size(), self._segment(), self._account()
-        sequence = account.count_own()
-        account.written += 1  # in advance, for the footer counts itself
-        counters = self._counters()
-        footer = self.compose(
-            clean_shutdown=True,
-            bytes_written=counters.bytes_written + finished_size - segment.size,
-        )
-        account.written -= 1
-        now_ns = time.time_ns()
-        record = (now_ns, now_ns, sequence, encode(footer), 0)
-        segment.append(account.channel, [record], force=True)
-        segment.flush(compress=False)  # compressed, its size would depend on its values
-        return footer
 
-    def compose(self, *, clean_shutdown: bool, **changed: int) -> FlightFooter:
-        """Return a footer with the counters as they are now, except those given."""
-        values: dict[str, Any] = {**self._counters().as_dict(), **changed}
-        return FlightFooter(
-            flight_id=self._header.flight_id,
-            flight_ended_at_iso=iso_time(time.time_ns()),
-            flight_ended_at_monotonic_ns=time.monotonic_ns(),
-            clean_shutdown=clean_shutdown,
-            producers=tuple(account.snapshot() for account in self._ledger.accounts),
-            **values,
-        )
+def compose_footer(log: SegmentLog, *, clean_shutdown: bool, **changed: int) -> FlightFooter:
+    """Return a footer with the counters as they are now, except those given."""
+    values: dict[str, Any] = {**log.counters().as_dict(), **changed}
+    return FlightFooter(
+        flight_id=log.header.flight_id,
+        flight_ended_at_iso=iso_time(time.time_ns()),
+        flight_ended_at_monotonic_ns=time.monotonic_ns(),
+        clean_shutdown=clean_shutdown,
+        producers=tuple(account.snapshot() for account in log.ledger.accounts),
+        **values,
+    )
 
-    def _counters(self) -> FlightCounters:
-        return self._ledger.totals(self._log.total_bytes)
 
-    def _account(self) -> ProducerAccount:
-        return self._ledger.own_account(FlightFooter)
-
-    def _segment(self) -> Segment:
-        if self._log.segment is None:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return self._log.segment
+def _open_segment(log: SegmentLog) -> Segment:
+    if log.segment is None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return log.segment

@@ -19,8 +19,7 @@ import os
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.kinds import SegmentRollover
-from fdr_recorder.storage.flight_directory import FlightDirectory
-from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.segment_log import SegmentLog
 
 
 class FreeSpace:
@@ -34,17 +33,16 @@ class FreeSpace:
 
     def __init__(
         self,
-        root: FlightRoot,
+        log: SegmentLog,
         config: FdrWriterConfig,
         alerts: AlertBoard,
-        directory: FlightDirectory,
         drop_oldest: Callable[[int], SegmentRollover],
     ) -> None:
-        """Take the flight root, limits, alerts, and the segments with the way to drop one."""
+        """Take the flight's segments, limits, alerts, and the function that drops a segment."""
         self.config = config
-        self._root = root
+        self._root = log.root
+        self._directory = log.directory
         self._alerts = alerts
-        self._directory = directory
         self._drop_oldest = drop_oldest
 
     def check_beginning(self) -> None:

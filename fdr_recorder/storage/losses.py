@@ -16,8 +16,6 @@ from collections.abc import Callable
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.capture.client import TransportLosses
-from fdr_recorder.capture.ring import Refusals
 from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 
@@ -38,17 +36,10 @@ class LossReports:
         self._alerts = alerts
         self._emit = emit
         self._reported_at = 0.0
-        self._last_loss_at = {'overrun': 0.0, 'transport_loss': 0.0}
+        self._last_loss_at = {Overrun.KIND: 0.0, TransportLoss.KIND: 0.0}  # by code of the alert
 
     def report(self, now: float, *, hurry: bool = False) -> None:
-        """
-        Report the losses since the last report, once a second at most.
-
-        Args:
-            now: Monotonic seconds.
-            hurry: Report even if the last report was less than a second ago.
-
-        """
+        """Report the losses since the last report, once a second at most, or in a `hurry`."""
         if not hurry and now - self._reported_at < REPORT_INTERVAL_S:
             return
         self._reported_at = now
@@ -60,50 +51,41 @@ class LossReports:
 
     def report_producer(self, account: ProducerAccount, now: float) -> None:
         """Report the losses of one producer since the last report."""
-        if account.client is None:
+        client, channel = account.client, account.channel
+        if client is None:
             return
-        refusals = account.client.ring.acknowledge_refusals()
+        refusals = client.ring.acknowledge_refusals()
         if refusals.records:
             account.dropped_overrun += refusals.records
-            self._report_overrun(account, refusals, now)
-        losses = account.client.acknowledge_losses()
+            overrun = Overrun(
+                topic=channel.topic,
+                publisher=channel.publisher,
+                records=refusals.records,
+                bytes=refusals.bytes,
+                first_drop_ns=refusals.first_ns,
+                last_drop_ns=refusals.last_ns,
+            )
+            self._tell(
+                overrun, f'records of {channel.topic} were dropped: its ring is full', now
+            )
+        losses = client.acknowledge_losses()
         if losses.records:
             account.lost_transport += losses.records
-            self._report_transport_loss(account, losses, now)
+            loss = TransportLoss(
+                topic=channel.topic,
+                publisher=channel.publisher,
+                records=losses.records,
+                first_sequence=losses.first_sequence,
+                last_sequence=losses.last_sequence,
+                first_seen_ns=losses.first_ns,
+                last_seen_ns=losses.last_ns,
+            )
+            self._tell(loss, f'messages of {channel.topic} did not arrive', now)
 
-    def _report_overrun(self, account: ProducerAccount, refusals: Refusals, now: float) -> None:
-        topic, publisher = account.channel.topic, account.channel.publisher
-        record = Overrun(
-            topic=topic,
-            publisher=publisher,
-            records=refusals.records,
-            bytes=refusals.bytes,
-            first_drop_ns=refusals.first_ns,
-            last_drop_ns=refusals.last_ns,
-        )
-        self._tell('overrun', record, f'records of {topic} were dropped: its ring is full', now)
-
-    def _report_transport_loss(
-        self, account: ProducerAccount, losses: TransportLosses, now: float
-    ) -> None:
-        topic, publisher = account.channel.topic, account.channel.publisher
-        record = TransportLoss(
-            topic=topic,
-            publisher=publisher,
-            records=losses.records,
-            first_sequence=losses.first_sequence,
-            last_sequence=losses.last_sequence,
-            first_seen_ns=losses.first_ns,
-            last_seen_ns=losses.last_ns,
-        )
-        self._tell('transport_loss', record, f'messages of {topic} did not arrive', now)
-
-    def _tell(
-        self, code: str, record: Overrun | TransportLoss, message: str, now: float
-    ) -> None:
-        self._last_loss_at[code] = now
+    def _tell(self, record: Overrun | TransportLoss, message: str, now: float) -> None:
+        self._last_loss_at[record.KIND] = now
         self._emit(record)
         values = {
             'topic': record.topic, 'publisher': record.publisher, 'records': record.records
         }
-        self._alerts.raise_alert(code, message, values=values)
+        self._alerts.raise_alert(record.KIND, message, values=values)

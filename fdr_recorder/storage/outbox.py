@@ -21,7 +21,7 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import Payload, SegmentRollover
-from fdr_recorder.storage.counters import Ledger, ProducerAccount
+from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
@@ -37,12 +37,11 @@ class Outbox:
     def __init__(
         self,
         log: SegmentLog,
-        ledger: Ledger,
         write: Callable[[ProducerAccount, Sequence[QueuedRecord]], object],
     ) -> None:
-        """Take the flight's segments and accounts, and the function that writes records."""
+        """Take the flight's segments, and the function that writes records to them."""
         self._log = log
-        self._ledger = ledger
+        self._ledger = log.ledger
         self._write = write
         self._waiting: deque[tuple[int, Payload]] = deque()
         self._is_writing = False

@@ -19,25 +19,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 import logging
-from pathlib import Path
 import time
 from typing import Final
 
-from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
-from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
+from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
+from fdr_recorder.storage.counters import FlightCounters, ProducerAccount
 from fdr_recorder.storage.degraded import DegradedState
-from fdr_recorder.storage.flight_alerts import FlightAlerts
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.footer import FlightSummary, FooterWriter
+from fdr_recorder.storage.footer import (
+    compose_footer,
+    finished_size,
+    FlightSummary,
+    write_footer,
+)
 from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.outbox import Outbox
+from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
@@ -48,6 +51,13 @@ FLUSH_SHARE: Final = 0.5
 """A chunk is written before it is this share of `flush_interval_s` old. Before that its records
 may have waited: in the middleware while the intake rests, in the ring while the writer does."""
 
+_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low')
+"""Cleared when the flight begins to close; the flight still records that."""
+_ALERTS: Final = (
+    *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error'
+)
+"""Cleared after the flight: closing it may raise these."""
+
 
 class FlightRecording:
     """
@@ -55,6 +65,8 @@ class FlightRecording:
 
     Attributes:
         header: The flight's header.
+        path: The flight's directory.
+        accounts: The accounts of the present producers.
         emit: Adds one of the recorder's own records, to be written with the next `tick`; any
             thread.
 
@@ -87,23 +99,20 @@ class FlightRecording:
 
         """
         self.header = header
-        self._root = root
+        self.accounts: dict[FdrClient, ProducerAccount] = {}
         self._config = config
+        self._alerts = alerts
         self._on_rotation = on_rotation
-        self._ledger = Ledger()
-        self._log = SegmentLog(root, header, config, self._ledger)
+        self._log = SegmentLog(root, header, config)
+        self.path = self._log.directory.path
         self._durability = self._log.durability
-        self._outbox = Outbox(self._log, self._ledger, self.write)
+        self._outbox = Outbox(self._log, self.write)
         self.emit = self._outbox.emit
-        self._alerts = FlightAlerts(alerts, self.emit)
-        self._losses = LossReports(self._ledger, alerts, self.emit)
-        self._space = FreeSpace(
-            root, config, alerts, self._log.directory, self.drop_oldest_segment
-        )
-        self._degraded = DegradedState(root, self._log, self._outbox, self._space, alerts)
-        self._footer = FooterWriter(header, self._log, self._ledger)
+        self._losses = LossReports(self._log.ledger, alerts, self.emit)
+        self._space = FreeSpace(self._log, config, alerts, self.drop_oldest_segment)
+        self._degraded = DegradedState(self._log, self._outbox, self._space, alerts)
         for client in clients:
-            self.add_producer(client)
+            self.account_of(client)
         try:
             self._space.check_beginning()
             self._log.open_next()
@@ -114,19 +123,11 @@ class FlightRecording:
                 raise FlightStorageError(self.path, error) from error
             raise
         root.allocate_reserve(config.reserve_bytes)
-        self._alerts.start()
+        alerts.listen(self._record_alert)
+        for alert in alerts.present():
+            self._record_alert(alert)
 
     # --- what it is ----------------------------------------------------------------------
-
-    @property
-    def accounts(self) -> Sequence[ProducerAccount]:
-        """Return the accounts of all producers."""
-        return self._ledger.accounts
-
-    @property
-    def path(self) -> Path:
-        """Return the flight's directory."""
-        return self._log.directory.path
 
     @property
     def segment_index(self) -> int:
@@ -154,20 +155,23 @@ class FlightRecording:
 
     def counters(self) -> FlightCounters:
         """Return the counters as they are now."""
-        return self._ledger.totals(self.total_bytes)
+        return self._log.counters()
 
     # --- records in ----------------------------------------------------------------------
 
-    def add_producer(self, client: FdrClient) -> ProducerAccount:
-        """Open the account of a client."""
-        account = self._ledger.open_account(client)
-        if client.latest is not None:
-            publish_time_ns, sequence, data = client.latest
-            self._log.latch(account, (0, publish_time_ns, sequence, data, 0))
+    def account_of(self, client: FdrClient) -> ProducerAccount:
+        """Return the account of a client; open it before the client's first records are taken."""
+        account = self.accounts.get(client)
+        if account is None:
+            account = self.accounts[client] = self._log.ledger.open_account(client)
+            if client.latest is not None:
+                publish_time_ns, sequence, data = client.latest
+                self._log.latch(account, (0, publish_time_ns, sequence, data, 0))
         return account
 
-    def finish_producer(self, account: ProducerAccount) -> None:
+    def finish_producer(self, client: FdrClient) -> None:
         """Close the account of a producer that is gone; its ring must be empty."""
+        account = self.accounts.pop(client)
         self._losses.report_producer(account, time.monotonic())
         account.finish()
 
@@ -272,13 +276,7 @@ class FlightRecording:
             self._degraded.enter(error)
 
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
-        """
-        Drop the oldest closed segment, and record the drop.
-
-        Args:
-            cap_bytes: The limit that requires it, for the record.
-
-        """
+        """Drop the oldest closed segment, and record the drop with the limit that requires it."""
         rollover = self._log.drop_oldest(cap_bytes)
         self.emit(rollover)
         return rollover
@@ -308,11 +306,11 @@ class FlightRecording:
         else:
             self._log.shut_down()
         self._finish_log()
-        self._alerts.clear('the flight is closed')
+        self._clear_alerts('the flight is closed')
         return FlightSummary(
             self.header.flight_id,
             self.path,
-            footer or self._footer.compose(clean_shutdown=False),
+            footer or compose_footer(self._log, clean_shutdown=False),
             is_complete=footer is not None,
         )
 
@@ -326,11 +324,11 @@ class FlightRecording:
         except OSError as error:
             self._degraded.enter(error)
         self._finish_log()
-        self._alerts.clear('the writer has stopped')
+        self._clear_alerts('the writer has stopped')
 
     def abort(self) -> None:
         """Close all files as they are, after an error of the recorder itself."""
-        self._alerts.clear('recording has ended')
+        self._clear_alerts('recording has ended')
         self._log.close()
 
     def _settle(self) -> None:
@@ -354,15 +352,35 @@ class FlightRecording:
     def _finish_reports(self) -> None:
         """Report the last losses, and record no more alerts."""
         self._losses.report(time.monotonic(), hurry=True)
-        self._alerts.stop()
+        for code in _EARLY_ALERTS:
+            self._alerts.clear(code, 'the flight is being closed')
+        self._alerts.unlisten(self._record_alert)
+
+    def _clear_alerts(self, message: str) -> None:
+        """Clear all alerts of the flight, and record no more."""
+        self._alerts.unlisten(self._record_alert)
+        for code in _ALERTS:
+            self._alerts.clear(code, message)
+
+    def _record_alert(self, alert: Alert) -> None:
+        self.emit(
+            AlertRecord(
+                code=alert.code,
+                level=alert.level,
+                raised=alert.raised,
+                subject=alert.subject,
+                message=alert.message,
+                values=alert.values,
+            )
+        )
 
     def _write_footer(self) -> FlightFooter:
         """Write the footer as the last record, into a segment that has room for it."""
-        limit = self._config.segment_size_bytes
-        if self._footer.finished_size() > limit and self._log.has_data:
+        size = finished_size(self._log)
+        if size > self._config.segment_size_bytes and self._log.has_data:
             self._rotate()
-            self._settle()
-        footer = self._footer.write()
+            self._settle()  # which may list another account in the footer
+        footer = write_footer(self._log)
         try:
             self._log.end_segment()
         except OSError as error:  # the footer is in the file: there must be no second one

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 import time
 from typing import Final
@@ -33,9 +34,8 @@ from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import METADATA_NAME
-from fdr_recorder.storage.append_file import AppendFile
 from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, RECORD_COST
-from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.version import __version__
 
@@ -47,6 +47,31 @@ _LONGEST_COMPRESSION_NAME: Final = 'zstd'
 
 def _ignore(_channel: Channel, _records: int) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSegment:
+    """
+    A complete segment.
+
+    Attributes:
+        index: Its number in the flight, from 0.
+        file_name: Its name in the flight's directory.
+        bytes: Size of the file.
+        records: Records in it.
+        first_log_time_ns: Earliest log time (system clock); 0 if there is no record.
+        last_log_time_ns: Latest log time.
+        counts: Records by channel.
+
+    """
+
+    index: int
+    file_name: str
+    bytes: int
+    records: int
+    first_log_time_ns: int
+    last_log_time_ns: int
+    counts: Mapping[Channel, int]
 
 
 class Segment:
@@ -78,11 +103,10 @@ class Segment:
         crc: Callable[[list[bytes]], int] = crc32,
     ) -> None:
         """
-        Go on from a given state; `create` and `restore` are the ways to get a segment.
+        Use `create` or `restore`; without limits, every record gets a chunk of its own.
 
         `file` has the whole records that are in the file already, `contents` says what is in its
-        data section, and `announcements` are records that must precede the next chunk. See
-        `create` for the rest; without it, every record gets a chunk of its own.
+        data section, and `announcements` are records that must precede the next chunk.
         """
         self.index = index
         self.opened_at = time.monotonic()
@@ -135,7 +159,7 @@ class Segment:
         """
         beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
         record = encode.metadata(METADATA_NAME, metadata)
-        segment = cls(
+        return cls(
             AppendFile(path),
             SegmentIndex(encode.metadata_index(len(beginning), len(record), METADATA_NAME)),
             [beginning + record],
@@ -146,8 +170,6 @@ class Segment:
             on_written=on_written,
             crc=crc,
         )
-        segment._file.create()
-        return segment
 
     @classmethod
     def restore(
@@ -167,9 +189,7 @@ class Segment:
             OSError: The file cannot be opened or cut.
 
         """
-        segment = cls(AppendFile(path, size), contents, missing, index=index)
-        segment._file.reopen()
-        return segment
+        return cls(AppendFile(path, size), contents, missing, index=index)
 
     # --- what it holds -------------------------------------------------------------------
 
@@ -340,12 +360,10 @@ class Segment:
         """
         Force what was written to the disk; another thread than the writer's may call it.
 
-        A segment that was ended leaves the page cache then.
+        An ended segment leaves the page cache then: nobody reads it in flight, and others can use
+        the memory.
         """
-        if not self._is_ended:
-            self._file.sync_data()
-        else:
-            self._file.sync_and_uncache()
+        self._file.sync(is_finished=self._is_ended)
 
     def end(self) -> None:
         """Write the open chunk and the summary; `sync` and `close` complete the segment."""

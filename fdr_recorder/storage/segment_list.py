@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.bag_metadata import file_line, path_line, Topic
-from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.segment import ClosedSegment
 
 
 class _Block:

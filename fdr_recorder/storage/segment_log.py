@@ -30,7 +30,7 @@ from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
 from fdr_recorder.storage.bag_metadata import custom_data
-from fdr_recorder.storage.counters import Ledger, ProducerAccount
+from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
 from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.durability import Durability
 from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
@@ -53,35 +53,25 @@ class SegmentLog:
         durability: Forces segments and `metadata.yaml` to the disk.
         segment: The open segment; None before the first and while the disk refuses.
         announce: Tells the CRC thread which records will be appended next.
+        root: The flight root.
+        header: The flight's header.
+        ledger: The flight's accounts.
+        newest_index: Number of the newest segment; -1 before the first.
 
     """
 
-    def __init__(
-        self,
-        root: FlightRoot,
-        header: FlightHeader,
-        config: FdrWriterConfig,
-        ledger: Ledger,
-    ) -> None:
-        """
-        Create the flight's directory; no segment yet.
-
-        Raises:
-            FlightIdInvalidError: The id cannot be a name.
-            FlightExistsError: There is a flight of that id.
-            FlightStorageError: The file system refuses.
-
-        """
+    def __init__(self, root: FlightRoot, header: FlightHeader, config: FdrWriterConfig) -> None:
+        """Create the flight's directory, no segment yet; raises as `FlightDirectory.create`."""
         self.directory = FlightDirectory.create(
             root.path, header.flight_id, ros_distro=header.ros_distro
         )
         self.segment: Segment | None = None
-        self._root = root
-        self._header = header
+        self.newest_index = -1
+        self.root = root
+        self.header = header
+        self.ledger = Ledger()
         self._config = config
-        self._ledger = ledger
         self._latched: dict[ProducerAccount, QueuedRecord] = {}
-        self._next_index = 0
         self._unended: Segment | None = None
         """A segment that was given up and could not be ended; ended once the disk allows it."""
         self._crc_ahead = CrcAhead()
@@ -90,17 +80,16 @@ class SegmentLog:
         self.durability = Durability(self.directory, root, config, self._custom_data)
 
     @property
-    def newest_index(self) -> int:
-        """Return the number of the newest segment."""
-        return self._next_index - 1
-
-    @property
     def total_bytes(self) -> int:
         """Size of all segments that were not dropped, the open one included."""
         unlisted = (self._unended, self.segment)
         return self.directory.closed_bytes + sum(
             segment.size for segment in unlisted if segment is not None
         )
+
+    def counters(self) -> FlightCounters:
+        """Return the counters as they are now."""
+        return self.ledger.totals(self.total_bytes)
 
     # --- records -------------------------------------------------------------------------
 
@@ -118,11 +107,11 @@ class SegmentLog:
     def open_next(self) -> None:
         """Create the next segment, and write its header and the latched messages."""
         config = self._config
-        index = self._next_index
+        index = self.newest_index + 1
         path = self.directory.path / segment_name(index)
         if os.path.lexists(path):  # created by another program: leave it alone
             logger.error('%s: exists already; its number is skipped', path)
-            self._next_index += 1
+            self.newest_index = index
             index += 1
             path = self.directory.path / segment_name(index)
         segment = Segment.create(
@@ -132,30 +121,30 @@ class SegmentLog:
             chunk_size_bytes=config.chunk_size_bytes,
             compression=config.compression,
             metadata={
-                'flight_id': self._header.flight_id,
+                'flight_id': self.header.flight_id,
                 'segment_index': str(index),
                 'record_schema_version': RECORD_SCHEMA_VERSION,
                 'software_version': __version__,
             },
-            on_written=self._ledger.count_written,
+            on_written=self.ledger.count_written,
             crc=self._crc_ahead.crc32,
         )
-        account = self._ledger.own_account(FlightHeader)
+        own = self.ledger.own_account(FlightHeader)
         now_ns = time.time_ns()
-        header = (now_ns, now_ns, account.count_own(), encode(self._header), 0)
+        header = (now_ns, now_ns, own.offered, encode(self.header), 0)
         try:
-            segment.append(account.channel, [header], force=True)
+            segment.append(own.channel, [header], force=True)
             repeated = self._repeat_latched(segment, now_ns)
             segment.flush()
         except BaseException:
-            account.take_back_own()
             segment.remove()
             raise
+        own.count_own()
         for account in repeated:
             account.repeated += 1
         segment.has_data = False
         self.segment = segment
-        self._next_index += 1
+        self.newest_index = index
         self.durability.has_new_names = True
 
     def _repeat_latched(self, segment: Segment, now_ns: int) -> list[ProducerAccount]:
@@ -182,8 +171,8 @@ class SegmentLog:
     def rotate(self) -> None:
         """End the open segment because it is full, and open the next."""
         self.end_segment(is_full=True)
-        self._ledger.rollover_count += 1
-        if self.durability.ended_segments >= MAX_DESCRIPTORS:
+        self.ledger.rollover_count += 1
+        if len(self.durability.ended) >= MAX_DESCRIPTORS:
             self.durability.catch_up(None)
         self.open_next()
         self.durability.submit(self.segment, time.monotonic())  # both names at once
@@ -199,9 +188,6 @@ class SegmentLog:
         """
         Drop the oldest closed segment; `Durability` unlinks its file later.
 
-        Args:
-            cap_bytes: The limit that requires it, for the record.
-
         Returns:
             The record of the drop, for the caller to write.
 
@@ -209,11 +195,11 @@ class SegmentLog:
         before = self.total_bytes
         segment = self.directory.drop_oldest()
         self.durability.is_metadata_stale = True
-        self._ledger.segments_dropped += 1
-        self._ledger.bytes_dropped += segment.bytes
-        self._ledger.records_in_dropped += segment.records
+        self.ledger.segments_dropped += 1
+        self.ledger.bytes_dropped += segment.bytes
+        self.ledger.records_in_dropped += segment.records
         return SegmentRollover(
-            flight_id=self._header.flight_id,
+            flight_id=self.header.flight_id,
             segment_index=segment.index,
             file_name=segment.file_name,
             bytes=segment.bytes,
@@ -234,9 +220,9 @@ class SegmentLog:
 
     def _custom_data(self) -> Mapping[str, str]:
         return custom_data(
-            self._header,
-            self._ledger.totals(self.total_bytes),
-            records_in_dropped=self._ledger.records_in_dropped,
+            self.header,
+            self.counters(),
+            records_in_dropped=self.ledger.records_in_dropped,
             clean_shutdown=self._is_shut_down,
         )
 
@@ -255,8 +241,8 @@ class SegmentLog:
             return 0
         lost = segment.discard()
         for channel, records in lost.items():
-            self._ledger.count_write_error(channel, records)
-        self._root.give_up_reserve()
+            self.ledger.count_write_error(channel, records)
+        self.root.give_up_reserve()
         self._unended = segment
         with suppress(OSError):
             self.end_given_up()
@@ -264,13 +250,7 @@ class SegmentLog:
         return sum(lost.values())
 
     def end_given_up(self) -> None:
-        """
-        End the segment that was given up, if that has not been possible yet.
-
-        Raises:
-            OSError: It is still not possible.
-
-        """
+        """End the segment that was given up, if that has not been possible yet."""
         if self._unended is not None:
             self._unended.end()
             self.durability.add_ended(self._unended, is_full=False)

@@ -11,14 +11,14 @@
 """
 Forcing data to the disk, in a thread of its own: `fsync` may take seconds on a worn card.
 
-The writer submits one job at a time, goes on writing, and takes the outcome later. What becomes
+The writer submits one job at a time, goes on writing, and takes it back later. What becomes
 due meanwhile makes up the next job: a slow disk gets fewer jobs, not a growing queue of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 import queue
 import threading
@@ -28,7 +28,7 @@ from fdr_recorder.storage.files import replace_file, sync_directory
 from fdr_recorder.storage.segment import Segment
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class SyncJob:
     """
     What to force to the disk, in this order; nothing is done after a step that fails.
@@ -41,64 +41,49 @@ class SyncJob:
         names: Whether names in the directory are new.
         metadata: The text of a new `metadata.yaml`, in pieces; empty if it stays.
         unlink: Files of dropped segments to remove, which `metadata.yaml` no longer names.
+        closed: How many of the ended segments were closed.
+        is_data_durable: Whether all segments and their names are on the disk.
+        is_metadata_durable: Whether `metadata.yaml` was renewed.
+        unlinked: How many files were removed.
+        error: The error that ended the job early.
 
     """
 
     directory: Path
-    ended: tuple[Segment, ...] = ()
+    ended: Sequence[Segment] = ()
     open: Segment | None = None
     names: bool = False
     metadata: Sequence[bytes] = ()
-    unlink: tuple[str, ...] = ()
+    unlink: Sequence[str] = ()
 
-
-@dataclass(frozen=True)
-class SyncOutcome:
-    """
-    How far a job has come.
-
-    Attributes:
-        job: The job.
-        ended: How many of its ended segments were closed.
-        is_data_durable: Whether all of its segments and their names are on the disk.
-        is_metadata_durable: Whether `metadata.yaml` was renewed, if the job had one.
-        unlinked: How many files were removed.
-        error: The error that ended the job early; None if it was completed.
-
-    """
-
-    job: SyncJob
-    ended: int = 0
+    closed: int = 0
     is_data_durable: bool = False
     is_metadata_durable: bool = False
     unlinked: int = 0
     error: BaseException | None = None
 
-
-def perform(job: SyncJob) -> SyncOutcome:
-    """Do a job, as far as the disk allows."""
-    outcome = SyncOutcome(job)
-    try:
-        for segment in job.ended:
-            segment.sync()
-            sync_directory(job.directory)
-            segment.close()
-            outcome = replace(outcome, ended=outcome.ended + 1)
-        if job.open is not None:
-            job.open.sync()
-        if job.names and not job.ended:
-            sync_directory(job.directory)
-        outcome = replace(outcome, is_data_durable=True)
-        if job.metadata:
-            replace_file(job.directory / FILE_NAME, job.metadata)
-            outcome = replace(outcome, is_metadata_durable=True)
-        for name in job.unlink:
-            (job.directory / name).unlink(missing_ok=True)
-            outcome = replace(outcome, unlinked=outcome.unlinked + 1)
-            sync_directory(job.directory)  # after each: a power cut must not leave a hole
-    except BaseException as error:  # the writer decides what to do
-        outcome = replace(outcome, error=error)
-    return outcome
+    def perform(self) -> None:
+        """Do the job, as far as the disk allows."""
+        try:
+            for segment in self.ended:
+                segment.sync()
+                sync_directory(self.directory)
+                segment.close()
+                self.closed += 1
+            if self.open is not None:
+                self.open.sync()
+            if self.names and not self.ended:
+                sync_directory(self.directory)
+            self.is_data_durable = True
+            if self.metadata:
+                replace_file(self.directory / FILE_NAME, self.metadata)
+                self.is_metadata_durable = True
+            for name in self.unlink:
+                (self.directory / name).unlink(missing_ok=True)
+                self.unlinked += 1
+                sync_directory(self.directory)  # after each: a power cut must not leave a hole
+        except BaseException as error:  # the writer decides what to do
+            self.error = error
 
 
 class Syncer:
@@ -107,38 +92,33 @@ class Syncer:
     def __init__(self) -> None:
         """Start the thread."""
         self.is_busy = False
-        """Whether there is a job whose outcome was not taken yet."""
+        """Whether there is a job that was not taken back yet."""
         self._jobs: queue.SimpleQueue[SyncJob | None] = queue.SimpleQueue()
-        self._outcomes: queue.SimpleQueue[SyncOutcome] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[SyncJob] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name='fdr_syncer', daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._outcomes.put(perform(job))
+            job.perform()
+            self._done.put(job)
 
     def submit(self, job: SyncJob) -> None:
-        """Begin a job; the one before must be done, and its outcome taken."""
+        """Begin a job; the one before must have been taken back."""
         assert not self.is_busy
         self.is_busy = True
         self._jobs.put(job)
 
-    def take_outcome(self, *, wait: bool) -> SyncOutcome | None:
-        """
-        Return the outcome of the job, or None if there is no job, or it is not done yet.
-
-        Args:
-            wait: Wait until it is done.
-
-        """
+    def take_back(self, *, wait: bool) -> SyncJob | None:
+        """Return the job if it is done, or `wait` until it is; None if there is none to return."""
         if not self.is_busy:
             return None
         try:
-            outcome = self._outcomes.get(block=wait)
+            job = self._done.get(block=wait)
         except queue.Empty:
             return None
         self.is_busy = False
-        return outcome
+        return job
 
     def stop(self) -> None:
         """Finish the job, and end the thread."""

@@ -12,10 +12,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 import logging
 from pathlib import Path
+import queue
 import threading
-from types import TracebackType
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
@@ -28,17 +30,17 @@ from fdr_recorder.errors import (
 )
 from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.clients import Clients
-from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.commands import Call, CommandQueue
-from fdr_recorder.storage.drain import Drain
-from fdr_recorder.storage.flight_id import check_flight_id
+from fdr_recorder.storage.drain import Drain, WriterStatus
+from fdr_recorder.storage.flight_directory import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import RotationHook
-from fdr_recorder.storage.writer_status import WriterStatus
 
 logger = logging.getLogger(__name__)
+
+_Call = Callable[[], FlightSummary | None]
+_Command = tuple[_Call, Future[FlightSummary | None]]
 
 
 class FileFdrWriter:
@@ -94,20 +96,13 @@ class FileFdrWriter:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._must_stop = False
-        self._commands = CommandQueue()
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        """Calls that the writer's thread makes for others; None only wakes it."""
         preroll = Preroll(preroll_s) if preroll_s > 0 else None
-        self._clients = Clients(self._commands.wake, has_preroll=preroll is not None)
-        self._drain = Drain(
-            config or FdrWriterConfig(),
-            self.alerts,
-            self._clients,
-            on_rotation=self._rotated,
-            preroll=preroll,
+        self._clients = Clients(
+            lambda: self._commands.put(None), has_preroll=preroll is not None
         )
-
-    def _rotated(self, closed: ClosedSegment) -> None:
-        if self.on_rotation is not None:
-            self.on_rotation(closed)
+        self._drain = Drain(config or FdrWriterConfig(), self.alerts, self._clients, preroll)
 
     # --- life ----------------------------------------------------------------------------
 
@@ -166,7 +161,7 @@ class FileFdrWriter:
         def stop() -> None:
             self._must_stop = True
 
-        self._commands.post(stop)
+        self._post(stop)
         thread.join()
         self._refuse_commands()  # a thread that had failed left the one above
         self._thread = None
@@ -179,12 +174,7 @@ class FileFdrWriter:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the writer; an open flight is not closed by this, see `stop`."""
         self.stop()
 
@@ -195,7 +185,7 @@ class FileFdrWriter:
                 is_busy = drain.round()
                 is_idle = drain.recording is None and not self._clients.is_listening
                 rest_s = None if is_idle else drain.poll_interval_s
-                self._commands.make_next(0 if is_busy else rest_s)
+                self._obey(0 if is_busy else rest_s)
             drain.abandon()
         except BaseException as error:
             logger.exception('the writer thread has failed; recording has ended')
@@ -206,23 +196,45 @@ class FileFdrWriter:
             drain.publish_status()
             self._refuse_commands()
 
-    def _call(self, call: Call) -> FlightSummary | None:
+    def _obey(self, timeout: float | None) -> None:
+        """Make the next call that others have posted, after waiting for one: None is for ever."""
+        try:
+            command = self._commands.get(block=timeout != 0, timeout=timeout)
+        except queue.Empty:
+            return
+        if command is None:
+            return
+        call, result = command
+        try:
+            result.set_result(call())
+        except Exception as error:  # propagates to the caller
+            result.set_exception(error)
+
+    def _post(self, call: _Call) -> Future[FlightSummary | None]:
+        """Have the writer's thread make a call."""
+        result: Future[FlightSummary | None] = Future()
+        self._commands.put((call, result))
+        return result
+
+    def _call(self, call: _Call) -> FlightSummary | None:
         """Have the writer's thread make a call, and wait for it."""
-        result = self._commands.post(call)
+        result = self._post(call)
         if self._failure is not None:
             self._refuse_commands()
         return result.result()
 
     def _refuse_commands(self) -> None:
         """Answer callers that still wait for a thread that has ended."""
-
-        def make_error() -> Exception:
-            failure = self._failure
-            error = WriterFailedError() if failure is not None else WriterNotStartedError()
-            error.__cause__ = failure
-            return error
-
-        self._commands.refuse_all(make_error)
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            if command is not None:
+                failure = self._failure
+                error = WriterFailedError() if failure is not None else WriterNotStartedError()
+                error.__cause__ = failure
+                command[1].set_exception(error)
 
     # --- flights -------------------------------------------------------------------------
 
@@ -245,7 +257,7 @@ class FileFdrWriter:
 
         def open_flight() -> None:
             assert self._root is not None
-            self._drain.open(self._root, header)
+            self._drain.open(self._root, header, self.on_rotation)
 
         self._call(open_flight)
 
@@ -292,7 +304,7 @@ class FileFdrWriter:
             if self._drain.recording is not None:
                 self._drain.recording.split()
 
-        self._commands.post(split)
+        self._post(split)
 
     # --- producers -----------------------------------------------------------------------
 

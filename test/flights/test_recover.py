@@ -395,7 +395,8 @@ def test_on_a_full_disk_the_reserve_of_a_former_recorder_is_used(full_disk: Path
 def test_on_a_full_disk_the_reserve_of_a_flight_is_left_to_it(full_disk: Path) -> None:
     (full_disk / 'ballast').unlink()
     with FlightRoot.acquire(full_disk) as root:
-        assert root.allocate_reserve(65536)
+        root.allocate_reserve(65536)
+        assert root.has_reserve
         fill_disk(full_disk)
         assert list(recover_root(root)) == []
         assert root.has_reserve

@@ -33,7 +33,7 @@ from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.counters import ProducerAccount
-from fdr_recorder.storage.root_lock import LOCK_NAME
+from fdr_recorder.storage.flight_root import LOCK_NAME
 from producers import make_client, numbered, open_flight, send
 import pytest
 from waiting import wait_until

@@ -34,8 +34,7 @@ from fdr_recorder import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
-from fdr_recorder.storage.flight_root import RESERVE_NAME
-from fdr_recorder.storage.root_lock import LOCK_NAME
+from fdr_recorder.storage.flight_root import LOCK_NAME, RESERVE_NAME, root_holder
 import pytest
 
 OTHER_WRITER = """
@@ -232,8 +231,8 @@ def test_an_owner_in_another_process_is_named_and_its_death_lets_in(root: Path, 
 
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with FlightRoot.acquire(root) as owned:
-            assert owned.is_held
+        with FlightRoot.acquire(root):
+            assert root_holder(root) is not None
 
 
 def test_an_owner_of_whom_nothing_is_known_is_still_respected(root: Path) -> None:
@@ -256,7 +255,7 @@ def test_the_lock_file_is_empty_after_release(root: Path) -> None:
     assert (root / LOCK_NAME).stat().st_size > 0
     owned.release()
     assert (root / LOCK_NAME).read_bytes() == b''
-    assert not owned.is_held
+    assert root_holder(root) is None
     owned.release()
 
 
@@ -274,7 +273,7 @@ def test_an_owner_lends_its_root_to_a_writer_and_keeps_it(root: Path) -> None:
         writer = FileFdrWriter(owned)
         writer.start()
         writer.stop()
-        assert owned.is_held
+        assert root_holder(root) is not None
         with pytest.raises(FlightRootLockedError):
             FlightRoot.acquire(root)
 
@@ -312,7 +311,8 @@ def test_a_full_disk_does_not_keep_from_owning(tmp_path: Path) -> None:
 
 def test_the_reserve_is_really_allocated(root: Path) -> None:
     with FlightRoot.acquire(root) as owned:
-        assert owned.allocate_reserve(1 << 20)
+        owned.allocate_reserve(1 << 20)
+        assert owned.has_reserve
         status = (root / RESERVE_NAME).stat()
         assert status.st_size == 1 << 20
         assert status.st_blocks * 512 >= 1 << 20
@@ -322,9 +322,10 @@ def test_the_reserve_is_really_allocated(root: Path) -> None:
 def test_the_reserve_can_be_made_larger_and_smaller(root: Path) -> None:
     with FlightRoot.acquire(root) as owned:
         for size in (4096, 65_536, 8192):
-            assert owned.allocate_reserve(size)
+            owned.allocate_reserve(size)
+            assert owned.has_reserve
             assert (root / RESERVE_NAME).stat().st_size == size
-        assert owned.allocate_reserve(0)
+        owned.allocate_reserve(0)
         assert not (root / RESERVE_NAME).exists()
 
 
@@ -334,7 +335,7 @@ def test_giving_up_the_reserve_frees_its_space(tmp_path: Path) -> None:
         FlightRoot.acquire(disk) as owned,
     ):
         before = owned.free_bytes()
-        assert owned.allocate_reserve(512 * 1024)
+        owned.allocate_reserve(512 * 1024)
         assert owned.free_bytes() == before - 512 * 1024
         owned.give_up_reserve()
         owned.give_up_reserve()
@@ -347,7 +348,8 @@ def test_a_reserve_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
         FlightRoot.acquire(disk) as owned,
     ):
         before = owned.free_bytes()
-        assert not owned.allocate_reserve(1 << 20)
+        owned.allocate_reserve(1 << 20)
+        assert not owned.has_reserve
         assert owned.free_bytes() == before
         assert not (disk / RESERVE_NAME).exists()
 
@@ -357,7 +359,8 @@ def test_the_reserve_is_not_looked_for_behind_a_link(root: Path, tmp_path: Path)
     precious.write_text('keep me')
     (root / RESERVE_NAME).symlink_to(precious)
     with FlightRoot.acquire(root) as owned:
-        assert not owned.allocate_reserve(4096)
+        owned.allocate_reserve(4096)
+        assert not owned.has_reserve
     assert precious.read_text() == 'keep me'
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import FlightHeader, FlightRoot
 from fdr_recorder.config import FdrWriterConfig
-from fdr_recorder.storage.counters import Ledger, ProducerAccount
+from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment_log import SegmentLog
 from flight_check import Message, read_segment, read_whole_chunks
 from producers import make_client
@@ -40,8 +40,8 @@ class Flight:
             sync_interval_s=3600.0,
             **options,  # type: ignore[arg-type]
         )
-        self.ledger = Ledger()
-        self.log = SegmentLog(root, FlightHeader(flight_id='x'), config, self.ledger)
+        self.log = SegmentLog(root, FlightHeader(flight_id='x'), config)
+        self.ledger = self.log.ledger
         self.account = self.producer('/blob')
 
     def producer(self, topic: str, *, latched: bool = False) -> ProducerAccount:

@@ -24,7 +24,7 @@ from fdr_recorder.storage import degraded
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.durability import MAX_ENDED
 from fdr_recorder.storage.segment import Segment
-from fdr_recorder.storage.syncer import perform, SyncJob
+from fdr_recorder.storage.syncer import SyncJob
 from flight_check import check_flight, open_flight_files, read_whole_chunks
 from producers import make_client, number_of, open_flight, send
 import pytest
@@ -132,11 +132,12 @@ def test_a_job_is_done_in_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     done: list[str] = []
     for name in ('fsync', 'rename', 'unlink'):
         SystemCall(monkeypatch, name, only=lambda *_, name=name, **__: done.append(name) or False)
-    outcome = perform(SyncJob(root, ended, metadata=[b'a', b'b'], unlink=(gone.name,)))
-    assert outcome.error is None
-    assert (outcome.ended, outcome.unlinked) == (2, 1)
-    assert outcome.is_data_durable
-    assert outcome.is_metadata_durable
+    job = SyncJob(root, ended, metadata=[b'a', b'b'], unlink=(gone.name,))
+    job.perform()
+    assert job.error is None
+    assert (job.closed, job.unlinked) == (2, 1)
+    assert job.is_data_durable
+    assert job.is_metadata_durable
     assert (root / FILE_NAME).read_bytes() == b'ab'
     assert done == ['fsync'] * 5 + ['rename', 'fsync', 'unlink', 'fsync']
 
@@ -150,12 +151,13 @@ def test_nothing_is_done_after_a_step_that_fails(
     gone.touch()
     fault = SystemCall(monkeypatch, 'fsync')
     fault.fail(errno.EIO, on_call=on_call)
-    outcome = perform(SyncJob(root, ended, metadata=[b'new'], unlink=(gone.name,)))
+    job = SyncJob(root, ended, metadata=[b'new'], unlink=(gone.name,))
+    job.perform()
     assert fault.calls == on_call
-    assert isinstance(outcome.error, OSError)
-    assert outcome.ended == min(2, (on_call - 1) // 2)
-    assert outcome.is_data_durable == (on_call > 4)
-    assert outcome.is_metadata_durable == (on_call > 6)
+    assert isinstance(job.error, OSError)
+    assert job.closed == min(2, (on_call - 1) // 2)
+    assert job.is_data_durable == (on_call > 4)
+    assert job.is_metadata_durable == (on_call > 6)
     assert gone.exists() == (on_call <= 6)
     for segment in ended:
         segment.close()

@@ -24,8 +24,7 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import FileChannel, Message, RawRecord, SegmentReader
 from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import FlightHeader, METADATA_NAME, OWN_TOPIC_PREFIX, Payload
-from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.segment import LIBRARY, PROFILE
+from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 import yaml
 

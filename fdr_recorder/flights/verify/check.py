@@ -29,7 +29,7 @@ from fdr_recorder.flights.verify.reading import FlightCheck, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.kinds import FlightFooter, ProducerCounters
 from fdr_recorder.storage import bag_metadata
-from fdr_recorder.storage.root_lock import root_holder
+from fdr_recorder.storage.flight_root import root_holder
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been read."""
