@@ -18,7 +18,7 @@ the board calls its listeners once when the fault begins and once when it ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 import logging
 import threading
@@ -103,7 +103,6 @@ class AlertBoard:
     """
 
     def __init__(self) -> None:
-        """Start without faults and listeners."""
         self._lock = threading.RLock()
         self._present: dict[tuple[str, str], Alert] = {}
         self._listeners: list[AlertListener] = []
@@ -128,13 +127,7 @@ class AlertBoard:
         values: Mapping[str, object] | None = None,
     ) -> bool:
         """
-        Raise a fault, or renew its message.
-
-        Args:
-            code: One of `ALERT_LEVELS`.
-            message: One sentence for the pilot.
-            subject: See `Alert`.
-            values: Details, shown beside the message.
+        Raise a fault, or renew its message; see `Alert`.
 
         Returns:
             True if the fault has just begun. False if it was present already: listeners are not
@@ -153,12 +146,10 @@ class AlertBoard:
     def clear(self, code: str, message: str = 'over', *, subject: str = '') -> bool:
         """End a fault; return False if it was not present."""
         with self._lock:
-            was_present = self._present.pop((code, subject), None)
-            if was_present is not None:
-                self._tell(
-                    Alert(code, message, subject, False, was_present.values, time.time_ns())
-                )
-        return was_present is not None
+            alert = self._present.pop((code, subject), None)
+            if alert is not None:
+                self._tell(replace(alert, message=message, raised=False, time_ns=time.time_ns()))
+        return alert is not None
 
     def clear_all(self, code: str, message: str = 'over') -> None:
         """End a fault for every subject."""

@@ -11,20 +11,18 @@
 """
 The configuration of the recorder: every option, its default, meaning and range, in one place.
 
-An option's dotted name (`writer.segment_size_bytes`) is also the name of the ROS parameter. All
-checks are here: a constructed configuration is valid, and `ConfigInvalidError` names every mistake
-at once.
+An option's dotted name (`writer.segment_size_bytes`) is also the name of the ROS parameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 import re
+from typing import ClassVar
 
-from fdr_recorder.options import Check, check, from_options, option, Options, options_of
-from fdr_recorder.topics.config import TOPIC_CHECKS, TopicConfig
-from fdr_recorder.topics.names import wrong_names
+from fdr_recorder.options import Configuration, option
+from fdr_recorder.topics.config import TopicConfig
+from fdr_recorder.topics.names import wrong_name
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -38,7 +36,7 @@ MIN_SEGMENT_SIZE_BYTES = 16 * KIB
 
 
 @dataclass(frozen=True)
-class FdrWriterConfig:
+class FdrWriterConfig(Configuration):
     """
     Options of the writer thread and of the files that it writes.
 
@@ -46,6 +44,8 @@ class FdrWriterConfig:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
 
     """
+
+    PREFIX: ClassVar[str] = 'writer.'
 
     segment_size_bytes: int = option(
         64 * MIB,
@@ -127,13 +127,9 @@ class FdrWriterConfig:
         changeable='always',
     )
 
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check(self, 'writer.')
-
 
 @dataclass(frozen=True)
-class RingConfig:
+class RingConfig(Configuration):
     """
     Limits of the rings between producers and the writer.
 
@@ -141,6 +137,8 @@ class RingConfig:
         ConfigInvalidError: A value has the wrong type or lies outside its range.
 
     """
+
+    PREFIX: ClassVar[str] = 'ring.'
 
     max_records: int = option(
         65_536, 'Maximum number of records in a ring.', 1, 16_777_216
@@ -158,9 +156,18 @@ class RingConfig:
         256 * GIB,
     )
 
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check(self, 'ring.')
+
+def _wrong_flight_id(flight_id: str) -> str:
+    if flight_id and not FLIGHT_ID_PATTERN.fullmatch(flight_id):
+        return (
+            f'{flight_id[:80]!r}: use 1 to 64 of the characters A-Z a-z 0-9 . _ -, '
+            'the first a letter or a digit'
+        )
+    return ''
+
+
+def _wrong_directory(path: str) -> str:
+    return '' if path and '\0' not in path else 'must name a directory'
 
 
 @dataclass(frozen=True)
@@ -177,11 +184,13 @@ class FdrConfig(TopicConfig):
         '~/fdr_flights',
         'Directory that holds all flights of this vehicle. It must exist. `~` is the home '
         'directory.',
+        check=_wrong_directory,
     )
     flight_id: str = option(
         '',
         'Name of the flight, and of its directory below the flight root; empty for a new one '
         'with every flight (flight_<UTC time>_<4 hex>).',
+        check=_wrong_flight_id,
     )
     vehicle_id: str = option('', 'Which vehicle this is; stored in the header of every flight.')
     autostart: bool = option(
@@ -199,7 +208,9 @@ class FdrConfig(TopicConfig):
         600.0,
     )
     diagnostics_topic: str = option(
-        '/diagnostics', 'Topic for alerts and the summary (diagnostic_msgs/DiagnosticArray).'
+        '/diagnostics',
+        'Topic for alerts and the summary (diagnostic_msgs/DiagnosticArray).',
+        check=wrong_name,
     )
     manifest_files: tuple[str, ...] = option(
         (),
@@ -209,64 +220,6 @@ class FdrConfig(TopicConfig):
     writer: FdrWriterConfig = field(default_factory=FdrWriterConfig)
     ring: RingConfig = field(default_factory=RingConfig)
 
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check(self, checks=_CHECKS)
 
-    @classmethod
-    def from_options(cls, options: Mapping[str, object]) -> FdrConfig:
-        """
-        Build a configuration from values by dotted option name; absent options have their default.
-
-        Args:
-            options: For example `{'flight_root': '/data', 'writer.batch_size': 64}`. Lists count
-                as tuples; empty strings in lists are left out, because a ROS parameter file
-                cannot spell an empty list.
-
-        Raises:
-            ConfigInvalidError: Names every unknown option and every wrong value.
-
-        """
-        return from_options(cls, options, writer=FdrWriterConfig, ring=RingConfig)
-
-    def to_options(self) -> dict[str, bool | int | float | str | list[str]]:
-        """Return every value by dotted option name, as `from_options` accepts it."""
-        result: dict[str, bool | int | float | str | list[str]] = {}
-        for prefix, part in (('', self), ('writer.', self.writer), ('ring.', self.ring)):
-            for item in fields(part):
-                value = getattr(part, item.name)
-                if not is_dataclass(value):
-                    result[prefix + item.name] = (
-                        list(value) if isinstance(value, tuple) else value
-                    )
-        return result
-
-
-def _flight_id(flight_id: str) -> str:
-    if flight_id and not FLIGHT_ID_PATTERN.fullmatch(flight_id):
-        return (
-            f'{flight_id[:80]!r}: use 1 to 64 of the characters A-Z a-z 0-9 . _ -, '
-            'the first a letter or a digit'
-        )
-    return ''
-
-
-def _flight_root(flight_root: str) -> str:
-    return '' if flight_root and '\0' not in flight_root else 'must name a directory'
-
-
-_CHECKS: Mapping[str, Check] = {
-    **TOPIC_CHECKS,
-    'flight_root': _flight_root,
-    'flight_id': _flight_id,
-    'diagnostics_topic': lambda name: wrong_names((name,)),
-}
-"""Checks beyond type and range, by option."""
-
-
-OPTIONS: Options = {
-    **options_of(FdrConfig),
-    **options_of(FdrWriterConfig, 'writer.'),
-    **options_of(RingConfig, 'ring.'),
-}
+OPTIONS = FdrConfig.options()
 """Every option by dotted name: default and description."""

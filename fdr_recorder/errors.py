@@ -76,11 +76,9 @@ class ConfigInvalidError(FdrError):
     alert_code = 'config_invalid'
 
     def __init__(self, mistakes: Sequence[str]) -> None:
-        """Join the sentences, in the order of the options."""
         self.mistakes = tuple(mistakes)
-        count = len(self.mistakes)
-        noun = 'mistake' if count == 1 else 'mistakes'
-        super().__init__(f'{count} {noun} in the configuration: ' + '; '.join(self.mistakes))
+        noun = 'mistake' if len(mistakes) == 1 else 'mistakes'
+        super().__init__(f'{len(mistakes)} {noun} in the configuration: {"; ".join(mistakes)}')
 
 
 # --- the flight root -------------------------------------------------------------------------
@@ -90,6 +88,8 @@ class FlightRootError(FdrError):
     """
     The flight root cannot be used.
 
+    The reason is the rest of a sentence that begins with the path.
+
     Attributes:
         path: The flight root.
 
@@ -98,7 +98,6 @@ class FlightRootError(FdrError):
     alert_code = 'flight_root_unusable'
 
     def __init__(self, path: Path, reason: str) -> None:
-        """Take the root, and the reason: the rest of a sentence that begins with it."""
         self.path = path
         super().__init__(f'{path} {reason}')
 
@@ -107,7 +106,6 @@ class FlightRootMissingError(FlightRootError):
     """The flight root does not exist. It is not created: it may be a disk not mounted yet."""
 
     def __init__(self, path: Path) -> None:
-        """Name the missing root."""
         super().__init__(
             path,
             f'does not exist; mount it, create it (mkdir -p {path}), or choose another '
@@ -119,7 +117,6 @@ class FlightRootNotADirectoryError(FlightRootError):
     """The flight root is not a directory."""
 
     def __init__(self, path: Path) -> None:
-        """Name the root."""
         super().__init__(path, 'is not a directory; choose another flight_root')
 
 
@@ -127,7 +124,6 @@ class FlightRootReadOnlyError(FlightRootError):
     """Permissions or a read-only mount forbid writing to the flight root."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        """Name the root and the reason that the operating system gave."""
         super().__init__(
             path,
             f'cannot be written to ({reason}); remount it read-write, give this user the right '
@@ -148,7 +144,6 @@ class FlightRootLockedError(FlightRootError):
     alert_code = 'flight_root_locked'
 
     def __init__(self, path: Path, holder: str) -> None:
-        """Name the root and its holder."""
         self.holder = holder
         super().__init__(path, f'is in use by {holder}; stop it or choose another flight_root')
 
@@ -166,9 +161,8 @@ class FlightIdInvalidError(FlightError, ValueError):
     alert_code = 'config_invalid'
 
     def __init__(self, flight_id: object) -> None:
-        """Name the id, shortened: a hostile one must not fill a log."""
         shown = repr(flight_id)
-        if len(shown) > 80:
+        if len(shown) > 80:  # a hostile one must not fill a log
             shown = f'{shown[:76]}...{shown[-1]}'
         super().__init__(
             f'{shown} is no flight_id: use 1 to 64 of the characters A-Z a-z 0-9 . _ -, '
@@ -182,7 +176,6 @@ class FlightExistsError(FlightError):
     alert_code = 'config_invalid'
 
     def __init__(self, path: Path) -> None:
-        """Name the existing directory."""
         self.path = path
         super().__init__(
             f'{path} already exists; choose another flight_id, or leave it empty for a new one '
@@ -194,7 +187,6 @@ class FlightAlreadyOpenError(FlightError):
     """`open_flight` was called while a flight is open."""
 
     def __init__(self, flight_id: str) -> None:
-        """Name the open flight."""
         super().__init__(f'flight {flight_id} is still open; close it first')
 
 
@@ -202,7 +194,6 @@ class FlightNotOpenError(FlightError):
     """`close_flight` or `split` was called while no flight is open."""
 
     def __init__(self, flight_id: str) -> None:
-        """Name the flight that was to be closed."""
         super().__init__(f'cannot close flight {flight_id}: no flight is open')
 
 
@@ -210,7 +201,6 @@ class FlightIdMismatchError(FlightError):
     """`close_flight` was called with the id of another flight than the open one."""
 
     def __init__(self, asked: str, open_id: str) -> None:
-        """Name both flights."""
         super().__init__(f'cannot close flight {asked}: the open flight is {open_id}')
 
 
@@ -224,7 +214,6 @@ class FlightStorageError(FlightError):
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
-        """Name the path and the reason that the operating system gave."""
         self.errno = error.errno
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         self.alert_code = 'disk_full' if is_full else 'flight_root_unusable'
@@ -239,7 +228,6 @@ class NoFlightError(FlightError):
     """There is no flight at a path, or it has none of the requested messages."""
 
     def __init__(self, path: Path, what: str) -> None:
-        """Name the path; `what` says what is there instead, and what to do."""
         self.path = path
         super().__init__(f'{path}: {what}')
 
@@ -255,7 +243,6 @@ class WriterAlreadyStartedError(WriterStateError):
     """`start` was called while the writer runs."""
 
     def __init__(self) -> None:
-        """Say what to call first."""
         super().__init__('the writer is already started; stop it first')
 
 
@@ -263,7 +250,6 @@ class WriterNotStartedError(WriterStateError):
     """`open_flight` was called before `start`."""
 
     def __init__(self) -> None:
-        """Say what to call first."""
         super().__init__('the writer is not started; call start() first')
 
 
@@ -273,7 +259,6 @@ class WriterFailedError(WriterStateError):
     alert_code = 'writer_failed'
 
     def __init__(self) -> None:
-        """Say what is left; the cause says the rest."""
         super().__init__(
             'the writer thread has failed (see the cause); what was written stays readable'
         )
@@ -301,7 +286,6 @@ class SegmentError(FdrError):
     """
 
     def __init__(self, path: Path, offset: int, what: str) -> None:
-        """Name the file and the place; `what` says what is wrong there."""
         self.path = path
         self.offset = offset
         super().__init__(f'{path}: at byte {offset}: {what}')
@@ -318,7 +302,6 @@ class ExportError(FdrError):
     """Messages or a report cannot be written to a path."""
 
     def __init__(self, path: Path, what: str) -> None:
-        """Name the path; `what` says what is wrong there, and what to do."""
         self.path = path
         super().__init__(f'{path} {what}')
 
@@ -332,7 +315,6 @@ class TypeUnknownError(FdrError):
     alert_code = 'type_unknown'
 
     def __init__(self, topic: str, type_name: str, reason: RecordError) -> None:
-        """Name the topic and its type; `reason` says what to do."""
         super().__init__(f'{topic} cannot be recorded: its type {type_name} is unknown: {reason}')
 
 
@@ -340,7 +322,6 @@ class SourceTypeMissingError(FdrError):
     """The message type of the armed source of `flight_trigger` is not installed."""
 
     def __init__(self, source: str, type_name: str) -> None:
-        """Name the source and its type, and the package to install."""
         package = type_name.partition('/')[0]
         super().__init__(
             f'source {source} needs {type_name}, which is not installed here: install {package} '

@@ -9,24 +9,24 @@
 # the License.
 
 """
-Options: fields of a frozen dataclass, declared once with default, meaning and range.
+Options: fields of a frozen dataclass, declared once with default, meaning, range and check.
 
-A configuration is a dataclass of options whose `__post_init__` calls `check`, so that its values
-are valid. `from_options` builds one from dotted names, and reports all mistakes at once.
+All checks are here: a constructed `Configuration` is valid, and `ConfigInvalidError` names every
+mistake at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 import math
-from typing import Any, cast, Literal, NamedTuple, TypeVar
+from typing import Any, cast, ClassVar, Literal, NamedTuple, TypeVar
 
 from fdr_recorder.errors import ConfigInvalidError
 
 Changeable = Literal['unconfigured', 'always', 'never']
 
-_Config = TypeVar('_Config')
+_Config = TypeVar('_Config', bound='Configuration')
 
 
 class Option(NamedTuple):
@@ -39,21 +39,40 @@ class Option(NamedTuple):
         maximum: The greatest value; None for no limit.
         choices: The allowed values; empty for any.
         changeable: In which state of the node its parameter can be changed.
+        check: Returns what is wrong with a value beyond type and range; empty if it is valid.
 
     """
 
     description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    changeable: Changeable = 'unconfigured'
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+    changeable: Changeable
+    check: Callable[[Any], str]
+
+    def mistake(self, value: object, default: object) -> str:
+        """Return what is wrong with a value; empty if it is valid."""
+        if isinstance(default, tuple):
+            if not isinstance(value, tuple) or not all(isinstance(part, str) for part in value):
+                return f'must be a list of strings, not {value!r}'
+        elif isinstance(default, float):
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or (isinstance(value, float) and not math.isfinite(value)):
+                return f'must be a number, not {value!r}'
+        elif type(value) is not type(default):
+            kind = {bool: 'true or false', int: 'a whole number', str: 'a string'}[type(default)]
+            return f'must be {kind}, not {value!r}'
+        if self.choices and value not in self.choices:
+            return f'must be one of {", ".join(self.choices)}, not {value!r}'
+        if self.minimum is not None and cast('float', value) < self.minimum:
+            return f'must be at least {self.minimum}, not {value!r}'
+        if self.maximum is not None and cast('float', value) > self.maximum:
+            return f'must be at most {self.maximum}, not {value!r}'
+        return self.check(value)
 
 
-Options = Mapping[str, tuple[object, Option]]
+Options = Mapping[str, tuple[Any, Option]]
 """Options by dotted name: default and description."""
-
-Check = Callable[[Any], str]
-"""Returns what is wrong with a value beyond type and range; empty if it is valid."""
 
 
 def option(
@@ -64,114 +83,103 @@ def option(
     choices: tuple[str, ...] = (),
     *,
     changeable: Changeable = 'unconfigured',
+    check: Callable[[Any], str] = lambda _: '',
 ) -> Any:  # noqa: ANN401 - like dataclasses.field
-    """Declare a field of a configuration dataclass, with its `Option`."""
-    said = Option(description, minimum, maximum, choices, changeable)
+    """Declare an option of a `Configuration`."""
+    said = Option(description, minimum, maximum, choices, changeable, check)
     return field(default=default, metadata={'option': said})
 
 
-def options_of(cls: type[object], prefix: str = '') -> Options:
-    """Return the options of a configuration dataclass, without those of its parts."""
-    return {
-        prefix + item.name: (item.default, item.metadata['option'])
-        for item in fields(cls)  # type: ignore[arg-type]
-        if 'option' in item.metadata
-    }
-
-
-def check(config: object, prefix: str = '', checks: Mapping[str, Check] | None = None) -> None:
+@dataclass(frozen=True)
+class Configuration:
     """
-    Check every value of a configuration object.
-
-    Args:
-        config: The object.
-        prefix: Prefix of its options' dotted names.
-        checks: Checks beyond type and range, by field.
+    Options, and parts that are themselves configurations.
 
     Raises:
-        ConfigInvalidError: Names every value that has the wrong type or lies outside its range.
+        ConfigInvalidError: A value has the wrong type or lies outside its range.
 
     """
-    mistakes = []
-    for name, (default, said) in options_of(type(config)).items():
-        value = getattr(config, name)
-        wrong = _mistake(value, default, said)
-        if not wrong and checks is not None and name in checks:
-            wrong = checks[name](value)
-        if wrong:
-            mistakes.append(f'{prefix}{name}: {wrong}')
-    if mistakes:
-        raise ConfigInvalidError(mistakes)
 
+    PREFIX: ClassVar[str] = ''
+    """Prefix of the dotted names of its options."""
 
-def from_options(
-    cls: type[_Config], options: Mapping[str, object], **parts: type[object]
-) -> _Config:
-    """
-    Build a configuration from values by dotted option name; absent options have their default.
+    def __post_init__(self) -> None:
+        """Check every value."""
+        mistakes = []
+        for name, (default, said) in self._own_options().items():
+            if wrong := said.mistake(getattr(self, name), default):
+                mistakes.append(f'{self.PREFIX}{name}: {wrong}')
+        if mistakes:
+            raise ConfigInvalidError(mistakes)
 
-    Args:
-        cls: The configuration dataclass.
-        options: The values. Lists count as tuples; empty strings in lists are left out, because
-            a ROS parameter file cannot spell an empty list.
-        parts: The dataclasses of fields that are themselves configurations.
+    @classmethod
+    def options(cls) -> Options:
+        """Return every option by dotted name, those of the parts last."""
+        options = {cls.PREFIX + name: said for name, said in cls._own_options().items()}
+        for part in cls._parts().values():
+            options.update(part.options())
+        return options
 
-    Raises:
-        ConfigInvalidError: Names every unknown option and every wrong value.
+    @classmethod
+    def from_options(cls: type[_Config], options: Mapping[str, object]) -> _Config:
+        """
+        Build a configuration from values by dotted option name; absent options have their default.
 
-    """
-    known = set(options_of(cls)).union(
-        *(options_of(part, f'{name}.') for name, part in parts.items())
-    )
-    mistakes = [f'{name}: there is no such option' for name in options if name not in known]
-    nested = {
-        name: _build(part, f'{name}.', options, mistakes) for name, part in parts.items()
-    }
-    config = _build(cls, '', options, mistakes, **nested)
-    if mistakes:
-        raise ConfigInvalidError(mistakes)
-    return cast('_Config', config)
+        Args:
+            options: For example `{'flight_root': '/data', 'writer.batch_size': 64}`. Lists count
+                as tuples; empty strings in lists are left out, because a ROS parameter file
+                cannot spell an empty list.
 
+        Raises:
+            ConfigInvalidError: Names every unknown option and every wrong value.
 
-def _build(
-    cls: type[_Config],
-    prefix: str,
-    options: Mapping[str, object],
-    mistakes: list[str],
-    **nested: object,
-) -> _Config | None:
-    """Construct `cls` from the options below `prefix`; add mistakes to the list, do not raise."""
-    values: dict[str, Any] = dict(nested)
-    for name in options_of(cls):
-        if prefix + name in options:
-            value = options[prefix + name]
-            if isinstance(value, (list, tuple)):
-                value = tuple(part for part in value if part != '')
-            values[name] = value
-    try:
-        return cls(**values)
-    except ConfigInvalidError as error:
-        mistakes.extend(error.mistakes)
-        return None
+        """
+        known = cls.options()
+        mistakes = [f'{name}: there is no such option' for name in options if name not in known]
+        config = cls._build(options, mistakes)
+        if config is None or mistakes:
+            raise ConfigInvalidError(mistakes)
+        return config
 
+    def to_options(self) -> dict[str, bool | int | float | str | list[str]]:
+        """Return every value by dotted option name, as `from_options` accepts it."""
+        result = {}
+        for name in self._own_options():
+            value = getattr(self, name)
+            result[self.PREFIX + name] = list(value) if isinstance(value, tuple) else value
+        for name in self._parts():
+            result |= getattr(self, name).to_options()
+        return result
 
-def _mistake(value: object, default: object, said: Option) -> str:
-    """Return what is wrong with a value's type or range; empty if it is valid."""
-    if isinstance(default, tuple):
-        if not isinstance(value, tuple) or not all(isinstance(part, str) for part in value):
-            return f'must be a list of strings, not {value!r}'
-        return ''
-    if isinstance(default, float):
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or (isinstance(value, float) and not math.isfinite(value)):
-            return f'must be a number, not {value!r}'
-    elif type(value) is not type(default):
-        kind = {bool: 'true or false', int: 'a whole number', str: 'a string'}[type(default)]
-        return f'must be {kind}, not {value!r}'
-    if said.choices and value not in said.choices:
-        return f'must be one of {", ".join(said.choices)}, not {value!r}'
-    if said.minimum is not None and cast('float', value) < said.minimum:
-        return f'must be at least {said.minimum}, not {value!r}'
-    if said.maximum is not None and cast('float', value) > said.maximum:
-        return f'must be at most {said.maximum}, not {value!r}'
-    return ''
+    @classmethod
+    def _build(
+        cls: type[_Config], options: Mapping[str, object], mistakes: list[str]
+    ) -> _Config | None:
+        """Construct it from the options that are its own; add mistakes to the list."""
+        values: dict[str, Any] = {
+            name: part._build(options, mistakes) for name, part in cls._parts().items()
+        }
+        for name in cls._own_options():
+            if (dotted := cls.PREFIX + name) in options:
+                value = options[dotted]
+                if isinstance(value, (list, tuple)):
+                    value = tuple(part for part in value if part != '')
+                values[name] = value
+        try:
+            return cls(**values)
+        except ConfigInvalidError as error:
+            mistakes.extend(error.mistakes)
+            return None
+
+    @classmethod
+    def _own_options(cls) -> Options:
+        said = ((item, item.metadata.get('option')) for item in fields(cls))
+        return {item.name: (item.default, option) for item, option in said if option}
+
+    @classmethod
+    def _parts(cls) -> dict[str, type[Configuration]]:
+        return {
+            item.name: cast('type[Configuration]', item.default_factory)
+            for item in fields(cls)
+            if 'option' not in item.metadata
+        }

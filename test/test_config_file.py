@@ -18,7 +18,7 @@ from typing import Any
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.config import OPTIONS
-from fdr_recorder.node.trigger.config import TRIGGER_OPTIONS, TriggerConfig
+from fdr_recorder.node.trigger.config import TriggerConfig
 from fdr_recorder.options import Options
 import pytest
 import yaml
@@ -26,7 +26,7 @@ import yaml
 DIRECTORY = Path(__file__).resolve().parents[1] / 'config'
 FILES: dict[str, tuple[Options, type[FdrConfig | TriggerConfig]]] = {
     'recorder': (OPTIONS, FdrConfig),
-    'flight_trigger': (TRIGGER_OPTIONS, TriggerConfig),
+    'flight_trigger': (TriggerConfig.options(), TriggerConfig),
 }
 EACH_FILE = pytest.mark.parametrize('file', FILES)
 EACH_OPTION = pytest.mark.parametrize(

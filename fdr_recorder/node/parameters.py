@@ -12,11 +12,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from fdr_recorder.errors import ConfigInvalidError
-from fdr_recorder.options import Option, Options
+from fdr_recorder.options import Configuration, Option
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -27,7 +27,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-_Config = TypeVar('_Config')
+_Config = TypeVar('_Config', bound=Configuration)
 
 
 class Parameters(Generic[_Config]):
@@ -36,8 +36,7 @@ class Parameters(Generic[_Config]):
     def __init__(
         self,
         node: Node,
-        options: Options,
-        build: Callable[[Mapping[str, object]], _Config],
+        config: type[_Config],
         why_fixed: Callable[[], str],
         apply: Callable[[], None] | None = None,
     ) -> None:
@@ -46,18 +45,17 @@ class Parameters(Generic[_Config]):
 
         Args:
             node: The node.
-            options: The options, by parameter name.
-            build: Returns the configuration for values; raises ConfigInvalidError.
+            config: Has the options; their dotted names are those of the parameters.
             why_fixed: Returns why no parameter can change now; an empty text if they can.
             apply: Called after parameters have changed.
 
         """
         self._node = node
-        self._options = options
-        self._build = build
+        self._config = config
+        self._options = config.options()
         self._why_fixed = why_fixed
         self._apply = apply
-        for name, (default, option) in options.items():
+        for name, (default, option) in self._options.items():
             self._declare(name, default, option)
         node.add_on_set_parameters_callback(self._on_set)
         node.add_post_set_parameters_callback(self._after_set)
@@ -88,12 +86,11 @@ class Parameters(Generic[_Config]):
             ConfigInvalidError: Names every wrong value.
 
         """
-        return self._build(self._values())
-
-    def _values(self) -> dict[str, object]:
         # an empty list in a parameter file has no type and arrives as no value
         values = {name: self._node.get_parameter_or(name).value for name in self._options}
-        return {name: value for name, value in values.items() if value is not None}
+        return self._config.from_options(
+            {name: value for name, value in values.items() if value is not None}
+        )
 
     def _ours(self, parameters: Sequence[Parameter[Any]]) -> dict[str, object]:
         return {
@@ -108,7 +105,7 @@ class Parameters(Generic[_Config]):
         if reasons:
             return SetParametersResult(successful=False, reason='; '.join(reasons))
         try:
-            self._build(ours)
+            self._config.from_options(ours)
         except ConfigInvalidError as error:
             return SetParametersResult(successful=False, reason='; '.join(error.mistakes))
         return SetParametersResult(successful=True)

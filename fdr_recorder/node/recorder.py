@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import logging
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.config import FdrConfig, OPTIONS
+from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import FdrError, FlightNotOpenError
 from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.background_recovery import BackgroundRecovery
@@ -95,7 +95,7 @@ class Recorder(LifecycleNode):
         self._log_handler = RosLogHandler(self.get_logger())
         logging.getLogger('fdr_recorder').addHandler(self._log_handler)
         self._options = Parameters(
-            self, OPTIONS, FdrConfig.from_options, self._why_fixed, self._apply_options
+            self, FdrConfig, self._why_fixed, self._apply_options
         )
         self.create_service(Trigger, '~/split', self._on_split)
         self._autostart = Autostart(self, lambda: self._state_label)

@@ -12,12 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-import math
 from typing import Final
 
-from fdr_recorder.options import Check, check, option
+from fdr_recorder.options import Configuration, option
 from fdr_recorder.topics.names import (
     OWN_NAMESPACE,
     wrong_names,
@@ -28,112 +26,6 @@ from fdr_recorder.topics.names import (
 from fdr_recorder.topics.qos_overrides import wrong_qos_overrides
 
 MAX_STALE_AFTER_S: Final = 86_400.0
-
-
-@dataclass(frozen=True)
-class TopicConfig:
-    """
-    Options that choose topics, named as in rosbag2 where it has the same option.
-
-    Raises:
-        ConfigInvalidError: A value has the wrong type or lies outside its range.
-
-    """
-
-    topics: tuple[str, ...] = option(
-        (),
-        'Topics to record: names, or patterns in which ? stands for one character and * for any '
-        'number of them, both without /, and ** for any number with /. Names without a leading / '
-        'or ~/ are relative to the namespace of the node. `/fdr/...` is reserved.',
-    )
-    regex: str = option(
-        '',
-        'Also record topics, services and actions whose name contains a match of this regular '
-        "expression (Python's syntax).",
-    )
-    topic_types: tuple[str, ...] = option(
-        (), 'Also record topics of these types, for example sensor_msgs/msg/Imu.'
-    )
-    all_topics: bool = option(False, 'Record all topics that are not hidden.')
-    include_hidden_topics: bool = option(
-        False,
-        'Patterns, regex, topic_types and all_topics also find hidden topics, those with a part '
-        'that begins with _. Otherwise only names and patterns that spell such a part find them.',
-    )
-    services: tuple[str, ...] = option(
-        (),
-        'Services to record, like topics: requests and responses, if introspection is on in the '
-        'server or the client.',
-    )
-    all_services: bool = option(False, 'Record all services whose introspection is on.')
-    actions: tuple[str, ...] = option(
-        (),
-        'Actions to record, like topics: feedback and status, and, if introspection is on, '
-        'goals, results and cancellations.',
-    )
-    all_actions: bool = option(False, 'Record all actions.')
-    exclude: tuple[str, ...] = option(
-        (),
-        'Topics, services and actions not to record, whatever else names them: names or patterns '
-        'like those of `topics`. Here a pattern also finds hidden ones.',
-    )
-    exclude_regex: str = option(
-        '',
-        'Do not record topics, services and actions whose name contains a match of this regular '
-        'expression.',
-    )
-    exclude_topic_types: tuple[str, ...] = option(
-        (), 'Do not record topics of these types.'
-    )
-    required: tuple[str, ...] = option(
-        (),
-        'Topics, by name, that are recorded whatever the others say, and must be there: '
-        'diagnostics show a warning while one has no publisher, or has been silent for longer '
-        'than `stale_after_s`. /imu/data=0.5 sets another time for one topic; /map=0 turns the '
-        'check off.',
-    )
-    stale_after_s: float = option(
-        0.0,
-        'A required topic is stale when its last message is older than this; 0 for never. '
-        'Checked once a second. Seconds.',
-        0.0,
-        MAX_STALE_AFTER_S,
-    )
-    qos_profile_overrides: str = option(
-        '',
-        'QoS of single topics: YAML text in the form of rosbag2, {/imu/data: {reliability: '
-        'best_effort, depth: 10}}. Policies that are not named are adapted to the publishers.',
-    )
-    qos_profile_overrides_path: str = option(
-        '',
-        'A YAML file of such overrides, as for `ros2 bag record --qos-profile-overrides-path`; '
-        '`qos_profile_overrides` takes precedence.',
-    )
-    intake_depth: int = option(
-        4000,
-        'Messages of each topic that the middleware keeps while the intake is busy with others '
-        '(the depth of its subscriptions). A greater depth bridges longer bursts; large messages '
-        'then take memory beyond ring.total_bytes.',
-        1,
-        100_000,
-    )
-    intake_via_executor: bool = option(
-        False,
-        'Take messages through an executor of rclpy, which keeps up with some 8,000 a second '
-        'instead of 30,000 and more. Always on with a version of rclpy whose internals the '
-        'recorder does not know.',
-    )
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check(self, checks=TOPIC_CHECKS)
-
-    def stale_times(self) -> dict[str, float]:
-        """Return the seconds after which each required topic is stale; 0 for never."""
-        return {
-            name: float(seconds) if seconds else self.stale_after_s
-            for name, _, seconds in (entry.partition('=') for entry in self.required)
-        }
 
 
 def _wrong_topics(names: tuple[str, ...]) -> str:
@@ -158,22 +50,111 @@ def _wrong_required(entries: tuple[str, ...]) -> str:
 
 def _is_stale_time(text: str) -> bool:
     try:
-        seconds = float(text)
+        return 0 <= float(text) <= MAX_STALE_AFTER_S
     except ValueError:
         return False
-    return math.isfinite(seconds) and 0 <= seconds <= MAX_STALE_AFTER_S
 
 
-TOPIC_CHECKS: Final[Mapping[str, Check]] = {
-    'topics': _wrong_topics,
-    'regex': wrong_regex,
-    'topic_types': wrong_types,
-    'services': wrong_patterns,
-    'actions': wrong_patterns,
-    'exclude': wrong_patterns,
-    'exclude_regex': wrong_regex,
-    'exclude_topic_types': wrong_types,
-    'required': _wrong_required,
-    'qos_profile_overrides': wrong_qos_overrides,
-}
-"""Checks beyond type and range, by option."""
+@dataclass(frozen=True)
+class TopicConfig(Configuration):
+    """Options that choose topics, named as in rosbag2 where it has the same option."""
+
+    topics: tuple[str, ...] = option(
+        (),
+        'Topics to record: names, or patterns in which ? stands for one character and * for any '
+        'number of them, both without /, and ** for any number with /. Names without a leading / '
+        'or ~/ are relative to the namespace of the node. `/fdr/...` is reserved.',
+        check=_wrong_topics,
+    )
+    regex: str = option(
+        '',
+        'Also record topics, services and actions whose name contains a match of this regular '
+        "expression (Python's syntax).",
+        check=wrong_regex,
+    )
+    topic_types: tuple[str, ...] = option(
+        (), 'Also record topics of these types, for example sensor_msgs/msg/Imu.',
+        check=wrong_types,
+    )
+    all_topics: bool = option(False, 'Record all topics that are not hidden.')
+    include_hidden_topics: bool = option(
+        False,
+        'Patterns, regex, topic_types and all_topics also find hidden topics, those with a part '
+        'that begins with _. Otherwise only names and patterns that spell such a part find them.',
+    )
+    services: tuple[str, ...] = option(
+        (),
+        'Services to record, like topics: requests and responses, if introspection is on in the '
+        'server or the client.',
+        check=wrong_patterns,
+    )
+    all_services: bool = option(False, 'Record all services whose introspection is on.')
+    actions: tuple[str, ...] = option(
+        (),
+        'Actions to record, like topics: feedback and status, and, if introspection is on, '
+        'goals, results and cancellations.',
+        check=wrong_patterns,
+    )
+    all_actions: bool = option(False, 'Record all actions.')
+    exclude: tuple[str, ...] = option(
+        (),
+        'Topics, services and actions not to record, whatever else names them: names or patterns '
+        'like those of `topics`. Here a pattern also finds hidden ones.',
+        check=wrong_patterns,
+    )
+    exclude_regex: str = option(
+        '',
+        'Do not record topics, services and actions whose name contains a match of this regular '
+        'expression.',
+        check=wrong_regex,
+    )
+    exclude_topic_types: tuple[str, ...] = option(
+        (), 'Do not record topics of these types.', check=wrong_types
+    )
+    required: tuple[str, ...] = option(
+        (),
+        'Topics, by name, that are recorded whatever the others say, and must be there: '
+        'diagnostics show a warning while one has no publisher, or has been silent for longer '
+        'than `stale_after_s`. /imu/data=0.5 sets another time for one topic; /map=0 turns the '
+        'check off.',
+        check=_wrong_required,
+    )
+    stale_after_s: float = option(
+        0.0,
+        'A required topic is stale when its last message is older than this; 0 for never. '
+        'Checked once a second. Seconds.',
+        0.0,
+        MAX_STALE_AFTER_S,
+    )
+    qos_profile_overrides: str = option(
+        '',
+        'QoS of single topics: YAML text in the form of rosbag2, {/imu/data: {reliability: '
+        'best_effort, depth: 10}}. Policies that are not named are adapted to the publishers.',
+        check=wrong_qos_overrides,
+    )
+    qos_profile_overrides_path: str = option(
+        '',
+        'A YAML file of such overrides, as for `ros2 bag record --qos-profile-overrides-path`; '
+        '`qos_profile_overrides` takes precedence.',
+    )
+    intake_depth: int = option(
+        4000,
+        'Messages of each topic that the middleware keeps while the intake is busy with others '
+        '(the depth of its subscriptions). A greater depth bridges longer bursts; large messages '
+        'then take memory beyond ring.total_bytes.',
+        1,
+        100_000,
+    )
+    intake_via_executor: bool = option(
+        False,
+        'Take messages through an executor of rclpy, which keeps up with some 8,000 a second '
+        'instead of 30,000 and more. Always on with a version of rclpy whose internals the '
+        'recorder does not know.',
+    )
+
+    def stale_times(self) -> dict[str, float]:
+        """Return the seconds after which each required topic is stale; 0 for never."""
+        return {
+            name: float(seconds) if seconds else self.stale_after_s
+            for name, _, seconds in (entry.partition('=') for entry in self.required)
+        }

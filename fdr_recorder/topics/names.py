@@ -91,6 +91,11 @@ def wrong_names(names: Iterable[str]) -> str:
     return _wrong(names, _NAME, 'not a topic name')
 
 
+def wrong_name(name: str) -> str:
+    """Check one name of a topic without wildcards."""
+    return wrong_names([name])
+
+
 def wrong_patterns(patterns: Iterable[str]) -> str:
     """Check names of topics, services or actions that may have wildcards."""
     return _wrong(patterns, _PATTERN, 'not a topic name, with or without the wildcards * and ?')

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fdr_recorder.topics.names import wrong_names
+from fdr_recorder.topics.names import wrong_name
 import yaml
 
 QosOverrides = Mapping[str, Mapping[str, Any]]
@@ -52,7 +52,7 @@ def parse_qos_overrides(text: str) -> tuple[QosOverrides, list[str]]:
     overrides: dict[str, dict[str, Any]] = {}
     mistakes: list[str] = []
     for topic, profile in tree.items():
-        if not isinstance(topic, str) or wrong_names([topic]):
+        if not isinstance(topic, str) or wrong_name(topic):
             mistakes.append(f'{topic!r}: not a topic name')
         elif not isinstance(profile, dict):
             mistakes.append(f'{topic}: must be a mapping of QoS policies')

@@ -12,21 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fdr_recorder.options import check, from_options, option, Options, options_of
+from fdr_recorder.options import Configuration, option
 
 
 @dataclass(frozen=True)
-class TriggerConfig:
-    """
-    When a flight begins and ends.
-
-    Raises:
-        ConfigInvalidError: A value has the wrong type or lies outside its range.
-
-    """
+class TriggerConfig(Configuration):
+    """When a flight begins and ends."""
 
     recorder: str = option(
         'fdr_recorder',
@@ -67,22 +60,3 @@ class TriggerConfig:
     diagnostics_topic: str = option(
         '/diagnostics', 'Topic for alerts and the summary (diagnostic_msgs/DiagnosticArray).'
     )
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check(self)
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, object]) -> TriggerConfig:
-        """
-        Build a configuration from values by option name; what is absent is default.
-
-        Raises:
-            ConfigInvalidError: Names every unknown option and every wrong value.
-
-        """
-        return from_options(cls, options)
-
-
-TRIGGER_OPTIONS: Options = options_of(TriggerConfig)
-"""Every option: its default and what is said about it, by name."""

@@ -25,7 +25,7 @@ from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import qos_for
 from fdr_recorder.node.ros_process import executor_of, ros_process
 from fdr_recorder.node.trigger.armed import ArmedSwitch, SOURCES
-from fdr_recorder.node.trigger.config import TRIGGER_OPTIONS, TriggerConfig
+from fdr_recorder.node.trigger.config import TriggerConfig
 from fdr_recorder.node.trigger.remote_lifecycle import RemoteLifecycle
 from lifecycle_msgs.msg import State, Transition
 from rclpy.exceptions import NameValidationException
@@ -75,8 +75,7 @@ class FlightTrigger(Node):
         super().__init__(NODE_NAME)
         config = Parameters(
             self,
-            TRIGGER_OPTIONS,
-            TriggerConfig.from_options,
+            TriggerConfig,
             lambda: 'parameters are read when the trigger starts; restart it with others',
         ).read()
         self._config = config
