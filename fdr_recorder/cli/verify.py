@@ -19,8 +19,6 @@ from fdr_recorder.cli.console import print_json, reading_progress, say
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fdr_recorder.flights.verify import Verification
 
 SUMMARY: Final = 'Check that flights are intact, and list what is missing from them'
@@ -43,26 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify all flights."""
+    from fdr_recorder.flights.verify import verify
+
     results: list[Verification] = []
     for flight in find_flights(args.flight):
-        result = _verify(flight, quiet=args.json)
+        with reading_progress('verifying', flight, quiet=args.json) as advance:
+            result = verify(flight, advance)
         results.append(result)
         if not args.json:
             say(str(result))
     if args.json:
         print_json([result.to_dict() for result in results])
     return max(result.verdict.value for result in results)
-
-
-def _verify(flight: Path, *, quiet: bool) -> Verification:
-    from fdr_recorder.flights.verify import verify
-
-    done = 0
-    with reading_progress('verifying', flight, quiet=quiet) as advance:
-
-        def tell(now: int, _total: int) -> None:
-            nonlocal done
-            advance(now - done)
-            done = now
-
-        return verify(flight, progress=tell)

@@ -166,18 +166,11 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
 
 def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
     """Verify the flight; start again if the recorder dropped a segment meanwhile."""
-    done = 0
-
-    def tell(now: int, _total: int) -> None:
-        nonlocal done
-        advance(max(now - done, 0))
-        done = max(now, done)
-
     is_recording = found.listed.state is FlightState.RECORDING
     for _ in range(_VERIFY_TRIES if is_recording else 0):
         with suppress(FileNotFoundError):
-            return verify(flight, progress=tell)
-    return verify(flight, progress=tell)
+            return verify(flight, advance)
+    return verify(flight, advance)
 
 
 def _time_of(flight: Path, found: FlightInfo) -> tuple[int, int]:

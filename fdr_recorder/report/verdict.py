@@ -53,9 +53,9 @@ class Level(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Conclusion:
     """
-    The verdict on a flight.
+    The conclusion about a flight.
 
     Attributes:
         level: Its severity.
@@ -143,8 +143,8 @@ def _of_files(loss: Loss) -> str:
     return f'{text}, {when}.' if when else f'{text}.'
 
 
-def verdict(report: Report) -> Verdict:
-    """Return the verdict on a flight."""
+def verdict(report: Report) -> Conclusion:
+    """Return what to conclude about a flight."""
     state, verification = report.info.listed.state, report.verification
     groups, balance = loss_groups(verification.losses), balance_of(report)
     if balance is not None:
@@ -163,9 +163,9 @@ def verdict(report: Report) -> Verdict:
     if damage:
         damage = _most(damage, 'and {} more; `fdr verify` has them all.')
         headline = 'This recording is damaged: not every byte is as it was written.'
-        return Verdict(Level.BAD, headline, (*damage, *sentences))
+        return Conclusion(Level.BAD, headline, (*damage, *sentences))
     if state is FlightState.RECORDING:
-        return Verdict(
+        return Conclusion(
             Level.LIVE,
             'This flight is being recorded right now.',
             (f'The page shows it as it was at {time_of_day(report.made_ns, 0)} UTC.', *sentences),
@@ -183,7 +183,7 @@ def _is_tear(report: Report, damage: str) -> bool:
     return damage.startswith('metadata.yaml ') or f'/{last}: at byte ' in damage
 
 
-def _unclosed(report: Report, sentences: list[str]) -> Verdict:
+def _unclosed(report: Report, sentences: list[str]) -> Conclusion:
     messages = plural(report.messages, 'message')
     last = time_of_day(report.end_ns)
     header = report.info.header
@@ -192,13 +192,13 @@ def _unclosed(report: Report, sentences: list[str]) -> Verdict:
     if report.info.footer is not None:
         headline = 'This flight was not closed: power cut or crash. It was recovered.'
         there = f'{messages} are here, up to {last} UTC.'
-        return Verdict(Level.WARN, headline, (there, lost, *sentences))
+        return Conclusion(Level.WARN, headline, (there, lost, *sentences))
     headline = 'This flight was not closed: power cut or crash.'
     there = (
         f'{messages} can be read, up to {last} UTC. `fdr recover` makes the '
         'flight whole for other tools, too.'
     )
-    return Verdict(Level.WARN, headline, (there, lost, *sentences))
+    return Conclusion(Level.WARN, headline, (there, lost, *sentences))
 
 
 def _bound(header: FlightHeader) -> str:
@@ -210,19 +210,19 @@ def _bound(header: FlightHeader) -> str:
     return f': at most {flush:g} s after a crash, {flush + sync:g} s after a power cut'
 
 
-def _closed(balance: Balance, sentences: list[str]) -> Verdict:
+def _closed(balance: Balance, sentences: list[str]) -> Conclusion:
     known, missing = balance.published, balance.missing
     if not known:
-        return Verdict(
+        return Conclusion(
             Level.GOOD, 'Complete, and empty: no message of any topic came.', tuple(sentences)
         )
     noun = f'every one of {known:,} messages' if known > 1 else 'the only message'
     everyone = f'{noun} is accounted for'
     if missing:
         headline = f'{everyone[0].upper()}{everyone[1:]}; {missing:,} are not in this recording.'
-        return Verdict(Level.LOSS, headline, tuple(sentences))
+        return Conclusion(Level.LOSS, headline, tuple(sentences))
     none = 'Nothing was lost on the way, refused by a full ring or by the disk, or dropped.'
-    return Verdict(Level.GOOD, f'Complete: {everyone}.', (none, *sentences))
+    return Conclusion(Level.GOOD, f'Complete: {everyone}.', (none, *sentences))
 
 
 def findings(report: Report) -> list[str]:

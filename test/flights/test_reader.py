@@ -11,9 +11,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 import os
 from pathlib import Path
 import struct
+from typing import NamedTuple
 
 from fdr_recorder import (
     Channel,
@@ -108,27 +110,47 @@ def test_own_records_are_decoded(tmp_path: Path) -> None:
     assert segment_files(flight)[0].index == footer.segments_dropped
 
 
-def test_a_segment_cut_at_any_byte_is_read_up_to_its_last_whole_chunk(tmp_path: Path) -> None:
-    flight = record_flight(tmp_path, [bytes(100)] * 40, chunk_size_bytes=1024)
-    path = segment_files(flight)[0].path
+class Cuttable(NamedTuple):
+    """A segment, and how many messages its first chunks have: none, one, two and so on."""
+
+    data: bytes
+    messages: list[Message]
+    chunk_ends: list[int]
+    counts: list[int]
+
+
+@pytest.fixture(scope='module')
+def cuttable(tmp_path_factory: pytest.TempPathFactory) -> Cuttable:
+    root = tmp_path_factory.mktemp('root')
+    path = segment_files(record_flight(root, [bytes(100)] * 40, chunk_size_bytes=1024))[0].path
     data = path.read_bytes()
-    whole, damage = read_segment(path)
-    assert damage is None
-    chunk_ends = [end for opcode, end in record_ends(data) if opcode == layout.CHUNK]
-    counts = {}
+    with SegmentReader(path) as reader:
+        chunks = [[message for message, _ in chunk.messages] for chunk in reader.whole_chunks()]
+        assert reader.damage is None
+    ends = [end for opcode, end in record_ends(data) if opcode == layout.CHUNK]
+    counts = list(accumulate(map(len, chunks), initial=0))
+    assert len(counts) == len(ends) + 1
+    assert len(set(counts)) == len(counts)
+    return Cuttable(data, [message for chunk in chunks for message in chunk], ends, counts)
+
+
+CUT_PARTS = 16
+
+
+@pytest.mark.parametrize('part', range(CUT_PARTS))
+def test_a_segment_cut_at_any_byte_is_read_up_to_its_last_whole_chunk(
+    tmp_path: Path, cuttable: Cuttable, part: int
+) -> None:
+    data, whole, chunk_ends, counts = cuttable
     cut = tmp_path / 'cut.mcap'
-    for length in range(len(data)):
+    for length in range(part, len(data), CUT_PARTS):
         cut.write_bytes(data[:length])
         messages, damage = read_segment(cut)
-        chunks = sum(end <= length for end in chunk_ends)
         assert damage is not None
+        assert len(messages) == counts[sum(end <= length for end in chunk_ends)]
         assert [message.data for message in messages] == [
             message.data for message in whole[: len(messages)]
         ]
-        assert counts.setdefault(chunks, len(messages)) == len(messages)
-    assert counts[len(chunk_ends)] == len(whole)
-    assert sorted(counts.values()) == [counts[chunks] for chunks in sorted(counts)]
-    assert len(set(counts.values())) == len(chunk_ends) + 1
 
 
 @pytest.fixture(scope='module')

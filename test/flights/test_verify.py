@@ -89,11 +89,11 @@ def test_nothing_is_changed(record: Record, root: Path) -> None:
 
 
 def test_progress_is_told_in_bytes(record: Record) -> None:
-    told: list[tuple[int, int]] = []
-    verification = verify(record(), progress=lambda done, total: told.append((done, total)))
+    told: list[int] = []
+    verification = verify(record(), told.append)
     assert len(told) == verification.segments
-    assert told[-1] == (verification.bytes, verification.bytes)
-    assert sorted(told) == told
+    assert sum(told) == verification.bytes
+    assert min(told) > 0
 
 
 def test_the_verdict_is_an_exit_code() -> None:

@@ -11,7 +11,7 @@
 """Checks a flight: what is damaged, and what is missing and why."""
 from __future__ import annotations
 
-from fdr_recorder.flights.verify.check import Progress, verify
+from fdr_recorder.flights.verify.check import verify
 from fdr_recorder.flights.verify.result import Loss, Verdict, Verification
 
-__all__ = ['Loss', 'Progress', 'Verdict', 'Verification', 'verify']
+__all__ = ['Loss', 'Verdict', 'Verification', 'verify']

@@ -12,13 +12,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.reader import open_segment, own_record
-from fdr_recorder.flights.recovery.contents import SegmentContents
 from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
 from fdr_recorder.mcap.reader import Gap, LOST_TOPIC_PREFIX, Message
@@ -62,7 +61,7 @@ class Producer:
     last_sequence: int | None = None
 
 
-class FlightCheck:
+class FlightReading:
     """
     What is known of a flight while it is read, segment by segment.
 
@@ -117,8 +116,9 @@ class FlightCheck:
     def _note_gap(self, gap: Gap, name: str) -> None:
         """Report bytes that cannot be read; a loss, if recovery has dealt with them."""
         if gap.error is None:
-            loss = Loss('unreadable', first_ns=gap.first_ns, last_ns=gap.last_ns)
-            self.result.losses.append(replace(loss, file_name=name, bytes=gap.size))
+            times = gap.first_ns, gap.last_ns
+            loss = Loss('unreadable', 0, '', '', *times, file_name=name, bytes=gap.size)
+            self.result.losses.append(loss)
         else:
             between = when(gap.first_ns, gap.last_ns)
             self.damaged(f'{gap.error}; {gap.size} bytes cannot be read{between}')
@@ -133,25 +133,21 @@ class FlightCheck:
             self.started_ns = payload.flight_started_at_ns or message.log_time_ns
 
     def _check_summary(self, segment: SegmentFile, count: int) -> None:
-        contents: SegmentContents | None = None
         try:
             contents = read_contents(segment.path, segment.index)
         except SegmentError as error:
             self.damaged(str(error))
+            contents = None
         if contents is None or not contents.is_closed:
             self.damaged(f'{segment.path}: the summary cannot be used')
-        elif contents.records != count:
-            self.damaged(
-                f'{segment.path}: {count} records, but its summary counts {contents.records}'
-            )
+        elif (said := contents.found.records) != count:
+            self.damaged(f'{segment.path}: {count} records, but its summary counts {said}')
 
     def _take(self, message: Message, header_time_ns: int) -> None:
         """Account for one message."""
         channel = message.channel
         key = (channel.topic, channel.metadata.get(PUBLISHER_KEY, ''))
-        producer = self.producers.get(key)
-        if producer is None:
-            producer = self.producers[key] = Producer()
+        producer = self.producers.get(key) or self.producers.setdefault(key, Producer())
         producer.written += 1
         self.last = message
         if channel.topic.startswith(OWN_TOPIC_PREFIX):
