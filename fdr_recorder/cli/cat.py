@@ -26,7 +26,7 @@ from fdr_recorder.cli.query_arguments import add_query, make_query
 from fdr_recorder.errors import NoFlightError, RecordError
 
 if TYPE_CHECKING:
-    from fdr_recorder.mcap.reader import FileChannel, Message
+    from fdr_recorder.mcap.decode import FileChannel, Message
     from fdr_recorder.types.cdr_to_json import JsonDecoder
 
 SUMMARY: Final = 'Print messages of a flight as JSON lines'

@@ -29,13 +29,9 @@ from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.reader import (
-    FileChannel,
-    IndexedChunk,
-    Message,
-    SegmentReader,
-    WholeChunk,
-)
+from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
+from fdr_recorder.mcap.reader import SegmentReader
+from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import PUBLISHER_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,

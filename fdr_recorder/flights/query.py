@@ -18,7 +18,9 @@ from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
-from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, Message, SegmentReader
+from fdr_recorder.mcap.decode import FileChannel, Message
+from fdr_recorder.mcap.reader import SegmentReader
+from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.topics.names import compile_pattern
 

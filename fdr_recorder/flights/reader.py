@@ -19,8 +19,10 @@ from types import TracebackType
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import segment_files
-from fdr_recorder.mcap.reader import IndexedChunk, Message, SegmentReader, WholeChunk
+from fdr_recorder.mcap.decode import Message, WholeChunk
+from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.codec import decode, own_definition
 from fdr_recorder.record.kinds import (
     FlightFooter,

@@ -13,24 +13,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 import sys
-from typing import Final, Protocol
+from typing import Any, Final
 
 Compressor = Callable[[bytes], bytes]
 
-
-class _Decompressor(Protocol):
-    """What both libraries offer, in the manner of `bz2.BZ2Decompressor`."""
-
-    eof: bool
-    unused_data: bytes | None
-
-    def decompress(self, data: memoryview, *, max_length: int) -> bytes: ...
+_ZSTD: Final = 'compression.zstd' if sys.version_info >= (3, 14) else 'backports.zstd'
+_LIBRARIES: Final[Mapping[str, tuple[str, str, dict[str, int]]]] = {
+    'lz4': ('lz4.frame', 'LZ4FrameDecompressor', {}),
+    'zstd': (_ZSTD, 'ZstdDecompressor', {'level': 1}),
+}
+"""Module, class that decompresses, options of `compress`; imported only where it is needed."""
 
 
 def compressor(name: str) -> Compressor | None:
     """Return the function that compresses a chunk; None for `none`."""
-    return None if name == 'none' else _COMPRESSORS[name]()
+    if name == 'none':
+        return None
+    module, _, options = _LIBRARIES[name]
+    return partial(import_module(module).compress, **options)
 
 
 def decompress(compression: str, data: memoryview, size: int) -> memoryview:
@@ -48,61 +51,15 @@ def decompress(compression: str, data: memoryview, size: int) -> memoryview:
     """
     if not compression:
         return data
-    make_decompressor = _DECOMPRESSORS.get(compression)
-    if make_decompressor is None:
-        msg = f'unknown compression {compression!r}'
-        raise ValueError(msg)
-    decompressor = make_decompressor()
+    if compression not in _LIBRARIES:
+        raise ValueError(f'unknown compression {compression!r}')
+    module, decompressor_class, _ = _LIBRARIES[compression]
+    decompressor: Any = getattr(import_module(module), decompressor_class)()
     try:
         records = decompressor.decompress(data, max_length=size + 1)
     except Exception as error:  # each library has errors of its own
-        msg = f'cannot decompress: {error}'
-        raise ValueError(msg) from error
+        raise ValueError(f'cannot decompress: {error}') from error
     is_one_frame = decompressor.eof and not decompressor.unused_data  # readers refuse the rest
     if not is_one_frame and len(records) <= size:
-        msg = 'what is compressed has no end'
-        raise ValueError(msg)
+        raise ValueError('what is compressed has no end')
     return memoryview(records)
-
-
-# --- the libraries, imported only where they are needed ----------------------------------
-
-
-def _lz4_compressor() -> Compressor:
-    from lz4.frame import compress  # noqa: PLC0415
-
-    return compress  # type: ignore[no-any-return]
-
-
-def _zstd_compressor() -> Compressor:
-    if sys.version_info >= (3, 14):
-        from compression.zstd import compress  # noqa: PLC0415
-    else:
-        from backports.zstd import compress  # noqa: PLC0415
-    return lambda data: compress(data, level=1)
-
-
-def _lz4_decompressor() -> _Decompressor:
-    from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415
-
-    decompressor: _Decompressor = LZ4FrameDecompressor()
-    return decompressor
-
-
-def _zstd_decompressor() -> _Decompressor:
-    if sys.version_info >= (3, 14):
-        from compression.zstd import ZstdDecompressor  # noqa: PLC0415
-    else:
-        from backports.zstd import ZstdDecompressor  # noqa: PLC0415
-    decompressor: _Decompressor = ZstdDecompressor()
-    return decompressor
-
-
-_COMPRESSORS: Final[Mapping[str, Callable[[], Compressor]]] = {
-    'lz4': _lz4_compressor,
-    'zstd': _zstd_compressor,
-}
-_DECOMPRESSORS: Final[Mapping[str, Callable[[], _Decompressor]]] = {
-    'lz4': _lz4_decompressor,
-    'zstd': _zstd_decompressor,
-}

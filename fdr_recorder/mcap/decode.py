@@ -42,13 +42,9 @@ _LOST_ID: Final = 0xFE00
 _MAX_ID: Final = 0xFF00
 """Of a schema or channel; the numbers above it are for substitutes."""
 
-KnownSchema = Callable[[str, Mapping[str, Mapping[str, str]]], 'Schema | None']
+KnownSchema = Callable[[str, Mapping[str, Mapping[str, str]]], Schema | None]
 """Takes a topic and the metadata records by name; returns the topic's schema, if it is known
 without the schema record."""
-
-
-def no_known_schema(_topic: str, _metadata: Mapping[str, Mapping[str, str]]) -> None:
-    """Know no schema; see `KnownSchema`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +91,7 @@ class Message(NamedTuple):
 
 
 class WholeChunk(NamedTuple):
-    """
-    A chunk whose CRC is right.
-
-    Attributes:
-        record: The chunk record.
-        messages: Its messages, each with its offset in the uncompressed records.
-
-    """
+    """A chunk whose CRC is right: messages, each with its offset in the uncompressed records."""
 
     record: RawRecord
     messages: list[tuple[Message, int]]
@@ -122,28 +111,16 @@ class Decoder:
     """
     Takes in the descriptions in a segment, record by record, and reads its chunks by them.
 
-    Attributes:
-        metadata: The metadata records by name.
-        schemas: The schemas by number.
-        channels: The channels by number.
-
+    It has the metadata records by name, schemas and channels by number.
     """
 
     def __init__(
         self,
         path: Path,
         gaps: Sequence[Gap] = (),
-        known_schema: KnownSchema = no_known_schema,
+        known_schema: KnownSchema = lambda _topic, _metadata: None,
     ) -> None:
-        """
-        Begin with nothing.
-
-        Args:
-            path: The file, for error messages.
-            gaps: What could not be read of it so far; the list may grow.
-            known_schema: Asked for a schema whose record is lost.
-
-        """
+        """Begin with nothing; `path` is for error messages, the list of gaps may grow."""
         self.metadata: dict[str, Mapping[str, str]] = {}
         self.schemas: dict[int, Schema] = {}
         self.channels: dict[int, FileChannel] = {}
@@ -198,8 +175,7 @@ class Decoder:
             if (known.topic, known.schema_id) != (topic, schema_id):
                 raise SegmentError(self._path, record.offset, f'a second channel {channel_id}')
         elif opcode == layout.METADATA:
-            name = fields.string()
-            values = fields.string_map()
+            name, values = fields.string(), fields.string_map()
             fields.check_end()
             self.metadata[name] = values
         elif opcode == layout.MESSAGE_INDEX:
@@ -236,30 +212,17 @@ class Decoder:
         lost = encode.channel(channel_id, _LOST_ID, topic, layout.CDR, {})
         self._put_in_gap(lost, offset, what)
         channel = FileChannel(channel_id, topic, _LOST_ID, schema, layout.CDR, {})
-        self.channels[channel_id] = channel
-        return channel
+        return self.channels.setdefault(channel_id, channel)
 
     def _put_in_gap(self, lost: bytes, offset: int, what: str) -> None:
-        """
-        Put the substitute for a lost description where that may have been lost: in a gap.
-
-        Raises:
-            SegmentError: No gap has room for it, so it was never there.
-
-        """
-        if not any(gap.take(lost) for gap in self._gaps):
+        """Put the substitute for a lost description where that may have been: in a gap."""
+        if not any(gap.take(lost) for gap in self._gaps):  # there is no room: it was never there
             raise SegmentError(self._path, offset, what)
 
     # --- chunks --------------------------------------------------------------------------
 
     def chunk(self, record: RawRecord) -> WholeChunk:
-        """
-        Read the messages of a chunk.
-
-        Raises:
-            SegmentError: Its CRC is wrong, or its content makes no sense.
-
-        """
+        """Read the messages of a chunk; raise `SegmentError` if anything in it is wrong."""
         offset = record.offset
         records = self.chunk_records(record)
         messages = []

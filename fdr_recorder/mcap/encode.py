@@ -27,16 +27,24 @@ def record(opcode: int, content: bytes) -> bytes:
     return layout.RECORD_PREFIX.pack(opcode, len(content)) + content
 
 
+def sized(data: bytes) -> bytes:
+    """Encode bytes after their number."""
+    return layout.U32.pack(len(data)) + data
+
+
 def string(text: str) -> bytes:
     """Encode a string."""
-    data = text.encode()
-    return layout.U32.pack(len(data)) + data
+    return sized(text.encode())
 
 
 def string_map(values: Mapping[str, str]) -> bytes:
     """Encode a map of strings."""
-    content = b''.join(string(key) + string(value) for key, value in values.items())
-    return layout.U32.pack(len(content)) + content
+    return sized(b''.join(string(key) + string(value) for key, value in values.items()))
+
+
+def id_map(values: Mapping[int, int]) -> bytes:
+    """Encode a map of 64-bit integers by channel id."""
+    return sized(b''.join(layout.ID_AND_U64.pack(*item) for item in values.items()))
 
 
 def header(profile: str, library: str) -> bytes:
@@ -46,14 +54,8 @@ def header(profile: str, library: str) -> bytes:
 
 def schema(schema_id: int, name: str, encoding: str, data: bytes) -> bytes:
     """Encode a schema."""
-    content = (
-        layout.U16.pack(schema_id)
-        + string(name)
-        + string(encoding)
-        + layout.U32.pack(len(data))
-        + data
-    )
-    return record(layout.SCHEMA, content)
+    content = string(name) + string(encoding) + sized(data)
+    return record(layout.SCHEMA, layout.U16.pack(schema_id) + content)
 
 
 def channel(
@@ -64,14 +66,9 @@ def channel(
     metadata: Mapping[str, str],
 ) -> bytes:
     """Encode a channel."""
-    content = (
-        layout.U16.pack(channel_id)
-        + layout.U16.pack(schema_id)
-        + string(topic)
-        + string(message_encoding)
-        + string_map(metadata)
-    )
-    return record(layout.CHANNEL, content)
+    ids = layout.U16.pack(channel_id) + layout.U16.pack(schema_id)
+    content = string(topic) + string(message_encoding) + string_map(metadata)
+    return record(layout.CHANNEL, ids + content)
 
 
 def chunk_prefix(
@@ -121,11 +118,9 @@ def chunk_index(
     uncompressed_size: int,
 ) -> bytes:
     """Encode the summary's entry for a chunk."""
-    offsets = b''.join(layout.ID_AND_U64.pack(*item) for item in message_index_offsets.items())
     content = (
         layout.CHUNK_INDEX_FIXED.pack(start_time, end_time, chunk_offset, chunk_length)
-        + layout.U32.pack(len(offsets))
-        + offsets
+        + id_map(message_index_offsets)
         + layout.U64.pack(message_index_length)
         + string(compression)
         + layout.U64.pack(compressed_size)
@@ -150,7 +145,6 @@ def statistics(
     message_counts: Mapping[int, int],
 ) -> bytes:
     """Encode the statistics; `message_counts` is by channel id and names every channel."""
-    counts = b''.join(layout.ID_AND_U64.pack(*item) for item in message_counts.items())
     fixed = layout.STATISTICS_FIXED.pack(
         sum(message_counts.values()),
         schemas,
@@ -161,7 +155,7 @@ def statistics(
         start_time,
         end_time,
     )
-    return record(layout.STATISTICS, fixed + layout.U32.pack(len(counts)) + counts)
+    return record(layout.STATISTICS, fixed + id_map(message_counts))
 
 
 def statistics_length(channels: int) -> int:

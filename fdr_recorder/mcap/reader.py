@@ -24,47 +24,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 import sys
-from types import TracebackType
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.decode import (
-    Decoder,
-    FileChannel,
-    KnownSchema,
-    LOST_TOPIC_PREFIX,
-    Message,
-    no_known_schema,
-    WholeChunk,
-)
+from fdr_recorder.mcap.decode import Decoder, KnownSchema, Message, WholeChunk
 from fdr_recorder.mcap.gaps import Gap, possible_records
 from fdr_recorder.mcap.records import DATA_OPCODES, MAX_RECORD_BYTES, RawRecord, RecordFile
 from fdr_recorder.mcap.walk import indexed_chunks, IndexedChunk, walk
 
-__all__ = [
-    'LOST_TOPIC_PREFIX',
-    'FileChannel',
-    'Gap',
-    'IndexedChunk',
-    'Message',
-    'RawRecord',
-    'SegmentReader',
-    'WholeChunk',
-]
-
-_UNUSED_OPCODES: Final = DATA_OPCODES - {
-    layout.HEADER,
-    layout.SCHEMA,
-    layout.CHANNEL,
-    layout.CHUNK,
-    layout.MESSAGE_INDEX,
-    layout.METADATA,
-    layout.DATA_END,
-}
-_READABLE_OPCODES: Final = frozenset(
-    (layout.SCHEMA, layout.CHANNEL, layout.CHUNK, layout.DATA_END)
-)
+_READABLE_OPCODES: Final = {layout.SCHEMA, layout.CHANNEL, layout.CHUNK, layout.DATA_END}
+_USED_OPCODES: Final = _READABLE_OPCODES | {layout.HEADER, layout.MESSAGE_INDEX, layout.METADATA}
 
 _LONGEST_WAIT_NS: Final = 60_000_000_000
 """For so long a record may have waited when its segment was begun. What is older, and was found by
@@ -105,7 +75,7 @@ class SegmentReader(RecordFile):
         >>> with SegmentReader(path) as reader:
         ...     for message in reader.messages():
         ...         print(message.channel.topic, message.log_time_ns)
-        ...     print(reader.damage or 'all well')
+        ...     print(reader.errors or 'all well')
 
     """
 
@@ -114,7 +84,7 @@ class SegmentReader(RecordFile):
         path: Path | str,
         *,
         started_ns: int = 0,
-        known_schema: KnownSchema = no_known_schema,
+        known_schema: KnownSchema = lambda _topic, _metadata: None,
     ) -> None:
         """
         Open the file.
@@ -146,12 +116,7 @@ class SegmentReader(RecordFile):
         """Return itself: the file is open."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
 
@@ -160,11 +125,6 @@ class SegmentReader(RecordFile):
         """List what was wrong with what has been read: each gap, then the tear."""
         errors = [gap.error for gap in self.gaps] + [self.tear]
         return [error for error in errors if error is not None]
-
-    @property
-    def damage(self) -> SegmentError | None:
-        """Return the first of `errors`; None if there is none."""
-        return next(iter(self.errors), None)
 
     def messages(self) -> Iterator[Message]:
         """Yield every message that lies in a whole chunk, in file order; see `whole_chunks`."""
@@ -208,26 +168,14 @@ class SegmentReader(RecordFile):
     # --- what lies at an offset ----------------------------------------------------------
 
     def chunk_at(self, offset: int) -> WholeChunk:
-        """
-        Read the messages of the chunk that begins at an offset.
-
-        Raises:
-            SegmentError: Its CRC is wrong, or its content makes no sense.
-
-        """
+        """Read the chunk that begins at an offset; raise `SegmentError` if it is not whole."""
         return self.decoder.chunk(self.record_at(offset))
-
-    def chunk_records_at(self, offset: int) -> memoryview:
-        """Return the records in a chunk, uncompressed; raise as `chunk_at` does."""
-        return self.decoder.chunk_records(self.record_at(offset))
 
     def index_at(self, offset: int) -> array[int]:
         """
         Read the message index at an offset: log time and offset in the chunk, in turn.
 
-        Raises:
-            SegmentError: It is not whole.
-
+        Raise `SegmentError` if it is not whole.
         """
         first = layout.MESSAGE_INDEX_PREFIX.size - layout.RECORD_PREFIX.size
         content = self.record_at(offset).content[first:]
@@ -291,7 +239,7 @@ class SegmentReader(RecordFile):
             return self.decoder.chunk(record)
         if record.opcode == layout.UNREADABLE:
             return Gap(offset, record.end, None)
-        if record.opcode in _UNUSED_OPCODES:
+        if record.opcode not in _USED_OPCODES:
             what = f'the recorder writes no record {record.opcode}'
             raise SegmentError(self.path, offset, what)
         self.decoder.describe(record)

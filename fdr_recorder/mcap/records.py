@@ -25,12 +25,8 @@ MAX_RECORD_BYTES: Final = 1 << 30
 """A record, compressed or not, that claims to be larger is not believed."""
 
 DATA_OPCODES: Final = frozenset(
-    (
-        *range(layout.HEADER, layout.FOOTER),
-        *range(layout.FOOTER + 1, layout.DATA_END + 1),
-        layout.UNREADABLE,
-    )
-)
+    (*range(layout.HEADER, layout.DATA_END + 1), layout.UNREADABLE)
+) - {layout.FOOTER}
 """What a data section may hold. Another private record would be another program's: in a segment
 it is more likely one of these, with a bit of its opcode turned."""
 
@@ -126,7 +122,7 @@ class RecordFile:
         """Read so many bytes from an offset; raise `SegmentError` if the file is shorter."""
         if not 0 <= offset <= self.size - length:
             raise SegmentError(self.path, offset, 'the file ends within a record')
-        data = os.pread(self._fd, length, offset)
+        data = b''
         while len(data) < length:
             more = os.pread(self._fd, length - len(data), offset + len(data))
             if not more:
@@ -174,14 +170,13 @@ class RecordFile:
             # zeros, for example: so reads a page that a power cut kept from the disk
             what = f'no record begins with the byte {record.opcode}'
             raise SegmentError(self.path, offset, what)
-        if record.opcode == layout.DATA_END:
-            self._check_ending(record)
+        if record.opcode == layout.DATA_END and self._summary_start() != record.end:
+            raise SegmentError(self.path, self.size, 'the summary is not complete')
         return record
 
-    def _check_ending(self, data_end: RawRecord) -> None:
-        """Raise `SegmentError` unless summary, footer and magic follow."""
-        if self.size >= layout.ENDING_LENGTH and self.ends_with_magic:
-            place = self.size - layout.ENDING_LENGTH + layout.RECORD_PREFIX.size
-            if layout.U64.unpack(self.read(place, layout.U64.size)) == (data_end.end,):
-                return
-        raise SegmentError(self.path, self.size, 'the summary is not complete')
+    def _summary_start(self) -> int | None:
+        """Return where the summary begins, by the footer; None without footer or magic."""
+        if self.size < layout.ENDING_LENGTH or not self.ends_with_magic:
+            return None
+        place = self.size - layout.ENDING_LENGTH + layout.RECORD_PREFIX.size
+        return int.from_bytes(self.read(place, layout.U64.size), 'little')

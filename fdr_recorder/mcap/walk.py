@@ -19,33 +19,19 @@ be read; a segment that is torn, broken or still growing is read whole (`reader`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.decode import Decoder
-from fdr_recorder.mcap.records import RecordFile
+from fdr_recorder.mcap.decode import Decoder, WholeChunk
+from fdr_recorder.mcap.gaps import Gap
+from fdr_recorder.mcap.records import RawRecord, RecordFile, RecordPlace
 
-
-class _Part(Protocol):
-    """A record, or whatever else the next record begins behind."""
-
-    @property
-    def end(self) -> int: ...
-
-
-_PartT = TypeVar('_PartT', bound=_Part)
+_PartT = TypeVar('_PartT', bound='RecordPlace | RawRecord | WholeChunk | Gap')
 
 
 def walk(part_at: Callable[[int], _PartT], offset: int) -> Iterator[_PartT]:
-    """
-    Yield what begins at an offset, then what begins where that ends, and so on.
-
-    Args:
-        part_at: Reads what begins at an offset; what it raises propagates to the caller.
-        offset: Where to begin.
-
-    """
+    """Yield what begins at an offset, then what begins where that ends, and so on."""
     while True:
         part = part_at(offset)
         yield part

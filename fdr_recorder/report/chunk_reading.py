@@ -23,8 +23,10 @@ from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.reader import IndexedChunk, Message, SegmentReader
+from fdr_recorder.mcap.decode import Message
+from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.summary import read_summary
+from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.types.cdr_to_columns import Bytes, Integers, Messages, numbers_at
 import numpy as np
 import numpy.typing as npt

@@ -30,7 +30,9 @@ from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
 from fdr_recorder.flights.listing import FlightState
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
 from fdr_recorder.flights.verify import Verification, verify
-from fdr_recorder.mcap.reader import FileChannel, IndexedChunk, SegmentReader, WholeChunk
+from fdr_recorder.mcap.decode import FileChannel, WholeChunk
+from fdr_recorder.mcap.reader import SegmentReader
+from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import NODE_KEY, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.report.chunk_reading import (
@@ -251,7 +253,7 @@ class _PlotPass:
             self.rates.add(np.concatenate(topics), np.concatenate(times))
         if plotted:
             try:
-                records = reader.chunk_records_at(chunk.offset)
+                records = reader.decoder.chunk_records(reader.record_at(chunk.offset))
             except SegmentError:
                 return
             buffer = np.frombuffer(records, np.uint8)

@@ -53,7 +53,7 @@ from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.reader import FileChannel, Message
+from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import PAYLOADS
 from producers import make_client, numbered, open_flight

@@ -30,7 +30,8 @@ from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
-from fdr_recorder.mcap.reader import Message, SegmentReader
+from fdr_recorder.mcap.decode import Message
+from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover
 from fdr_recorder.storage.cap import CapacityCapPolicy
 from hypothesis import given, HealthCheck, settings
@@ -62,7 +63,7 @@ def record_flight(
 
 def read_segment(path: Path) -> tuple[list[Message], SegmentError | None]:
     with SegmentReader(path) as reader:
-        return list(reader.messages()), reader.damage
+        return list(reader.messages()), next(iter(reader.errors), None)
 
 
 def count_open_files() -> int:
@@ -126,7 +127,7 @@ def cuttable(tmp_path_factory: pytest.TempPathFactory) -> Cuttable:
     data = path.read_bytes()
     with SegmentReader(path) as reader:
         chunks = [[message for message, _ in chunk.messages] for chunk in reader.whole_chunks()]
-        assert reader.damage is None
+        assert not reader.errors
     ends = [end for opcode, end in record_ends(data) if opcode == layout.CHUNK]
     counts = list(accumulate(map(len, chunks), initial=0))
     assert len(counts) == len(ends) + 1

@@ -18,11 +18,12 @@ from pathlib import Path
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
-from fdr_recorder.mcap.reader import IndexedChunk, SegmentReader, WholeChunk
+from fdr_recorder.mcap.decode import WholeChunk
+from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.records import RecordFile
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.mcap.summary import read_summary
-from fdr_recorder.mcap.walk import walk
+from fdr_recorder.mcap.walk import IndexedChunk, walk
 import pytest
 
 SCHEMA = Schema('a/msg/A', 'uint8 a\n' * 9)
@@ -189,7 +190,7 @@ def test_chunks_of_a_torn_segment_are_read(written: Written) -> None:
         chunks = list(reader.chunks())
         assert all(isinstance(chunk, WholeChunk) for chunk in chunks)
         assert [times_of(chunk, reader) for chunk in chunks] == list(TIMES)
-        assert reader.damage is reader.tear is not None
+        assert reader.errors == [reader.tear] != [None]
 
 
 @pytest.mark.parametrize(

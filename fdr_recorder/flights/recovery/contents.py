@@ -21,7 +21,9 @@ from typing import Final
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.reader import own_record
 from fdr_recorder.mcap import encode, layout
-from fdr_recorder.mcap.reader import FileChannel, Message, RawRecord, SegmentReader
+from fdr_recorder.mcap.decode import FileChannel, Message
+from fdr_recorder.mcap.reader import SegmentReader
+from fdr_recorder.mcap.records import RawRecord
 from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import FlightHeader, METADATA_NAME, OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, PROFILE

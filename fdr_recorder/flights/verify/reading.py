@@ -20,7 +20,8 @@ from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.reader import open_segment, own_record
 from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
-from fdr_recorder.mcap.reader import Gap, LOST_TOPIC_PREFIX, Message
+from fdr_recorder.mcap.decode import LOST_TOPIC_PREFIX, Message
+from fdr_recorder.mcap.gaps import Gap
 from fdr_recorder.record.channel import PUBLISHER_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
