@@ -220,14 +220,14 @@ class _Rotations:
             reserve_bytes=0,
         )
         self._flight = _SteppedFlight(directory, config, 1)
-        while not self._flight.recording.counters().segments_dropped:
+        while not self._flight.recording.log.counters().segments_dropped:
             self._rotate(max(10, segments // 10))
 
     def _rotate(self, count: int) -> None:
         """Write until `count` more segments have ended."""
         flight = self._flight
-        goal = flight.recording.segment_index + count
-        while flight.recording.segment_index < goal:
+        goal = flight.recording.log.newest_index + count
+        while flight.recording.log.newest_index < goal:
             _fill(flight.clients, [self._RECORD])
             flight.drain()
 
@@ -278,7 +278,7 @@ def _longest_pause(seconds: float, sync_s: float) -> float:
         try:
             flight = _SteppedFlight(directory, FdrWriterConfig(segment_size_bytes=4 * _MIB), 1)
             end = time.monotonic() + seconds
-            while time.monotonic() < end or flight.recording.segment_index < 2:
+            while time.monotonic() < end or flight.recording.log.newest_index < 2:
                 _fill(flight.clients, [bytes(16 * 1024)])
                 start = time.perf_counter()
                 flight.step()

@@ -112,15 +112,7 @@ class Ring:
     def __init__(
         self, *, max_records: int, max_bytes: int, budget: RingBudget | None = None
     ) -> None:
-        """
-        Create an empty, closed ring.
-
-        Args:
-            max_records: Upper bound of the queued records.
-            max_bytes: Upper bound of their memory, `RECORD_OVERHEAD_BYTES` each included.
-            budget: Bound shared with other rings of the same producing thread.
-
-        """
+        """Create an empty, closed ring, bounded by the records and by their memory."""
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._half_records = (max_records + 1) // 2
@@ -147,10 +139,7 @@ class Ring:
     @property
     def fill(self) -> float:
         """How full the ring is, by records or by bytes, whichever is more: 0 to 1."""
-        return max(
-            len(self._records) / self._max_records,
-            self.bytes / self._max_bytes,
-        )
+        return max(len(self._records) / self._max_records, self.bytes / self._max_bytes)
 
     def offer(self, log_time_ns: int, publish_time_ns: int, sequence: int, data: bytes) -> bool:
         """
@@ -198,12 +187,9 @@ class Ring:
 
     def take(self, limit: int, max_bytes: int | None = None) -> list[QueuedRecord]:
         """
-        Remove and return records, oldest first; consumer's thread.
+        Remove and return so many records at most, oldest first; consumer's thread.
 
-        Args:
-            limit: Upper bound of the number of records.
-            max_bytes: Stop once this much was taken, counted as `bytes` does.
-
+        It stops once `max_bytes` were taken, counted as `bytes` does.
         """
         records = self._records
         waiting = len(records)
@@ -226,14 +212,7 @@ class Ring:
         return batch
 
     def discard_oldest(self, before_ns: int, most_fill: float) -> None:
-        """
-        Discard the oldest records; consumer's thread.
-
-        Args:
-            before_ns: Discard all received before this time (log time)...
-            most_fill: ...and more, until `fill` is at most this.
-
-        """
+        """Discard what was received before a time, and more until the fill is at most that."""
         records = self._records
         while records and (records[0][0] < before_ns or self.fill > most_fill):
             self.take(1)

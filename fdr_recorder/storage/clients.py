@@ -34,14 +34,7 @@ class Clients:
     """
 
     def __init__(self, wake_writer: Callable[[], object], *, has_preroll: bool) -> None:
-        """
-        Begin without a client.
-
-        Args:
-            wake_writer: Makes the writer look at the rings now; any thread.
-            has_preroll: Whether rings shall keep a pre-roll.
-
-        """
+        """Begin without a client; `wake_writer` makes the writer look at the rings, any thread."""
         self.present: tuple[FdrClient, ...] = ()
         self.retiring: list[FdrClient] = []
         self.is_recording = False

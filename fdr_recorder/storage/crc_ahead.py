@@ -113,15 +113,7 @@ class CrcAhead:
 
 
 def combine(first: int, second: int, second_length: int) -> int:
-    """
-    Return the CRC-32 of two pieces together.
-
-    Args:
-        first: CRC-32 of the first piece.
-        second: CRC-32 of the second.
-        second_length: Bytes in the second.
-
-    """
+    """Return the CRC-32 of two pieces together, given that of each."""
     return _multiply(_power(second_length), first) ^ second
 
 

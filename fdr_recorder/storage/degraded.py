@@ -128,7 +128,7 @@ class DegradedState:
         self._log.open_next()
         self._log.durability.settle(self._log.segment)  # a failure must not end the spell
         if not is_last:
-            self._log.root.allocate_reserve(self._space.config.reserve_bytes)
+            self._log.root.allocate_reserve(self._log.config.reserve_bytes)
         self.spell = None
         self._outbox.emit(spell)
         message = f'recording goes on; {spell.records} records were discarded'

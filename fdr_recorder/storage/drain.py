@@ -254,11 +254,11 @@ class Drain:
             return
         self.status = WriterStatus(
             flight_id=recording.header.flight_id,
-            path=recording.path,
-            segment_index=recording.segment_index,
+            path=recording.log.directory.path,
+            segment_index=recording.log.newest_index,
             segments=recording.closed_segments,
             total_bytes=recording.total_bytes,
-            counters=recording.counters(),
+            counters=recording.log.counters(),
             is_degraded=recording.is_degraded,
             ring_fill=max((client.ring.fill for client in clients), default=0.0),
             producers=len(clients),

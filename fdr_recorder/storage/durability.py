@@ -124,7 +124,9 @@ class Durability:
         is_metadata_due = now >= self._metadata_retry_at and (
             hurry or now - self._metadata_at >= METADATA_INTERVAL_S
         )
-        unlink = self._directory.dropped_names if may_unlink and is_metadata_due else ()
+        unlink: list[str] = []
+        if may_unlink and is_metadata_due:
+            unlink = [dropped.file_name for dropped in self._directory.dropped]
         opened = None
         if hurry or unlink or self.is_sync_due(now):
             if segment is not None:
@@ -169,7 +171,8 @@ class Durability:
             _, closed = self.ended.popleft()
             if closed is not None:
                 self.rotated.append(closed)
-        self._directory.note_unlinked(job.unlinked)
+        for _ in range(job.unlinked):
+            self._directory.dropped.popleft()
         if job.metadata and not job.is_metadata_durable:
             self.is_metadata_stale = True
         error = job.error
@@ -178,8 +181,7 @@ class Durability:
             return
         if not job.is_data_durable:
             self.has_new_names = True
-            if job.open is not None:
-                self._submitted = None, 0
+            self._submitted = None, 0  # whatever it was, it is not known to be on the disk
             raise error
         if not isinstance(error, OSError):
             raise error

@@ -59,6 +59,7 @@ class FlightDirectory:
     Attributes:
         path: Where it is.
         closed_bytes: Size of the closed segments that were not dropped.
+        dropped: The dropped segments whose files must be unlinked, in this order.
 
     """
 
@@ -68,7 +69,7 @@ class FlightDirectory:
         self.closed_bytes = 0
         self._ros_distro = ros_distro
         self._segments = SegmentList()
-        self._doomed: deque[ClosedSegment] = deque()
+        self.dropped: deque[ClosedSegment] = deque()
         self._topic_counts = TopicCounts()
 
     @classmethod
@@ -108,33 +109,18 @@ class FlightDirectory:
         """Count the closed segments that were not dropped."""
         return len(self._segments)
 
-    @property
-    def dropped_bytes(self) -> int:
-        """Size of the dropped segments whose files still exist."""
-        return sum(segment.bytes for segment in self._doomed)
-
-    @property
-    def dropped_names(self) -> tuple[str, ...]:
-        """Return the files of dropped segments that must be unlinked, in this order."""
-        return tuple(segment.file_name for segment in self._doomed)
-
     def add(self, segment: ClosedSegment) -> None:
         """Add a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
         self._segments.append(replace(segment, counts=_NOT_KEPT))
         self.closed_bytes += segment.bytes
         self._topic_counts.append(segment.counts)
 
-    def note_unlinked(self, number: int) -> None:
-        """Note that the files of the first `number` dropped segments were unlinked."""
-        for _ in range(number):
-            self._doomed.popleft()
-
     def drop_oldest(self) -> ClosedSegment:
         """Drop the oldest closed segment; return it, without its counts."""
         segment = self._segments.popleft()
         self.closed_bytes -= segment.bytes
         self._topic_counts.popleft()
-        self._doomed.append(segment)
+        self.dropped.append(segment)
         return segment
 
     def render(self, custom_data: Mapping[str, str]) -> list[bytes]:

@@ -17,29 +17,21 @@ import errno
 import os
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage.segment_log import SegmentLog
 
 
 class FreeSpace:
-    """
-    Keeps `min_free_bytes` free, as `on_low_space` says. Used by the writer's thread alone.
-
-    Attributes:
-        config: The limits; replaced as a whole, by any thread.
-
-    """
+    """Keeps `min_free_bytes` free, as `on_low_space` says. Used by the writer's thread alone."""
 
     def __init__(
         self,
         log: SegmentLog,
-        config: FdrWriterConfig,
         alerts: AlertBoard,
         drop_oldest: Callable[[int], SegmentRollover],
     ) -> None:
-        """Take the flight's segments, limits, alerts, and the function that drops a segment."""
-        self.config = config
+        """Take the flight's segments, alerts, and the function that drops a segment."""
+        self._log = log
         self._root = log.root
         self._directory = log.directory
         self._alerts = alerts
@@ -47,7 +39,7 @@ class FreeSpace:
 
     def check_beginning(self) -> None:
         """Raise `OSError` if there is too little space to begin a flight."""
-        if self._root.free_bytes() < self.config.min_free_bytes:
+        if self._root.free_bytes() < self._log.config.min_free_bytes:
             raise OSError(errno.ENOSPC, 'less than writer.min_free_bytes is free')
 
     def watch(self) -> None:
@@ -58,7 +50,7 @@ class FreeSpace:
             OSError: Less than `min_free_bytes` is free, and no segment can be dropped.
 
         """
-        limit = self.config.min_free_bytes
+        limit = self._log.config.min_free_bytes
         free = self._root.free_bytes()
         text = f'{free >> 20} MiB left in {self._root.path}'
         if free >= 2 * limit:
@@ -76,20 +68,20 @@ class FreeSpace:
 
     def restore_reserve(self) -> None:
         """Allocate the reserve again after it was given up, as soon as there is room."""
-        size = self.config.reserve_bytes
+        size = self._log.config.reserve_bytes
         if size and not self._root.has_reserve and self._root.free_bytes() >= self._enough_bytes:
             self._root.allocate_reserve(size)
 
     @property
     def _enough_bytes(self) -> int:
-        config = self.config
+        config = self._log.config
         return config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
 
     def _free(self, size: int) -> None:
         """Drop the oldest segments of this flight until so many bytes are free."""
         directory = self._directory
-        if self.config.on_low_space == 'degrade' or directory.closed_segments <= 1:
+        if self._log.config.on_low_space == 'degrade' or directory.closed_segments <= 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        size -= directory.dropped_bytes  # dropped before, but not unlinked yet
+        size -= sum(segment.bytes for segment in directory.dropped)  # not unlinked yet
         while size > 0 and directory.closed_segments > 1:
-            size -= self._drop_oldest(self.config.min_free_bytes).bytes
+            size -= self._drop_oldest(self._log.config.min_free_bytes).bytes

@@ -35,14 +35,7 @@ class Preroll:
         self._wanted_ns = self._window_ns = int(seconds * 1e9)
 
     def trim(self, clients: Iterable[FdrClient], now_ns: int) -> None:
-        """
-        Discard records that are too old, and losses noticed before the oldest kept record.
-
-        Args:
-            clients: The clients whose rings to trim.
-            now_ns: The time now (system clock).
-
-        """
+        """Discard records that are too old now, and losses noticed before the oldest kept one."""
         oldest_ns = now_ns - self._window_ns
         budget_fill = 0.0
         for client in clients:

@@ -28,7 +28,7 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
-from fdr_recorder.storage.counters import FlightCounters, ProducerAccount
+from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.degraded import DegradedState
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import (
@@ -65,7 +65,7 @@ class FlightRecording:
 
     Attributes:
         header: The flight's header.
-        path: The flight's directory.
+        log: Its segments.
         accounts: The accounts of the present producers.
         emit: Adds one of the recorder's own records, to be written with the next `tick`; any
             thread.
@@ -100,27 +100,25 @@ class FlightRecording:
         """
         self.header = header
         self.accounts: dict[FdrClient, ProducerAccount] = {}
-        self._config = config
+        self.log = SegmentLog(root, header, config)
         self._alerts = alerts
         self._on_rotation = on_rotation
-        self._log = SegmentLog(root, header, config)
-        self.path = self._log.directory.path
-        self._durability = self._log.durability
-        self._outbox = Outbox(self._log, self.write)
+        self._durability = self.log.durability
+        self._outbox = Outbox(self.log, self.write)
         self.emit = self._outbox.emit
-        self._losses = LossReports(self._log.ledger, alerts, self.emit)
-        self._space = FreeSpace(self._log, config, alerts, self.drop_oldest_segment)
-        self._degraded = DegradedState(self._log, self._outbox, self._space, alerts)
+        self._losses = LossReports(self.log.ledger, alerts, self.emit)
+        self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
+        self._degraded = DegradedState(self.log, self._outbox, self._space, alerts)
         for client in clients:
             self.account_of(client)
         try:
             self._space.check_beginning()
-            self._log.open_next()
-            self._durability.settle(self._log.segment)
+            self.log.open_next()
+            self._durability.settle(self.log.segment)
         except BaseException as error:
-            self._log.undo()
+            self.log.undo()
             if isinstance(error, OSError):
-                raise FlightStorageError(self.path, error) from error
+                raise FlightStorageError(self.log.directory.path, error) from error
             raise
         root.allocate_reserve(config.reserve_bytes)
         alerts.listen(self._record_alert)
@@ -130,32 +128,23 @@ class FlightRecording:
     # --- what it is ----------------------------------------------------------------------
 
     @property
-    def segment_index(self) -> int:
-        """Return the number of the newest segment."""
-        return self._log.newest_index
-
-    @property
     def closed_segments(self) -> int:
         """Count the closed segments that were not dropped."""
-        return self._log.directory.closed_segments
+        return self.log.directory.closed_segments
 
     @property
     def total_bytes(self) -> int:
         """Size of all segments that were not dropped, the open one included."""
-        return self._log.total_bytes
+        return self.log.total_bytes
 
     def apply(self, config: FdrWriterConfig) -> None:
         """Apply other limits from now on; any thread."""
-        self._config = self._space.config = config
+        self.log.config = config
 
     @property
     def is_degraded(self) -> bool:
         """Whether the disk refuses data."""
         return self._degraded.spell is not None
-
-    def counters(self) -> FlightCounters:
-        """Return the counters as they are now."""
-        return self._log.counters()
 
     # --- records in ----------------------------------------------------------------------
 
@@ -163,10 +152,10 @@ class FlightRecording:
         """Return the account of a client; open it before the client's first records are taken."""
         account = self.accounts.get(client)
         if account is None:
-            account = self.accounts[client] = self._log.ledger.open_account(client)
+            account = self.accounts[client] = self.log.ledger.open_account(client)
             if client.latest is not None:
                 publish_time_ns, sequence, data = client.latest
-                self._log.latch(account, (0, publish_time_ns, sequence, data, 0))
+                self.log.latch(account, (0, publish_time_ns, sequence, data, 0))
         return account
 
     def finish_producer(self, client: FdrClient) -> None:
@@ -183,9 +172,9 @@ class FlightRecording:
             True if segments were ended: it may be time to `keep_pace`.
 
         """
-        if self._config.debug_log_per_record:
+        channel, log = account.channel, self.log
+        if log.config.debug_log_per_record:
             _log_records(account, batch)
-        channel, log = account.channel, self._log
         if channel.latched:
             log.latch(account, batch[-1])
         log.announce(batch)
@@ -212,8 +201,8 @@ class FlightRecording:
         """Wait for a disk that is segments behind; call it before taking records."""
         if self._durability.is_behind:
             try:
-                self._log.flush()
-                self._durability.catch_up(self._log.segment)
+                self.log.flush()
+                self._durability.catch_up(self.log.segment)
             except OSError as error:
                 self._degraded.enter(error)
             self._call_hook()
@@ -221,14 +210,14 @@ class FlightRecording:
     def split(self) -> None:
         """Begin the next segment, if the open one holds data. A failing disk raises no error."""
         try:
-            if self._log.has_data:
+            if self.log.has_data:
                 self._rotate()
         except OSError as error:
             self._degraded.enter(error)
 
     def _rotate(self) -> None:
         """Begin the next segment, and let the policies act on closed ones."""
-        self._log.rotate()
+        self.log.rotate()
         self._durability.take_outcome()
         self._call_hook()
 
@@ -260,24 +249,24 @@ class FlightRecording:
             self._call_hook()
             self._degraded.try_again(now)
             self._outbox.write_waiting()
-            segment = self._log.segment
+            segment = self.log.segment
             if segment is None:
                 return
-            if segment.pending_for(now) + rest_s > self._config.flush_interval_s * FLUSH_SHARE:
-                self._log.flush()
+            if segment.pending_for(now) + rest_s > self.log.config.flush_interval_s * FLUSH_SHARE:
+                self.log.flush()
             if self._durability.is_sync_due(now):
                 self._space.restore_reserve()
                 self._space.watch()
-            duration = self._config.segment_duration_s
-            if duration and self._log.has_data and now - segment.opened_at >= duration:
+            duration = self.log.config.segment_duration_s
+            if duration and self.log.has_data and now - segment.opened_at >= duration:
                 self._rotate()
-            self._durability.submit(self._log.segment, now, may_unlink=not self._outbox)
+            self._durability.submit(self.log.segment, now, may_unlink=not self._outbox)
         except OSError as error:
             self._degraded.enter(error)
 
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
         """Drop the oldest closed segment, and record the drop with the limit that requires it."""
-        rollover = self._log.drop_oldest(cap_bytes)
+        rollover = self.log.drop_oldest(cap_bytes)
         self.emit(rollover)
         return rollover
 
@@ -290,7 +279,7 @@ class FlightRecording:
         The rings must be drained. If the disk still refuses data, the flight has no footer.
         """
         self._finish_reports()
-        footer = None
+        path, footer = self.log.directory.path, None
         for _ in range(2):  # the second time with the space of the reserve
             try:
                 self._degraded.leave(is_last=True)
@@ -302,15 +291,15 @@ class FlightRecording:
                 self._degraded.enter(error)
         if footer is None:
             self._outbox.discard()
-            logger.error('%s: closed without a footer: the disk refuses it', self.path)
+            logger.error('%s: closed without a footer: the disk refuses it', path)
         else:
-            self._log.shut_down()
+            self.log.shut_down()
         self._finish_log()
         self._clear_alerts('the flight is closed')
         return FlightSummary(
             self.header.flight_id,
-            self.path,
-            footer or compose_footer(self._log, clean_shutdown=False),
+            path,
+            footer or compose_footer(self.log, clean_shutdown=False),
             is_complete=footer is not None,
         )
 
@@ -319,8 +308,8 @@ class FlightRecording:
         self._finish_reports()
         try:
             self._settle()
-            if self._log.segment is not None:
-                self._log.end_segment()
+            if self.log.segment is not None:
+                self.log.end_segment()
         except OSError as error:
             self._degraded.enter(error)
         self._finish_log()
@@ -329,25 +318,25 @@ class FlightRecording:
     def abort(self) -> None:
         """Close all files as they are, after an error of the recorder itself."""
         self._clear_alerts('recording has ended')
-        self._log.close()
+        self.log.close()
 
     def _settle(self) -> None:
         """Write all that waits and force it to the disk; repeat if policies then drop segments."""
         while True:
             self._outbox.write_all()
-            self._durability.settle(self._log.segment, may_unlink=not self._outbox)
+            self._durability.settle(self.log.segment, may_unlink=not self._outbox)
             self._call_hook()
-            if not self._outbox or self._log.segment is None:
+            if not self._outbox or self.log.segment is None:
                 return
 
     def _finish_log(self) -> None:
         for _ in range(2):  # the second time with the space of the reserve
             try:
-                self._durability.settle(self._log.segment, may_unlink=not self._outbox)
+                self._durability.settle(self.log.segment, may_unlink=not self._outbox)
                 break
             except OSError as error:
                 self._degraded.enter(error)
-        self._log.close()
+        self.log.close()
 
     def _finish_reports(self) -> None:
         """Report the last losses, and record no more alerts."""
@@ -376,13 +365,13 @@ class FlightRecording:
 
     def _write_footer(self) -> FlightFooter:
         """Write the footer as the last record, into a segment that has room for it."""
-        size = finished_size(self._log)
-        if size > self._config.segment_size_bytes and self._log.has_data:
+        size = finished_size(self.log)
+        if size > self.log.config.segment_size_bytes and self.log.has_data:
             self._rotate()
             self._settle()  # which may list another account in the footer
-        footer = write_footer(self._log)
+        footer = write_footer(self.log)
         try:
-            self._log.end_segment()
+            self.log.end_segment()
         except OSError as error:  # the footer is in the file: there must be no second one
             self._degraded.enter(error)
         return footer

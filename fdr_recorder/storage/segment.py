@@ -178,12 +178,8 @@ class Segment:
         """
         Open a file that a former process left, to go on at the end of its data section.
 
-        Args:
-            path: The file.
-            index: Number of the segment in the flight.
-            contents: What is in its data section.
-            size: Where the last whole record of the data section ends; what follows is cut off.
-            missing: Records that must follow there: message indexes of the last chunk.
+        That has the `contents` and is cut off at `size`, the end of its last whole record. Records
+        that are `missing` there follow: message indexes of the last chunk.
 
         Raises:
             OSError: The file cannot be opened or cut.
@@ -197,11 +193,6 @@ class Segment:
     def size(self) -> int:
         """Bytes in the file now."""
         return self._file.size + self._file.torn_bytes
-
-    @property
-    def records(self) -> int:
-        """Count the records in the file now."""
-        return self._contents.records
 
     @property
     def is_chunk_full(self) -> bool:

@@ -56,13 +56,7 @@ class SegmentIndex:
     """
 
     def __init__(self, metadata_index: bytes) -> None:
-        """
-        Begin with no channel and no chunk.
-
-        Args:
-            metadata_index: The MCAP record with the position of the metadata record.
-
-        """
+        """Begin with no channel and no chunk, but the record that tells where the metadata is."""
         self.first_log_time_ns = 0
         self.last_log_time_ns = 0
         self._metadata_index = metadata_index
@@ -144,15 +138,7 @@ class SegmentIndex:
     # --- chunks --------------------------------------------------------------------------
 
     def add_chunk(self, index_record: bytes, start_ns: int, end_ns: int) -> None:
-        """
-        Add a chunk that is in the file.
-
-        Args:
-            index_record: Its MCAP chunk index record.
-            start_ns: Earliest log time in it.
-            end_ns: Latest log time in it.
-
-        """
+        """Add a chunk that is in the file, with its index record, earliest and latest log time."""
         is_first = not self._chunk_indexes
         self._chunk_indexes.append(index_record)
         self.end_size += len(index_record)
@@ -165,9 +151,7 @@ class SegmentIndex:
         """
         Encode all that follows the data section: its end, the summary, the footer, the magic.
 
-        Args:
-            offset: Where in the file the data section ends.
-
+        The data section ends at `offset`.
         """
         summary_start = offset + layout.DATA_END_LENGTH
         groups = (

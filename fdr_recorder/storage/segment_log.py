@@ -55,6 +55,7 @@ class SegmentLog:
         announce: Tells the CRC thread which records will be appended next.
         root: The flight root.
         header: The flight's header.
+        config: Sizes, intervals and limits; replaced as a whole, by any thread.
         ledger: The flight's accounts.
         newest_index: Number of the newest segment; -1 before the first.
 
@@ -70,7 +71,7 @@ class SegmentLog:
         self.root = root
         self.header = header
         self.ledger = Ledger()
-        self._config = config
+        self.config = config
         self._latched: dict[ProducerAccount, QueuedRecord] = {}
         self._unended: Segment | None = None
         """A segment that was given up and could not be ended; ended once the disk allows it."""
@@ -106,7 +107,7 @@ class SegmentLog:
 
     def open_next(self) -> None:
         """Create the next segment, and write its header and the latched messages."""
-        config = self._config
+        config = self.config
         index = self.newest_index + 1
         path = self.directory.path / segment_name(index)
         if os.path.lexists(path):  # created by another program: leave it alone
@@ -154,7 +155,7 @@ class SegmentLog:
         They are in one chunk with the header: if it cannot be written there is no segment.
         """
         repeated = []
-        limit = self._config.segment_size_bytes // 2
+        limit = self.config.segment_size_bytes // 2
         for account, (_, publish_time_ns, sequence, data, _) in self._latched.items():
             size = segment.finished_size(more_channel=account.channel, more_bytes=len(data))
             if size <= limit:

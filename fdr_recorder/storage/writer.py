@@ -284,7 +284,8 @@ class FileFdrWriter:
         Apply other limits from now on, in the open flight too; any thread.
 
         Args:
-            config: May differ in `min_free_bytes`, `on_low_space` and `debug_log_per_record`.
+            config: May differ in `flight_cap_bytes`, `min_free_bytes`, `on_low_space` and
+                `debug_log_per_record`.
 
         """
         self._drain.apply(config)

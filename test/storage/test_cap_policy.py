@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import inspect
 import logging
 from pathlib import Path
@@ -24,16 +25,19 @@ from fdr_recorder import (
     CapacityCapPolicy,
     FdrClient,
     FdrConfig,
+    FdrWriterConfig,
     FileFdrWriter,
     FlightHeader,
     FlightNotOpenError,
+    FlightRoot,
 )
 from fdr_recorder.config import OPTIONS
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
 from fdr_recorder.storage.footer import FlightSummary
+from fdr_recorder.storage.recording import FlightRecording
 from fdr_recorder.storage.segment import ClosedSegment
-from flight_check import check_flight, FlightFiles, read_segment
-from producers import make_client, number_of, open_flight, send
+from flight_check import check_flight, FlightFiles, open_flight_files, read_segment
+from producers import make_client, number_of, numbered, open_flight, send
 import pytest
 from waiting import wait_until
 
@@ -221,6 +225,44 @@ def test_rotation_at_the_very_end_leaves_no_alert(make_writer: MakeWriter) -> No
         segments.add(len(flight.segments))
         assert alerts.present() == (), count
     assert segments == {1, 2}
+
+
+def test_the_footer_counts_the_drop_that_made_room_for_it(root: Path) -> None:
+    """The rotation for the footer drops the first segment: the footer lists one producer more."""
+    config = FdrWriterConfig(
+        segment_size_bytes=SEGMENT, chunk_size_bytes=2048, min_free_bytes=0, reserve_bytes=0
+    )
+
+    def begin(flight_id: str) -> tuple[FlightRecording, Callable[[int], None]]:
+        alerts, client = AlertBoard(), make_client()
+        header = FlightHeader(flight_id=flight_id)
+
+        def on_rotation(closed: ClosedSegment) -> None:
+            CapacityCapPolicy(2 * SEGMENT - 2048, recording, alerts).on_rotation(closed)
+
+        def write(number: int) -> None:
+            client.enqueue(numbered(number, 300), number)
+            recording.write(recording.account_of(client), client.ring.take(1))
+
+        recording = FlightRecording(owned, header, config, alerts, [client], on_rotation)
+        client.ring.is_open = True
+        return recording, write
+
+    with FlightRoot.acquire(root) as owned:
+        recording, write = begin('a')
+        records = 0
+        while recording.log.newest_index < 2:
+            write(records)
+            records += 1
+        recording.abandon()
+        recording, write = begin('b')
+        for number in range(records - 1):  # the next would need a third segment
+            write(number)
+        assert (recording.log.newest_index, recording.log.counters().segments_dropped) == (1, 0)
+        summary = recording.close()
+    rollovers = open_flight_files(summary.path).payloads(SegmentRollover)
+    assert [rollover.segment_index for rollover in rollovers] == [0]
+    check_flight(summary, dropped=[rollover.records for rollover in rollovers])
 
 
 def test_dropping_without_a_flight_is_refused(make_writer: MakeWriter) -> None:

@@ -155,10 +155,10 @@ def test_nothing_is_written_before_the_flush(tmp_path: Path) -> None:
         on_written=lambda channel, count: written.update({channel.topic: count}),
     )
     segment.append(Channel('/a', BLOB), [record(0), record(1)])
-    assert (segment.size, segment.records, written) == (0, 0, {})
+    assert (segment.size, segment.closed().records, written) == (0, 0, {})
     segment.flush()
     assert segment.size == (tmp_path / 's.mcap').stat().st_size > 0
-    assert (segment.records, written) == (2, {'/a': 2})
+    assert (segment.closed().records, written) == (2, {'/a': 2})
     segment.flush()
     assert written == {'/a': 2}
     segment.close()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from conftest import MakeWriter
 from disk_faults import is_segment_fd, SystemCall
-from fdr_recorder import CapacityCapPolicy
+from fdr_recorder import CapacityCapPolicy, RingConfig
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage import degraded
 from fdr_recorder.storage.bag_metadata import FILE_NAME
@@ -95,7 +95,8 @@ def test_a_drop_is_recorded_although_the_disk_refused_the_record_of_it(
     def tells_of_a_drop(fd: int, pieces: Sequence[bytes]) -> bool:
         return is_segment_fd(fd) and b'segment_000000.mcap' in b''.join(pieces)
 
-    writer, client = make_writer(**SMALL), make_client()
+    writer = make_writer(**SMALL)
+    client = make_client(ring=RingConfig(max_records=50))  # less than a segment waits for the disk
     policy = CapacityCapPolicy(3 * 16 * 1024, writer, writer.alerts)
     writer.on_rotation = policy.on_rotation
     fault = SystemCall(monkeypatch, 'writev', only=tells_of_a_drop)
