@@ -34,13 +34,10 @@ GATHER_LIMIT: Final = 1000
 """Most messages to queue before the intake takes them."""
 
 
-class ExecutorSubscription:
+class _Subscription:
     """A `TopicSubscription` whose messages an executor puts into a queue."""
 
-    def __init__(
-        self, node: Node, plan: TopicPlan, on_message: Callable[[], None]
-    ) -> None:
-        """Subscribe; as `ExecutorSubscriber.subscribe`."""
+    def __init__(self, node: Node, plan: TopicPlan, on_message: Callable[[], None]) -> None:
         self._node = node
         self._topic = plan.name
         self._queue: deque[RawMessage] = deque()
@@ -55,23 +52,19 @@ class ExecutorSubscription:
         )
 
     def take(self) -> RawMessage | None:
-        """As `TopicSubscription.take`."""
         return self._queue.popleft() if self._queue else None
 
     @property
     def matched(self) -> int:
-        """As `TopicSubscription.matched`."""
         return len(self._publishers)
 
     def has_changed(self) -> bool:
-        """As `TopicSubscription.has_changed`."""
         last = self._publishers
         endpoints = self._node.get_publishers_info_by_topic(self._topic)
         self._publishers = frozenset(publisher_gid(endpoint) for endpoint in endpoints)
         return self._publishers != last
 
     def destroy(self) -> None:
-        """As `TopicSubscription.destroy`."""
         self._node.destroy_subscription(self._subscription)
 
 
@@ -79,13 +72,7 @@ class ExecutorSubscriber:
     """A `Subscriber` that spins an executor."""
 
     def __init__(self, node: Node) -> None:
-        """
-        Start without subscriptions.
-
-        Args:
-            node: The second node gets its name and `_intake`.
-
-        """
+        """Start without subscriptions; the second node gets the name of `node` and `_intake`."""
         self._node = rclpy.create_node(
             f'{node.get_name()}_intake',
             namespace=node.get_namespace(),
@@ -98,9 +85,9 @@ class ExecutorSubscriber:
         self._executor.add_node(self._node)
         self._received = 0
 
-    def subscribe(self, plan: TopicPlan) -> ExecutorSubscription:
+    def subscribe(self, plan: TopicPlan) -> _Subscription:
         """As `Subscriber.subscribe`."""
-        return ExecutorSubscription(self._node, plan, self._count)
+        return _Subscription(self._node, plan, self._count)
 
     def _count(self) -> None:
         self._received += 1

@@ -88,17 +88,7 @@ class IntakeThread:
         config: RingConfig,
         alerts: AlertBoard,
     ) -> None:
-        """
-        Make an intake without topics; it is not started.
-
-        Args:
-            node: Asks the graph for publishers.
-            subscriber: Where messages come from; `stop` closes it.
-            writer: Gets a client for each publisher.
-            config: Bounds of the rings.
-            alerts: Gets `intake_failed`.
-
-        """
+        """Make an intake without topics, not started; `stop` closes the subscriber."""
         self._alerts = alerts
         self._node = node
         self._subscriber = subscriber
@@ -137,8 +127,7 @@ class IntakeThread:
 
     def remove(self, topic: str) -> None:
         """Unsubscribe from a topic; the writer still takes what its rings hold."""
-        if topic in self._successors:
-            self._successors.pop(topic).subscription.destroy()
+        self._drop_successor(topic)
 
         def remove() -> None:
             intake = self.intakes.pop(topic)
@@ -163,14 +152,17 @@ class IntakeThread:
 
     def replace(self, plan: TopicPlan) -> None:
         """Subscribe to a topic with another QoS; no message is recorded twice or missed."""
-        if plan.name in self._successors:
-            self._successors.pop(plan.name).subscription.destroy()
+        self._drop_successor(plan.name)
         self._successors[plan.name] = _Successor(plan, self._subscriber.subscribe(plan))
 
         def begin() -> None:
             self.intakes[plan.name].known = set()
 
         self._call(begin)
+
+    def _drop_successor(self, topic: str) -> None:
+        if topic in self._successors:
+            self._successors.pop(topic).subscription.destroy()
 
     @property
     def is_adapting(self) -> bool:
@@ -260,7 +252,6 @@ class IntakeThread:
 
     def start(self) -> None:
         """Start the thread."""
-        self._must_stop = False
         self._thread = threading.Thread(target=self._run, name='fdr_intake', daemon=True)
         self._thread.start()
 
@@ -343,7 +334,8 @@ class IntakeThread:
                     if message is not None:
                         most = max(most, intake.drain(message))
                 for intake in replaying:
-                    self._advance(intake)
+                    if intake.replay is not None and intake.replay.advance():
+                        self._end_replay(intake)
                 if not most and not self._is_set_stale:
                     wait()
                 if most < HURRY:
@@ -369,24 +361,25 @@ class IntakeThread:
             self._end_replay(intake)
             intake.drain_all()
 
-    def _advance(self, intake: TopicIntake) -> None:
-        """Continue a replay; once it has ended, the topic is served like the others."""
-        if intake.replay is not None and intake.replay.advance():
-            self._end_replay(intake)
-
     def _end_replay(self, intake: TopicIntake) -> None:
-        ended = intake.end_replay()
-        if ended is None:
+        """End a replay, if there is one: from now on the topic is served like the others."""
+        replay, intake.replay = intake.replay, None
+        if replay is None:
             return
-        if ended.subscription is not None:
-            self._replaced.append(ended.subscription)
+        replay.finish()
+        if replay.known:
+            intake.known = replay.known | (intake.known or set())
+        if replay.subscription is not None:
+            self._replaced.append(replay.subscription)
         self._is_set_stale = True
 
     def _take_over(self, successor: _Successor) -> None:
         """Switch a topic to its new subscription."""
         self._gather()
         intake = self.intakes[successor.plan.name]
-        self._replaced.append(intake.take_over(successor.plan, successor.subscription))
+        intake.drain_all()
+        self._replaced.append(intake.subscription)
+        intake.plan, intake.subscription = successor.plan, successor.subscription
 
     def _forget_known(self, adapting: Collection[str]) -> None:
         """Forget `known` messages of topics that have no second subscription any more."""

@@ -149,25 +149,3 @@ class TopicIntake:
         """Take all available messages."""
         while (message := self.subscription.take()) is not None:
             self.drain(message)
-
-    def take_over(self, plan: TopicPlan, subscription: TopicSubscription) -> TopicSubscription:
-        """Switch to another subscription; return the old one, emptied."""
-        self.drain_all()
-        before, self.plan, self.subscription = self.subscription, plan, subscription
-        return before
-
-    def end_replay(self) -> LatchedReplay | None:
-        """
-        End the replay; messages that waited in the topic's own subscription come next.
-
-        Returns:
-            The replay; None if there was none.
-
-        """
-        replay, self.replay = self.replay, None
-        if replay is None:
-            return None
-        replay.finish()
-        if replay.known:
-            self.known = replay.known | (self.known or set())
-        return replay

@@ -52,7 +52,7 @@ WAIT_NS: Final = 1_000_000_000
 """A bound, should a wake-up ever be missed."""
 
 
-class WaitSetSubscription:
+class _Subscription:
     """
     A `TopicSubscription` below rclpy's own class.
 
@@ -60,7 +60,6 @@ class WaitSetSubscription:
     """
 
     def __init__(self, node: Node, plan: TopicPlan) -> None:
-        """Subscribe; as `WaitSetSubscriber.subscribe`."""
         with node.handle:
             self.handle: Any = _rclpy.Subscription(
                 node.handle, plan.message_type, plan.name, plan.qos.get_c_qos_profile()
@@ -77,7 +76,6 @@ class WaitSetSubscription:
 
     @property
     def matched(self) -> int:
-        """As `TopicSubscription.matched`."""
         return self._last[0]
 
     def has_changed(self) -> bool:
@@ -96,7 +94,6 @@ class WaitSetSubscription:
         return self._last != last
 
     def destroy(self) -> None:
-        """As `TopicSubscription.destroy`."""
         for handle in (self._matched, self._refused, self.handle):
             handle.destroy_when_not_in_use()
 
@@ -105,20 +102,13 @@ class WaitSetSubscriber:
     """A `Subscriber` with a wait set of its own."""
 
     def __init__(self, node: Node) -> None:
-        """
-        Start without subscriptions.
-
-        Args:
-            node: The node that will own them.
-
-        """
         self._node = node
         self._context: Any = node.context.handle
         self._guard = _rclpy.GuardCondition(self._context)  # type: ignore[arg-type]
 
-    def subscribe(self, plan: TopicPlan) -> WaitSetSubscription:
+    def subscribe(self, plan: TopicPlan) -> _Subscription:
         """As `Subscriber.subscribe`."""
-        return WaitSetSubscription(self._node, plan)
+        return _Subscription(self._node, plan)
 
     @contextmanager
     def serving(
@@ -128,7 +118,7 @@ class WaitSetSubscriber:
         served = [
             subscription.handle
             for subscription in subscriptions
-            if isinstance(subscription, WaitSetSubscription)
+            if isinstance(subscription, _Subscription)
         ]
         with ExitStack() as handles:
             for handle in (*served, self._context, self._guard):
