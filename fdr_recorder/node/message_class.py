@@ -50,28 +50,27 @@ def import_message_class(type_name: str) -> type[Any]:
         module = import_module(f'{package}.{kind}')
     except ImportError as error:
         if package in sys.modules:
-            msg = f'{package} is installed here, but cannot be used: {error}'
-        else:
-            msg = f'{package} is not installed here; {_how_to_install(package)}'
-        raise RecordError(msg) from error
+            raise RecordError(
+                f'{package} is installed here, but cannot be used: {error}'
+            ) from error
+        distro = os.environ.get('ROS_DISTRO', '<distro>')
+        raise RecordError(
+            f'{package} is not installed here; install it (ros-{distro}-'
+            f'{package.replace("_", "-")}), or source the workspace that has it and start the '
+            'recorder again'
+        ) from error
     found: type[Any] | None = getattr(module, name, None) or _hidden_class(module, name)
     if found is None:
-        msg = f'the {package} that is installed here has no {name}; install a newer version'
-        raise RecordError(msg)
+        raise RecordError(
+            f'the {package} that is installed here has no {name}; install a newer version'
+        )
     try:
         check_for_type_support(found)
     except Exception as error:  # loading an incompatible library can raise anything
-        msg = f'the library of {type_name} cannot be loaded: {error}; reinstall {package}'
-        raise RecordError(msg) from error
+        raise RecordError(
+            f'the library of {type_name} cannot be loaded: {error}; reinstall {package}'
+        ) from error
     return found
-
-
-def _how_to_install(package: str) -> str:
-    distro = os.environ.get('ROS_DISTRO', '<distro>')
-    return (
-        f'install it (ros-{distro}-{package.replace("_", "-")}), or source the workspace that has '
-        'it and start the recorder again'
-    )
 
 
 def _hidden_class(module: ModuleType, name: str) -> type[Any] | None:
@@ -104,9 +103,8 @@ def _field(name: str, slot_type: idl.AbstractType) -> Field:
     if isinstance(slot_type, idl.Array):
         return _field(name, slot_type.value_type)._replace(is_array=True, size=slot_type.size)
     if isinstance(slot_type, idl.AbstractSequence):
-        return _field(name, slot_type.value_type)._replace(
-            is_sequence=True, size=_bound(slot_type)
-        )
+        item = _field(name, slot_type.value_type)
+        return item._replace(is_sequence=True, size=_bound(slot_type))
     if isinstance(slot_type, idl.AbstractGenericString):
         type_name = 'wstring' if isinstance(slot_type, idl.AbstractWString) else 'string'
         return Field(name, type_name, _bound(slot_type))
@@ -125,14 +123,11 @@ def _bound(slot_type: idl.AbstractSequence | idl.AbstractGenericString) -> int:
 
 def _constant(name: str, value: object) -> str:
     """Return a constant as a line; its exact numeric type is unknown to the class."""
-    if isinstance(value, bool):
-        type_name = 'bool'
-    elif isinstance(value, int):
-        type_name = 'int64' if value < 2**63 else 'uint64'
-    elif isinstance(value, float):
-        type_name = 'float64'
-    else:
-        type_name = 'byte' if isinstance(value, bytes) else 'string'
+    type_name = {bool: 'bool', int: 'int64', float: 'float64', bytes: 'byte'}.get(
+        type(value), 'string'
+    )
+    if isinstance(value, int) and value >= 2**63:
+        type_name = 'uint64'
     text = _value(value)
     return f'{type_name} {name}={text}' if text else ''
 

@@ -35,13 +35,7 @@ class ArmedSource(NamedTuple):
     is_armed: Callable[[Any], bool | None]
 
     def message_type(self, name: str) -> type[Any]:
-        """
-        Import the message type.
-
-        Raises:
-            SourceTypeMissingError: Its package is not installed.
-
-        """
+        """Import the message type; raise SourceTypeMissingError if it is not installed."""
         try:
             return import_message_class(self.type_name)
         except RecordError as error:
@@ -78,7 +72,6 @@ class ArmedSwitch:
     """
 
     def __init__(self, debounce_s: float, post_roll_s: float) -> None:
-        """Set both times, in seconds; there has been no message so far."""
         self._debounce_s = debounce_s
         self._until_closed_s = max(debounce_s, post_roll_s)
         self._is_flying: bool | None = None
@@ -86,14 +79,7 @@ class ArmedSwitch:
         self.is_armed: bool | None = None
 
     def hear(self, is_armed: bool, now: float) -> None:
-        """
-        Take a state from the source.
-
-        Args:
-            is_armed: Whether the vehicle is armed.
-            now: Monotonic seconds.
-
-        """
+        """Take a state from the source (`now`: monotonic seconds)."""
         if is_armed != self.is_armed:
             self.is_armed, self._since = is_armed, now
 

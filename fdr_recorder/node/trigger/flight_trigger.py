@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import socket
 import time
 from typing import Any, Final
@@ -45,13 +44,6 @@ QUEUE_DEPTH: Final = 10
 
 GROUPS: Final = {'recorder': ('recorder_down', 'recorder_refused'), 'source': ('source_silent',)}
 """Alert codes by fault group."""
-
-_VERBS: Final = {
-    Transition.TRANSITION_CONFIGURE: 'configure',
-    Transition.TRANSITION_ACTIVATE: 'activate',
-    Transition.TRANSITION_DEACTIVATE: 'deactivate',
-}
-
 
 class FlightTrigger(Node):
     """
@@ -168,11 +160,11 @@ class FlightTrigger(Node):
 
     def _on_state(self, state: int) -> None:
         """Request the transition that brings the recorder closer to the state it should have."""
-        self._board.clear('recorder_down', f'{self._recorder.name} answers')
-        transition = self._due(state)
-        if transition is None:
-            name, label = self._recorder.name, self._recorder.state
-            self._board.clear('recorder_refused', f'{name} is {label}')
+        name = self._recorder.name
+        self._board.clear('recorder_down', f'{name} answers')
+        verb = self._due(state)
+        if not verb:
+            self._board.clear('recorder_refused', f'{name} is {self._recorder.state}')
             return
 
         def answered(has_succeeded: bool) -> None:
@@ -182,25 +174,22 @@ class FlightTrigger(Node):
             else:
                 self._board.raise_alert(
                     'recorder_refused',
-                    f'{self._recorder.name} refused to {_VERBS[transition]}: its log and its '
-                    'diagnostics say why; trying again',
+                    f'{name} refused to {verb}: its log and its diagnostics say why; trying again',
                 )
 
-        self._recorder.change(transition, answered)
+        self._recorder.change(getattr(Transition, f'TRANSITION_{verb.upper()}'), answered)
 
-    def _due(self, state: int) -> Any:  # noqa: ANN401
-        """Return the transition that is due in this state; None if there is none."""
+    def _due(self, state: int) -> str:
+        """Return the verb of the transition that is due in this state; empty if there is none."""
         if state == State.PRIMARY_STATE_UNCONFIGURED:
             self._must_deactivate = False
-            is_due = self._must_configure or self._is_flying
-            return Transition.TRANSITION_CONFIGURE if is_due else None
+            return 'configure' if self._must_configure or self._is_flying else ''
         self._must_configure = False
         if state == State.PRIMARY_STATE_INACTIVE:
             self._must_deactivate = False
-            return Transition.TRANSITION_ACTIVATE if self._is_flying else None
-        if state == State.PRIMARY_STATE_ACTIVE and self._must_deactivate:
-            return Transition.TRANSITION_DEACTIVATE
-        return None
+            return 'activate' if self._is_flying else ''
+        is_active = state == State.PRIMARY_STATE_ACTIVE
+        return 'deactivate' if is_active and self._must_deactivate else ''
 
     # --- log and diagnostics -------------------------------------------------------------
 
@@ -229,7 +218,7 @@ class FlightTrigger(Node):
         )
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> int:
     """
     Run the trigger until SIGINT or SIGTERM.
 

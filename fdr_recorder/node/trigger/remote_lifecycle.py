@@ -36,7 +36,6 @@ class RemoteLifecycle:
     """
 
     def __init__(self, node: Node, name: str) -> None:
-        """Take the local node, and the name of the other."""
         self.name = node.resolve_service_name(name)
         self.state = ''
         self.answered_at = time.monotonic()
