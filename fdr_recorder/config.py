@@ -158,12 +158,12 @@ class RingConfig(Configuration):
 
 
 def _wrong_flight_id(flight_id: str) -> str:
-    if flight_id and not FLIGHT_ID_PATTERN.fullmatch(flight_id):
-        return (
-            f'{flight_id[:80]!r}: use 1 to 64 of the characters A-Z a-z 0-9 . _ -, '
-            'the first a letter or a digit'
-        )
-    return ''
+    if not flight_id or FLIGHT_ID_PATTERN.fullmatch(flight_id):
+        return ''
+    return (
+        f'{flight_id[:80]!r}: use 1 to 64 of the characters A-Z a-z 0-9 . _ -, the first a letter '
+        'or a digit'
+    )
 
 
 def _wrong_directory(path: str) -> str:

@@ -37,10 +37,8 @@ def _wrong_topics(names: tuple[str, ...]) -> str:
 
 def _wrong_required(entries: tuple[str, ...]) -> str:
     parts = [entry.partition('=') for entry in entries]
-    wrong = wrong_names(name for name, _, _ in parts) or _wrong_topics(
-        tuple(name for name, _, _ in parts)
-    )
-    if wrong:
+    names = tuple(name for name, _, _ in parts)
+    if wrong := wrong_names(names) or _wrong_topics(names):
         return wrong
     for name, equals, seconds in parts:
         if equals and not _is_stale_time(seconds):

@@ -52,15 +52,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def absolute(name: str, namespace: str, node_name: str) -> str:
-    """
-    Resolve a name or pattern as ROS does, without remapping.
-
-    Args:
-        name: Absolute, relative, or private (`~/...`).
-        namespace: The node's namespace, for relative names.
-        node_name: The node's full name, for private names.
-
-    """
+    """Resolve a name or pattern as ROS does, without remapping; `node_name` is the full name."""
     if name.startswith('/'):
         return name
     if name.startswith('~/'):

@@ -71,12 +71,9 @@ def parse_qos_overrides(text: str) -> tuple[QosOverrides, list[str]]:
 
 def merge_qos_overrides(text: str, over: str) -> tuple[str, list[str]]:
     """
-    Merge two texts into one; also return the mistakes of the first.
+    Merge two texts of overrides into one; also return the mistakes of the first.
 
-    Args:
-        text: Overrides.
-        over: Valid overrides, which take precedence topic by topic.
-
+    The second one is valid, and takes precedence topic by topic.
     """
     _, mistakes = parse_qos_overrides(text)
     if mistakes:

@@ -25,10 +25,6 @@ from fdr_recorder.topics.names import (
 )
 
 
-def _unchanged(name: str) -> str:
-    return name
-
-
 class TopicSelection:
     """
     Decides, by name and type, which topics are wanted.
@@ -40,15 +36,8 @@ class TopicSelection:
 
     """
 
-    def __init__(self, config: TopicConfig, absolute: Callable[[str], str] = _unchanged) -> None:
-        """
-        Compile the options.
-
-        Args:
-            config: The options.
-            absolute: Resolves a name or pattern to one with a leading `/`.
-
-        """
+    def __init__(self, config: TopicConfig, absolute: Callable[[str], str] = str) -> None:
+        """Compile the options; `absolute` resolves a name or pattern to one with a leading `/`."""
         self._config = config
         self.required = {absolute(name): after for name, after in config.stale_times().items()}
         self._exclude = _Patterns(map(absolute, config.exclude), finds_hidden=True)
@@ -79,14 +68,7 @@ class TopicSelection:
         )
 
     def wants(self, topic: str, type_name: str) -> bool:
-        """
-        Tell whether a topic of this type is recorded.
-
-        Args:
-            topic: The absolute name.
-            type_name: The full name of the type.
-
-        """
+        """Tell whether a topic (its absolute name) of a type (its full name) is recorded."""
         if topic.startswith(OWN_NAMESPACE):
             return False
         if topic in self.required:
@@ -107,11 +89,7 @@ class TopicSelection:
     def excludes(self, topic: str) -> bool:
         """Tell whether a topic is excluded; a required topic is recorded all the same."""
         _, owner = owner_of(topic)
-        return (
-            self._exclude.find(topic)
-            or self._exclude.find(owner)
-            or self._exclude_regex(owner)
-        )
+        return any(map(self._exclude.find, (topic, owner))) or self._exclude_regex(owner)
 
 
 class _Patterns:
