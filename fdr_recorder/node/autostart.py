@@ -26,8 +26,7 @@ class Autostart:
     """
     Try until the node is active, or until somebody else makes a transition.
 
-    The node's own process makes the transitions: no launch file or script must be there in time.
-    All calls are in the executor's thread.
+    All calls are in the executor's thread. `state` returns the label of the node's state.
 
     Attributes:
         is_acting: Whether the current transition is its own.
@@ -35,7 +34,6 @@ class Autostart:
     """
 
     def __init__(self, node: LifecycleNode, state: Callable[[], str]) -> None:
-        """Take the node, and a function that returns the label of its state."""
         self.is_acting = False
         self._node = node
         self._state = state

@@ -35,14 +35,7 @@ class BackgroundRecovery:
     """
 
     def __init__(self, root: FlightRoot, alerts: AlertBoard) -> None:
-        """
-        Start; return when the recovery has ended, or after `PATIENCE_S`.
-
-        Args:
-            root: An owned flight root.
-            alerts: Gets `unclean_flight_recovered`.
-
-        """
+        """Start; return when the recovery has ended, or after `PATIENCE_S`."""
         self._root = root
         self._alerts = alerts
         self._flights = flight_directories(root.path)

@@ -49,40 +49,40 @@ class Definitions:
     """Finds definitions. For one thread, which need not be that of the node's executor."""
 
     def __init__(self, node: Node) -> None:
-        """Use a node to send requests to publishers."""
         self._node = node
         self._requests: dict[tuple[str, str], _Request] = {}
 
     def find(self, type_name: str, type_hash: str, publisher: str) -> Schema | None:
         """
-        Return the schema of a type; None while the publisher may still answer.
-
-        Never waits. A schema without a definition means that none was found.
+        Return the schema of a type, without its definition if none is found.
 
         Args:
             type_name: Full name.
             type_hash: `RIHS01_...` that the publisher announces; empty if it announces none.
             publisher: Full name of its node; empty if unknown.
 
+        Returns:
+            None while the publisher may still answer; it is not waited for.
+
         """
         for definition in installed_definitions(type_name):
             if type_hash in ('', definition.type_hash):
                 return definition.schema
+        unknown, key = Schema(type_name, ''), (type_name, type_hash)
         if not type_hash or not publisher:
-            return Schema(type_name, '')
-        key = (type_name, type_hash)
-        request = self._requests.get(key)
-        if request is None:
-            try:
-                request = self._requests[key] = _Request(self._node, publisher, *key)
-            except NameValidationException as error:  # the publisher is not a ROS node
-                logger.warning('%s: %s', type_name, error)
-                return Schema(type_name, '')
+            return unknown
+        try:
+            if key not in self._requests:
+                self._requests[key] = _Request(self._node, publisher, *key)
+        except NameValidationException as error:  # the publisher is not a ROS node
+            logger.warning('%s: %s', type_name, error)
+            return unknown
+        request = self._requests[key]
         if not request.is_over():
             return None
-        request.close()
         del self._requests[key]
-        return request.answer.schema if request.answer else Schema(type_name, '')
+        request.close()
+        return request.answer.schema if request.answer else unknown
 
     def close(self) -> None:
         """Abandon all requests."""
@@ -115,8 +115,7 @@ def _read_file(package: str, name: str) -> str:
     try:
         return (share / name).read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
-        msg = f'{name} of {package} cannot be read: {error}'
-        raise RecordError(msg) from error
+        raise RecordError(f'{name} of {package} cannot be read: {error}') from error
 
 
 class _Request:
@@ -160,18 +159,16 @@ class _Request:
         return True
 
     def _take(self, response: GetTypeDescription.Response) -> None:
-        if not response.successful:
-            logger.warning('%s: %s', self._subject, response.failure_reason)
-            return
         try:
+            if not response.successful:
+                raise RecordError(response.failure_reason)
             definition = _definition_in(response)
+            if definition.type_hash != self._request.type_hash:
+                raise RecordError(f'the answer has the hash {definition.type_hash}')
         except RecordError as error:
             logger.warning('%s: %s', self._subject, error)
-            return
-        if definition.type_hash == self._request.type_hash:
-            self.answer = definition
         else:
-            logger.warning('%s: the answer has the hash %s', self._subject, definition.type_hash)
+            self.answer = definition
 
     def close(self) -> None:
         """Destroy the client."""
@@ -199,11 +196,11 @@ def _definition_in(response: GetTypeDescription.Response) -> Definition:
 
 def _text(description: IndividualTypeDescription) -> str:
     """Return the text of a type whose file is not in the answer."""
-    lines = []
+    text = ''
     for field in description.fields:
         of = field.type
-        line = Field.described(
+        described = Field.described(
             field.name, of.type_id, of.capacity, of.string_capacity, of.nested_type_name
-        ).msg()
-        lines.append(f'{line}\n')
-    return ''.join(lines)
+        )
+        text += f'{described.msg()}\n'
+    return text

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from fdr_recorder.alerts import Alert, AlertBoard, AlertLevel
+from fdr_recorder.alerts import Alert, AlertBoard
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
@@ -26,11 +26,6 @@ QUEUE_DEPTH: Final = 50
 
 STEADY_CLOCK: Final = Clock(clock_type=ClockType.STEADY_TIME)
 """The clock of all timers. A node's own clock stops with a simulation (`use_sim_time`)."""
-
-_LEVELS: Final = {
-    AlertLevel.WARN: DiagnosticStatus.WARN,
-    AlertLevel.ERROR: DiagnosticStatus.ERROR,
-}
 
 
 class DiagnosticsPublisher:
@@ -129,8 +124,8 @@ def worst_of(alerts: Iterable[Alert]) -> Alert | None:
 
 
 def level_of(worst: Alert | None) -> bytes:
-    """Return the level of a status with this as its worst alert."""
-    return bytes(DiagnosticStatus.OK if worst is None else _LEVELS[worst.level])
+    """Return the level of a status with this as its worst alert; `AlertLevel` has its values."""
+    return b'\0' if worst is None else bytes([worst.level])
 
 
 def key_values(values: Mapping[str, object]) -> list[KeyValue]:

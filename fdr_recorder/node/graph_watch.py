@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 import logging
@@ -27,6 +26,7 @@ from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import UNKNOWN_GID
 from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
+from fdr_recorder.node.recorder_diagnostics import GROUPS
 from fdr_recorder.node.topic_plan import node_names, plan_topic, TopicPlan
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.qos_overrides import parse_qos_overrides
@@ -46,14 +46,6 @@ of its node and of its end one after the other."""
 CALM_S: Final = 1.0
 """The same, once graph and subscription agree."""
 
-_CODES: Final = (
-    'topic_missing',
-    'topic_stale',
-    'type_unknown',
-    'type_conflict',
-    'qos_incompatible',
-)
-
 
 class GraphWatch:
     """
@@ -68,31 +60,21 @@ class GraphWatch:
         intake: IntakeThread,
         config: FdrConfig,
         alerts: AlertBoard,
-        always: Sequence[TopicPlan] = (),
+        own_topic: TopicPlan,
     ) -> None:
         """
         Look at the graph once; then up to ten times a second, from `start` to `stop`.
 
-        Args:
-            node: Asks the graph.
-            intake: Gets the subscriptions.
-            config: Chooses the topics.
-            alerts: Gets faults of topics.
-            always: Topics to subscribe to in any case, published or not.
-
+        The recorder's own topic is subscribed to in any case, published or not.
         """
         self._node = node
         self._intake = intake
         self._alerts = alerts
         self._definitions = Definitions(node)
         self._depth = config.intake_depth
+        namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
         self._selection = TopicSelection(
-            config,
-            partial(
-                absolute,
-                namespace=node.get_namespace(),
-                node_name=node.get_fully_qualified_name(),
-            ),
+            config, lambda name: absolute(name, namespace, node_name)
         )
         if not self._selection.names and not self._selection.is_open:
             logger.warning('no topics are chosen: only the flight header is recorded')
@@ -114,9 +96,7 @@ class GraphWatch:
         self._plans: dict[str, TopicPlan] = {}
         self._publishers: dict[str, set[bytes]] = {}
         self._changed_at: dict[str, float] = {}
-        self._always = len(always)
-        for plan in always:
-            self._add(plan)
+        self._add(own_topic)
         self._reviewed_at = time.monotonic()
         self._look()
         self._require()
@@ -126,7 +106,7 @@ class GraphWatch:
     @property
     def subscribed(self) -> int:
         """Count the wanted topics that are subscribed to."""
-        return len(self._plans) - self._always
+        return len(self._plans) - 1  # without the recorder's own
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -144,7 +124,7 @@ class GraphWatch:
         if self._thread is not None:
             self._thread.join()
         self._definitions.close()
-        for code in _CODES:
+        for code in GROUPS['topics']:
             self._alerts.clear_all(code, 'not configured any more')
 
     # --- the thread ----------------------------------------------------------------------
@@ -212,7 +192,7 @@ class GraphWatch:
                 partial(self._wants, topic),
             )
         except TypeUnknownError as error:
-            self._alerts.raise_alert('type_unknown', str(error), subject=topic)
+            self._tell(topic, 'type_unknown', str(error))
             self._refused.add(topic)
             return
         if plan is None:
@@ -220,17 +200,13 @@ class GraphWatch:
         try:
             self._add(plan)
         except Exception as error:  # the middleware's errors have no types of their own
-            self._alerts.raise_alert(
-                'type_conflict', f'{topic} cannot be subscribed to: {error}', subject=topic
-            )
+            self._tell(topic, 'type_conflict', f'{topic} cannot be subscribed to: {error}')
             self._refused.add(topic)
             return
         self._waiting.discard(topic)
-        if plan.schema.definition:
-            self._alerts.clear('type_unknown', 'installed', subject=topic)
-        else:
-            self._alerts.raise_alert('type_unknown', _undefined(plan), subject=topic)
-        self._alerts.clear('type_conflict', f'it is recorded as {plan.type_name}', subject=topic)
+        unknown = '' if plan.schema.definition else _undefined(plan)
+        self._tell(topic, 'type_unknown', unknown, over='installed')
+        self._tell(topic, 'type_conflict', '', over=f'it is recorded as {plan.type_name}')
 
     def _add(self, plan: TopicPlan) -> None:
         """Subscribe as planned."""
@@ -319,34 +295,34 @@ class GraphWatch:
 
     def _warn(self, topic: str, code: str, message: str) -> None:
         """Raise or clear an alert; review the topic while it is present."""
+        self._tell(topic, code, message)
         if message:
-            self._alerts.raise_alert(code, message, subject=topic)
             self._settle(topic)
-        else:
-            self._alerts.clear(code, 'over', subject=topic)
 
     def _require(self) -> None:
         """Raise alerts for required topics without a publisher, or without messages."""
         for topic, stale_after_s in self._required.items():
             is_published = self._node.count_publishers(topic) > 0
             silence_s = self._intake.silence_s(topic)
+            missing = '' if is_published else f'{topic} is required and has no publisher'
+            self._tell(topic, 'topic_missing', missing, over='it has a publisher')
             is_stale = is_published and 0 < stale_after_s < silence_s
-            if is_published:
-                self._alerts.clear('topic_missing', 'it has a publisher', subject=topic)
-            else:
-                self._alerts.raise_alert(
-                    'topic_missing', f'{topic} is required and has no publisher', subject=topic
-                )
-            if is_stale:
-                self._alerts.raise_alert(
-                    'topic_stale',
-                    f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
-                    f'{stale_after_s:g} s',
-                    subject=topic,
-                )
-            else:
-                over = 'it has been heard' if is_published else 'it has no publisher'
-                self._alerts.clear('topic_stale', over, subject=topic)
+            self._tell(
+                topic,
+                'topic_stale',
+                f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
+                f'{stale_after_s:g} s'
+                if is_stale
+                else '',
+                over='it has been heard' if is_published else 'it has no publisher',
+            )
+
+    def _tell(self, topic: str, code: str, message: str, over: str = 'over') -> None:
+        """Raise an alert; without a message, clear it."""
+        if message:
+            self._alerts.raise_alert(code, message, subject=topic)
+        else:
+            self._alerts.clear(code, over, subject=topic)
 
 
 def _undefined(plan: TopicPlan) -> str:

@@ -26,7 +26,6 @@ class RosLogHandler(logging.Handler):
     """
 
     def __init__(self, logger: RcutilsLogger) -> None:
-        """Take the node's logger."""
         super().__init__()
         self._logger = logger
         self._debug_logger = get_logger(f'{logger.name}.debug')  # belongs to no node

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import logging
 import time
 from typing import Final
@@ -30,7 +29,7 @@ FAREWELL_S: Final = 0.3
 request from a thread of its own; it would be lost if the node ended at once."""
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> int:
     """
     Run the recorder until a signal or a shutdown transition ends it.
 

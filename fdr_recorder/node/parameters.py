@@ -38,14 +38,14 @@ class Parameters(Generic[_Config]):
         node: Node,
         config: type[_Config],
         why_fixed: Callable[[], str],
-        apply: Callable[[], None] | None = None,
+        apply: Callable[[], None] = lambda: None,
     ) -> None:
         """
-        Declare all parameters.
+        Declare a parameter for each option of a configuration.
 
         Args:
             node: The node.
-            config: Has the options; their dotted names are those of the parameters.
+            config: The configuration's class.
             why_fixed: Returns why no parameter can change now; an empty text if they can.
             apply: Called after parameters have changed.
 
@@ -71,11 +71,8 @@ class Parameters(Generic[_Config]):
         try:
             self._node.declare_parameter(name, value, _descriptor(default, option))
         except (InvalidParameterTypeException, InvalidParameterValueException):
-            loose = ParameterDescriptor(
-                description=option.description,
-                additional_constraints=_constraints(option),
-                dynamic_typing=True,
-            )
+            loose = _descriptor(None, option)
+            loose.dynamic_typing = True
             self._node.declare_parameter(name, value, loose)
 
     def read(self) -> _Config:
@@ -93,22 +90,17 @@ class Parameters(Generic[_Config]):
         )
 
     def _ours(self, parameters: Sequence[Parameter[Any]]) -> dict[str, object]:
-        return {
-            parameter.name: parameter.value
-            for parameter in parameters
-            if parameter.name in self._options
-        }
+        return {item.name: item.value for item in parameters if item.name in self._options}
 
     def _on_set(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
         ours = self._ours(parameters)
         reasons = [f'{name}: {reason}' for name in ours if (reason := self._why_not(name))]
-        if reasons:
-            return SetParametersResult(successful=False, reason='; '.join(reasons))
-        try:
-            self._config.from_options(ours)
-        except ConfigInvalidError as error:
-            return SetParametersResult(successful=False, reason='; '.join(error.mistakes))
-        return SetParametersResult(successful=True)
+        if not reasons:
+            try:
+                self._config.from_options(ours)
+            except ConfigInvalidError as error:
+                reasons = [*error.mistakes]
+        return SetParametersResult(successful=not reasons, reason='; '.join(reasons))
 
     def _why_not(self, name: str) -> str:
         changeable = self._options[name][1].changeable
@@ -117,30 +109,23 @@ class Parameters(Generic[_Config]):
         return self._why_fixed() if changeable == 'unconfigured' else ''
 
     def _after_set(self, parameters: Sequence[Parameter[Any]]) -> None:
-        if self._apply is not None and self._ours(parameters):
+        if self._ours(parameters):
             self._apply()
 
 
 def _descriptor(default: object, option: Option) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(
-        description=option.description,
-        additional_constraints=_constraints(option),
-    )
-    if option.minimum is None or option.maximum is None:
-        return descriptor
-    if isinstance(default, float):
-        descriptor.floating_point_range = [
-            FloatingPointRange(from_value=option.minimum, to_value=option.maximum)
-        ]
-    else:
-        descriptor.integer_range = [
-            IntegerRange(from_value=int(option.minimum), to_value=int(option.maximum), step=1)
-        ]
-    return descriptor
-
-
-def _constraints(option: Option) -> str:
+    """Describe a parameter; with its range if the default is a number."""
     said = [f'one of {", ".join(option.choices)}'] if option.choices else []
     if option.changeable == 'always':
         said.append('can be changed at any time')
-    return '; '.join(said)
+    descriptor = ParameterDescriptor(
+        description=option.description, additional_constraints='; '.join(said)
+    )
+    limits = {'from_value': option.minimum, 'to_value': option.maximum}
+    if None in limits.values():
+        return descriptor
+    if isinstance(default, float):
+        descriptor.floating_point_range = [FloatingPointRange(**limits)]
+    elif isinstance(default, int):
+        descriptor.integer_range = [IntegerRange(**limits, step=1)]
+    return descriptor

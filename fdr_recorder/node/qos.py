@@ -21,6 +21,7 @@ from typing import Any, Final
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import ConfigInvalidError
 from fdr_recorder.topics.qos_overrides import BEST_AVAILABLE, DURATIONS, merge_qos_overrides
+from fdr_recorder.units import NS_PER_S
 from rclpy.duration import Duration
 from rclpy.qos import (
     DurabilityPolicy,
@@ -73,11 +74,7 @@ def qos_for(
     """
     Return the strictest QoS that every publisher is compatible with, as rosbag2 does.
 
-    Args:
-        endpoints: The publishers.
-        depth: Messages that the middleware keeps; `override` has precedence.
-        override: Policies that are not adapted; see `parse_qos_overrides`.
-
+    The policies of `override` (see `parse_qos_overrides`) take precedence.
     """
     offered = [endpoint.qos_profile for endpoint in endpoints]
     is_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
@@ -85,12 +82,8 @@ def qos_for(
     profile: dict[str, Any] = {
         'history': HistoryPolicy.KEEP_LAST,
         'depth': depth,
-        'reliability': (
-            ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT
-        ),
-        'durability': (
-            DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE
-        ),
+        'reliability': ReliabilityPolicy['RELIABLE' if is_reliable else 'BEST_EFFORT'],
+        'durability': DurabilityPolicy['TRANSIENT_LOCAL' if is_latched else 'VOLATILE'],
     }
     for policy, value in override.items():
         if policy in DURATIONS:
@@ -129,5 +122,5 @@ def _entry(qos: QoSProfile) -> dict[str, Any]:
 
 
 def _duration(duration: Duration) -> dict[str, int]:
-    seconds, nanoseconds = divmod(duration.nanoseconds, 1_000_000_000)
+    seconds, nanoseconds = divmod(duration.nanoseconds, NS_PER_S)
     return {'sec': seconds, 'nsec': nanoseconds}

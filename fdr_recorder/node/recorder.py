@@ -16,12 +16,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 import logging
+import socket
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import FdrError, FlightNotOpenError
 from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.background_recovery import BackgroundRecovery
+from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake import wait_set
 from fdr_recorder.node.intake.executor import ExecutorSubscriber
@@ -30,7 +33,7 @@ from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
-from fdr_recorder.node.recorder_diagnostics import RecorderDiagnostics, RecorderStatus
+from fdr_recorder.node.recorder_diagnostics import GROUPS, RecorderSummary
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.header import hash_manifest, new_flight_header
 from fdr_recorder.storage.flight_directory import new_flight_id
@@ -46,16 +49,11 @@ from std_srvs.srv import Trigger
 logger = logging.getLogger(__name__)
 
 NODE_NAME = 'fdr_recorder'
-DEFAULT_DIAGNOSTICS_TOPIC = '/diagnostics'
 
 _REFUSAL_ALERTS = (
-    'config_invalid',
-    'flight_root_locked',
-    'flight_root_unusable',
-    'transition_refused',
-    'disk_full',
-    'writer_failed',
-)
+    'config_invalid flight_root_locked flight_root_unusable transition_refused disk_full '
+    'writer_failed'
+).split()
 """A refused transition or the previous flight may have raised these; success clears them."""
 
 
@@ -87,21 +85,17 @@ class Recorder(LifecycleNode):
     """
 
     def __init__(self, node_name: str = NODE_NAME) -> None:
-        """Declare the parameters; everything else waits for configure."""
         super().__init__(node_name)
         self._board = AlertBoard()
         self._parts: _Parts | None = None
         self._state_label = 'unconfigured'
         self._log_handler = RosLogHandler(self.get_logger())
         logging.getLogger('fdr_recorder').addHandler(self._log_handler)
-        self._options = Parameters(
-            self, FdrConfig, self._why_fixed, self._apply_options
-        )
+        self._options = Parameters(self, FdrConfig, self._why_fixed, self._apply_options)
         self.create_service(Trigger, '~/split', self._on_split)
         self._autostart = Autostart(self, lambda: self._state_label)
-        self._diagnostics = RecorderDiagnostics(
-            self, DEFAULT_DIAGNOSTICS_TOPIC, self._board, self._describe
-        )
+        self._summary = RecorderSummary()
+        self._diagnostics = self._publish_diagnostics('/diagnostics')
 
     @property
     def is_finalized(self) -> bool:
@@ -183,7 +177,9 @@ class Recorder(LifecycleNode):
     def _configure(self) -> None:
         config = with_qos_file(self._options.read())
         hash_manifest(config.manifest_files)
-        self._publish_diagnostics_on(config.diagnostics_topic)
+        if config.diagnostics_topic != self._diagnostics.topic:
+            self._diagnostics.stop()
+            self._diagnostics = self._publish_diagnostics(config.diagnostics_topic)
         _set_log_level(config)
         with ExitStack() as release:
             root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
@@ -191,15 +187,14 @@ class Recorder(LifecycleNode):
             recovery = BackgroundRecovery(root, self._board)
             release.callback(recovery.stop)
             writer = make_writer(config, root, self._board)
-            intake = IntakeThread(
-                self, self._subscriber(config), writer, config.ring, self._board
-            )
+            subscriber = self._subscriber(config)
+            intake = IntakeThread(self, subscriber, writer, config.ring, self._board)
             release.callback(intake.stop)
             release.callback(writer.stop)
             annotation = plan_own_topic(
                 self.resolve_topic_name('~/annotation'), String, config.intake_depth
             )
-            watch = GraphWatch(self, intake, config, self._board, always=[annotation])
+            watch = GraphWatch(self, intake, config, self._board, annotation)
             release.callback(watch.stop)
             intake.start()
             watch.start()
@@ -212,7 +207,17 @@ class Recorder(LifecycleNode):
         flight_id = parts.config.flight_id or new_flight_id()
         parts.intake.hold_latched()
         try:
-            self._open_flight(parts, flight_id)
+            header = new_flight_header(
+                flight_id, parts.config, rmw_implementation=get_rmw_implementation_identifier()
+            )
+            if not parts.writer.is_started:
+                parts.writer.start()
+            try:
+                parts.writer.open_flight(header)
+            except BaseException:
+                if not parts.config.preroll_s:
+                    parts.writer.stop()
+                raise
         finally:
             parts.intake.replay_latched()
         self.get_logger().info(f'recording to {parts.root.path / flight_id}')
@@ -254,19 +259,6 @@ class Recorder(LifecycleNode):
             return wait_set.WaitSetSubscriber(self)
         logger.warning('messages come through an executor of rclpy: about 8,000 a second at most')
         return ExecutorSubscriber(self)
-
-    def _open_flight(self, parts: _Parts, flight_id: str) -> None:
-        header = new_flight_header(
-            flight_id, parts.config, rmw_implementation=get_rmw_implementation_identifier()
-        )
-        if not parts.writer.is_started:
-            parts.writer.start()
-        try:
-            parts.writer.open_flight(header)
-        except BaseException:
-            if not parts.config.preroll_s:
-                parts.writer.stop()
-            raise
 
     def _keep_preroll(self, parts: _Parts) -> None:
         """Start the writer before the flight, if it is to keep a pre-roll."""
@@ -310,15 +302,9 @@ class Recorder(LifecycleNode):
             response.message = f'segment {index} is closed, unless it holds no data yet'
         return response
 
-    def _publish_diagnostics_on(self, topic: str) -> None:
-        if topic != self._diagnostics.topic:
-            self._diagnostics.stop()
-            self._diagnostics = RecorderDiagnostics(self, topic, self._board, self._describe)
-
     def _why_fixed(self) -> str:
-        if self._parts is None:
-            return ''
-        return 'is read at configure; clean up first, then set it and configure again'
+        why = 'is read at configure; clean up first, then set it and configure again'
+        return '' if self._parts is None else why
 
     def _apply_options(self) -> None:
         """Apply parameters that were changed after configure."""
@@ -330,18 +316,27 @@ class Recorder(LifecycleNode):
             parts.writer.apply(parts.config.writer)
             _set_log_level(parts.config)
 
-    def _describe(self) -> RecorderStatus:
+    def _publish_diagnostics(self, topic: str) -> DiagnosticsPublisher:
+        return DiagnosticsPublisher(
+            self,
+            topic,
+            self._board,
+            groups=GROUPS,
+            summarize=self._summarize,
+            hardware_id=self._hardware_id,
+        )
+
+    def _summarize(self) -> DiagnosticStatus:
         parts = self._parts
         if parts is None:
-            return RecorderStatus(self._state_label)
-        return RecorderStatus(
-            state=self._state_label,
-            root=parts.root.path,
-            vehicle_id=parts.config.vehicle_id,
-            subscribed=parts.watch.subscribed,
-            missing=parts.watch.missing,
-            writer=parts.writer.status,
+            return self._summary.unconfigured(self._state_label)
+        return self._summary.configured(
+            self._state_label, parts.root.path, parts.watch, parts.writer.status
         )
+
+    def _hardware_id(self) -> str:
+        parts = self._parts
+        return (parts.config.vehicle_id if parts else '') or socket.gethostname()
 
     def destroy_node(self) -> None:
         """Release everything, then leave the graph."""

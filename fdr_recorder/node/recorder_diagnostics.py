@@ -8,125 +8,57 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The recorder's statuses on `/diagnostics`."""
+"""The content of the recorder's statuses on `/diagnostics`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 import os
 from pathlib import Path
-import socket
 import time
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values
+from fdr_recorder.node.diagnostics_publisher import key_values
 from fdr_recorder.storage.drain import WriterStatus
-from rclpy.node import Node
+
+if TYPE_CHECKING:
+    from fdr_recorder.node.graph_watch import GraphWatch
 
 GROUPS: Final = {
-    'disk': (
-        'disk_full',
-        'write_error',
-        'disk_low',
-        'flight_root_locked',
-        'flight_root_unusable',
-    ),
-    'capacity': ('cap_misconfigured', 'segments_dropped'),
-    'rings': ('overrun',),
-    'transport': ('transport_loss',),
-    'topics': (
-        'topic_missing',
-        'topic_stale',
-        'type_unknown',
-        'type_conflict',
-        'qos_incompatible',
-    ),
-    'recorder': (
-        'config_invalid',
-        'transition_refused',
-        'writer_failed',
-        'intake_failed',
-        'unclean_flight_recovered',
-    ),
+    'disk': 'disk_full write_error disk_low flight_root_locked flight_root_unusable'.split(),
+    'capacity': 'cap_misconfigured segments_dropped'.split(),
+    'rings': ['overrun'],
+    'transport': ['transport_loss'],
+    'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible'.split(),
+    'recorder': 'config_invalid transition_refused writer_failed intake_failed '
+    'unclean_flight_recovered'.split(),
 }
 """Alert codes by fault group; each group is one status, named after the node and the group."""
 
 
-@dataclass(frozen=True)
-class RecorderStatus:
-    """
-    The content of the summary.
+class RecorderSummary:
+    """Makes the summary, with the rates since the one before."""
 
-    Attributes:
-        state: Lifecycle state of the node.
-        root: The flight root; None while unconfigured.
-        vehicle_id: Name of the vehicle.
-        subscribed: Number of subscribed topics.
-        missing: Wanted topics without a publisher so far.
-        writer: The writer's status; None while unconfigured.
+    def __init__(self) -> None:
+        self._flight_id = ''
+        self._last = (0.0, 0, 0)
 
-    """
+    def unconfigured(self, state: str) -> DiagnosticStatus:
+        """Return the summary of a node in this state, without flight root, topics and writer."""
+        return _summary(state, '', {'topics_subscribed': 0, 'topics_not_published': ''})
 
-    state: str
-    root: Path | None = None
-    vehicle_id: str = ''
-    subscribed: int = 0
-    missing: tuple[str, ...] = ()
-    writer: WriterStatus | None = None
-
-
-class RecorderDiagnostics:
-    """Publish the recorder's statuses: a summary, and one for each fault group."""
-
-    def __init__(
-        self, node: Node, topic: str, board: AlertBoard, status: Callable[[], RecorderStatus]
-    ) -> None:
-        """Publish from now on, until `stop`."""
-        self.topic = topic
-        self._status = status
-        self._rates = _Rates()
-        self._reporter = DiagnosticsPublisher(
-            node,
-            topic,
-            board,
-            groups=GROUPS,
-            summarize=self._summary,
-            hardware_id=lambda: status().vehicle_id or socket.gethostname(),
-        )
-
-    def stop(self) -> None:
-        """Stop publishing."""
-        self._reporter.stop()
-
-    def _summary(self) -> DiagnosticStatus:
+    def configured(
+        self, state: str, root: Path, watch: GraphWatch, writer: WriterStatus
+    ) -> DiagnosticStatus:
         """Return the summary; its level is OK only while a flight is recorded."""
-        status = self._status()
-        writer = status.writer
-        recorded = '' if writer is None or writer.is_degraded else writer.flight_id
-        return DiagnosticStatus(
-            level=DiagnosticStatus.OK if recorded else DiagnosticStatus.WARN,
-            name='summary',
-            message=f'recording {recorded}' if recorded else f'not recording ({status.state})',
-            values=key_values(self._values(status)),
-        )
-
-    def _values(self, status: RecorderStatus) -> dict[str, object]:
         values: dict[str, object] = {
-            'state': status.state,
-            'topics_subscribed': status.subscribed,
-            'topics_not_published': ', '.join(status.missing),
+            'topics_subscribed': watch.subscribed,
+            'topics_not_published': ', '.join(watch.missing),
         }
-        free = _free_bytes(status.root)
+        free = _free_bytes(root)
         if free is not None:
-            values['flight_root'] = status.root
-            values['disk_free_bytes'] = free
-        writer = status.writer
-        if writer is None:
-            return values
-        records_rate, bytes_rate = self._rates.update(writer)
+            values |= {'flight_root': root, 'disk_free_bytes': free}
+        records_rate, bytes_rate = self._rates(writer)
         values |= {
             'flight_id': writer.flight_id,
             'segment_index': writer.segment_index,
@@ -140,32 +72,31 @@ class RecorderDiagnostics:
         }
         if free is not None and bytes_rate > 0:
             values['estimated_seconds_to_full'] = f'{free / bytes_rate:.0f}'
-        return values | dict(writer.counters.as_dict())
+        values |= writer.counters.as_dict()
+        return _summary(state, '' if writer.is_degraded else writer.flight_id, values)
 
-
-class _Rates:
-    """Records and bytes per second between two summaries."""
-
-    def __init__(self) -> None:
-        self._flight_id = ''
-        self._last = (0.0, 0, 0)
-
-    def update(self, writer: WriterStatus) -> tuple[float, float]:
-        now = time.monotonic()
+    def _rates(self, writer: WriterStatus) -> tuple[float, float]:
+        """Return records and bytes per second since the last call."""
         counters = writer.counters
-        before, self._last = self._last, (now, counters.records_written, counters.bytes_written)
-        same_flight = writer.flight_id and writer.flight_id == self._flight_id
-        self._flight_id = writer.flight_id
-        elapsed = now - before[0]
-        if not same_flight or elapsed <= 0:
+        now = (time.monotonic(), counters.records_written, counters.bytes_written)
+        elapsed_s, records, size = (new - old for new, old in zip(now, self._last, strict=True))
+        is_same_flight = bool(writer.flight_id) and writer.flight_id == self._flight_id
+        self._last, self._flight_id = now, writer.flight_id
+        if not is_same_flight or elapsed_s <= 0:
             return 0.0, 0.0
-        records = (counters.records_written - before[1]) / elapsed
-        return records, (counters.bytes_written - before[2]) / elapsed
+        return records / elapsed_s, size / elapsed_s
 
 
-def _free_bytes(root: Path | None) -> int | None:
-    if root is None:
-        return None
+def _summary(state: str, recorded: str, values: dict[str, object]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=DiagnosticStatus.OK if recorded else DiagnosticStatus.WARN,
+        name='summary',
+        message=f'recording {recorded}' if recorded else f'not recording ({state})',
+        values=key_values({'state': state, **values}),
+    )
+
+
+def _free_bytes(root: Path) -> int | None:
     try:
         status = os.statvfs(root)
     except OSError:

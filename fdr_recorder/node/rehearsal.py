@@ -32,10 +32,7 @@ def rehearse(parameter_file: Path, seconds: float, advance: Callable[[int], None
     """
     Configure a recorder, activate it, and shut it down, all in the calling thread.
 
-    Args:
-        parameter_file: Its parameters.
-        seconds: How long to record.
-        advance: Called with milliseconds of progress, in total `duration_ms(seconds)`.
+    `advance` is called with milliseconds of progress, in total `duration_ms(seconds)`.
 
     Returns:
         False if a transition was refused; stderr then has the reason.

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 import os
 import signal
@@ -27,19 +27,14 @@ from rclpy.signals import SignalHandlerOptions
 
 
 @contextmanager
-def ros(args: Sequence[str] | None) -> Iterator[None]:
+def ros(args: list[str] | None) -> Iterator[None]:
     """
     Run rclpy without its own signal handlers: they would shut the context down too early.
 
-    Args:
-        args: The ROS arguments; None for those of this process's command line.
-
+    Without arguments, it takes those of this process's command line.
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
-    rclpy.init(
-        args=list(args) if args is not None else None,
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         yield
     finally:
@@ -98,7 +93,7 @@ class EndSignals:
 
 
 @contextmanager
-def ros_process(args: Sequence[str] | None) -> Iterator[EndSignals]:
+def ros_process(args: list[str] | None) -> Iterator[EndSignals]:
     """Run rclpy, as `ros`, in a process that SIGINT and SIGTERM end in good order."""
     signals = EndSignals()
     try:

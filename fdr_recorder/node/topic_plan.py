@@ -79,7 +79,7 @@ def plan_topic(
     Plan how to record a topic.
 
     Args:
-        node: Any node; it asks the graph.
+        node: Asks the graph.
         topic: Fully qualified name.
         definitions: Finds the definition of its type.
         depth: Messages that the middleware keeps while the intake is busy.
@@ -94,14 +94,11 @@ def plan_topic(
         TypeUnknownError: Its type is not installed.
 
     """
-    endpoints = [
-        endpoint
-        for endpoint in node.get_publishers_info_by_topic(topic)
-        if wants_type(endpoint.topic_type)
-    ]
-    if not endpoints:
+    endpoints = node.get_publishers_info_by_topic(topic)
+    types = Counter(filter(wants_type, (endpoint.topic_type for endpoint in endpoints)))
+    if not types:
         return None
-    ((type_name, _),) = Counter(endpoint.topic_type for endpoint in endpoints).most_common(1)
+    type_name = types.most_common(1)[0][0]
     endpoints = [endpoint for endpoint in endpoints if endpoint.topic_type == type_name]
     type_hash = _type_hash(endpoints[0])
     try:
@@ -116,24 +113,13 @@ def plan_topic(
         message_type=message_type,
         schema=schema,
         qos=qos_for(endpoints, depth, override),
-        metadata={
-            QOS_KEY: offered_qos_profiles(endpoints),
-            TYPE_HASH_KEY: type_hash,
-        },
+        metadata={QOS_KEY: offered_qos_profiles(endpoints), TYPE_HASH_KEY: type_hash},
         publishers=node_names(endpoints),
     )
 
 
 def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan:
-    """
-    Plan how to record a topic of the recorder's own, which may have no publisher yet.
-
-    Args:
-        topic: Fully qualified name.
-        message_type: The Python class of its messages; its package is installed.
-        depth: Messages that the middleware keeps while the intake is busy.
-
-    """
+    """Plan how to record a topic of the recorder's own, which may have no publisher yet."""
     package = message_type.__module__.partition('.')[0]
     definition = installed_definitions(f'{package}/msg/{message_type.__name__}')[0]
     return TopicPlan(
@@ -141,10 +127,7 @@ def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan
         message_type=message_type,
         schema=definition.schema,
         qos=QoSProfile(depth=depth),
-        metadata={
-            QOS_KEY: offered_qos_profiles([]),
-            TYPE_HASH_KEY: definition.type_hash,
-        },
+        metadata={QOS_KEY: offered_qos_profiles([]), TYPE_HASH_KEY: definition.type_hash},
     )
 
 
