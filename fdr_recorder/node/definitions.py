@@ -54,16 +54,10 @@ class Definitions:
 
     def find(self, type_name: str, type_hash: str, publisher: str) -> Schema | None:
         """
-        Return the schema of a type, without its definition if none is found.
+        Return the schema of a type, without a definition if none is found.
 
-        Args:
-            type_name: Full name.
-            type_hash: `RIHS01_...` that the publisher announces; empty if it announces none.
-            publisher: Full name of its node; empty if unknown.
-
-        Returns:
-            None while the publisher may still answer; it is not waited for.
-
+        Never waits: it returns None while the publisher may still answer. The publisher is given
+        by the full name of its node, and by the hash that it announces; empty if unknown.
         """
         for definition in installed_definitions(type_name):
             if type_hash in ('', definition.type_hash):

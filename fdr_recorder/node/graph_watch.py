@@ -73,9 +73,7 @@ class GraphWatch:
         self._definitions = Definitions(node)
         self._depth = config.intake_depth
         namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
-        self._selection = TopicSelection(
-            config, lambda name: absolute(name, namespace, node_name)
-        )
+        self._selection = TopicSelection(config, lambda name: absolute(name, namespace, node_name))
         if not self._selection.names and not self._selection.is_open:
             logger.warning('no topics are chosen: only the flight header is recorded')
         resolve = node.resolve_topic_name  # applies remappings
@@ -306,16 +304,13 @@ class GraphWatch:
             silence_s = self._intake.silence_s(topic)
             missing = '' if is_published else f'{topic} is required and has no publisher'
             self._tell(topic, 'topic_missing', missing, over='it has a publisher')
-            is_stale = is_published and 0 < stale_after_s < silence_s
-            self._tell(
-                topic,
-                'topic_stale',
+            stale = (
                 f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
                 f'{stale_after_s:g} s'
-                if is_stale
-                else '',
-                over='it has been heard' if is_published else 'it has no publisher',
             )
+            is_stale = is_published and 0 < stale_after_s < silence_s
+            over = 'it has been heard' if is_published else 'it has no publisher'
+            self._tell(topic, 'topic_stale', stale if is_stale else '', over)
 
     def _tell(self, topic: str, code: str, message: str, over: str = 'over') -> None:
         """Raise an alert; without a message, clear it."""

@@ -35,10 +35,7 @@ _NOT_IN_MSG: Final = ('char', 'wchar', 'long double')
 
 def import_message_class(type_name: str) -> type[Any]:
     """
-    Return the class of a message type, with its type support loaded.
-
-    Args:
-        type_name: Full name, for example `sensor_msgs/msg/Imu`.
+    Return the class of a message type (`sensor_msgs/msg/Imu`), with its type support loaded.
 
     Raises:
         RecordError: The type is not installed here; the text says what to do.

@@ -74,7 +74,8 @@ def qos_for(
     """
     Return the strictest QoS that every publisher is compatible with, as rosbag2 does.
 
-    The policies of `override` (see `parse_qos_overrides`) take precedence.
+    The middleware keeps `depth` messages while the intake is busy. The policies of `override` (see
+    `parse_qos_overrides`) take precedence.
     """
     offered = [endpoint.qos_profile for endpoint in endpoints]
     is_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)

@@ -203,7 +203,8 @@ class Recorder(LifecycleNode):
         self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
 
     def _activate(self) -> None:
-        parts = self._configured()
+        parts = self._parts
+        assert parts is not None
         flight_id = parts.config.flight_id or new_flight_id()
         parts.intake.hold_latched()
         try:
@@ -223,7 +224,8 @@ class Recorder(LifecycleNode):
         self.get_logger().info(f'recording to {parts.root.path / flight_id}')
 
     def _deactivate(self) -> None:
-        parts = self._configured()
+        parts = self._parts
+        assert parts is not None
         flight_id = parts.writer.open_flight_id
         summary = None
         try:
@@ -249,10 +251,6 @@ class Recorder(LifecycleNode):
                 self._deactivate()
         finally:
             self._release()
-
-    def _configured(self) -> _Parts:
-        assert self._parts is not None
-        return self._parts
 
     def _subscriber(self, config: FdrConfig) -> Subscriber:
         if not config.intake_via_executor and wait_set.IS_AVAILABLE:
@@ -304,7 +302,7 @@ class Recorder(LifecycleNode):
 
     def _why_fixed(self) -> str:
         why = 'is read at configure; clean up first, then set it and configure again'
-        return '' if self._parts is None else why
+        return why if self._parts else ''
 
     def _apply_options(self) -> None:
         """Apply parameters that were changed after configure."""
@@ -327,12 +325,10 @@ class Recorder(LifecycleNode):
         )
 
     def _summarize(self) -> DiagnosticStatus:
-        parts = self._parts
+        state, parts = self._state_label, self._parts
         if parts is None:
-            return self._summary.unconfigured(self._state_label)
-        return self._summary.configured(
-            self._state_label, parts.root.path, parts.watch, parts.writer.status
-        )
+            return self._summary.unconfigured(state)
+        return self._summary.configured(state, parts.root.path, parts.watch, parts.writer.status)
 
     def _hardware_id(self) -> str:
         parts = self._parts

@@ -76,16 +76,10 @@ def plan_topic(
     wants_type: Callable[[str], bool] = bool,
 ) -> TopicPlan | None:
     """
-    Plan how to record a topic.
+    Plan how to record a topic, from what `node` knows of the graph.
 
-    Args:
-        node: Asks the graph.
-        topic: Fully qualified name.
-        definitions: Finds the definition of its type.
-        depth: Messages that the middleware keeps while the intake is busy.
-        override: QoS policies that are not adapted to the publishers.
-        wants_type: Returns whether a type is recorded. Of several types, the plan has the one with
-            the most publishers: the middleware accepts one type for a topic.
+    Of several types that are wanted, the plan has the one with the most publishers: the middleware
+    accepts one type for a topic. For `depth` and `override` see `qos_for`.
 
     Returns:
         None while the topic has no publisher, or while a publisher is asked for its definition.

@@ -109,13 +109,7 @@ class IntakeThread:
     # --- topics --------------------------------------------------------------------------
 
     def add(self, plan: TopicPlan) -> None:
-        """
-        Subscribe to a topic.
-
-        Raises:
-            RCLError: The middleware refuses.
-
-        """
+        """Subscribe to a topic; raise RCLError if the middleware refuses."""
         intake = TopicIntake(plan, self._subscriber.subscribe(plan), self._meet)
 
         def add() -> None:
@@ -259,9 +253,7 @@ class IntakeThread:
         """
         Wait until all messages that arrived before this call are in the rings.
 
-        Returns:
-            False if that takes longer than `CALL_DEADLINE_S`.
-
+        Return False if that takes longer than `CALL_DEADLINE_S`.
         """
         return self._call_and_wait(lambda: self._take_all(self.intakes.values()))
 

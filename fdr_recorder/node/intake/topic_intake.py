@@ -88,11 +88,8 @@ class TopicIntake:
         """
         Take all available messages, up to `TAKE_LIMIT`; return how many.
 
-        The loop runs once for every message. rclpy's take is nine tenths of its cost.
-
-        Args:
-            message: The first message, which the caller has taken.
-
+        The caller has taken the first message. The loop runs once for every message; rclpy's take
+        is nine tenths of its cost.
         """
         take, producers = self.subscription.take, self.producers
         last_gid: bytes | None = None
@@ -130,9 +127,7 @@ class TopicIntake:
         """
         Check a message whose number is not the expected one; count those in between as lost.
 
-        Returns:
-            False if another subscription of the topic has taken the message already.
-
+        It is not new if another subscription of the topic has taken it already.
         """
         expected = producer.next_sequence
         if expected is not None:
