@@ -92,7 +92,6 @@ class GraphWatch:
         self._waiting: set[str] = set()
         self._refused: set[str] = set()
         self._plans: dict[str, TopicPlan] = {}
-        self._publishers: dict[str, set[bytes]] = {}
         self._changed_at: dict[str, float] = {}
         self._add(own_topic)
         self._reviewed_at = time.monotonic()
@@ -210,7 +209,6 @@ class GraphWatch:
         """Subscribe as planned."""
         self._intake.add(plan)
         self._plans[plan.name] = plan
-        self._publishers[plan.name] = set(plan.publishers)
         self._settle(plan.name)
 
     # --- subscribed topics ---------------------------------------------------------------
@@ -252,11 +250,10 @@ class GraphWatch:
             self._subscribe(topic)
             return False
         nodes = node_names(endpoints)
+        gone = (plan.publishers.keys() | self._intake.publishers(topic)) - nodes.keys()
         if nodes != plan.publishers:
             plan = self._plans[topic] = replace(plan, publishers=nodes)
             self._intake.name_publishers(topic, nodes)
-        gone = (self._publishers[topic] | self._intake.publishers(topic)) - nodes.keys()
-        self._publishers[topic] = set(nodes)
         if not nodes:
             gone.add(UNKNOWN_GID)
         if gone:
