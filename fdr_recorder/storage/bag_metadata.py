@@ -88,14 +88,7 @@ def render(
     """
     Return the text of `metadata.yaml`, in pieces.
 
-    Args:
-        path_lines: The `path_line` of each closed segment, oldest first, in pieces.
-        file_lines: The `file_line` of each, likewise.
-        time_range: Earliest and latest log time in them.
-        topic_counts: Messages of each topic in them.
-        custom_data: Content of rosbag2's `custom_data`.
-        ros_distro: For example `kilted`; empty if unknown.
-
+    The lines are the `path_line` and `file_line` of each closed segment, oldest first, in pieces.
     """
     start, end = time_range
     beginning = (

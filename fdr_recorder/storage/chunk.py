@@ -77,12 +77,8 @@ class Chunk:
         The loop runs once for every message of the flight. Locals instead of attributes, and one
         packed prefix instead of an object, make it about 0.7 microseconds a record.
 
-        Args:
-            channel_id: The channel of all of them.
-            batch: Records that came out of a ring.
-            position: The first record to add.
-            room: Bytes of the file that these records may cost (`RECORD_COST` and data each).
-            full_size: Stop when the chunk has this size.
+        They may cost `room` bytes of the file (`RECORD_COST` and data each); the chunk may grow to
+        `full_size`.
 
         Returns:
             The position of the first record that was not added.

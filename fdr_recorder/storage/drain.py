@@ -114,7 +114,7 @@ class Drain:
         self.config = config
         recording = self.recording
         if recording is not None:
-            recording.apply(config)
+            recording.log.config = config
 
     # --- flights -------------------------------------------------------------------------
 

@@ -87,14 +87,12 @@ class FlightDirectory:
         path = root / flight_id
         try:
             path.mkdir(DIRECTORY_MODE)
+            sync_directory(root)
         except FileExistsError:
             raise FlightExistsError(path) from None
         except OSError as error:
-            raise FlightStorageError(path, error) from error
-        try:
-            sync_directory(root)
-        except OSError as error:
-            path.rmdir()
+            with suppress(OSError):  # it may not have been created
+                path.rmdir()
             raise FlightStorageError(path, error) from error
         return cls(path, ros_distro)
 

@@ -170,11 +170,7 @@ class RootHolder:
     since_ns: int
 
     def may_record(self, started_ns: int) -> bool:
-        """
-        Tell whether it may be recording a flight that began at a time (system clock).
-
-        An earlier flight was left by a former holder.
-        """
+        """Tell whether it may record a flight that began then, not before it held the root."""
         return started_ns >= self.since_ns
 
 

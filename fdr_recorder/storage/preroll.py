@@ -26,8 +26,7 @@ class Preroll:
     """
     Trims the rings while no flight is open. Used by the writer's thread alone.
 
-    Rings keep less than the wanted seconds where their own bounds, or their shared budget, do not
-    allow for it.
+    Rings keep less than the wanted seconds where their bounds or shared budget are too small.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -11,8 +11,8 @@
 """
 A flight that is being recorded: it begins, takes records, rotates, and is closed.
 
-`FlightRecording` knows no threads: only the writer's thread calls it. (`emit` and `apply` are the
-exceptions: any thread may.)
+`FlightRecording` knows no threads: only the writer's thread calls it. (`emit` is the exception:
+any thread may.)
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from fdr_recorder.storage.segment_log import SegmentLog
 logger = logging.getLogger(__name__)
 
 RotationHook = Callable[[ClosedSegment], None]
+"""Called with every segment that was closed because it was full."""
 
 FLUSH_SHARE: Final = 0.5
 """A chunk is written before it is this share of `flush_interval_s` old. Before that its records
@@ -83,14 +84,6 @@ class FlightRecording:
     ) -> None:
         """
         Create the flight's directory and its first segment, which begins with the header.
-
-        Args:
-            root: An owned flight root.
-            header: The flight's header.
-            config: Sizes, intervals and limits.
-            alerts: The board on which faults are raised.
-            clients: The producers that exist already.
-            on_rotation: Called with every segment that was closed because it was full.
 
         Raises:
             FlightIdInvalidError: The id is not a valid name.
@@ -136,10 +129,6 @@ class FlightRecording:
     def total_bytes(self) -> int:
         """Size of all segments that were not dropped, the open one included."""
         return self.log.total_bytes
-
-    def apply(self, config: FdrWriterConfig) -> None:
-        """Apply other limits from now on; any thread."""
-        self.log.config = config
 
     @property
     def is_degraded(self) -> bool:

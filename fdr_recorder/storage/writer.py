@@ -90,9 +90,8 @@ class FileFdrWriter:
         """
         self.alerts = alerts or AlertBoard()
         self.on_rotation = on_rotation
-        self._root_path = root.path if isinstance(root, FlightRoot) else Path(root)
         self._root = root if isinstance(root, FlightRoot) else None
-        self._owns_root = not isinstance(root, FlightRoot)
+        self._own_root = None if isinstance(root, FlightRoot) else root
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._must_stop = False
@@ -138,8 +137,8 @@ class FileFdrWriter:
         """
         if self._thread is not None:
             raise WriterAlreadyStartedError
-        if self._owns_root:
-            self._root = FlightRoot.acquire(self._root_path)
+        if self._own_root is not None:
+            self._root = FlightRoot.acquire(self._own_root)
         self.alerts.clear('writer_failed', 'the writer is started again')
         self._must_stop = False
         self._failure = None
@@ -165,7 +164,7 @@ class FileFdrWriter:
         thread.join()
         self._refuse_commands()  # a thread that had failed left the one above
         self._thread = None
-        if self._owns_root and self._root is not None:
+        if self._own_root is not None and self._root is not None:
             self._root.release()
             self._root = None
 
@@ -254,12 +253,9 @@ class FileFdrWriter:
         if self._thread is None:
             raise WriterNotStartedError
         check_flight_id(header.flight_id)
-
-        def open_flight() -> None:
-            assert self._root is not None
-            self._drain.open(self._root, header, self.on_rotation)
-
-        self._call(open_flight)
+        root = self._root
+        assert root is not None
+        self._call(lambda: self._drain.open(root, header, self.on_rotation))
 
     def close_flight(self, flight_id: str) -> FlightSummary:
         """

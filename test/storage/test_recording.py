@@ -250,7 +250,7 @@ def test_without_a_duration_time_does_not_rotate(make_writer: MakeWriter) -> Non
 
 
 def test_the_rotation_hook_is_called_in_the_writers_thread_with_the_closed_segment(
-    make_writer: MakeWriter,
+    make_writer: MakeWriter, root: Path
 ) -> None:
     calls: list[tuple[str, ClosedSegment]] = []
     sizes: list[int] = []
@@ -258,7 +258,7 @@ def test_the_rotation_hook_is_called_in_the_writers_thread_with_the_closed_segme
 
     def hook(closed: ClosedSegment) -> None:
         calls.append((threading.current_thread().name, closed))
-        sizes.append((writer._root_path / 'x' / closed.file_name).stat().st_size)
+        sizes.append((root / 'x' / closed.file_name).stat().st_size)
 
     writer.on_rotation = hook
     open_flight(writer, 'x', client)
