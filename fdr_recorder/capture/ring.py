@@ -212,7 +212,7 @@ class Ring:
         return batch
 
     def discard_oldest(self, before_ns: int, most_fill: float) -> None:
-        """Discard what was received before a time, and more until the fill is at most that."""
+        """Discard records of before a time, and more until `fill` is at most `most_fill`."""
         records = self._records
         while records and (records[0][0] < before_ns or self.fill > most_fill):
             self.take(1)

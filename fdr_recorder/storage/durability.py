@@ -39,7 +39,7 @@ MAX_ENDED: Final = 2
 
 class Durability:
     """
-    Decides what a `Syncer` forces to the disk, and keeps account of it.
+    Decides what a `Syncer` forces to the disk, and notes how far that has come.
 
     Used by the writer's thread alone. Methods raise `OSError` where the disk refuses data.
 
@@ -181,7 +181,7 @@ class Durability:
             return
         if not job.is_data_durable:
             self.has_new_names = True
-            self._submitted = None, 0  # whatever it was, it is not known to be on the disk
+            self._submitted = None, 0  # it may not be on the disk
             raise error
         if not isinstance(error, OSError):
             raise error
