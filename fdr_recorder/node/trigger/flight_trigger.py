@@ -45,6 +45,7 @@ QUEUE_DEPTH: Final = 10
 GROUPS: Final = {'recorder': ('recorder_down', 'recorder_refused'), 'source': ('source_silent',)}
 """Alert codes by fault group."""
 
+
 class FlightTrigger(Node):
     """
     Drive the lifecycle of one recorder, which does not know of the trigger.
