@@ -24,6 +24,7 @@ DIRECTORY_MODE: Final = 0o750
 _APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 
+
 def close_fd(fd: int) -> None:
     """
     Close a file descriptor and ignore errors.
