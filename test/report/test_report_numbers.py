@@ -18,9 +18,13 @@ from pathlib import Path
 import tracemalloc
 from typing import Any
 
-from conftest import MakeWriter
+from conftest import MakeWriter, Record
 from fdr_recorder import Schema
 from fdr_recorder.errors import RecordError
+from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.mcap import layout
+from fdr_recorder.mcap.reader import SegmentReader
+from fdr_recorder.mcap.summary import read_summary
 from fdr_recorder.report.chunk_reading import Span
 from fdr_recorder.report.flight_signals import SignalTable
 from fdr_recorder.report.gather import gather, PASSES, Report
@@ -198,6 +202,20 @@ def test_time_is_that_of_the_larger_part() -> None:
     both = real + spans(later_ns, 60, 1000)
     assert flight_time(both) == (START_NS, later_ns + 60 * NS_PER_S), 'an hour of silence'
     assert flight_time([]) == (0, 0)
+
+
+def test_time_is_not_that_of_a_damaged_summary(record_flight: Record) -> None:
+    flight = record_flight(close=True)
+    before = gather(flight)
+    *_, segment = segment_files(flight)
+    content = bytearray(segment.path.read_bytes())
+    with SegmentReader(segment.path) as file:
+        for chunk in read_summary(file).chunks:
+            end = chunk.record.offset + layout.RECORD_PREFIX.size + layout.U64.size
+            layout.U64.pack_into(content, end, chunk.end_ns + 60 * NS_PER_S)
+    segment.path.write_bytes(content)
+    after = gather(flight)
+    assert (after.start_ns, after.end_ns) == (before.start_ns, before.end_ns)
 
 
 def test_rates_count_every_message_once() -> None:
