@@ -67,12 +67,8 @@ def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread of the recorder, a child process or a lock."""
     threads, children, locks = _recorder_threads(), _child_processes(), _file_locks()
     yield
-    wait_until(
-        lambda: _recorder_threads() <= threads, 'the end of all fdr_* threads', deadline_s=5
-    )
-    wait_until(
-        lambda: _child_processes() <= children, 'the end of all child processes', deadline_s=5
-    )
+    wait_until(lambda: _recorder_threads() <= threads, 'the end of all fdr_* threads')
+    wait_until(lambda: _child_processes() <= children, 'the end of all child processes')
     assert _file_locks() <= locks
 
 

@@ -188,9 +188,9 @@ class Life:
             self._send(writer, clients, 12)
             self.fault.is_disk_full = True
             self._send(writer, clients, 2)
-            wait_until(lambda: writer.status.is_degraded, 'the disk to be full', 10)
+            wait_until(lambda: writer.status.is_degraded, 'the disk to be full')
             self.fault.is_disk_full = False
-            wait_until(lambda: not writer.status.is_degraded, 'the recording to go on', 10)
+            wait_until(lambda: not writer.status.is_degraded, 'the recording to go on')
             self._send(writer, clients, 6)
             self.summary = writer.close_flight(flight_id)
         finally:
@@ -209,7 +209,7 @@ class Life:
             for client in clients:
                 assert client.enqueue(numbered(self.sent, 2500)), 'the flight is not open'
             self.sent += 1
-            wait_until(lambda: not any(len(client.ring) for client in clients), 'the ring', 10)
+            wait_until(lambda: not any(len(client.ring) for client in clients), 'the ring')
         time.sleep(0.03)
 
     def check(self) -> int:
@@ -271,7 +271,7 @@ def _make_torn_flight(root: Path, rng: random.Random) -> None:
     writer.open_flight(FlightHeader(flight_id='torn'))
     for number in range(12):
         client.enqueue(numbered(number, 3000))
-        wait_until(lambda: len(client.ring) == 0, 'the ring', 10)
+        wait_until(lambda: len(client.ring) == 0, 'the ring')
     wait_until(lambda: writer.status.counters.records_written >= 13, 'the records', 10)
     shutil.copytree(root, root.with_name('copy'))
     writer.stop()
