@@ -61,6 +61,17 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
 }
 """Every alert code and its level."""
 
+ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
+    'disk': 'disk_full write_error disk_low flight_root_locked flight_root_unusable'.split(),
+    'capacity': 'cap_misconfigured segments_dropped'.split(),
+    'rings': ['overrun'],
+    'transport': ['transport_loss'],
+    'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible'.split(),
+    'recorder': 'config_invalid transition_refused writer_failed intake_failed '
+    'unclean_flight_recovered'.split(),
+}
+"""Alert codes by fault group; each group is one status of the recorder on `/diagnostics`."""
+
 
 @dataclass(frozen=True)
 class Alert:

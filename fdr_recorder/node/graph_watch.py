@@ -19,14 +19,13 @@ import threading
 import time
 from typing import Final
 
-from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import TypeUnknownError
 from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import UNKNOWN_GID
 from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
-from fdr_recorder.node.recorder_diagnostics import GROUPS
 from fdr_recorder.node.topic_plan import node_names, plan_topic, TopicPlan
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.qos_overrides import parse_qos_overrides
@@ -121,7 +120,7 @@ class GraphWatch:
         if self._thread is not None:
             self._thread.join()
         self._definitions.close()
-        for code in GROUPS['topics']:
+        for code in ALERT_GROUPS['topics']:
             self._alerts.clear_all(code, 'not configured any more')
 
     # --- the thread ----------------------------------------------------------------------

@@ -19,7 +19,7 @@ import logging
 import socket
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import FdrError, FlightNotOpenError
 from fdr_recorder.node.autostart import Autostart
@@ -33,7 +33,7 @@ from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
-from fdr_recorder.node.recorder_diagnostics import GROUPS, RecorderSummary
+from fdr_recorder.node.recorder_diagnostics import RecorderSummary
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.header import hash_manifest, new_flight_header
 from fdr_recorder.storage.flight_directory import new_flight_id
@@ -319,7 +319,7 @@ class Recorder(LifecycleNode):
             self,
             topic,
             self._board,
-            groups=GROUPS,
+            groups=ALERT_GROUPS,
             summarize=self._summarize,
             hardware_id=self._hardware_id,
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 import time
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.node.diagnostics_publisher import key_values
@@ -23,18 +23,6 @@ from fdr_recorder.storage.drain import WriterStatus
 
 if TYPE_CHECKING:
     from fdr_recorder.node.graph_watch import GraphWatch
-
-GROUPS: Final = {
-    'disk': 'disk_full write_error disk_low flight_root_locked flight_root_unusable'.split(),
-    'capacity': 'cap_misconfigured segments_dropped'.split(),
-    'rings': ['overrun'],
-    'transport': ['transport_loss'],
-    'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible'.split(),
-    'recorder': 'config_invalid transition_refused writer_failed intake_failed '
-    'unclean_flight_recovered'.split(),
-}
-"""Alert codes by fault group; each group is one status, named after the node and the group."""
-
 
 class RecorderSummary:
     """Makes the summary, with the rates since the one before."""

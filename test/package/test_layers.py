@@ -41,21 +41,41 @@ def room_of(path: Path) -> str:
     return first if first.endswith('.py') else f'{first}/'
 
 
-def imported_rooms(path: Path) -> Iterator[str]:
-    """Yield the rooms that a module imports, at its top and inside of functions."""
+def imported(path: Path) -> Iterator[str]:
+    """Yield the names that a module imports, at its top, inside of functions and for types."""
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module == 'fdr_recorder':
-            names = [f'fdr_recorder.{alias.name}' for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module or '']
+        if isinstance(node, ast.ImportFrom):
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            package, _, rest = name.partition('.')
-            if package == 'fdr_recorder' and rest:
-                first = rest.partition('.')[0]
-                yield f'{first}/' if (PACKAGE / first).is_dir() else f'{first}.py'
+            yield from (alias.name for alias in node.names)
+
+
+def imported_modules(path: Path) -> set[Path]:
+    """Return the modules of this package that a module imports."""
+    found = set()
+    for name in imported(path):
+        place = TOP.joinpath(*name.split('.'))
+        for candidate in (place, place.parent):  # a module itself, or a name in it
+            module = candidate.with_suffix('.py')
+            if candidate.is_relative_to(PACKAGE) and module.is_file():
+                found.add(module)
+                break
+    return found
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Return the rooms that a module imports."""
+    places = (TOP.joinpath(*name.split('.')) for name in imported(path))
+    firsts = {
+        place.relative_to(PACKAGE).parts[0]
+        for place in places
+        if place.is_relative_to(PACKAGE) and place != PACKAGE
+    }
+    return {
+        f'{first}/' if (PACKAGE / first).is_dir() else f'{first}.py'
+        for first in firsts
+        if (PACKAGE / first).is_dir() or (PACKAGE / f'{first}.py').is_file()
+    }
 
 
 def test_every_room_has_its_row_and_no_other() -> None:
@@ -75,5 +95,15 @@ def test_every_import_is_allowed() -> None:
     for path in sorted(PACKAGE.rglob('*.py')):
         room = room_of(path)
         if room != '__init__.py':  # the public face
-            beyond = set(imported_rooms(path)) - {room} - allowed[room]
+            beyond = imported_rooms(path) - {room} - allowed[room]
             assert beyond == set(), path
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    imports = {path: imported_modules(path) - {path} for path in PACKAGE.rglob('*.py')}
+    assert sum(map(len, imports.values())) > len(imports)  # else nothing was found
+    while leaves := [path for path, needs in imports.items() if not needs & imports.keys()]:
+        for path in leaves:
+            del imports[path]
+    circle = sorted(str(path.relative_to(PACKAGE)) for path in imports)
+    assert circle == []
