@@ -24,6 +24,7 @@ from fdr_recorder.storage.drain import WriterStatus
 if TYPE_CHECKING:
     from fdr_recorder.node.graph_watch import GraphWatch
 
+
 class RecorderSummary:
     """Makes the summary, with the rates since the one before."""
 
