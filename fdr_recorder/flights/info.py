@@ -18,12 +18,12 @@ recorder itself are read. A torn or growing segment is read whole.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from operator import sub
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.listing import list_flight, ListedFlight
@@ -42,8 +42,7 @@ from fdr_recorder.record.kinds import (
     TransportLoss,
 )
 from fdr_recorder.storage.flight_root import root_holder
-
-_NS_PER_S: Final = 1_000_000_000
+from fdr_recorder.units import NS_PER_S
 
 
 @dataclass
@@ -94,7 +93,7 @@ class TopicInfo:
     def rate_hz(self) -> float | None:
         """Messages per second between the first and the last; None for less than two."""
         elapsed = self.last_ns - self.first_ns
-        return (self.messages - 1) * _NS_PER_S / elapsed if elapsed > 0 else None
+        return (self.messages - 1) * NS_PER_S / elapsed if elapsed > 0 else None
 
     def add(self, times: Sequence[int], size: int) -> None:
         """
@@ -112,8 +111,7 @@ class TopicInfo:
         longest = max(map(sub, times[1:], times), default=0)
         if longest > self.gap_ns:
             self.gap_ns = longest
-            gaps = list(map(sub, times[1:], times))
-            self.gap_at_ns = times[gaps.index(longest)]
+            self.gap_at_ns = times[list(map(sub, times[1:], times)).index(longest)]
         self.messages += len(times) - bool(self.messages)
         self.bytes += size
         self.last_ns = times[-1]
@@ -123,7 +121,7 @@ class TopicInfo:
         return {**asdict(self), 'publishers': sorted(self.publishers), 'rate_hz': self.rate_hz}
 
 
-@dataclass(frozen=True)
+@dataclass
 class SegmentInfo:
     """
     One segment.
@@ -140,10 +138,10 @@ class SegmentInfo:
 
     name: str
     bytes: int
-    records: int
-    first_ns: int
-    last_ns: int
-    is_closed: bool
+    records: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    is_closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +183,10 @@ class FlightInfo:
     events: list[Event] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
+    def topic(self, name: str, type_name: str = '') -> TopicInfo:
+        """Return a topic; add it if it is new."""
+        return self.topics.setdefault(name, TopicInfo(name, type_name))
+
     def to_dict(self) -> dict[str, Any]:
         """Return all but the damage for `json.dumps`."""
         return {
@@ -216,7 +218,7 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     flight = Path(flight)
     result = FlightInfo(list_flight(flight, root_holder(flight.absolute().parent)))
     for reader in read_segments(flight, result.damage):
-        _Segment(result).read(reader, advance)
+        _Segment(result, reader).read(advance)
     result.events.sort(key=lambda event: event.time_ns)
     _add_losses(result)
     return result
@@ -225,32 +227,24 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
 class _Segment:
     """Adds what is in one segment."""
 
-    def __init__(self, result: FlightInfo) -> None:
+    def __init__(self, result: FlightInfo, reader: SegmentReader) -> None:
         self._result = result
+        self._reader = reader
+        self._segment = SegmentInfo(reader.path.name, reader.size)
         self._topics: dict[FileChannel, TopicInfo] = {}
-        self._records = 0
-        self._first_ns = 0
-        self._last_ns = 0
 
-    def read(self, reader: SegmentReader, advance: Advance) -> None:
-        for chunk in read_chunks(reader, advance):
+    def read(self, advance: Advance) -> None:
+        for chunk in read_chunks(self._reader, advance):
             if isinstance(chunk, IndexedChunk):
-                self._add_indexed(chunk, reader)
+                self._add_indexed(chunk)
             else:
                 self._add_read(chunk)
-        self._result.segments.append(
-            SegmentInfo(
-                reader.path.name,
-                reader.size,
-                self._records,
-                self._first_ns,
-                self._last_ns,
-                reader.ends_with_magic,
-            )
-        )
+        self._segment.is_closed = self._reader.ends_with_magic
+        self._result.segments.append(self._segment)
 
-    def _add_indexed(self, chunk: IndexedChunk, reader: SegmentReader) -> None:
+    def _add_indexed(self, chunk: IndexedChunk) -> None:
         """Take the times and sizes of the messages from their indexes."""
+        reader = self._reader
         try:
             indexes = {
                 reader.channels[number]: reader.index_at(offset)
@@ -268,26 +262,24 @@ class _Segment:
         ):
             if index:
                 self._topic(channel).add(index[::2], size)
-                self._records += len(index) // 2
+                self._segment.records += len(index) // 2
 
     def _add_read(self, chunk: WholeChunk) -> None:
         for message, _ in chunk.messages:
             self._topic(message.channel).add((message.log_time_ns,), len(message.data))
-            self._records += 1
+            self._segment.records += 1
             self._span(message.log_time_ns, message.log_time_ns)
             self._note(message)
 
     def _span(self, start_ns: int, end_ns: int) -> None:
-        self._first_ns = min(self._first_ns or start_ns, start_ns)
-        self._last_ns = max(self._last_ns, end_ns)
+        segment = self._segment
+        segment.first_ns = min(segment.first_ns or start_ns, start_ns)
+        segment.last_ns = max(segment.last_ns, end_ns)
 
     def _topic(self, channel: FileChannel) -> TopicInfo:
         topic = self._topics.get(channel)
         if topic is None:
-            topics = self._result.topics
-            topic = topics.setdefault(
-                channel.topic, TopicInfo(channel.topic, channel.schema.name)
-            )
+            topic = self._result.topic(channel.topic, channel.schema.name)
             topic.publishers |= {channel.metadata.get(PUBLISHER_KEY, '')} - {''}
             self._topics[channel] = topic
         return topic
@@ -319,20 +311,15 @@ def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
 
 def _add_losses(result: FlightInfo) -> None:
     """Say of each topic what it lost: as the footer does, else as the records of losses do."""
-    producers: Iterable[Any] = result.footer.producers if result.footer is not None else ()
-    for producer in producers:
-        topic = TopicInfo(producer.topic, producer.type)
-        topic = result.topics.setdefault(producer.topic, topic)
-        topic.lost_transport += producer.lost_transport
-        topic.dropped_overrun += producer.dropped_overrun
-        topic.dropped_write_error += producer.dropped_write_error
     if result.footer is not None:
+        for producer in result.footer.producers:
+            topic = result.topic(producer.topic, producer.type)
+            topic.lost_transport += producer.lost_transport
+            topic.dropped_overrun += producer.dropped_overrun
+            topic.dropped_write_error += producer.dropped_write_error
         return
-    for event in result.events:
-        loss = event.payload
+    for loss in (event.payload for event in result.events):
         if isinstance(loss, Overrun):
-            topic = result.topics.setdefault(loss.topic, TopicInfo(loss.topic, ''))
-            topic.dropped_overrun += loss.records
+            result.topic(loss.topic).dropped_overrun += loss.records
         elif isinstance(loss, TransportLoss):
-            topic = result.topics.setdefault(loss.topic, TopicInfo(loss.topic, ''))
-            topic.lost_transport += loss.records
+            result.topic(loss.topic).lost_transport += loss.records

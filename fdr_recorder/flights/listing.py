@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import segment_files, SegmentFile
@@ -28,12 +28,11 @@ from fdr_recorder.flights.metadata import read_metadata
 from fdr_recorder.flights.recovery.contents import SegmentContents
 from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.flights.recovery.recover import needs_recovery
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_root import RootHolder
-
-_NS_PER_S: Final = 1_000_000_000
+from fdr_recorder.units import NS_PER_S
 
 
 class FlightState(Enum):
@@ -116,7 +115,7 @@ class ListedFlight:
     @property
     def ended_ns(self) -> int:
         """When it was closed, or when its last record was received (system clock)."""
-        return self.started_ns + round(self.duration_s * _NS_PER_S)
+        return self.started_ns + round(self.duration_s * NS_PER_S)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
@@ -142,7 +141,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     if not segments:
         raise NoFlightError(flight, 'there is no flight: it has no segment_*.mcap')
     last = _read(segments[-1])
-    footer = last.own_records[-1] if last is not None and last.own_records else None
+    footer = last.footer if last is not None else None
     header = (last.header if last is not None else None) or _first_header(segments)
     started_ns = header.flight_started_at_ns
     if not started_ns and (first := _read(segments[0])) is not None:
@@ -150,7 +149,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     last_ns = last.found.last_log_time_ns if last is not None else 0
     named, counters, listed_records = read_metadata(flight)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
-    if isinstance(footer, FlightFooter):
+    if footer is not None:
         state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
         if needs_recovery(flight):  # killed right after the footer, or changed since
             state = FlightState.UNCLEAN
@@ -174,7 +173,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         state=state,
         vehicle_id=header.vehicle_id,
         started_ns=started_ns,
-        duration_s=max(last_ns - started_ns, 0) / _NS_PER_S,
+        duration_s=max(last_ns - started_ns, 0) / NS_PER_S,
         segments=len(segments),
         bytes=sum(map(_size, segments)),
         records=max(records, 0),

@@ -77,6 +77,7 @@ def plan_pruning(
     by_age = sorted(flights, key=lambda flight: (flight.started_ns, flight.path.name))
     surplus = len(by_age) - keep if keep is not None else 0
     left = sum(flight.bytes for flight in by_age)
+    is_enough = True
     doomed: list[ListedFlight] = []
     spared: list[tuple[ListedFlight, str]] = []
     for position, flight in enumerate(by_age):
@@ -88,12 +89,12 @@ def plan_pruning(
             reason = reason or 'the newest flight'
         if reason:
             spared.append((flight, reason))
+            is_enough = is_enough and not is_surplus
         else:
             doomed.append(flight)
             left -= flight.bytes
-    is_enough = max_bytes is None or left <= max_bytes
-    surplus_spared = any(flight in by_age[: max(surplus, 0)] for flight, _ in spared)
-    return Pruning(tuple(doomed), tuple(spared), left, is_enough and not surplus_spared)
+    is_enough = is_enough and (max_bytes is None or left <= max_bytes)
+    return Pruning(tuple(doomed), tuple(spared), left, is_enough)
 
 
 def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
@@ -65,7 +66,7 @@ class Query:
         messages are always in order. Otherwise as `batches`.
         """
         for batch in self.batches():
-            yield from sorted(batch, key=_log_time)
+            yield from sorted(batch, key=attrgetter('log_time_ns'))
 
     def batches(self, advance: Advance = lambda _bytes: None) -> Iterator[list[Message]]:
         """
@@ -83,7 +84,10 @@ class Query:
         for chunk_messages in self._chunks(advance):
             wanted = list(filter(self._wants, chunk_messages))
             if wanted and self._latched:
-                yield list(self._take_latched())
+                assert self.start_ns is not None
+                latched, self._latched = self._latched.values(), {}
+                self._is_begun = True
+                yield [message._replace(log_time_ns=self.start_ns) for message in latched]
             if wanted:
                 yield wanted
 
@@ -109,26 +113,19 @@ class Query:
             self._latched[key] = message
         return not is_before
 
-    def _take_latched(self) -> Iterator[Message]:
-        assert self.start_ns is not None
-        latched, self._latched = self._latched, {}
-        self._is_begun = True
-        for message in latched.values():
-            yield message._replace(log_time_ns=self.start_ns)
-
     def _chunks(self, advance: Advance) -> Iterator[Iterator[Message]]:
         """Yield the messages of each chunk that has wanted ones, and maybe others."""
         for reader in read_segments(self.flight, self.damage):
             for chunk in read_chunks(reader, advance):
-                if not isinstance(chunk, IndexedChunk):
-                    yield (message for message, _ in chunk.messages)
-                elif self._may_be_in(chunk, reader):
+                if isinstance(chunk, IndexedChunk):
+                    if not self._may_be_in(chunk, reader):
+                        continue
                     try:
-                        whole = reader.chunk_at(chunk.offset)
+                        chunk = reader.chunk_at(chunk.offset)
                     except SegmentError as error:
                         self.damage.append(str(error))
-                    else:
-                        yield (message for message, _ in whole.messages)
+                        continue
+                yield (message for message, _ in chunk.messages)
             self.all_topics |= {channel.topic for channel in reader.channels.values()}
 
     def _may_be_in(self, chunk: IndexedChunk, reader: SegmentReader) -> bool:
@@ -142,10 +139,6 @@ class Query:
             and (not is_before or (self.with_latched and _is_latched(channel)))
             for channel in channels
         )
-
-
-def _log_time(message: Message) -> int:
-    return message.log_time_ns
 
 
 def _is_latched(channel: FileChannel) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import segment_files
@@ -39,18 +38,7 @@ Advance = Callable[[int], None]
 
 
 def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:
-    """
-    Open a segment for reading; the recorder's own schemas are known if they are lost.
-
-    Args:
-        path: The file.
-        started_ns: When the flight began (system clock), if that is known.
-
-    Raises:
-        OSError: It cannot be opened.
-        SegmentError: It is no regular file (a link is not followed).
-
-    """
+    """Open a segment as `SegmentReader` does; the recorder's own schemas are known if lost."""
     return SegmentReader(path, started_ns=started_ns, known_schema=_known_schema)
 
 
@@ -68,12 +56,8 @@ def read_segments(flight: Path, damage: list[str]) -> Iterator[SegmentReader]:
     """
     Yield each segment of a flight, open; one that is dropped meanwhile, to free space, is skipped.
 
-    Args:
-        flight: Its directory.
-        damage: Takes what could not be read, in words, when the caller asks for the next segment.
-            It is no damage that the last segment is torn: it is still growing, or the flight was
-            not closed.
-
+    `damage` takes what could not be read, in words, when the caller asks for the next segment. It
+    is no damage that the last segment is torn: it is growing, or the flight was not closed.
     """
     segments = segment_files(flight)
     for segment in segments:
@@ -95,22 +79,15 @@ def read_chunks(reader: SegmentReader, advance: Advance) -> Iterator[IndexedChun
 
 def own_record(message: Message) -> Payload | None:
     """
-    Decode a record of the recorder itself.
+    Decode a record of the recorder itself; raise `RecordError` if that is impossible.
 
-    Returns:
-        The record; None for a topic's message, for a kind that is not known, or if the definition
-        is lost.
-
-    Raises:
-        RecordError: It cannot be decoded.
-
+    Return None for a topic's message, for an unknown kind, or if the definition is lost.
     """
-    kind = message.channel.topic.removeprefix(OWN_TOPIC_PREFIX)
-    if kind == message.channel.topic or kind not in PAYLOADS:
+    topic, schema = message.channel.topic, message.channel.schema
+    kind = topic.removeprefix(OWN_TOPIC_PREFIX)
+    if kind == topic or kind not in PAYLOADS or not schema.definition:
         return None
-    if not message.channel.schema.definition:
-        return None
-    return decode(kind, message.data, message.channel.schema)
+    return decode(kind, message.data, schema)
 
 
 class FlightReader:
@@ -143,12 +120,7 @@ class FlightReader:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file that `messages` is reading, if it has not come to an end."""
         for reader in self._open:
             reader.close()

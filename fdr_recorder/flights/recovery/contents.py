@@ -25,7 +25,13 @@ from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.records import RawRecord
 from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
-from fdr_recorder.record.kinds import FlightHeader, METADATA_NAME, OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.record.kinds import (
+    FlightFooter,
+    FlightHeader,
+    METADATA_NAME,
+    OWN_TOPIC_PREFIX,
+    Payload,
+)
 from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 import yaml
@@ -74,6 +80,12 @@ class SegmentContents:
     def records(self) -> int:
         """Count the records in it."""
         return self.found.records
+
+    @property
+    def footer(self) -> FlightFooter | None:
+        """The flight's footer, if it is the last of its own records."""
+        last = self.own_records[-1] if self.own_records else None
+        return last if isinstance(last, FlightFooter) else None
 
     @property
     def started_ns(self) -> int:
@@ -139,8 +151,9 @@ class Collector:
         if record.opcode != layout.METADATA or METADATA_NAME not in reader.metadata:
             raise SegmentError(reader.path, record.offset, 'not a segment of this recorder')
         length = record.end - record.offset
-        index = encode.metadata_index(record.offset, length, METADATA_NAME)
-        self.contents.found = SegmentIndex(index)
+        self.contents.found = SegmentIndex(
+            encode.metadata_index(record.offset, length, METADATA_NAME)
+        )
 
     def add_channel(self, described: FileChannel) -> None:
         """Take in a channel, and its schema, as the file numbers them."""

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.recovery.contents import Collector, program_of, SegmentContents
@@ -28,27 +27,14 @@ from fdr_recorder.storage.segment import LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 
 
-@dataclass
 class _Pending:
-    """
-    A chunk, until it is known what follows it.
+    """A chunk, until it is known what follows it: message indexes `found`, and those `wanted`."""
 
-    Attributes:
-        chunk: Which.
-        index: What its messages add to the index.
-        wanted: The message index records that belong behind it.
-        found: Those that are there.
-
-    """
-
-    chunk: WholeChunk
-    index: Chunk = field(init=False)
-    wanted: list[bytes] = field(init=False)
-    found: list[bytes] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self, chunk: WholeChunk) -> None:
+        self.chunk = chunk
         self.index = Chunk()
-        for message, place in self.chunk.messages:
+        self.found: list[bytes] = []
+        for message, place in chunk.messages:
             entries = self.index.indexes.setdefault(message.channel.id, array('Q'))
             entries.extend((message.log_time_ns, place))
         pieces, _ = self.index.message_indexes()
@@ -123,20 +109,24 @@ class Scanner(Collector):
             SegmentError: The file is another program's.
 
         """
-        reader = self.reader
-        error = SegmentError(reader.path, 0, 'not a segment of this recorder')
+        error = SegmentError(self.reader.path, 0, 'not a segment of this recorder')
         if isinstance(part, RawRecord) and part.opcode == layout.HEADER:
-            if program_of(reader, part)[1] not in ('', LIBRARY.split()[0]):
+            if program_of(self.reader, part)[1] not in ('', LIBRARY.split()[0]):
                 raise error
         elif not isinstance(part, RawRecord) or part.opcode != layout.METADATA:
-            gap = part
-            if not isinstance(gap, Gap):
-                gap = Gap(0, part.offset, error)
-                reader.gaps.append(gap)
-            gap.offset = 0
-            if not gap.take(self.lost_beginning):
+            if not self._gap_before(part, 0, error).take(self.lost_beginning):
                 raise error
             self.lost_beginning = b''
+
+    def _gap_before(
+        self, part: RawRecord | WholeChunk | Gap, start: int, error: SegmentError
+    ) -> Gap:
+        """Return a gap from an offset up to a part; if that is a gap itself, let it grow."""
+        if not isinstance(part, Gap):
+            part = Gap(start, part.offset, error)
+            self.reader.gaps.append(part)
+        part.offset = start
+        return part
 
     def _describe(self, record: RawRecord) -> None:
         """Take in a schema or a channel, even without messages: its number is taken."""
@@ -152,13 +142,8 @@ class Scanner(Collector):
         """Take in a chunk that something follows; missing message indexes go into a gap."""
         chunk = pending.chunk
         if pending.found != pending.wanted:
-            if isinstance(part, Gap):
-                gap = part
-            else:
-                error = SegmentError(self.reader.path, chunk.end, 'a message index is wrong')
-                gap = Gap(chunk.end, part.offset, error)
-                self.reader.gaps.append(gap)
-            gap.offset = chunk.end
+            error = SegmentError(self.reader.path, chunk.end, 'a message index is wrong')
+            gap = self._gap_before(part, chunk.end, error)
             if not gap.take(b''.join(pending.wanted)):  # not laid out by the recorder
                 gap.offset = chunk.offset
                 return

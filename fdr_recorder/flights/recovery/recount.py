@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from fdr_recorder.flights.recovery.contents import SegmentContents
-from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -39,9 +38,9 @@ _PayloadT = TypeVar('_PayloadT', bound=Payload)
 class Drops:
     """What the cap had dropped from a flight when it ended."""
 
-    segments: int
-    bytes: int
-    records: int
+    segments: int = 0
+    bytes: int = 0
+    records: int = 0
 
 
 def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents]) -> Drops:
@@ -76,82 +75,76 @@ def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents])
     )
 
 
-class Recount:
-    """The counters of a flight, recounted from its segments."""
+def recounted_footer(
+    segments: Sequence[SegmentContents],
+    header: FlightHeader,
+    drops: Drops,
+    *,
+    ended_at_ns: int,
+    bytes_present: int,
+) -> FlightFooter:
+    """
+    Return the footer of a flight, recounted from its segments; it counts itself.
 
-    def __init__(
-        self,
-        segments: Sequence[SegmentContents],
-        header: FlightHeader,
-        drops: Drops,
-        ended_at_ns: int,
-    ) -> None:
-        self._header = header
-        self._ended_at_ns = ended_at_ns
-        self._segments = segments
-        self._records: list[Payload] = [
-            record for contents in segments for record in contents.own_records
-        ]
-        self._drops = drops
+    Args:
+        segments: All that are there.
+        header: The flight's.
+        drops: What the cap had dropped.
+        ended_at_ns: When it ended (system clock).
+        bytes_present: Size of the segments, the footer included.
 
-    def footer(self, bytes_present: int) -> FlightFooter:
-        """Return the footer; it counts itself."""
-        producers = self._producers()
-        write_errors = [record for record in self._records if isinstance(record, WriteError)]
-        started = self._header
-        elapsed = max(self._ended_at_ns - started.flight_started_at_ns, 0)
-        footer = FlightFooter(
-            flight_id=started.flight_id,
-            flight_ended_at_iso=iso_time(self._ended_at_ns),
-            flight_ended_at_monotonic_ns=started.flight_started_at_monotonic_ns + elapsed,
-            records_written=sum(contents.records for contents in self._segments)
-            + self._drops.records
-            + 1,
-            records_dropped_overrun=sum(producer.dropped_overrun for producer in producers),
-            bytes_written=bytes_present + self._drops.bytes,
-            rollover_count=max(self._segments[-1].index - len(write_errors), 0),
-            clean_shutdown=False,
-            segments_dropped=self._drops.segments,
-            bytes_dropped=self._drops.bytes,
-            records_dropped_write_error=sum(record.records for record in write_errors),
-            records_lost_transport=sum(producer.lost_transport for producer in producers),
-            records_repeated=sum(producer.repeated for producer in producers),
-            producers=tuple(map(_bounded, producers)),
+    """
+    records = [record for contents in segments for record in contents.own_records]
+    producers = _producers(segments, records)
+    write_errors = [record for record in records if isinstance(record, WriteError)]
+    elapsed = max(ended_at_ns - header.flight_started_at_ns, 0)
+    written = sum(contents.records for contents in segments) + drops.records + 1
+    footer = FlightFooter(
+        flight_id=header.flight_id,
+        flight_ended_at_iso=iso_time(ended_at_ns),
+        flight_ended_at_monotonic_ns=header.flight_started_at_monotonic_ns + elapsed,
+        records_written=written,
+        records_dropped_overrun=sum(producer.dropped_overrun for producer in producers),
+        bytes_written=bytes_present + drops.bytes,
+        rollover_count=max(segments[-1].index - len(write_errors), 0),
+        clean_shutdown=False,
+        segments_dropped=drops.segments,
+        bytes_dropped=drops.bytes,
+        records_dropped_write_error=sum(record.records for record in write_errors),
+        records_lost_transport=sum(producer.lost_transport for producer in producers),
+        records_repeated=sum(producer.repeated for producer in producers),
+        producers=tuple(map(_bounded, producers)),
+    )
+    return _bounded(footer)
+
+
+def _producers(
+    segments: Sequence[SegmentContents], records: Sequence[Payload]
+) -> list[ProducerCounters]:
+    sums: dict[tuple[str, str], dict[str, Any]] = {}
+    for contents in segments:
+        for channel, count in contents.found.counts.items():
+            key = channel.topic, channel.publisher
+            values = sums.setdefault(key, {'type': channel.schema.name})
+            _add(values, 'written', count)
+            _add(values, 'repeated', contents.repeated.get(channel, 0))
+    for record in records:
+        if isinstance(record, Overrun | TransportLoss):
+            name = 'dropped_overrun' if isinstance(record, Overrun) else 'lost_transport'
+            _add(sums.setdefault((record.topic, record.publisher), {}), name, record.records)
+    key = FlightFooter.channel_topic(), ''
+    _add(sums.setdefault(key, {'type': FlightFooter.type_name()}), 'written', 1)
+    return [
+        ProducerCounters(
+            topic=topic,
+            publisher=publisher,
+            offered=values.get('written', 0)
+            - values.get('repeated', 0)
+            + values.get('dropped_overrun', 0),
+            **values,
         )
-        return _bounded(footer)
-
-    def _producers(self) -> list[ProducerCounters]:
-        sums: dict[tuple[str, str], dict[str, Any]] = {}
-        for contents in self._segments:
-            for channel, count in contents.found.counts.items():
-                values = sums.setdefault(_key(channel), {'type': channel.schema.name})
-                _add(values, 'written', count)
-                _add(values, 'repeated', contents.repeated.get(channel, 0))
-        for record in self._records:
-            if isinstance(record, Overrun):
-                values = sums.setdefault((record.topic, record.publisher), {})
-                _add(values, 'dropped_overrun', record.records)
-            elif isinstance(record, TransportLoss):
-                values = sums.setdefault((record.topic, record.publisher), {})
-                _add(values, 'lost_transport', record.records)
-        footer_key = (FlightFooter.channel_topic(), '')
-        footer = sums.setdefault(footer_key, {'type': FlightFooter.type_name()})
-        _add(footer, 'written', 1)
-        return [
-            ProducerCounters(
-                topic=topic,
-                publisher=publisher,
-                offered=values.get('written', 0)
-                - values.get('repeated', 0)
-                + values.get('dropped_overrun', 0),
-                **values,
-            )
-            for (topic, publisher), values in sums.items()
-        ]
-
-
-def _key(channel: Channel) -> tuple[str, str]:
-    return channel.topic, channel.publisher
+        for (topic, publisher), values in sums.items()
+    ]
 
 
 def _add(values: dict[str, Any], name: str, count: int) -> None:

@@ -21,8 +21,10 @@ can be interrupted: the next recovery continues. A closed flight is not touched.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 import errno
+from functools import partial
 import logging
 import os
 from pathlib import Path
@@ -40,7 +42,7 @@ from fdr_recorder.flights.metadata import Metadata, read_metadata
 from fdr_recorder.flights.reader import open_segment
 from fdr_recorder.flights.recovery.contents import SegmentContents
 from fdr_recorder.flights.recovery.read import read_contents
-from fdr_recorder.flights.recovery.recount import Drops, find_drops, Recount
+from fdr_recorder.flights.recovery.recount import Drops, find_drops, recounted_footer
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import (
@@ -104,10 +106,9 @@ def needs_recovery(flight: Path) -> bool:
         if not all(map(_ends_with_magic, segments)):
             return True
         last = read_contents(segments[-1].path, segments[-1].index)
-        footer = last.own_records[-1] if last.own_records else None
-        if not (last.is_closed and isinstance(footer, FlightFooter)):
+        if not last.is_closed or last.footer is None:
             return True
-        return counters.get('bytes_written') != footer.bytes_written  # not renewed since
+        return counters.get('bytes_written') != last.footer.bytes_written  # not renewed since
     except (OSError, SegmentError):
         return True
 
@@ -248,7 +249,7 @@ class _Work:
     set_aside: list[str] = field(default_factory=list)
     cut_bytes: int = 0
     unreadable_bytes: int = 0
-    drops: Drops = field(default_factory=lambda: Drops(0, 0, 0))
+    drops: Drops = field(default_factory=Drops)
 
     def __post_init__(self) -> None:
         """Look up which segments were certainly synced: those that are listed."""
@@ -306,11 +307,8 @@ class _Work:
         segment.flush()
 
     def _end(self, contents: SegmentContents) -> None:
-        segment = self._restore(contents)
-        try:
+        with closing(self._restore(contents)) as segment:
             contents.size = segment.finish().bytes
-        finally:
-            segment.close()
         contents.is_closed = True
 
     def finish(self) -> FlightFooter:
@@ -336,8 +334,8 @@ class _Work:
         return footer
 
     def _header(self) -> FlightHeader:
-        headers = [contents.header for contents in self.segments if contents.header is not None]
-        return headers[0] if headers else FlightHeader(flight_id=self.flight.name)
+        headers = (contents.header for contents in self.segments if contents.header is not None)
+        return next(headers, FlightHeader(flight_id=self.flight.name))
 
     def _last_footer(self, last: SegmentContents) -> FlightFooter | None:
         """
@@ -346,8 +344,8 @@ class _Work:
         It is wrong if the recorder was killed before it had removed segments that the footer
         counts as dropped, or if a power cut lost data before it.
         """
-        footer = last.own_records[-1] if last.own_records else None
-        if not isinstance(footer, FlightFooter):
+        footer = last.footer
+        if footer is None:
             return None
         if not last.is_closed:
             self._end(last)
@@ -362,20 +360,19 @@ class _Work:
     def _write_footer(self, last: SegmentContents) -> FlightFooter:
         """Write a footer with recounted counters, as the writer does, in one pass."""
         others = sum(contents.size for contents in self.segments[:-1])
-        segment = self._restore(last)
-        try:
+        with closing(self._restore(last)) as segment:
             channel = _own_channel(last, FlightFooter)
             time_ns = max(last.found.last_log_time_ns, 1)
-            recount = Recount(self.segments, self._header(), self.drops, time_ns)
-            size = len(encode(recount.footer(bytes_present=0)))
+            recount = partial(
+                recounted_footer, self.segments, self._header(), self.drops, ended_at_ns=time_ns
+            )
+            size = len(encode(recount(bytes_present=0)))
             finished_size = segment.finished_size(more_channel=channel, more_bytes=size)
-            footer = recount.footer(bytes_present=others + finished_size)
+            footer = recount(bytes_present=others + finished_size)
             record = (time_ns, time_ns, 0, encode(footer), 0)
             segment.append(channel, [record], force=True)
-            closed = segment.finish()
-        finally:
-            segment.close()
-        last.size, last.is_closed = closed.bytes, True
+            last.size = segment.finish().bytes
+        last.is_closed = True
         return footer
 
 
