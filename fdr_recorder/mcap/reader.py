@@ -240,8 +240,7 @@ class SegmentReader(RecordFile):
         if record.opcode == layout.UNREADABLE:
             return Gap(offset, record.end, None)
         if record.opcode not in _USED_OPCODES:
-            what = f'the recorder writes no record {record.opcode}'
-            raise SegmentError(self.path, offset, what)
+            raise SegmentError(self.path, offset, f'the recorder writes no record {record.opcode}')
         self.decoder.describe(record)
         return record
 

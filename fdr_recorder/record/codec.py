@@ -62,26 +62,18 @@ def _read_own_msg(name: str) -> str:
     package, _, message = name.split('/')
     path = directory / f'{message}.msg'
     if package != MESSAGE_PACKAGE or not path.is_file():
-        msg = f'{name} is not a message of {MESSAGE_PACKAGE}'
-        raise RecordError(msg)
+        raise RecordError(f'{name} is not a message of {MESSAGE_PACKAGE}')
     return path.read_text(encoding='utf-8')
 
 
 def encode(payload: Payload) -> bytes:
-    """
-    Encode a payload as CDR, by this version's definition of its kind.
-
-    Raises:
-        RecordError: A value does not fit its field.
-
-    """
+    """Encode a payload as CDR; raise `RecordError` if a value does not fit its field."""
     schema = own_definition(type(payload)).schema
     store = typestore_of(schema)
     try:
         return bytes(store.serialize_cdr(_to_message(payload, store), schema.name))
     except Exception as error:  # the generated encoder can raise anything
-        msg = f'{payload!r} cannot be encoded: {error}'
-        raise RecordError(msg) from error
+        raise RecordError(f'{payload!r} cannot be encoded: {error}') from error
 
 
 def _to_message(payload: Payload, store: Typestore) -> object:
@@ -112,8 +104,7 @@ def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) ->
     """
     payload_type = PAYLOADS.get(kind)
     if payload_type is None:
-        msg = f'{kind!r} is not a kind of record; known are {", ".join(PAYLOADS)}'
-        raise RecordError(msg)
+        raise RecordError(f'{kind!r} is not a kind of record; known are {", ".join(PAYLOADS)}')
     schema = schema or own_definition(payload_type).schema
     store = _store_or_reason(schema)
     if isinstance(store, str):
@@ -169,6 +160,5 @@ def _from_message(
 
 def _expect(expected: type[Any], value: object) -> Any:  # noqa: ANN401 - of the expected type
     if type(value) is not expected:
-        msg = f'{value!r:.100} is not of type {expected.__name__}'
-        raise TypeError(msg)
+        raise TypeError(f'{value!r:.100} is not of type {expected.__name__}')
     return value

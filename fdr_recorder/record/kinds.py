@@ -11,10 +11,10 @@
 """
 The recorder's own records: a frozen dataclass for each kind.
 
-A payload class has the fields of the ROS message of the same name in `msg/`, in the same order;
-their names are in `KNOWN_PAYLOAD_KEYS`. In a payload from a newer version, fields that this
-version does not know are in `extra`; in one from an older version, fields that it lacks have
-their default. `fdr_recorder.record.codec` encodes and decodes payloads.
+A payload class has the fields of the ROS message of the same name in `msg/` (`AlertRecord` has
+those of `Alert`), in the same order; their names are in `KNOWN_PAYLOAD_KEYS`. In a payload from a
+newer version, fields that this version does not know are in `extra`; in one from an older version,
+fields that it lacks have their default. `fdr_recorder.record.codec` encodes and decodes payloads.
 
 Times named `..._ns` are nanoseconds of the system clock (UTC), apart from `..._monotonic_ns`
 (CLOCK_MONOTONIC of the recording host). Sizes named `bytes` are bytes.
@@ -52,7 +52,6 @@ class Payload:
     """
 
     KIND: ClassVar[str] = ''
-    MESSAGE: ClassVar[str] = ''
     NESTED: ClassVar[Mapping[str, type[Payload]]] = {}
     """Fields that are sequences of other payloads."""
 
@@ -66,7 +65,7 @@ class Payload:
     @classmethod
     def type_name(cls) -> str:
         """Return the ROS type, for example `fdr_recorder/msg/FlightHeader`."""
-        return f'{MESSAGE_PACKAGE}/msg/{cls.MESSAGE}'
+        return f'{MESSAGE_PACKAGE}/msg/{cls.__name__.removesuffix("Record")}'
 
     @classmethod
     def channel_topic(cls) -> str:
@@ -83,7 +82,6 @@ class FlightHeader(Payload):
     """
 
     KIND = 'flight_header'
-    MESSAGE = 'FlightHeader'
 
     flight_id: str = ''
     flight_started_at_iso: str = ''
@@ -111,8 +109,6 @@ class ProducerCounters(Payload):
     reliable publisher whose gid is known, `published = offered + lost_transport`.
     """
 
-    MESSAGE = 'ProducerCounters'
-
     topic: str = ''
     type: str = ''
     publisher: str = ''
@@ -129,7 +125,6 @@ class FlightFooter(Payload):
     """The end of a flight and its counters. It is the last record of the flight."""
 
     KIND = 'flight_footer'
-    MESSAGE = 'FlightFooter'
     NESTED: ClassVar[Mapping[str, type[Payload]]] = {'producers': ProducerCounters}
 
     flight_id: str = ''
@@ -153,7 +148,6 @@ class SegmentRollover(Payload):
     """A closed segment was dropped to keep the flight below its cap or to free low disk space."""
 
     KIND = 'segment_rollover'
-    MESSAGE = 'SegmentRollover'
 
     flight_id: str = ''
     segment_index: int = 0
@@ -172,7 +166,6 @@ class Overrun(Payload):
     """A full ring refused records of one producer."""
 
     KIND = 'overrun'
-    MESSAGE = 'Overrun'
 
     topic: str = ''
     publisher: str = ''
@@ -192,7 +185,6 @@ class TransportLoss(Payload):
     """
 
     KIND = 'transport_loss'
-    MESSAGE = 'TransportLoss'
 
     topic: str = ''
     publisher: str = ''
@@ -208,7 +200,6 @@ class WriteError(Payload):
     """The disk failed for a while; written once the disk accepts data again."""
 
     KIND = 'write_error'
-    MESSAGE = 'WriteError'
 
     error_number: int = 0
     error_name: str = ''
@@ -223,7 +214,6 @@ class AlertRecord(Payload):
     """An alert that was raised or cleared while the flight was open."""
 
     KIND = 'alert'
-    MESSAGE = 'Alert'
 
     code: str = ''
     level: int = 0
@@ -234,16 +224,7 @@ class AlertRecord(Payload):
 
 
 PAYLOADS: Final[Mapping[str, type[Payload]]] = {
-    cls.KIND: cls
-    for cls in (
-        FlightHeader,
-        FlightFooter,
-        SegmentRollover,
-        Overrun,
-        TransportLoss,
-        WriteError,
-        AlertRecord,
-    )
+    cls.KIND: cls for cls in Payload.__subclasses__() if cls.KIND
 }
 """The payload class of every kind."""
 

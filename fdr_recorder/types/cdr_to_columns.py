@@ -158,8 +158,7 @@ def _steps(types: Typesdict, name: str, prefix: str = '', depth: int = 0) -> Ite
     """
     _, fields = types.get(name, ((), ()))
     if not fields or depth > _MAX_DEPTH:
-        msg = f'{name} is empty, not defined or nested too deeply'
-        raise RecordError(msg)
+        raise RecordError(f'{name} is empty, not defined or nested too deeply')
     for field, node in fields:
         path, count = prefix + field, 1
         if node[0] == Nodetype.ARRAY:
@@ -171,5 +170,4 @@ def _steps(types: Typesdict, name: str, prefix: str = '', depth: int = 0) -> Ite
         elif node[0] == Nodetype.BASE and node[1][0] == 'string' and count == 1:
             yield _Step(path, '')
         else:
-            msg = f'fields from {path} on have no fixed position'
-            raise RecordError(msg)
+            raise RecordError(f'fields from {path} on have no fixed position')

@@ -89,17 +89,10 @@ class Field(NamedTuple):
     def described(
         cls, name: str, type_id: int, capacity: int, string_capacity: int, nested: str
     ) -> Field:
-        """
-        Return the field of a description as `description` returns it.
-
-        Raises:
-            RecordError: A `.msg` file cannot have such a field.
-
-        """
+        """Return a field from its `description`; raise `RecordError` if `.msg` has no such."""
         base = type_id % _ARRAY
         if base not in _NAMES:
-            msg = f'{name}: a .msg file cannot have a field of type id {type_id}'
-            raise RecordError(msg)
+            raise RecordError(f'{name}: a .msg file cannot have a field of type id {type_id}')
         is_array = type_id // _ARRAY == 1
         is_sequence = type_id > _BOUNDED_SEQUENCE
         return cls(name, _NAMES[base] or nested, string_capacity, is_array, is_sequence, capacity)
@@ -186,13 +179,7 @@ class Definition:
 
     @classmethod
     def collect(cls, name: str, read: TextReader) -> Definition:
-        """
-        Read a type and the types that it uses.
-
-        Raises:
-            RecordError: `read` does not know one of them.
-
-        """
+        """Read a type and the types that it uses; `RecordError` from `read` propagates."""
         name = full_name(name)
         texts: dict[str, str] = {}
         pending = [name]

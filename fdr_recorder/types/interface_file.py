@@ -68,7 +68,6 @@ def read_interface(name: str, read_file: Callable[[str, str], str]) -> str:
     sections = _SECTION_END.split(read_file(package, f'{kind}/{base}.{kind}'))
     names = _SECTIONS.get(kind, ())
     if part not in names or len(sections) != len(names):
-        msg = f'there is no {name} in {kind}/{base}.{kind} of {package}'
-        raise RecordError(msg)
+        raise RecordError(f'there is no {name} in {kind}/{base}.{kind} of {package}')
     # An unqualified name means a message; readers would look for it among services or actions.
     return _UNQUALIFIED.sub(rf'\g<1>{package}/', sections[names.index(part)])

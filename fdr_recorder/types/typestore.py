@@ -58,8 +58,7 @@ def parse_types(schema: Schema) -> Typesdict:
 
     """
     if not schema.definition:
-        msg = f'there is no definition of {schema.name:.100} in the file'
-        raise RecordError(msg)
+        raise RecordError(f'there is no definition of {schema.name:.100} in the file')
     try:
         return _parse(schema)
     except Exception as error:  # the parser can raise anything
@@ -115,8 +114,7 @@ def _parse(schema: Schema) -> Typesdict:
 
 def _check(what: str, count: int, limit: int) -> None:
     if count > limit:
-        msg = f'it has {count} {what}; up to {limit} are supported'
-        raise ValueError(msg)
+        raise ValueError(f'it has {count} {what}; up to {limit} are supported')
 
 
 def _unrolled(node: FieldDesc) -> int:
