@@ -26,7 +26,7 @@ DAMAGED_SUFFIX: Final = '.damaged'
 """Follows the name of a segment that recovery could not read and has set aside."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class SegmentFile:
     """A segment's file in a flight's directory."""
 
@@ -35,13 +35,7 @@ class SegmentFile:
 
 
 def segment_files(flight: Path | str) -> list[SegmentFile]:
-    """
-    List the segments that are in a flight's directory, by number.
-
-    Raises:
-        OSError: The directory cannot be read.
-
-    """
+    """List the segments in a flight's directory by number; raise `OSError` if it is unreadable."""
     return _files(Path(flight), '')
 
 
@@ -57,17 +51,11 @@ def _files(flight: Path, suffix: str) -> list[SegmentFile]:
         match = SEGMENT_PATTERN.fullmatch(name)
         if match and path.name == name + suffix and path.is_file() and not path.is_symlink():
             found.append(SegmentFile(int(match[1]), path))
-    return sorted(found, key=lambda segment: segment.index)
+    return sorted(found)
 
 
 def flight_directories(root: Path) -> list[Path]:
-    """
-    List what may be flights below a flight root, by name.
-
-    Raises:
-        OSError: The root cannot be read.
-
-    """
+    """List by name what may be flights below a root; raise `OSError` if it is unreadable."""
     return sorted(
         path
         for path in root.iterdir()

@@ -141,13 +141,7 @@ def export(
 
 
 def _write(query: Query, path: Path, compression: str, advance: Advance) -> ClosedSegment:
-    """
-    Write the file.
-
-    Raises:
-        ExportError: There is no message to write.
-
-    """
+    """Write the file; raise `ExportError` if there is no message to write."""
     segment = Segment.create(
         path,
         index=0,

@@ -96,14 +96,7 @@ class TopicInfo:
         return (self.messages - 1) * NS_PER_S / elapsed if elapsed > 0 else None
 
     def add(self, times: Sequence[int], size: int) -> None:
-        """
-        Take in messages that follow those before.
-
-        Args:
-            times: Log times, of at least one message.
-            size: Bytes of their data.
-
-        """
+        """Take in one or more messages behind those before: log times, bytes of their data."""
         if self.messages:
             times = array('Q', (self.last_ns, *times))
         else:

@@ -126,11 +126,7 @@ class ListedFlight:
 
 def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     """
-    Find out what a list says of a flight.
-
-    Args:
-        flight: Its directory.
-        holder: Who owns its root.
+    Find out what a list says of a flight, whose root the holder owns.
 
     Raises:
         NoFlightError: It has no segment.
@@ -205,8 +201,5 @@ def _size(segment: SegmentFile) -> int:
 
 def _first_header(segments: list[SegmentFile]) -> FlightHeader:
     """Return the header from any segment; an empty one if none has it."""
-    for segment in segments:
-        contents = _read(segment)
-        if contents is not None and contents.header is not None:
-            return contents.header
-    return FlightHeader(flight_id=segments[0].path.parent.name)
+    headers = (contents.header for contents in map(_read, segments) if contents is not None)
+    return next(filter(None, headers), FlightHeader(flight_id=segments[0].path.parent.name))

@@ -31,15 +31,7 @@ _HEAD_CHARACTERS: Final = 4096
 
 
 class Metadata(NamedTuple):
-    """
-    The part of a `metadata.yaml` that reading and recovery use.
-
-    Attributes:
-        segments: Names of the files that it lists.
-        counters: The flight's counters by name.
-        records: Records in the listed segments.
-
-    """
+    """What reading and recovery use: listed files, counters, records in the listed files."""
 
     segments: frozenset[str] = frozenset()
     counters: Mapping[str, int] = MappingProxyType({})

@@ -110,10 +110,7 @@ def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
 
 def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
     """
-    Remove the chosen flights, and the remains of an interrupted call.
-
-    Yields:
-        Each flight that is gone.
+    Remove the chosen flights, and the remains of an interrupted call; yield each that is gone.
 
     Raises:
         FlightRootError: A flight that was not closed is to be removed, and the root is not free.

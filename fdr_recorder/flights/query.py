@@ -72,14 +72,8 @@ class Query:
         """
         Yield them as they lie in the files, those of one chunk at a time.
 
-        Chunks that have none of them are not read.
-
-        Args:
-            advance: Told of progress.
-
-        Raises:
-            OSError: A file cannot be read.
-
+        Chunks that have none of them are not read; `advance` is told of progress. Raise `OSError`
+        if a file cannot be read.
         """
         for chunk_messages in self._chunks(advance):
             wanted = list(filter(self._wants, chunk_messages))

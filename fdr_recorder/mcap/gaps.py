@@ -84,15 +84,7 @@ class Gap:
 def possible_records(
     read: Callable[[int, int], bytes], start: int, end: int
 ) -> Iterator[int]:
-    """
-    Yield where in a file a schema, a channel, a chunk or the end of the data may begin.
-
-    Args:
-        read: Returns so many bytes from an offset of the file.
-        start: Look from here...
-        end: ...to here.
-
-    """
+    """Yield where from `start` to `end` a schema, a channel, a chunk or the data end may begin."""
     for base in range(start, end, _WINDOW_BYTES):
         block = read(base, min(_WINDOW_BYTES + _LONGEST_BEGINNING, end - base))
         if block == _ZEROS[: len(block)]:  # a hole; this is a hundred times faster

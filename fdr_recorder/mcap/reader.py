@@ -71,12 +71,6 @@ class SegmentReader(RecordFile):
         whole_bytes: Where the last whole record that `parts` has read ends.
         is_closed: Whether `parts` has reached summary, footer and the last magic.
 
-    Example:
-        >>> with SegmentReader(path) as reader:
-        ...     for message in reader.messages():
-        ...         print(message.channel.topic, message.log_time_ns)
-        ...     print(reader.errors or 'all well')
-
     """
 
     def __init__(
@@ -87,16 +81,12 @@ class SegmentReader(RecordFile):
         known_schema: KnownSchema = lambda _topic, _metadata: None,
     ) -> None:
         """
-        Open the file.
+        Open the file as `RecordFile` does.
 
         Args:
             path: Where it is.
             started_ns: When the recording began (system clock), if that is known.
             known_schema: Asked for a schema whose record is lost in a gap.
-
-        Raises:
-            OSError: It cannot be opened.
-            SegmentError: It is no regular file (a link is not followed).
 
         """
         super().__init__(path)
@@ -192,12 +182,8 @@ class SegmentReader(RecordFile):
         """
         Yield the data section piece by piece; `whole_bytes` is the end of the last one.
 
-        Schemas, channels and metadata have been taken in when they are yielded, and gaps are in
-        `gaps`.
-
-        Raises:
-            SegmentError: Nothing is whole from there on.
-
+        Schemas, channels, metadata and gaps have been taken in when they are yielded. Raise
+        `SegmentError` where nothing is whole any more.
         """
         self.whole_bytes, self.is_closed = 0, False
         for part in walk(self._part_or_gap_at, 0):

@@ -32,15 +32,7 @@ it is more likely one of these, with a bit of its opcode turned."""
 
 
 class RecordPlace(NamedTuple):
-    """
-    Where a record lies in a file, by what its first bytes say.
-
-    Attributes:
-        opcode: Its type.
-        content: Where its content begins: behind opcode and length.
-        length: Bytes of content that it claims to have.
-
-    """
+    """Where a record lies in a file, by its first bytes: `content` begins behind these."""
 
     opcode: int
     content: int
@@ -58,15 +50,7 @@ class RecordPlace(NamedTuple):
 
 
 class RawRecord(NamedTuple):
-    """
-    A record as it lies in a file.
-
-    Attributes:
-        opcode: Its type.
-        offset: Where it begins in the file.
-        content: What follows opcode and length.
-
-    """
+    """A record as it lies in a file; `content` is what follows opcode and length."""
 
     opcode: int
     offset: int
@@ -79,24 +63,10 @@ class RawRecord(NamedTuple):
 
 
 class RecordFile:
-    """
-    An MCAP file, open for reading records by their offsets.
-
-    Attributes:
-        path: The file.
-        size: Size of the file when it was opened.
-
-    """
+    """An MCAP file, open for reading records by their offsets; `size` is as it was opened."""
 
     def __init__(self, path: Path | str) -> None:
-        """
-        Open the file.
-
-        Raises:
-            OSError: It cannot be opened.
-            SegmentError: It is no regular file (a link is not followed).
-
-        """
+        """Open the file; raise `OSError`, or `SegmentError` for a link or no regular file."""
         self.path = Path(path)
         self._fd = os.open(
             self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -147,13 +117,7 @@ class RecordFile:
         return RecordPlace(opcode, offset + layout.RECORD_PREFIX.size, length)
 
     def record_at(self, offset: int) -> RawRecord:
-        """
-        Read the record that begins at an offset.
-
-        Raises:
-            SegmentError: It is not whole, or claims to be larger than is believed.
-
-        """
+        """Read a record; raise `SegmentError` if it is not whole, or too large to be believed."""
         place = self.place_at(offset)
         if place.end > self.size:
             raise SegmentError(self.path, offset, 'the file ends within a record')

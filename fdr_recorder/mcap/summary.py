@@ -27,14 +27,8 @@ class ChunkIndex(NamedTuple):
     """
     The summary's entry for a chunk.
 
-    Attributes:
-        record: The chunk index record itself.
-        start_ns: Earliest log time in the chunk.
-        end_ns: Latest log time in it.
-        offset: Where the chunk begins in the file.
-        length: Bytes of the chunk record.
-        channels: The numbers of the channels that have messages in it.
-
+    `record` is the entry itself; it says in what span of log times the chunk's messages are, where
+    the chunk lies, and which channels have messages in it.
     """
 
     record: RawRecord
@@ -49,12 +43,8 @@ class Summary(NamedTuple):
     """
     What the summary of a segment says.
 
-    Attributes:
-        start: Where it begins in the file: behind the data end record.
-        channels: The channels by number.
-        chunks: The chunks in file order.
-        counts: Messages by the number of their channel.
-
+    It begins at `start`, behind the data end record. Channels are by number, chunks in file order,
+    and `counts` are the messages of each channel.
     """
 
     start: int
@@ -67,9 +57,7 @@ def read_summary(file: RecordFile) -> Summary:
     """
     Read the summary; the data section is neither read nor checked.
 
-    Raises:
-        SegmentError: There is no summary, its CRC is wrong, or a record makes no sense.
-
+    Raise `SegmentError` if there is none, its CRC is wrong, or a record makes no sense.
     """
     decoder = Decoder(file.path)
     start = _find_summary(file, decoder)

@@ -40,16 +40,9 @@ def walk(part_at: Callable[[int], _PartT], offset: int) -> Iterator[_PartT]:
 
 class IndexedChunk(NamedTuple):
     """
-    A chunk that was not read.
+    A chunk that was not read: its place in the file, and the span of its log times.
 
-    Attributes:
-        offset: Where its record begins in the file.
-        end: Where that ends.
-        start_ns: Earliest log time in it.
-        end_ns: Latest log time in it.
-        uncompressed_bytes: Size of the records in it.
-        indexes: For each channel that has messages in it, where their index lies in the file.
-
+    `indexes` says, for each channel that has messages in it, where their index lies in the file.
     """
 
     offset: int
@@ -64,9 +57,7 @@ def indexed_chunks(file: RecordFile, decoder: Decoder) -> Iterator[IndexedChunk]
     """
     Yield the chunks of a finished segment; the decoder takes in the descriptions before each.
 
-    Raises:
-        SegmentError: A record is not as it should be; the chunks before it are complete.
-
+    Raise `SegmentError` if a record is not as it should be; the chunks before it are complete.
     """
     chunk: IndexedChunk | None = None
     indexes: dict[int, int] = {}

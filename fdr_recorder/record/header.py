@@ -67,9 +67,7 @@ def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:
     """
     Return the SHA-256 of each file in hexadecimal, by the given name.
 
-    Raises:
-        ConfigInvalidError: Some files cannot be read; the error names all of them.
-
+    Raise one `ConfigInvalidError` for all files that cannot be read.
     """
     hashes: dict[str, str] = {}
     mistakes: list[str] = []

@@ -98,15 +98,10 @@ class ColumnExtractor:
 
     def __init__(self, schema: Schema, paths: Sequence[str]) -> None:
         """
-        Find the fields in the definition.
-
-        Args:
-            schema: The type, as the file defines it.
-            paths: Dotted names of the fields; a fixed array stands for its first element.
+        Find fields in the definition, by dotted names; an array stands for its first element.
 
         Raises:
-            RecordError: The definition is unusable, or a field is missing from it or does not
-                precede its first sequence.
+            RecordError: The definition is unusable, or a field is not before its first sequence.
 
         """
         self.paths = tuple(paths)
@@ -150,11 +145,8 @@ def _steps(types: Typesdict, name: str, prefix: str = '', depth: int = 0) -> Ite
     """
     Yield what a message consists of.
 
-    Each type yields a step or raises: no definition keeps the caller busy for long.
-
-    Raises:
-        RecordError: The next positions differ between messages, or the type is not defined.
-
+    Each type yields a step or raises `RecordError`, where the next positions differ between
+    messages or a type is not defined: no definition keeps the caller busy for long.
     """
     _, fields = types.get(name, ((), ()))
     if not fields or depth > _MAX_DEPTH:

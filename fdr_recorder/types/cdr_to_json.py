@@ -43,16 +43,9 @@ class JsonDecoder:
 
     def __init__(self, schema: Schema, *, longest: int | None = None) -> None:
         """
-        Prepare for a type.
+        Prepare for a type; raise `RecordError` if its definition is missing or unusable.
 
-        Args:
-            schema: Its name and definition.
-            longest: Longer lists are shortened to a text with their length and type; None for
-                no limit.
-
-        Raises:
-            RecordError: The definition is missing or unusable.
-
+        Lists with more than `longest` elements become a text with their length and type.
         """
         self._name = schema.name
         self._longest = longest
@@ -63,9 +56,7 @@ class JsonDecoder:
         """
         Return the fields of a message (CDR) as values that `json.dumps` accepts.
 
-        Raises:
-            RecordError: The bytes do not fit the definition.
-
+        Raise `RecordError` if the bytes do not fit the definition.
         """
         try:
             message = self._store.deserialize_cdr(data, self._name)

@@ -168,10 +168,7 @@ class Definition:
     """
     A type and all types that it uses, directly or indirectly.
 
-    Attributes:
-        name: Full name of the type.
-        texts: Text of each type in the syntax of `.msg` files, by full name; the type's own first.
-
+    `texts` has the text of each in the syntax of `.msg` files, by full name; the type's own first.
     """
 
     name: str

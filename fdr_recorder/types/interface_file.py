@@ -46,16 +46,11 @@ _EVENT: Final = (
 
 def read_interface(name: str, read_file: Callable[[str, str], str]) -> str:
     """
-    Return the text of a type.
+    Return the text of a type, such as `package/msg/Type` or `package/srv/Type_Request`.
 
-    Args:
-        name: `package/msg/Type`, `package/srv/Type_Request`, `package/action/Type_Feedback`, ...
-        read_file: Returns the text of a file of a package, for example of `std_srvs` and
-            `srv/Trigger.srv`; raises `RecordError` if there is none.
-
-    Raises:
-        RecordError: There is no such file, or it does not contain the type.
-
+    `read_file` returns the text of a file of a package, for example of `std_srvs` and
+    `srv/Trigger.srv`. Raise `RecordError` if there is no such file, or it does not contain the
+    type.
     """
     package, kind, message = name.split('/')
     if kind == 'msg':

@@ -49,13 +49,7 @@ class Scanner(Collector):
         self.lost_beginning = b''
 
     def scan(self) -> SegmentContents:
-        """
-        Read all of it.
-
-        Raises:
-            SegmentError: It is no segment: nothing in it is whole.
-
-        """
+        """Read all of it; raise `SegmentError` if nothing in it is whole: it is no segment."""
         reader = self.reader
         reader.decoder.forget()
         self._begin()
@@ -102,13 +96,7 @@ class Scanner(Collector):
             self.contents.found = SegmentIndex(index)
 
     def _begin_anew(self, part: RawRecord | WholeChunk | Gap) -> None:
-        """
-        Replace the beginning, as soon as it is known where that ends.
-
-        Raises:
-            SegmentError: The file is another program's.
-
-        """
+        """Replace the beginning once its end is known; raise if the file is of another program."""
         error = SegmentError(self.reader.path, 0, 'not a segment of this recorder')
         if isinstance(part, RawRecord) and part.opcode == layout.HEADER:
             if program_of(self.reader, part)[1] not in ('', LIBRARY.split()[0]):

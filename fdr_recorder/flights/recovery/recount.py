@@ -86,13 +86,7 @@ def recounted_footer(
     """
     Return the footer of a flight, recounted from its segments; it counts itself.
 
-    Args:
-        segments: All that are there.
-        header: The flight's.
-        drops: What the cap had dropped.
-        ended_at_ns: When it ended (system clock).
-        bytes_present: Size of the segments, the footer included.
-
+    `bytes_present` is the size of the segments, the footer included.
     """
     records = [record for contents in segments for record in contents.own_records]
     producers = _producers(segments, records)

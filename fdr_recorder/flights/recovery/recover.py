@@ -45,11 +45,7 @@ from fdr_recorder.flights.recovery.read import read_contents
 from fdr_recorder.flights.recovery.recount import Drops, find_drops, recounted_footer
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import (
-    FlightFooter,
-    FlightHeader,
-    Payload,
-)
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Payload
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.files import close_fd, sync_directory
@@ -190,11 +186,13 @@ def recover_flight(
     """
     Recover one flight, whose root must be owned by the caller.
 
+    On a full disk it gives up the reserve that a former recorder has left in `root`, if that is
+    given; not that of a flight which is being recorded.
+
     Args:
         flight: Its directory.
         should_stop: Asked between segments; True ends the recovery where it is.
-        root: Its root. On a full disk the reserve that a former recorder has left there is given
-            up; not that of a flight which is being recorded.
+        root: Its root.
 
     Returns:
         The result; None if the flight is closed, or nothing in it can be read as a segment.
@@ -297,11 +295,8 @@ class _Work:
     def _write_header(self, segment: Segment, contents: SegmentContents) -> None:
         """Write a flight header to a segment without a whole chunk."""
         header = self._header()
-        time_ns = max(
-            (other.found.last_log_time_ns for other in self.segments),
-            default=header.flight_started_at_ns,
-        )
-        time_ns = max(time_ns, header.flight_started_at_ns, 1)
+        times = (other.found.last_log_time_ns for other in self.segments)
+        time_ns = max(header.flight_started_at_ns, 1, *times)
         record = (time_ns, time_ns, 0, encode(header), 0)
         segment.append(_own_channel(contents, FlightHeader), [record], force=True)
         segment.flush()

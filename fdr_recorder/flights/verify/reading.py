@@ -46,13 +46,7 @@ class Producer:
     """
     What the files contain of one producer.
 
-    Attributes:
-        written: Its records.
-        repeated: Those of them that are repeats at the start of a segment.
-        lost: What records of losses say is missing: transport and overrun.
-        missing: Missing sequence numbers.
-        last_sequence: The last sequence number; None before the first.
-
+    `lost` is what records of losses say is missing; `missing` counts missing sequence numbers.
     """
 
     written: int = 0
@@ -66,15 +60,7 @@ class FlightReading:
     """
     What is known of a flight while it is read, segment by segment.
 
-    Attributes:
-        result: Damage and losses so far.
-        producers: By topic and gid.
-        last: The last message.
-        rollovers: The records of segments that the cap has dropped.
-        write_errors: Records that were discarded, according to the recording.
-        started_ns: When the flight began (system clock); 0 if unknown.
-        tear: Why the last segment is torn, which may be growing.
-
+    Producers are by topic and gid. `tear` is why the last segment is torn, which may be growing.
     """
 
     def __init__(self, result: Verification) -> None:
