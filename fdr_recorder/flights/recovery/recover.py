@@ -163,17 +163,12 @@ def recover(path: Path | str) -> list[RecoveredFlight]:
     """
     path = Path(path).expanduser().absolute()
     is_flight = bool(path.is_dir() and segment_files(path))
-    failures: list[OSError] = []
+    failures: dict[Path, OSError] = {}
     with FlightRoot.acquire(path.parent if is_flight else path, owner='fdr recover') as root:
-        recovered = list(
-            recover_root(
-                root,
-                flights=[path] if is_flight else None,
-                on_failure=lambda _, error: failures.append(error),
-            )
-        )
+        flights = [path] if is_flight else None
+        recovered = list(recover_root(root, flights=flights, on_failure=failures.__setitem__))
     if failures:
-        raise failures[0]
+        raise next(iter(failures.values()))
     return recovered
 
 
@@ -217,17 +212,16 @@ def _recover_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredF
     if not needs_recovery(flight):
         return None
     started_at = time.monotonic()
-    work = _Work(flight)
+    work = _Work(flight, read_metadata(flight))
     for segment in segment_files(flight):
         if should_stop():
             raise RecoveryStoppedError
         work.take(segment)
     if not work.segments:
         return None
-    footer = work.finish()
     return RecoveredFlight(
         flight,
-        footer,
+        work.finish(),
         tuple(work.torn),
         work.cut_bytes,
         tuple(work.set_aside),
@@ -238,20 +232,16 @@ def _recover_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredF
 
 @dataclass
 class _Work:
-    """A flight that is being recovered."""
+    """A flight that is being recovered; what `metadata` lists was certainly synced."""
 
     flight: Path
+    metadata: Metadata
     segments: list[SegmentContents] = field(default_factory=list)
-    metadata: Metadata = field(init=False)
     torn: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     cut_bytes: int = 0
     unreadable_bytes: int = 0
     drops: Drops = field(default_factory=Drops)
-
-    def __post_init__(self) -> None:
-        """Look up which segments were certainly synced: those that are listed."""
-        self.metadata = read_metadata(self.flight)
 
     def take(self, segment: SegmentFile) -> None:
         """Read the next segment; complete the one before if it is torn."""
