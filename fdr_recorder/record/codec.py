@@ -122,7 +122,7 @@ def _store_or_reason(schema: Schema) -> Typestore | str:
     if not _is_small(schema.definition):
         return f'the definition of {schema.name[:80]!r} is larger than that of any record'
     try:
-        return typestore_of(schema)
+        return typestore_of(Schema(schema.name, schema.definition))  # a .msg file, always
     except RecordError as error:
         return str(error)
 

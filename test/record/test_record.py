@@ -320,6 +320,14 @@ def test_a_definition_larger_than_that_of_any_record_is_not_even_parsed(definiti
     parse.assert_not_called()
 
 
+@pytest.mark.parametrize('encoding', ['ros2idl', 'omgidl', ''])
+def test_a_definition_is_that_of_a_msg_file_whatever_its_encoding_is_called(encoding: str) -> None:
+    own = own_definition(Overrun).schema
+    payload = Overrun(topic='/a')
+    schema = Schema(own.name, own.definition, encoding)
+    assert decode('overrun', encode(payload), schema) == payload
+
+
 def test_an_unusable_definition_is_parsed_once() -> None:
     schema = Schema('fdr_recorder/msg/Overrun', 'this is no definition of a record, and never was')
     with mock.patch('fdr_recorder.record.codec.typestore_of', side_effect=typestore_of) as parse:
