@@ -35,10 +35,10 @@ from bench.workloads import TYPE
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig, RingConfig
 from fdr_recorder.node.definitions import Definitions, installed_definitions
-from fdr_recorder.node.intake.subscription import RawMessage
+from fdr_recorder.node.intake.subscription_protocol import RawMessage
+from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import TAKE_LIMIT, TopicIntake
-from fdr_recorder.node.intake.wait_set import WaitSetSubscriber
 from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.storage.writer import FileFdrWriter
 from mcap.writer import CompressionType, Writer

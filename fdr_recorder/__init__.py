@@ -63,7 +63,7 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.mcap.decode import Message as Message
     from fdr_recorder.mcap.schema import Schema as Schema
     from fdr_recorder.record.channel import Channel as Channel
-    from fdr_recorder.record.header import new_flight_header as new_flight_header
+    from fdr_recorder.record.flight_header import new_flight_header as new_flight_header
     from fdr_recorder.record.kinds import FlightFooter as FlightFooter
     from fdr_recorder.record.kinds import FlightHeader as FlightHeader
     from fdr_recorder.record.kinds import KNOWN_PAYLOAD_KEYS as KNOWN_PAYLOAD_KEYS
@@ -103,7 +103,7 @@ _HOMES = {
     'mcap.decode': 'FileChannel Message',
     'mcap.schema': 'Schema',
     'record.channel': 'Channel',
-    'record.header': 'new_flight_header',
+    'record.flight_header': 'new_flight_header',
     'record.kinds': 'FlightFooter FlightHeader KNOWN_PAYLOAD_KEYS RECORD_SCHEMA_VERSION',
     'storage.cap': 'CapacityCapPolicy',
     'storage.drain': 'WriterStatus',

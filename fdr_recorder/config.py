@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import re
 from typing import ClassVar
 
-from fdr_recorder.options import Configuration, option
+from fdr_recorder.config_base import Configuration, option
 from fdr_recorder.topics.config import TopicConfig
 from fdr_recorder.topics.names import wrong_name
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.config import OPTIONS
+from fdr_recorder.config_base import Options
 from fdr_recorder.node.trigger.config import TriggerConfig
-from fdr_recorder.options import Options
 import pytest
 import yaml
 

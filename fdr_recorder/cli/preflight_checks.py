@@ -32,7 +32,7 @@ from fdr_recorder.errors import (
 )
 from fdr_recorder.flights.directory import flights_in
 from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
-from fdr_recorder.record.header import hash_manifest
+from fdr_recorder.record.flight_header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.storage.chunk import RECORD_COST
 from fdr_recorder.storage.flight_root import root_holder

@@ -28,7 +28,7 @@ from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.query import Query
 from fdr_recorder.flights.reader import Advance
-from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.mcap.decode import FileChannel
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION

@@ -24,10 +24,10 @@ from typing import Any
 
 from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import segment_files, SegmentFile
-from fdr_recorder.flights.metadata import read_metadata
-from fdr_recorder.flights.recovery.contents import SegmentContents
-from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.metadata_reader import read_metadata
+from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recover import needs_recovery
+from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters

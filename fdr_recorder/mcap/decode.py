@@ -30,7 +30,7 @@ from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import decompress
 from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.gaps import Gap
-from fdr_recorder.mcap.records import MAX_RECORD_BYTES, RawRecord
+from fdr_recorder.mcap.record_file import MAX_RECORD_BYTES, RawRecord
 from fdr_recorder.mcap.schema import Schema
 
 LOST_TOPIC_PREFIX: Final = '/unknown_'

@@ -30,7 +30,7 @@ from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import Decoder, KnownSchema, Message, WholeChunk
 from fdr_recorder.mcap.gaps import Gap, possible_records
-from fdr_recorder.mcap.records import DATA_OPCODES, MAX_RECORD_BYTES, RawRecord, RecordFile
+from fdr_recorder.mcap.record_file import DATA_OPCODES, MAX_RECORD_BYTES, RawRecord, RecordFile
 from fdr_recorder.mcap.walk import indexed_chunks, IndexedChunk, walk
 
 _READABLE_OPCODES: Final = {layout.SCHEMA, layout.CHANNEL, layout.CHUNK, layout.DATA_END}

@@ -19,7 +19,7 @@ from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.decode import Decoder, FileChannel
-from fdr_recorder.mcap.records import RawRecord, RecordFile
+from fdr_recorder.mcap.record_file import RawRecord, RecordFile
 from fdr_recorder.mcap.walk import walk
 
 

@@ -25,7 +25,7 @@ from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import Decoder, WholeChunk
 from fdr_recorder.mcap.gaps import Gap
-from fdr_recorder.mcap.records import RawRecord, RecordFile, RecordPlace
+from fdr_recorder.mcap.record_file import RawRecord, RecordFile, RecordPlace
 
 _PartT = TypeVar('_PartT', bound='RecordPlace | RawRecord | WholeChunk | Gap')
 

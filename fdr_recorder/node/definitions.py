@@ -29,7 +29,7 @@ from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.message_class import import_message_class, text_of_class
 from fdr_recorder.types.definition import Definition, Field
-from fdr_recorder.types.interface_file import read_interface
+from fdr_recorder.types.services_and_actions import read_interface
 from rclpy.client import Client
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node

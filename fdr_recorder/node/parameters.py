@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from fdr_recorder.config_base import Configuration, Option
 from fdr_recorder.errors import ConfigInvalidError
-from fdr_recorder.options import Configuration, Option
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,

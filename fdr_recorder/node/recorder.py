@@ -26,16 +26,16 @@ from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.background_recovery import BackgroundRecovery
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
 from fdr_recorder.node.graph_watch import GraphWatch
-from fdr_recorder.node.intake import wait_set
-from fdr_recorder.node.intake.executor import ExecutorSubscriber
-from fdr_recorder.node.intake.subscription import Subscriber
+from fdr_recorder.node.intake import take_by_wait_set
+from fdr_recorder.node.intake.subscription_protocol import Subscriber
+from fdr_recorder.node.intake.take_by_executor import ExecutorSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
-from fdr_recorder.node.recorder_diagnostics import RecorderSummary
+from fdr_recorder.node.recorder_summary import RecorderSummary
 from fdr_recorder.node.topic_plan import plan_own_topic
-from fdr_recorder.record.header import hash_manifest, new_flight_header
+from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
@@ -253,8 +253,8 @@ class Recorder(LifecycleNode):
             self._release()
 
     def _subscriber(self, config: FdrConfig) -> Subscriber:
-        if not config.intake_via_executor and wait_set.IS_AVAILABLE:
-            return wait_set.WaitSetSubscriber(self)
+        if not config.intake_via_executor and take_by_wait_set.IS_AVAILABLE:
+            return take_by_wait_set.WaitSetSubscriber(self)
         logger.warning('messages come through an executor of rclpy: about 8,000 a second at most')
         return ExecutorSubscriber(self)
 

@@ -25,7 +25,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.header import new_flight_header
+from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot

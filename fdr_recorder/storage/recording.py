@@ -144,7 +144,7 @@ class FlightRecording:
             account = self.accounts[client] = self.log.ledger.open_account(client)
             if client.latest is not None:
                 publish_time_ns, sequence, data = client.latest
-                self.log.latch(account, (0, publish_time_ns, sequence, data, 0))
+                self.log.latched.keep(account, (0, publish_time_ns, sequence, data, 0))
         return account
 
     def finish_producer(self, client: FdrClient) -> None:
@@ -165,7 +165,7 @@ class FlightRecording:
         if log.config.debug_log_per_record:
             _log_records(account, batch)
         if channel.latched:
-            log.latch(account, batch[-1])
+            log.latched.keep(account, batch[-1])
         log.announce(batch)
         position, count = 0, len(batch)
         has_rotated = False

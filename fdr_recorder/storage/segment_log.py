@@ -25,16 +25,16 @@ import os
 import time
 from typing import Final
 
-from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
 from fdr_recorder.storage.bag_metadata import custom_data
-from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
+from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.durability import Durability
 from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.latched_repeats import LatchedRepeats
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.version import __version__
 
@@ -57,6 +57,7 @@ class SegmentLog:
         header: The flight's header.
         config: Sizes, intervals and limits; replaced as a whole, by any thread.
         ledger: The flight's accounts.
+        latched: The messages that each segment begins with.
         newest_index: Number of the newest segment; -1 before the first.
 
     """
@@ -72,7 +73,7 @@ class SegmentLog:
         self.header = header
         self.ledger = Ledger()
         self.config = config
-        self._latched: dict[ProducerAccount, QueuedRecord] = {}
+        self.latched = LatchedRepeats()
         self._unended: Segment | None = None
         """A segment that was given up and could not be ended; ended once the disk allows it."""
         self._crc_ahead = CrcAhead()
@@ -98,10 +99,6 @@ class SegmentLog:
     def has_data(self) -> bool:
         """Whether the open segment holds more than its header and repeated messages."""
         return self.segment is not None and self.segment.has_data
-
-    def latch(self, account: ProducerAccount, record: QueuedRecord) -> None:
-        """Keep a transient-local message, to repeat it at the start of each segment."""
-        self._latched[account] = record
 
     # --- segments ------------------------------------------------------------------------
 
@@ -135,7 +132,8 @@ class SegmentLog:
         header = (now_ns, now_ns, own.offered, encode(self.header), 0)
         try:
             segment.append(own.channel, [header], force=True)
-            repeated = self._repeat_latched(segment, now_ns)
+            limit = config.segment_size_bytes // 2  # the rest is for new messages
+            repeated = self.latched.append_to(segment, now_ns, limit)
             segment.flush()
         except BaseException:
             segment.remove()
@@ -147,22 +145,6 @@ class SegmentLog:
         self.segment = segment
         self.newest_index = index
         self.durability.has_new_names = True
-
-    def _repeat_latched(self, segment: Segment, now_ns: int) -> list[ProducerAccount]:
-        """
-        Append the latched messages, as many as half of a segment has room for.
-
-        They are in one chunk with the header: if it cannot be written there is no segment.
-        """
-        repeated = []
-        limit = self.config.segment_size_bytes // 2
-        for account, (_, publish_time_ns, sequence, data, _) in self._latched.items():
-            size = segment.finished_size(more_channel=account.channel, more_bytes=len(data))
-            if size <= limit:
-                record = (now_ns, publish_time_ns, sequence, data, 0)
-                segment.append(account.channel, [record], force=True)
-                repeated.append(account)
-        return repeated
 
     def flush(self) -> None:
         """Write the open chunk."""

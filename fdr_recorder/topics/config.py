@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from fdr_recorder.options import Configuration, option
+from fdr_recorder.config_base import Configuration, option
 from fdr_recorder.topics.names import (
     OWN_NAMESPACE,
     wrong_names,

@@ -49,7 +49,7 @@ from campaigns import Figures
 from fdr_recorder import FdrError, FdrWriterConfig, FileFdrWriter, Schema
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.reader import FlightReader, open_segment, own_record
-from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.mcap import layout

@@ -28,7 +28,7 @@ from disk_faults import fill_disk, mounted_tmpfs, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, FlightRootLockedError, SegmentError
 from fdr_recorder.errors import RecoveryStoppedError
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
-from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recover import (
     needs_recovery,
     recover,

@@ -20,7 +20,7 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.decode import WholeChunk
 from fdr_recorder.mcap.reader import SegmentReader
-from fdr_recorder.mcap.records import RecordFile
+from fdr_recorder.mcap.record_file import RecordFile
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.mcap.summary import read_summary
 from fdr_recorder.mcap.walk import IndexedChunk, walk

@@ -17,10 +17,10 @@ from pathlib import Path
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.definitions import Definitions
+from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
-from fdr_recorder.node.intake.wait_set import WaitSetSubscriber
 from fdr_recorder.node.topic_plan import plan_topic
-from fdr_recorder.record.header import new_flight_header
+from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.storage.writer import FileFdrWriter
 from flight_check import read_whole_chunks
 from ground import Ground

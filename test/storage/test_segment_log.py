@@ -109,7 +109,7 @@ def test_a_segment_that_cannot_begin_leaves_no_file_and_no_count(
     flight: Flight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     latched = flight.producer('/map', latched=True)
-    flight.log.latch(latched, (1, 1, 1, b'map', 0))
+    flight.log.latched.keep(latched, (1, 1, 1, b'map', 0))
     with monkeypatch.context() as patched:
         SystemCall(patched, 'writev', only=is_segment_fd).fail(errno.ENOSPC)
         with pytest.raises(OSError, match='No space left'):
@@ -133,9 +133,9 @@ def test_a_flight_that_cannot_begin_is_undone(flight: Flight) -> None:
 
 def test_every_segment_begins_with_the_last_message_of_each_latched_topic(flight: Flight) -> None:
     first, second = (flight.producer(topic, latched=True) for topic in ('/map', '/tf_static'))
-    flight.log.latch(first, (1, 11, 1, b'old', 0))
-    flight.log.latch(first, (2, 12, 2, b'new', 0))
-    flight.log.latch(second, (3, 13, 3, b'tf', 0))
+    flight.log.latched.keep(first, (1, 11, 1, b'old', 0))
+    flight.log.latched.keep(first, (2, 12, 2, b'new', 0))
+    flight.log.latched.keep(second, (3, 13, 3, b'tf', 0))
     for _ in range(2):
         flight.log.open_next()
         flight.log.end_segment()
@@ -153,8 +153,8 @@ def test_every_segment_begins_with_the_last_message_of_each_latched_topic(flight
 
 def test_what_is_too_large_for_half_a_segment_is_not_repeated(flight: Flight) -> None:
     large, small = (flight.producer(topic, latched=True) for topic in ('/large', '/small'))
-    flight.log.latch(large, (1, 1, 1, bytes(MAX_BYTES // 2), 0))
-    flight.log.latch(small, (1, 1, 1, bytes(MAX_BYTES // 4), 0))
+    flight.log.latched.keep(large, (1, 1, 1, bytes(MAX_BYTES // 2), 0))
+    flight.log.latched.keep(small, (1, 1, 1, bytes(MAX_BYTES // 4), 0))
     flight.log.open_next()
     flight.log.end_segment()
     flight.close()

@@ -23,7 +23,7 @@ from fdr_recorder.errors import RecordError
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
 from fdr_recorder.types.definition import Definition, Field, fields_of, SEPARATOR
-from fdr_recorder.types.interface_file import read_interface
+from fdr_recorder.types.services_and_actions import read_interface
 from flight_check import open_flight_files
 from hypothesis import given
 from hypothesis import strategies as st

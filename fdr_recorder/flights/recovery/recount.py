@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from fdr_recorder.flights.recovery.contents import SegmentContents
+from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,

@@ -38,11 +38,11 @@ from fdr_recorder.flights.directory import (
     segment_files,
     SegmentFile,
 )
-from fdr_recorder.flights.metadata import Metadata, read_metadata
+from fdr_recorder.flights.metadata_reader import Metadata, read_metadata
 from fdr_recorder.flights.reader import open_segment
-from fdr_recorder.flights.recovery.contents import SegmentContents
-from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recount import Drops, find_drops, recounted_footer
+from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Payload

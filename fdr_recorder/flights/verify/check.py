@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile
-from fdr_recorder.flights.metadata import read_metadata
+from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification

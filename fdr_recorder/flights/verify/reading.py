@@ -18,7 +18,7 @@ from typing import Final
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.reader import open_segment, own_record
-from fdr_recorder.flights.recovery.read import read_contents
+from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
 from fdr_recorder.mcap.decode import LOST_TOPIC_PREFIX, Message
 from fdr_recorder.mcap.gaps import Gap

@@ -17,7 +17,7 @@ import time
 from typing import Any, Final
 
 from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.node.intake.subscription import TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import TopicSubscription
 
 REPLAY_DEADLINE_S: Final = 4.0
 """Messages that a publisher has not replayed by then, it does not hold any more. It learns of the

@@ -31,7 +31,7 @@ from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
-from fdr_recorder.node.intake.subscription import Subscriber, TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import Subscriber, TopicSubscription
 from fdr_recorder.node.intake.topic_intake import Producer, TopicIntake, UNKNOWN_GID
 from fdr_recorder.node.topic_plan import node_names, TopicPlan
 from fdr_recorder.record.channel import Channel

@@ -19,7 +19,7 @@ from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
-from fdr_recorder.node.intake.subscription import RawMessage, TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import RawMessage, TopicSubscription
 from fdr_recorder.node.topic_plan import TopicPlan
 from fdr_recorder.record.channel import NODE_KEY
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fdr_recorder.options import Configuration, option
+from fdr_recorder.config_base import Configuration, option
 
 
 @dataclass(frozen=True)

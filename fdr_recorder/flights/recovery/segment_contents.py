@@ -23,7 +23,7 @@ from fdr_recorder.flights.reader import own_record
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
-from fdr_recorder.mcap.records import RawRecord
+from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
@@ -83,7 +83,7 @@ class SegmentContents:
 
     @property
     def footer(self) -> FlightFooter | None:
-        """The flight's footer, if it is the last of its own records."""
+        """Return the flight's footer, if it is the last of its own records."""
         last = self.own_records[-1] if self.own_records else None
         return last if isinstance(last, FlightFooter) else None
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from fdr_recorder.node.intake.subscription import RawMessage, TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import RawMessage, TopicSubscription
 from fdr_recorder.node.topic_plan import publisher_gid, TopicPlan
 import rclpy
 from rclpy.executors import SingleThreadedExecutor

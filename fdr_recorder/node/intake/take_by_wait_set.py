@@ -27,7 +27,7 @@ from contextlib import contextmanager, ExitStack
 from functools import partial
 from typing import Any, Final
 
-from fdr_recorder.node.intake.subscription import RawMessage, TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import RawMessage, TopicSubscription
 from fdr_recorder.node.topic_plan import TopicPlan
 from rclpy.node import Node
 

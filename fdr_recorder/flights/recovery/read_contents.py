@@ -24,8 +24,8 @@ from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.reader import open_segment
-from fdr_recorder.flights.recovery.contents import Collector, SegmentContents
-from fdr_recorder.flights.recovery.from_scan import Scanner
+from fdr_recorder.flights.recovery.scan_torn_segment import Scanner
+from fdr_recorder.flights.recovery.segment_contents import Collector, SegmentContents
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import SegmentReader, without_frames
 from fdr_recorder.mcap.summary import ChunkIndex, read_summary

@@ -15,12 +15,12 @@ from __future__ import annotations
 from array import array
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.recovery.contents import Collector, program_of, SegmentContents
+from fdr_recorder.flights.recovery.segment_contents import Collector, program_of, SegmentContents
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.decode import WholeChunk
 from fdr_recorder.mcap.gaps import Gap
 from fdr_recorder.mcap.reader import SegmentReader, without_frames
-from fdr_recorder.mcap.records import RawRecord
+from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.kinds import METADATA_NAME
 from fdr_recorder.storage.chunk import Chunk
 from fdr_recorder.storage.segment import LIBRARY, PROFILE

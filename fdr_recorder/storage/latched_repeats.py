@@ -1,0 +1,53 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The latched (transient-local) messages that are repeated at the start of each segment."""
+
+from __future__ import annotations
+
+from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.segment import Segment
+
+
+class LatchedRepeats:
+    """
+    Keeps the last message of each latched producer; writer's thread.
+
+    A segment that begins with them is complete even after those before it were dropped.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[ProducerAccount, QueuedRecord] = {}
+
+    def keep(self, account: ProducerAccount, record: QueuedRecord) -> None:
+        """Keep a producer's newest message in place of the one before."""
+        self._records[account] = record
+
+    def append_to(self, segment: Segment, now_ns: int, limit: int) -> list[ProducerAccount]:
+        """
+        Append the messages to a new segment; return the producers of those that it has room for.
+
+        They are in one chunk with the header: if it cannot be written there is no segment.
+
+        Args:
+            segment: The new segment, which holds its header alone.
+            now_ns: The log time of the repeats, that of the header.
+            limit: The size in bytes up to which the segment may be filled by this.
+
+        """
+        repeated = []
+        for account, (_, publish_time_ns, sequence, data, _) in self._records.items():
+            size = segment.finished_size(more_channel=account.channel, more_bytes=len(data))
+            if size <= limit:
+                record = (now_ns, publish_time_ns, sequence, data, 0)
+                segment.append(account.channel, [record], force=True)
+                repeated.append(account)
+        return repeated
