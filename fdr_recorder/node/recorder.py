@@ -25,6 +25,7 @@ from fdr_recorder.errors import FdrError, FlightNotOpenError
 from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.background_recovery import BackgroundRecovery
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
+from fdr_recorder.node.diagnostics_summary import RecorderSummary
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake import take_by_wait_set
 from fdr_recorder.node.intake.subscription_protocol import Subscriber
@@ -33,7 +34,6 @@ from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
-from fdr_recorder.node.recorder_summary import RecorderSummary
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
 from fdr_recorder.storage.flight_directory import new_flight_id
