@@ -37,11 +37,16 @@ rclpy.shutdown()
 """Prints the size of the largest piece of shared memory that a node's process has."""
 
 
-def shared_memory_bytes(**environment: str) -> int:
+def shared_memory_bytes(profile: str) -> int:
     with own_domain() as domain_id:
+        environment = {**os.environ, **ros_environment(domain_id)}
+        for variable in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
+            environment.pop(variable, None)
+            if profile:
+                environment[variable] = profile
         output = subprocess.run(
             [sys.executable, '-c', SHARED_MEMORY],
-            env={**os.environ, **ros_environment(domain_id), **environment},
+            env=environment,
             stdout=subprocess.PIPE,
             timeout=60,
             check=True,
@@ -50,9 +55,8 @@ def shared_memory_bytes(**environment: str) -> int:
 
 
 def test_a_publisher_has_room_for_several_images() -> None:
-    variables = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-    usual = shared_memory_bytes(**dict.fromkeys(variables, ''))
+    usual = shared_memory_bytes(profile='')
     if not usual:
         pytest.skip('the middleware here uses no shared memory of Fast DDS')
     assert usual < 1_000_000, 'the profile is not needed any more'
-    assert shared_memory_bytes(**dict.fromkeys(variables, str(PROFILE))) > 16_000_000
+    assert shared_memory_bytes(str(PROFILE)) > 16_000_000
