@@ -17,8 +17,9 @@ mistake at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 import math
 from typing import Any, cast, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -90,6 +91,14 @@ def option(
     return field(default=default, metadata={'option': said})
 
 
+_OF_ROS = ('use_sim_time', 'start_type_description_service')
+
+
+def is_of_ros(name: str) -> bool:
+    """Return whether a parameter belongs to ROS itself, which any node accepts."""
+    return name in _OF_ROS or name.startswith('qos_overrides.')
+
+
 @dataclass(frozen=True)
 class Configuration:
     """
@@ -135,7 +144,7 @@ class Configuration:
 
         """
         known = cls.options()
-        mistakes = [f'{name}: there is no such option' for name in options if name not in known]
+        mistakes = [_unknown(name, known) for name in options if name not in known]
         config = cls._build(options, mistakes)
         if config is None or mistakes:
             raise ConfigInvalidError(mistakes)
@@ -183,3 +192,12 @@ class Configuration:
             for item in fields(cls)
             if 'option' not in item.metadata
         }
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    """Say that a parameter is unknown, and which one is probably meant."""
+    names = {option.rpartition('.')[2]: option for option in known}
+    names |= {option: option for option in known}
+    near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    hint = f"; did you mean '{names[near[0]]}'?" if near else ''
+    return f"unknown parameter '{name}'{hint}"

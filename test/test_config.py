@@ -80,7 +80,7 @@ def test_every_mistake_is_named_at_once() -> None:
         'flight_id',
         'writer.batch_size',
         'writer.compression',
-        'writer.no_such_thing',
+        "unknown parameter 'writer.no_such_thing'",
         'ring.max_records',
         'topics',
     }
@@ -101,11 +101,29 @@ def test_a_part_names_its_mistakes_by_the_dotted_name() -> None:
         RingConfig(max_bytes=0)
 
 
+@pytest.mark.parametrize('name', ['nonsense', 'writer', 'writer.', 'ring', '', 'robot_name'])
+def test_an_unknown_parameter_is_a_mistake(name: str) -> None:
+    assert mistakes_of({name: 1}) == (f"unknown parameter '{name}'",)
+
+
 @pytest.mark.parametrize(
-    'name', ['nonsense', 'writer', 'writer.', 'ring', '', 'WRITER.batch_size']
+    ('name', 'meant'),
+    [
+        ('topcis', 'topics'),
+        ('topic', 'topics'),
+        ('TOPICS', 'topics'),
+        ('fligth_root', 'flight_root'),
+        ('writer.segment_size_byte', 'writer.segment_size_bytes'),
+        ('WRITER.batch_size', 'writer.batch_size'),
+        ('segment_size_bytes', 'writer.segment_size_bytes'),
+        ('ring.max_record', 'ring.max_records'),
+        ('ring.batch_size', 'writer.batch_size'),
+        ('flight_root.', 'flight_root'),
+    ],
 )
-def test_an_unknown_option_is_a_mistake(name: str) -> None:
-    assert mistakes_of({name: 1}) == (f'{name}: there is no such option',)
+def test_an_unknown_parameter_that_is_near_another(name: str, meant: str) -> None:
+    said = f"unknown parameter '{name}'; did you mean '{meant}'?"
+    assert mistakes_of({name: 1, 'writer.batch_size': 0})[0] == said
 
 
 @pytest.mark.parametrize('name', OPTIONS)
@@ -292,8 +310,11 @@ def test_whatever_comes_is_taken_or_refused_by_name(options: dict[str, object]) 
     try:
         FdrConfig.from_options(options)
     except ConfigInvalidError as error:
-        named = {mistake.partition(': ')[0] for mistake in error.mistakes}
-        assert named <= {name.partition(': ')[0] for name in options}
+        starts = tuple(
+            start for name in options for start in (f'{name}: ', f"unknown parameter '{name}'")
+        )
+        unnamed = [mistake for mistake in error.mistakes if not mistake.startswith(starts)]
+        assert not unnamed
 
 
 def test_every_option_is_described() -> None:

@@ -16,14 +16,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from fdr_recorder.config_base import is_of_ros
 from fdr_recorder.errors import ConfigInvalidError
 import yaml
 
 NODE: Final = 'fdr_recorder'
 _ANY_NODE: Final = ('/**', '/*')
-_OF_EVERY_NODE: Final = ('use_sim_time', 'start_type_description_service')
-_QOS_OVERRIDES: Final = 'qos_overrides.'
-"""Parameters of rclpy, not options of the recorder."""
 
 
 def read_parameter_file(path: Path) -> dict[str, object]:
@@ -58,7 +56,7 @@ def read_parameter_file(path: Path) -> dict[str, object]:
     return {
         name: value
         for name, value in found.items()
-        if value is not None and name not in _OF_EVERY_NODE and not name.startswith(_QOS_OVERRIDES)
+        if value is not None and not is_of_ros(name)
     }
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from fdr_recorder.config_base import Configuration, Option
+from fdr_recorder.config_base import Configuration, is_of_ros, Option
 from fdr_recorder.errors import ConfigInvalidError
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -57,6 +57,7 @@ class Parameters(Generic[_Config]):
         self._apply = apply
         for name, (default, option) in self._options.items():
             self._declare(name, default, option)
+        self._unknown = self._find_unknown()
         node.add_on_set_parameters_callback(self._on_set)
         node.add_post_set_parameters_callback(self._after_set)
 
@@ -75,18 +76,32 @@ class Parameters(Generic[_Config]):
             loose.dynamic_typing = True
             self._node.declare_parameter(name, value, loose)
 
+    def _find_unknown(self) -> dict[str, object]:
+        """
+        Return the values given at start for parameters that nobody has declared.
+
+        The node does not tell; its handle is asked, as rclpy does.
+        """
+        with self._node.handle:
+            given = self._node.handle.get_parameters(Parameter)
+        return {
+            name: parameter.value
+            for name, parameter in given.items()
+            if not self._node.has_parameter(name) and not is_of_ros(name)
+        }
+
     def read(self) -> _Config:
         """
         Return the configuration that the parameters describe.
 
         Raises:
-            ConfigInvalidError: Names every wrong value.
+            ConfigInvalidError: Names every wrong value and every unknown parameter.
 
         """
         # an empty list in a parameter file has no type and arrives as no value
         values = {name: self._node.get_parameter_or(name).value for name in self._options}
         return self._config.from_options(
-            {name: value for name, value in values.items() if value is not None}
+            {name: value for name, value in values.items() if value is not None} | self._unknown
         )
 
     def _ours(self, parameters: Sequence[Parameter[Any]]) -> dict[str, object]:

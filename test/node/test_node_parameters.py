@@ -78,6 +78,60 @@ def test_every_mistake_in_the_file_is_named_at_once(ground: Ground, tmp_path: Pa
         assert 'Traceback' not in recorder.log
 
 
+MISSPELT = """\
+/**:
+  ros__parameters:
+    use_sim_time: false
+    start_type_description_service: true
+    qos_overrides: {/parameter_events: {publisher: {depth: 100}}}
+    topcis: [/imu]
+    colour: blue
+    writer: {segment_size_byte: 1, batch_size: 0}
+{name}:
+  ros__parameters:
+    ring.max_record: 5
+another_node:
+  ros__parameters:
+    rate: 30
+"""
+
+
+def test_every_unknown_parameter_is_named_beside_the_wrong_values(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    with RecorderProcess(
+        ground,
+        tmp_path,
+        parameters=MISSPELT.replace('{name}', 'fdr_recorder'),
+        arguments=['-p', f'fligth_root:={root}', '-p', 'exclud:=[]'],
+    ) as recorder:
+        assert not recorder.change_state('configure')
+        said = recorder.wait_for_alert('recorder', 'config_invalid').message
+        assert '7 mistakes in the configuration' in said
+        for name, meant in {
+            'topcis': 'topics',
+            'writer.segment_size_byte': 'writer.segment_size_bytes',
+            'ring.max_record': 'ring.max_records',
+            'fligth_root': 'flight_root',
+            'exclud': 'exclude',
+        }.items():
+            assert f"unknown parameter '{name}'; did you mean '{meant}'?" in said
+        assert "unknown parameter 'colour'" in said
+        assert 'writer.batch_size: must be' in said
+
+
+def test_parameters_of_ros_are_no_mistakes(ground: Ground, tmp_path: Path, root: Path) -> None:
+    arguments = ['use_sim_time:=false', 'start_type_description_service:=true']
+    arguments += ['qos_overrides./parameter_events.publisher.depth:=100']
+    with RecorderProcess(
+        ground,
+        tmp_path,
+        root,
+        arguments=[word for argument in arguments for word in ('-p', argument)],
+    ) as recorder:
+        recorder.make('configure')
+
+
 def test_mistakes_can_be_mended_through_the_services(
     ground: Ground, tmp_path: Path, root: Path
 ) -> None:

@@ -351,6 +351,13 @@ def test_wrong_parameters_end_it_at_once(ground: Ground, tmp_path: Path) -> None
         assert 'debounce_s: ' in trigger.log
 
 
+def test_a_misspelt_parameter_ends_it_at_once(ground: Ground, tmp_path: Path) -> None:
+    with TriggerProcess(ground, tmp_path, debounce=0.5, sorce='px4') as trigger:
+        assert trigger.wait_for_end() == 1
+        assert "unknown parameter 'debounce'; did you mean 'debounce_s'?" in trigger.log
+        assert "unknown parameter 'sorce'; did you mean 'source'?" in trigger.log
+
+
 def test_its_parameters_are_fixed_once_it_runs(ground: Ground, tmp_path: Path) -> None:
     with TriggerProcess(ground, tmp_path) as trigger:
         assert trigger.get('post_roll_s') == 0.0
