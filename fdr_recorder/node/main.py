@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The process of the recorder; SIGINT and SIGTERM end it with its flight closed."""
+"""The process of the recorder; SIGINT, SIGTERM and SIGHUP end it with its flight closed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main(args: list[str] | None = None) -> int:
     The flight is closed and the last diagnostics are sent before rclpy is shut down.
 
     Returns:
-        The exit code: 0, also after SIGINT and SIGTERM.
+        The exit code: 0, also after SIGINT, SIGTERM and SIGHUP.
 
     """
     with ros_process(args) as signals, executor_of(node := Recorder()) as executor:

@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import threading
+from typing import Final
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -53,12 +54,16 @@ def executor_of(node: Node) -> Iterator[SingleThreadedExecutor]:
         node.destroy_node()
 
 
+_END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class EndSignals:
     """
-    Notice SIGINT and SIGTERM while the executor waits in C, where no Python handler runs.
+    Notice SIGINT, SIGTERM and SIGHUP while the executor waits in C, where no Python handler runs.
 
     The interpreter writes a byte to a socket when a signal arrives (`signal.set_wakeup_fd`); a
-    thread reads it and wakes the executor.
+    thread reads it and wakes the executor. SIGHUP comes when the terminal or the ssh session
+    closes; a process that was started by `nohup` goes on ignoring it.
 
     Attributes:
         has_come: Whether one of the signals has arrived.
@@ -66,13 +71,14 @@ class EndSignals:
     """
 
     def __init__(self) -> None:
-        """Handle both signals from now on: neither ends the process by itself."""
+        """Handle the signals from now on: none ends the process by itself."""
         self.has_come = False
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: None)
+        for number in _END_SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda _number, _frame: None)
 
     def wake(self, executor: SingleThreadedExecutor) -> None:
         """Wake an executor when a signal arrives, or has arrived."""
@@ -86,7 +92,7 @@ class EndSignals:
 
     def ignore(self) -> None:
         """Ignore further signals: the process is ending."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _END_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         self._writer.close()
@@ -94,7 +100,7 @@ class EndSignals:
 
 @contextmanager
 def ros_process(args: list[str] | None) -> Iterator[EndSignals]:
-    """Run rclpy, as `ros`, in a process that SIGINT and SIGTERM end in good order."""
+    """Run rclpy, as `ros`, in a process that SIGINT, SIGTERM and SIGHUP end in good order."""
     signals = EndSignals()
     try:
         with ros(args):

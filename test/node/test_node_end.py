@@ -12,13 +12,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+import os
 from pathlib import Path
 import signal
 import subprocess
+import sys
 
 from ground import Ground
 import pytest
-from recorder_process import is_locked, RecorderProcess
+from recorder_process import is_locked, read_flight, RecorderProcess
+from ros_domain import ros_environment
 from std_msgs.msg import String
 from waiting import wait_until
 
@@ -37,8 +42,26 @@ def fly_until_stored(ground: Ground, recorder: RecorderProcess) -> None:
     ground.wait_until(lambda: recorder.stored('/chatter'), 'a message on disk')
 
 
+@contextmanager
+def handled(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    """Let processes that start meanwhile ignore a signal, or not."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.fixture
+def hangup_ends() -> Iterator[None]:
+    """Let SIGHUP end what starts now, even if the tests themselves are run by `nohup`."""
+    with handled(signal.SIGHUP, signal.SIG_DFL):
+        yield
+
+
 @pytest.mark.parametrize('state', WAY_TO)
-@pytest.mark.parametrize('how', ['SIGINT', 'SIGTERM', 'shutdown'])
+@pytest.mark.parametrize('how', ['SIGINT', 'SIGTERM', 'SIGHUP', 'shutdown'])
+@pytest.mark.usefixtures('hangup_ends')
 def test_the_flight_is_complete_and_the_exit_code_0(
     ground: Ground, tmp_path: Path, root: Path, state: str, how: str
 ) -> None:
@@ -83,6 +106,60 @@ def test_an_impatient_user(ground: Ground, tmp_path: Path, root: Path) -> None:
         wait_until(interrupt_again, 'the end of the recorder')
         assert recorder.wait_for_end() == 0, recorder.log
         assert len(recorder.read_flight().of_topic('/chatter')) == 3
+
+
+def test_nohup_keeps_it_running(ground: Ground, tmp_path: Path, root: Path) -> None:
+    recorder = RecorderProcess(ground, tmp_path, root, forked=False, topics=['/chatter'])
+    with handled(signal.SIGHUP, signal.SIG_IGN):
+        recorder.start()
+    with recorder:
+        recorder.make('configure', 'activate')
+        recorder.send(signal.SIGHUP)
+        fly_until_stored(ground, recorder)
+        recorder.send(signal.SIGHUP)
+        assert recorder.state() == 'active'
+        assert recorder.stop(signal.SIGTERM) == 0
+        assert len(recorder.read_flight().of_topic('/chatter')) == 3
+
+
+@pytest.mark.usefixtures('hangup_ends')
+def test_hangup_then_sigterm(ground: Ground, tmp_path: Path, root: Path) -> None:
+    """A session that ends sends both, in either order."""
+    with RecorderProcess(ground, tmp_path, root, forked=False, topics=['/chatter']) as recorder:
+        recorder.make('configure', 'activate')
+        fly_until_stored(ground, recorder)
+        recorder.send(signal.SIGHUP)
+        recorder.send(signal.SIGTERM)
+        assert recorder.stop(signal.SIGHUP) == 0
+        assert len(recorder.read_flight().of_topic('/chatter')) == 3
+
+
+@pytest.mark.usefixtures('hangup_ends')
+def test_the_terminal_is_gone(ground: Ground, tmp_path: Path, root: Path) -> None:
+    """The kernel sends SIGHUP, and nothing can be written to the terminal any more."""
+    words = [sys.executable, '-m', 'fdr_recorder.node', '--ros-args', '-p', 'autostart:=true']
+    options = [f'flight_root:={root}', "topics:=['/chatter']", 'writer.min_free_bytes:=0']
+    words += [word for option in options for word in ('-p', option)]
+    terminal = f'import pty; pty.spawn({words!r})'
+    environment = {
+        **os.environ,
+        **ros_environment(ground.domain_id),
+        'ROS_LOG_DIR': str(tmp_path / 'ros_log'),
+    }
+    with subprocess.Popen(
+        [sys.executable, '-c', terminal],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as sshd:
+        try:
+            ground.wait_until((root / '.fdr.lock').exists, 'the recorder')
+            ground.publisher(String, '/chatter').publish(String(data='x'))
+        finally:
+            sshd.kill()
+    wait_until(lambda: not is_locked(root), 'the end of the recorder')
+    (flight,) = (path for path in root.iterdir() if path.is_dir())
+    assert read_flight(flight).footer.clean_shutdown
 
 
 def test_no_thread_or_process_is_left(ground: Ground, tmp_path: Path, root: Path) -> None:

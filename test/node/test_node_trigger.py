@@ -358,6 +358,13 @@ def test_a_misspelt_parameter_ends_it_at_once(ground: Ground, tmp_path: Path) ->
         assert "unknown parameter 'sorce'; did you mean 'source'?" in trigger.log
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_it(ground: Ground, tmp_path: Path, number: signal.Signals) -> None:
+    with TriggerProcess(ground, tmp_path) as trigger:
+        assert trigger.get('source') == 'bool'
+        assert trigger.stop(number) == 0
+
+
 def test_its_parameters_are_fixed_once_it_runs(ground: Ground, tmp_path: Path) -> None:
     with TriggerProcess(ground, tmp_path) as trigger:
         assert trigger.get('post_roll_s') == 0.0

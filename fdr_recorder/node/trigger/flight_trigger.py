@@ -221,7 +221,7 @@ class FlightTrigger(Node):
 
 def main(args: list[str] | None = None) -> int:
     """
-    Run the trigger until SIGINT or SIGTERM.
+    Run the trigger until SIGINT, SIGTERM or SIGHUP.
 
     Returns:
         The exit code: 0; 1 if a parameter is wrong or the source's message type is missing.
