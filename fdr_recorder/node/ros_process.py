@@ -21,6 +21,7 @@ import sys
 import threading
 from typing import Final
 
+from fdr_recorder.node.logs import why_no_log_file
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -32,9 +33,12 @@ def ros(args: list[str] | None) -> Iterator[None]:
     """
     Run rclpy without its own signal handlers: they would shut the context down too early.
 
-    Without arguments, it takes those of this process's command line.
+    Without arguments, it takes those of this process's command line. If there can be no log file,
+    at which rclpy would refuse to start, it runs without one.
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
+    if why_no_log_file():
+        args = [*(sys.argv if args is None else args), '--ros-args', '--disable-external-lib-logs']
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         yield
@@ -44,7 +48,12 @@ def ros(args: list[str] | None) -> Iterator[None]:
 
 @contextmanager
 def executor_of(node: Node) -> Iterator[SingleThreadedExecutor]:
-    """Lend an executor that serves a node; destroy both at the end."""
+    """Lend an executor that serves a node; destroy both at the end. Warn of no log file."""
+    if why := why_no_log_file():
+        node.get_logger().warning(
+            f'no log file: {why}; logs go to the console and /rosout. For a log file, set '
+            'ROS_LOG_DIR to a directory that can be written'
+        )
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

@@ -43,7 +43,7 @@ class NodeProcess:
         directory: For its parameter file and its log.
         module: What Python runs.
         name: Of the node.
-        environment: More environment variables.
+        environment: More environment variables; None for one that is not set.
         parameters: Text of the parameter file, instead of `options`.
         arguments: More ROS arguments.
         forked: Whether the fork server may start it, instead of an interpreter of its own.
@@ -58,7 +58,7 @@ class NodeProcess:
         module: str,
         name: str,
         *,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         parameters: str = '',
         arguments: Sequence[str] = (),
         forked: bool = True,
@@ -76,7 +76,7 @@ class NodeProcess:
         self._arguments = ['--ros-args', '--params-file', str(self._parameters)]
         self._arguments += ['-r', f'__node:={name}', *arguments]
         python_path = [(environment or {}).get('PYTHONPATH'), str(CHECKOUT)]
-        self._environment = {
+        variables: dict[str, str | None] = {
             **os.environ,
             **ros_environment(ground.domain_id),
             'ROS_LOG_DIR': str(directory / 'ros_log'),
@@ -84,6 +84,7 @@ class NodeProcess:
             **(environment or {}),
             'PYTHONPATH': os.pathsep.join(path for path in python_path if path),
         }
+        self._environment = {key: text for key, text in variables.items() if text is not None}
         self._is_forked = forked and not environment
         self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 

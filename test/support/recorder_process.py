@@ -60,7 +60,7 @@ class RecorderProcess(NodeProcess):
         directory: For its parameter file and its log.
         root: The flight root.
         name: Of the node.
-        environment: More environment variables.
+        environment: More environment variables; None for one that is not set.
         arguments: More ROS arguments.
         parameters: Text of the parameter file, instead of `root` and `options`.
         forked: Whether the fork server may start it, instead of an interpreter of its own.
@@ -75,7 +75,7 @@ class RecorderProcess(NodeProcess):
         root: Path | None = None,
         *,
         name: str = 'fdr_recorder',
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         arguments: Sequence[str] = (),
         parameters: str = '',
         forked: bool = True,
