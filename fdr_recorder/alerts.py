@@ -45,6 +45,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'segments_dropped': AlertLevel.WARN,
     'overrun': AlertLevel.WARN,
     'transport_loss': AlertLevel.WARN,
+    'record_invalid': AlertLevel.WARN,
     'flight_root_locked': AlertLevel.ERROR,
     'flight_root_unusable': AlertLevel.ERROR,
     'config_invalid': AlertLevel.ERROR,
@@ -68,7 +69,7 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'transport': ['transport_loss'],
     'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
-    'unclean_flight_recovered'.split(),
+    'unclean_flight_recovered record_invalid'.split(),
 }
 """Alert codes by fault group; each group is one status of the recorder on `/diagnostics`."""
 

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from typing import Final, NamedTuple
 
@@ -21,6 +22,9 @@ from fdr_recorder.record.channel import Channel
 
 MAX_TIME_NS: Final = 2**63 - 1
 """The latest time that ROS 2 clocks and readers of bags can represent: in the year 2262."""
+
+MAX_LOSS: Final = 2**32
+"""Messages that one jump in sequence numbers counts as, at most."""
 
 
 class TransportLosses(NamedTuple):
@@ -110,7 +114,8 @@ class FdrClient:
             dropped by overrun.
 
         Raises:
-            TypeError: `data` is not bytes-like.
+            TypeError: `data` is not bytes-like, or a time or the sequence number is not an
+                integer. The record is not counted.
 
         """
         if type(data) is not bytes:
@@ -122,6 +127,14 @@ class FdrClient:
         if sequence is None:
             sequence = self._next_sequence
             self._next_sequence += 1
+        if (
+            type(log_time_ns) is not int
+            or type(publish_time_ns) is not int
+            or type(sequence) is not int
+        ):
+            log_time_ns = int(operator.index(log_time_ns))
+            publish_time_ns = int(operator.index(publish_time_ns))
+            sequence = int(operator.index(sequence))
         if not 0 <= log_time_ns <= MAX_TIME_NS or not 0 <= publish_time_ns <= MAX_TIME_NS:
             log_time_ns = min(max(log_time_ns, 0), MAX_TIME_NS)
             publish_time_ns = min(max(publish_time_ns, 0), MAX_TIME_NS)
@@ -134,12 +147,25 @@ class FdrClient:
         return self.ring.offer(log_time_ns, publish_time_ns, sequence, data)
 
     def count_transport_loss(self, first_sequence: int, last_sequence: int) -> None:
-        """Count the messages of these sequence numbers as lost in transport; producer's thread."""
+        """
+        Count the messages of these sequence numbers as lost in transport; producer's thread.
+
+        A jump counts as `MAX_LOSS` messages at most: a publisher's numbers may be absurd.
+
+        Raises:
+            TypeError: A number is not an integer.
+            ValueError: A number does not fit into 64 bits, or the last is below the first.
+
+        """
+        first_sequence = int(operator.index(first_sequence))
+        last_sequence = int(operator.index(last_sequence))
+        if not 0 <= first_sequence <= last_sequence < 2**64:
+            raise ValueError(f'no range of numbers: {first_sequence} to {last_sequence}')
         now = time.time_ns()
         records, first, _, first_ns, _ = self.losses
         if self._acknowledged_losses == records:  # all earlier ones are reported
             first, first_ns = first_sequence, now
-        lost = last_sequence - first_sequence + 1
+        lost = min(last_sequence - first_sequence + 1, MAX_LOSS)
         self.losses = TransportLosses(records + lost, first, last_sequence, first_ns, now)
 
     def acknowledge_losses(self) -> TransportLosses:

@@ -143,7 +143,7 @@ class Ring:
 
     def offer(self, log_time_ns: int, publish_time_ns: int, sequence: int, data: bytes) -> bool:
         """
-        Queue a record; producer's thread. Never blocks, never raises.
+        Queue a record; producer's thread. Never blocks; raises only if the data have no length.
 
         Returns:
             True if the record was queued; False if the ring is closed (not counted: nothing is
@@ -152,8 +152,8 @@ class Ring:
         """
         if not self.is_open:
             return False
+        size = len(data) + RECORD_OVERHEAD_BYTES  # first: it may raise
         self.offered += 1
-        size = len(data) + RECORD_OVERHEAD_BYTES
         ring_bytes = self._bytes_in + size
         waiting_bytes, waiting = ring_bytes - self._bytes_out, len(self._records)
         if waiting_bytes > self._half_bytes or waiting >= self._half_records:
@@ -214,7 +214,13 @@ class Ring:
     def discard_oldest(self, before_ns: int, most_fill: float) -> None:
         """Discard records of before a time, and more until `fill` is at most `most_fill`."""
         records = self._records
-        while records and (records[0][0] < before_ns or self.fill > most_fill):
+        while records:
+            try:
+                is_old = records[0][0] < before_ns
+            except TypeError:  # its time is not a number
+                is_old = True
+            if not is_old and self.fill <= most_fill:
+                break
             self.take(1)
 
     def acknowledge_refusals(self) -> Refusals:

@@ -14,10 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+import json
+import logging
 from typing import Final
 
 from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.schema import Schema
+import yaml
+
+logger = logging.getLogger(__name__)
 
 QOS_KEY: Final = 'offered_qos_profiles'
 TYPE_HASH_KEY: Final = 'topic_type_hash'
@@ -53,7 +59,28 @@ class Channel:
     message_encoding: str = CDR
 
     def file_metadata(self) -> dict[str, str]:
-        """Return the key-value pairs of the MCAP channel record."""
-        if not self.publisher:
-            return dict(self.metadata)
-        return {**self.metadata, PUBLISHER_KEY: self.publisher}
+        """
+        Return the key-value pairs of the MCAP channel record.
+
+        QoS profiles that are not a YAML list are left out: readers would refuse the whole bag.
+        """
+        metadata = dict(self.metadata)
+        if self.publisher:
+            metadata[PUBLISHER_KEY] = self.publisher
+        if metadata.get(QOS_KEY) and not qos_list(metadata[QOS_KEY]):
+            metadata[QOS_KEY] = ''
+        return metadata
+
+
+@lru_cache(maxsize=256)
+def qos_list(text: str) -> str:
+    """Return QoS profiles that are a YAML list as JSON, in one line; else an empty text."""
+    try:
+        profiles = None if any(sign in text for sign in '&*') else yaml.safe_load(text)
+        if isinstance(profiles, list) and all(isinstance(item, dict) for item in profiles):
+            return json.dumps(profiles)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        pass
+    if text:
+        logger.warning('QoS profiles are left out, they are not a YAML list: %.80r', text)
+    return ''

@@ -20,15 +20,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-import json
 import re
 
-from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
+from fdr_recorder.record.channel import Channel, QOS_KEY, qos_list, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.version import __version__
-import yaml
 
 FILE_NAME = 'metadata.yaml'
 BAG_VERSION = 9
@@ -148,12 +146,12 @@ def _topic(topic: Topic, count: int) -> str:
 @cache
 def _topic_metadata(topic: Topic) -> str:
     """Return the part that stays; the QoS profiles are YAML in the channel and a list here."""
-    profiles = yaml.safe_load(topic.offered_qos_profiles) or []
+    profiles = qos_list(topic.offered_qos_profiles) or '[]'
     return (
         '    - topic_metadata:\n'
         f'        name: {_quoted(topic.name)}\n'
         f'        type: {_quoted(topic.type)}\n'
         f'        serialization_format: {_quoted(topic.serialization_format)}\n'
-        f'        offered_qos_profiles: {json.dumps(profiles)}\n'
+        f'        offered_qos_profiles: {profiles}\n'
         f'        type_description_hash: {_quoted(topic.type_description_hash)}\n'
     )

@@ -83,36 +83,44 @@ class Chunk:
         Returns:
             The position of the first record that was not added.
 
+        Raises:
+            Exception: A record cannot be encoded, see `check_record`; none was added.
+
         """
         index = self.indexes.get(channel_id)
         if index is None:
             index = array('Q')
         append, note = self._parts.append, index.append
         size, start = self.size, position
-        for position in range(start, len(batch)):
-            log_time, publish_time, sequence, data, _ = batch[position]
-            length = len(data)
-            room -= length + RECORD_COST
-            if room < 0 or size >= full_size:
-                break
-            append(
-                _PACK_PREFIX(
-                    layout.MESSAGE,
-                    length + _FIXED_LENGTH,
-                    channel_id,
-                    sequence & 0xFFFFFFFF,
-                    log_time,
-                    publish_time,
+        parts_before, entries_before = len(self._parts), len(index)
+        try:
+            for position in range(start, len(batch)):
+                log_time, publish_time, sequence, data, _ = batch[position]
+                length = len(data)
+                room -= length + RECORD_COST
+                if room < 0 or size >= full_size:
+                    break
+                append(
+                    _PACK_PREFIX(
+                        layout.MESSAGE,
+                        length + _FIXED_LENGTH,
+                        channel_id,
+                        sequence & 0xFFFFFFFF,
+                        log_time,
+                        publish_time,
+                    )
                 )
-            )
-            append(data)
-            note(log_time)
-            note(size)
-            size += length + _PREFIX_SIZE
-            if length >= _LARGE_BYTES:
-                self._has_large = True
-        else:
-            position = len(batch)
+                append(data)
+                note(log_time)
+                note(size)
+                size += length + _PREFIX_SIZE
+                if length >= _LARGE_BYTES:
+                    self._has_large = True
+            else:
+                position = len(batch)
+        except BaseException:
+            del self._parts[parts_before:], index[entries_before:]
+            raise
         taken = position - start
         if taken:
             if channel_id not in self.indexes:
@@ -123,8 +131,32 @@ class Chunk:
             self.records += taken
         return position
 
+    def remove_invalid(self) -> dict[int, int]:
+        """Remove records whose data are not bytes; return how many of each channel id."""
+        parts, removed = self._parts, dict.fromkeys(self.indexes, 0)
+        fresh = Chunk()
+        for prefix, data in zip(parts[::2], parts[1::2], strict=True):
+            _, _, channel_id, sequence, log_time, publish_time = layout.MESSAGE_PREFIX.unpack(
+                prefix
+            )
+            if _is_data(data):
+                record = (log_time, publish_time, sequence, data, 0)
+                room = len(data) + RECORD_COST
+                fresh.add(channel_id, [record], 0, room=room, full_size=fresh.size + 1)
+            else:
+                removed[channel_id] += 1
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
+        return {channel_id: records for channel_id, records in removed.items() if records}
+
     def buffers(self) -> list[bytes]:
-        """Return the records in few pieces: small ones joined, large ones as they are."""
+        """
+        Return the records in few pieces: small ones joined, large ones as they are.
+
+        Raises:
+            TypeError: Data of a record are not bytes; see `remove_invalid`.
+
+        """
         if not self._has_large:
             return [b''.join(self._parts)]
         result: list[bytes] = []
@@ -165,3 +197,24 @@ class Chunk:
             offsets[channel_id] = offset
             offset += len(prefix) + len(entries)
         return pieces, offsets
+
+
+def _is_data(data: object) -> bool:
+    return isinstance(data, (bytes, bytearray, memoryview))
+
+
+def check_record(record: QueuedRecord) -> str:
+    """Return why a record cannot be encoded; an empty text if it can."""
+    log_time, publish_time, sequence, data, _ = record
+    if not _is_data(data):
+        return f'the data are of type {type(data).__name__}, not bytes'
+    try:
+        _PACK_PREFIX(
+            layout.MESSAGE, len(data), 0, sequence & 0xFFFFFFFF, log_time, publish_time
+        )
+    except Exception:  # whatever operators of foreign objects raise
+        return (
+            f'log time {log_time!r:.40}, publish time {publish_time!r:.40} or sequence number '
+            f'{sequence!r:.40} is invalid'
+        )
+    return ''

@@ -47,17 +47,25 @@ class FlightCounters:
         return asdict(self)
 
 
+def _encodable(text: object) -> str:
+    return str(text).encode(errors='backslashreplace').decode()
+
+
 class ProducerAccount:
     """
     Counts what happened to the records of one producer in one flight.
 
     Attributes:
         channel: The producer's channel.
+        topic: Text of the channel that can be encoded, whatever the channel holds.
+        type: Likewise.
+        publisher: Likewise.
         client: Its client; None for the recorder's own records, and once the producer is gone.
         written: Records written to segments, including repeats and dropped segments.
         repeated: Transient-local messages repeated at a segment's start.
         dropped_overrun: Records that the ring refused.
-        dropped_write_error: Records that were discarded because the disk refused them.
+        dropped_write_error: Records that were discarded because the disk refused them, or because
+            they cannot be encoded.
         lost_transport: Messages lost in transport.
 
     """
@@ -65,6 +73,9 @@ class ProducerAccount:
     def __init__(self, channel: Channel, client: FdrClient | None = None) -> None:
         """Open the account, for the records that the client offers from now on or that wait."""
         self.channel = channel
+        self.topic = _encodable(channel.topic)
+        self.type = _encodable(getattr(channel.schema, 'name', None))
+        self.publisher = _encodable(channel.publisher)
         self.client = client
         self.written = 0
         self.repeated = 0
@@ -99,9 +110,9 @@ class ProducerAccount:
     def snapshot(self) -> ProducerCounters:
         """Return the counters for the footer."""
         return ProducerCounters(
-            topic=self.channel.topic,
-            type=self.channel.schema.name,
-            publisher=self.channel.publisher,
+            topic=self.topic,
+            type=self.type,
+            publisher=self.publisher,
             offered=self.offered,
             written=self.written,
             repeated=self.repeated,
@@ -141,6 +152,10 @@ class Ledger:
             return self._add(ProducerAccount(client.channel, client))
         account.resume(client)
         return account
+
+    def account_of(self, channel: Channel) -> ProducerAccount:
+        """Return the account of a channel that has one."""
+        return self._by_channel[channel]
 
     def own_account(self, payload_type: type[Payload]) -> ProducerAccount:
         """Return the account of one kind of the recorder's own records."""

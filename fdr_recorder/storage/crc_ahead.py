@@ -79,7 +79,8 @@ class CrcAhead:
         """
         if batch[-1][4] - batch[0][4] < LARGE_BYTES:  # bytes that its ring has accepted
             return
-        tasks = [_Task(record[3]) for record in batch if len(record[3]) >= LARGE_BYTES]
+        large = (record[3] for record in batch if len(record[3]) >= LARGE_BYTES)
+        tasks = [_Task(data) for data in large if type(data) is bytes]
         if len(tasks) < 2:
             return
         if self._thread is None:

@@ -13,8 +13,10 @@
 from __future__ import annotations
 
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.storage.chunk import check_record
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment import Segment
+from fdr_recorder.storage.segment_index import check_channel
 
 
 class LatchedRepeats:
@@ -28,8 +30,10 @@ class LatchedRepeats:
         self._records: dict[ProducerAccount, QueuedRecord] = {}
 
     def keep(self, account: ProducerAccount, record: QueuedRecord) -> None:
-        """Keep a producer's newest message in place of the one before."""
-        self._records[account] = record
+        """Keep a producer's newest message in place of the one before, if it can be encoded."""
+        is_new = account not in self._records
+        if not check_record(record) and not (is_new and check_channel(account.channel)):
+            self._records[account] = record
 
     def append_to(self, segment: Segment, now_ns: int, limit: int) -> list[ProducerAccount]:
         """

@@ -51,36 +51,36 @@ class LossReports:
 
     def report_producer(self, account: ProducerAccount, now: float) -> None:
         """Report the losses of one producer since the last report."""
-        client, channel = account.client, account.channel
+        client, topic, publisher = account.client, account.topic, account.publisher
         if client is None:
             return
         refusals = client.ring.acknowledge_refusals()
         if refusals.records:
             account.dropped_overrun += refusals.records
             overrun = Overrun(
-                topic=channel.topic,
-                publisher=channel.publisher,
+                topic=topic,
+                publisher=publisher,
                 records=refusals.records,
                 bytes=refusals.bytes,
                 first_drop_ns=refusals.first_ns,
                 last_drop_ns=refusals.last_ns,
             )
             self._tell(
-                overrun, f'records of {channel.topic} were dropped: its ring is full', now
+                overrun, f'records of {topic} were dropped: its ring is full', now
             )
         losses = client.acknowledge_losses()
         if losses.records:
             account.lost_transport += losses.records
             loss = TransportLoss(
-                topic=channel.topic,
-                publisher=channel.publisher,
+                topic=topic,
+                publisher=publisher,
                 records=losses.records,
                 first_sequence=losses.first_sequence,
                 last_sequence=losses.last_sequence,
                 first_seen_ns=losses.first_ns,
                 last_seen_ns=losses.last_ns,
             )
-            self._tell(loss, f'messages of {channel.topic} did not arrive', now)
+            self._tell(loss, f'messages of {topic} did not arrive', now)
 
     def _tell(self, record: Overrun | TransportLoss, message: str, now: float) -> None:
         self._last_loss_at[record.KIND] = now

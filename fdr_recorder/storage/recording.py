@@ -38,6 +38,7 @@ from fdr_recorder.storage.footer import (
     write_footer,
 )
 from fdr_recorder.storage.free_space import FreeSpace
+from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.segment import ClosedSegment
@@ -52,7 +53,7 @@ FLUSH_SHARE: Final = 0.5
 """A chunk is written before it is this share of `flush_interval_s` old. Before that its records
 may have waited: in the middleware while the intake rests, in the ring while the writer does."""
 
-_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low')
+_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid')
 """Cleared when the flight begins to close; the flight still records that."""
 _ALERTS: Final = (
     *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error'
@@ -93,7 +94,8 @@ class FlightRecording:
         """
         self.header = header
         self.accounts: dict[FdrClient, ProducerAccount] = {}
-        self.log = SegmentLog(root, header, config)
+        self._invalid = InvalidRecords(alerts)
+        self.log = SegmentLog(root, header, config, self._invalid)
         self._alerts = alerts
         self._on_rotation = on_rotation
         self._durability = self.log.durability
@@ -155,7 +157,9 @@ class FlightRecording:
 
     def write(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> bool:
         """
-        Write records that came out of a producer's ring. A failing disk raises no error.
+        Write records that came out of a producer's ring.
+
+        Neither a failing disk nor a record that cannot be encoded raises an error.
 
         Returns:
             True if segments were ended: it may be time to `keep_pace`.
@@ -164,6 +168,10 @@ class FlightRecording:
         channel, log = account.channel, self.log
         if log.config.debug_log_per_record:
             _log_records(account, batch)
+        if account in self._invalid.suspects:
+            batch = self._invalid.sift(account, batch)
+            if not batch:
+                return False
         if channel.latched:
             log.latched.keep(account, batch[-1])
         log.announce(batch)
@@ -174,7 +182,14 @@ class FlightRecording:
             if segment is None:
                 self._degraded.discard(account, batch[position:])
                 break
-            after = segment.append(channel, batch, position)
+            try:
+                after = segment.append(channel, batch, position)
+            except Exception as error:
+                batch = self._invalid.sift(account, batch[position:], error)
+                position, count = 0, len(batch)
+                if batch and channel.latched:
+                    log.latched.keep(account, batch[-1])
+                continue
             try:
                 if segment.is_chunk_full:
                     log.flush()
@@ -233,6 +248,7 @@ class FlightRecording:
         """
         if not self.is_degraded:  # else they add up until the disk takes records again
             self._losses.report(now)
+        self._invalid.report(now)
         try:
             self._durability.take_outcome()
             self._call_hook()
@@ -331,14 +347,14 @@ class FlightRecording:
         """Report the last losses, and record no more alerts."""
         self._losses.report(time.monotonic(), hurry=True)
         for code in _EARLY_ALERTS:
-            self._alerts.clear(code, 'the flight is being closed')
+            self._alerts.clear_all(code, 'the flight is being closed')
         self._alerts.unlisten(self._record_alert)
 
     def _clear_alerts(self, message: str) -> None:
         """Clear all alerts of the flight, and record no more."""
         self._alerts.unlisten(self._record_alert)
         for code in _ALERTS:
-            self._alerts.clear(code, message)
+            self._alerts.clear_all(code, message)
 
     def _record_alert(self, alert: Alert) -> None:
         self.emit(

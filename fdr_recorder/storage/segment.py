@@ -100,6 +100,7 @@ class Segment:
         chunk_size_bytes: int = 1,
         compression: str = 'none',
         on_written: Callable[[Channel, int], None] = _ignore,
+        on_invalid: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
     ) -> None:
         """
@@ -121,6 +122,7 @@ class Segment:
         self._compress = compressor(compression)
         self._chunk_cost = _chunk_cost(_LONGEST_COMPRESSION_NAME if self._compress else '')
         self._on_written = on_written
+        self._on_invalid = on_invalid
         self._crc = crc
         self._chunk = Chunk()
         self._chunk_since = 0.0
@@ -138,6 +140,7 @@ class Segment:
         compression: str,
         metadata: Mapping[str, str],
         on_written: Callable[[Channel, int], None] = _ignore,
+        on_invalid: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
     ) -> Segment:
         """
@@ -151,6 +154,8 @@ class Segment:
             compression: `none`, `lz4` or `zstd`.
             metadata: Content of the metadata record that explains the file.
             on_written: Called with a channel and the number of its records just written.
+            on_invalid: Called with a channel and the number of its records that were discarded
+                from the chunk, because their data are not bytes.
             crc: Computes the CRC-32 of a chunk's records.
 
         Raises:
@@ -168,6 +173,7 @@ class Segment:
             chunk_size_bytes=chunk_size_bytes,
             compression=compression,
             on_written=on_written,
+            on_invalid=on_invalid,
             crc=crc,
         )
 
@@ -247,6 +253,9 @@ class Segment:
             The position of the first record that was not added. If it equals `position` although
             the chunk is not full, this segment has no room for it.
 
+        Raises:
+            Exception: The channel or a record cannot be encoded; none was added.
+
         """
         chunk = self._chunk
         known = self._contents.find(channel)
@@ -293,8 +302,17 @@ class Segment:
         chunk = self._chunk
         if not chunk.records:
             return
-        pieces = chunk.buffers()
-        crc = self._crc(pieces)
+        try:
+            pieces = chunk.buffers()
+            crc = self._crc(pieces)
+        except TypeError:
+            invalid = chunk.remove_invalid()
+            if not invalid:
+                raise
+            for channel_id, records in invalid.items():
+                self._on_invalid(self._contents.by_id(channel_id).channel, records)
+            self.flush(compress=compress)
+            return
         compression = ''
         stored_size = chunk.size
         if self._compress is not None and compress:

@@ -193,3 +193,14 @@ def _channel_record(channel: Channel, channel_id: int, schema_id: int) -> bytes:
     return encode.channel(
         channel_id, schema_id, channel.topic, channel.message_encoding, channel.file_metadata()
     )
+
+
+def check_channel(channel: Channel) -> str:
+    """Return why the description of a channel cannot be encoded; an empty text if it can."""
+    try:
+        _schema_record(channel.schema, 0)
+        _channel_record(channel, 0, 0)
+        hash(channel.schema)
+    except Exception as error:  # whatever foreign objects raise
+        return f'the description of its channel is invalid ({error!r:.200})'
+    return ''

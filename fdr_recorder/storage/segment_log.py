@@ -26,6 +26,7 @@ import time
 from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
 from fdr_recorder.storage.bag_metadata import custom_data
@@ -34,6 +35,7 @@ from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.durability import Durability
 from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.latched_repeats import LatchedRepeats
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.version import __version__
@@ -62,7 +64,13 @@ class SegmentLog:
 
     """
 
-    def __init__(self, root: FlightRoot, header: FlightHeader, config: FdrWriterConfig) -> None:
+    def __init__(
+        self,
+        root: FlightRoot,
+        header: FlightHeader,
+        config: FdrWriterConfig,
+        invalid: InvalidRecords,
+    ) -> None:
         """Create the flight's directory, no segment yet; raises as `FlightDirectory.create`."""
         self.directory = FlightDirectory.create(
             root.path, header.flight_id, ros_distro=header.ros_distro
@@ -74,6 +82,7 @@ class SegmentLog:
         self.ledger = Ledger()
         self.config = config
         self.latched = LatchedRepeats()
+        self._invalid = invalid
         self._unended: Segment | None = None
         """A segment that was given up and could not be ended; ended once the disk allows it."""
         self._crc_ahead = CrcAhead()
@@ -100,6 +109,10 @@ class SegmentLog:
         """Whether the open segment holds more than its header and repeated messages."""
         return self.segment is not None and self.segment.has_data
 
+    def _refuse_invalid(self, channel: Channel, records: int) -> None:
+        account = self.ledger.account_of(channel)
+        self._invalid.refuse(account, records, 'the data are not bytes')
+
     # --- segments ------------------------------------------------------------------------
 
     def open_next(self) -> None:
@@ -125,6 +138,7 @@ class SegmentLog:
                 'software_version': __version__,
             },
             on_written=self.ledger.count_written,
+            on_invalid=self._refuse_invalid,
             crc=self._crc_ahead.crc32,
         )
         own = self.ledger.own_account(FlightHeader)

@@ -17,9 +17,10 @@ import errno
 from pathlib import Path
 
 from disk_faults import is_segment_fd, SystemCall
-from fdr_recorder import FlightHeader, FlightRoot
+from fdr_recorder import AlertBoard, FlightHeader, FlightRoot
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.segment_log import SegmentLog
 from flight_check import Message, read_segment, read_whole_chunks
 from producers import make_client
@@ -40,7 +41,9 @@ class Flight:
             sync_interval_s=3600.0,
             **options,  # type: ignore[arg-type]
         )
-        self.log = SegmentLog(root, FlightHeader(flight_id='x'), config)
+        self.log = SegmentLog(
+            root, FlightHeader(flight_id='x'), config, InvalidRecords(AlertBoard())
+        )
         self.ledger = self.log.ledger
         self.account = self.producer('/blob')
 

@@ -158,6 +158,8 @@ class _Comparison(FlightReading):
             for item in (footer.producers if footer is not None else ())
         }
         budget = self.write_errors - sum(discarded.values())
+        if budget < 0:  # no `write_error` record tells of them: they were invalid
+            self.result.losses.append(Loss('write_error', -budget))
         for key, producer in self.producers.items():
             unexplained = producer.missing - producer.lost - discarded.get(key, 0)
             if unexplained <= 0:

@@ -1,0 +1,150 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Records that cannot be encoded: they cost themselves, or their producer, never the flight.
+
+The hot path does not check values. It fails on an invalid one, and only then is the invalid record
+looked for here. Afterwards each record of that producer is checked before it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import logging
+import time
+from typing import Final
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.storage.chunk import check_record
+from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.segment_index import check_channel
+
+logger = logging.getLogger(__name__)
+
+QUARANTINE_AFTER: Final = 10
+"""Invalid records in succession after which a producer is in quarantine."""
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
+"""How long a quarantine lasts; each one is twice as long as the one before."""
+ALERT_HOLD_S: Final = 5.0
+"""An alert is cleared after this time without an invalid record."""
+
+
+@dataclass
+class _Case:
+    """A producer of invalid records; times are monotonic seconds."""
+
+    records: int = 0
+    in_succession: int = 0
+    pause_s: float = FIRST_PAUSE_S
+    quarantine_until: float = 0.0
+    last_at: float = 0.0
+    reason: str = ''
+
+
+class InvalidRecords:
+    """
+    Decides what becomes of invalid records, and of a producer that goes on offering them.
+
+    They are counted as `dropped_write_error` and told by the alert `record_invalid`. Used by the
+    writer's thread alone.
+
+    Attributes:
+        suspects: The producers of which a record was invalid: `sift` their records.
+
+    """
+
+    def __init__(self, alerts: AlertBoard) -> None:
+        """Begin without a suspect."""
+        self.suspects: dict[ProducerAccount, _Case] = {}
+        self._alerts = alerts
+        self._told: set[str] = set()
+
+    def sift(
+        self,
+        account: ProducerAccount,
+        batch: Sequence[QueuedRecord],
+        error: Exception | None = None,
+    ) -> Sequence[QueuedRecord]:
+        """
+        Return the valid records of a batch, and count the others.
+
+        Args:
+            account: Their producer's.
+            batch: Records of which none is in a segment yet.
+            error: What writing them has raised. It propagates if all of them are valid: then it
+                is an error of the recorder itself.
+
+        """
+        now, case = time.monotonic(), self.suspects.get(account)
+        if case is not None and now < case.quarantine_until:
+            self.refuse(account, len(batch), case.reason)
+            return []
+        reason = check_channel(account.channel)
+        if reason:
+            self.refuse(account, len(batch), reason)
+            self._quarantine(self.suspects[account], now)
+            return []
+        valid: list[QueuedRecord] = []
+        in_succession = case.in_succession if case is not None else 0
+        for record in batch:
+            found = check_record(record)
+            if found:
+                reason = found
+                in_succession += 1
+            else:
+                valid.append(record)
+                in_succession = 0
+        if reason:
+            self.refuse(account, len(batch) - len(valid), reason)
+        elif error is not None:
+            raise error
+        case = self.suspects[account]
+        case.in_succession = in_succession
+        if valid:
+            case.pause_s = FIRST_PAUSE_S
+        if in_succession >= QUARANTINE_AFTER:
+            self._quarantine(case, now)
+        return valid
+
+    def refuse(self, account: ProducerAccount, records: int, reason: str) -> None:
+        """Count invalid records of a producer, and raise the alert."""
+        case = self.suspects.setdefault(account, _Case())
+        account.dropped_write_error += records
+        case.records += records
+        case.last_at = time.monotonic()
+        case.reason = reason
+        topic = account.topic
+        self._told.add(topic)
+        message = f'records of {topic} cannot be encoded: {reason}'
+        values = {'topic': topic, 'publisher': account.publisher, 'records': case.records}
+        if self._alerts.raise_alert('record_invalid', message, subject=topic, values=values):
+            logger.warning('%s; they are discarded', message)
+
+    def _quarantine(self, case: _Case, now: float) -> None:
+        case.quarantine_until = now + case.pause_s
+        case.pause_s = min(2 * case.pause_s, LONGEST_PAUSE_S)
+
+    def report(self, now: float) -> None:
+        """Clear the alerts of topics whose records are valid again; `now` in monotonic seconds."""
+        if not self._told:
+            return
+        present = {
+            account.topic
+            for account, case in self.suspects.items()
+            if now < max(case.last_at + ALERT_HOLD_S, case.quarantine_until)
+        }
+        for topic in self._told - present:
+            message = f'none for {ALERT_HOLD_S:.0f} s'
+            self._alerts.clear('record_invalid', message, subject=topic)
+        self._told &= present
