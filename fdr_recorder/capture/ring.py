@@ -27,6 +27,10 @@ from typing import Final, NamedTuple
 RECORD_OVERHEAD_BYTES: Final = 200
 """Memory of a queued record in addition to its data: a tuple, four integers, two headers."""
 
+MAX_RECORDS: Final = 'ring.max_records'
+MAX_BYTES: Final = 'ring.max_bytes'
+TOTAL_BYTES: Final = 'ring.total_bytes'
+"""Options that set the limits of a ring."""
 
 QueuedRecord = tuple[int, int, int, bytes, int]
 """A record in a ring: log time and publish time (nanoseconds of the system clock), the publisher's
@@ -45,6 +49,8 @@ class Refusals(NamedTuple):
         first_ns: Time of the first refusal (system clock) since the consumer last acknowledged
             all refusals.
         last_ns: Time of the latest refusal.
+        largest: Size of the largest refused data since then.
+        limit: The option whose limit caused the latest refusal.
 
     """
 
@@ -52,6 +58,8 @@ class Refusals(NamedTuple):
     bytes: int = 0
     first_ns: int = 0
     last_ns: int = 0
+    largest: int = 0
+    limit: str = ''
 
 
 class RingBudget:
@@ -161,24 +169,34 @@ class Ring:
                 self._has_called = True
                 self.call_consumer()
             if waiting_bytes > self._max_bytes or waiting >= self._max_records:
-                return self._refuse(len(data))
+                is_large = waiting_bytes > self._max_bytes
+                return self._refuse(len(data), MAX_BYTES if is_large else MAX_RECORDS)
         budget = self.budget
         if budget is not None:
             granted = budget.granted + size
             if granted - budget.returned > budget.max_bytes:
-                return self._refuse(len(data))
+                return self._refuse(len(data), TOTAL_BYTES)
             budget.granted = granted
         self._bytes_in = ring_bytes
         self._records.append((log_time_ns, publish_time_ns, sequence, data, ring_bytes))
         return True
 
-    def _refuse(self, size: int) -> bool:
+    def _refuse(self, size: int, limit: str) -> bool:
         now = time.time_ns()
-        records, total, first_ns, _ = self.refusals
+        records, total, first_ns, _, largest, _ = self.refusals
         if self._seen_refusals.records == records:  # the consumer has reported all earlier ones
-            first_ns = now
-        self.refusals = Refusals(records + 1, total + size, first_ns, now)
+            first_ns, largest = now, 0
+        largest = max(largest, size)
+        self.refusals = Refusals(records + 1, total + size, first_ns, now, largest, limit)
         return False
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """Return the limits by the option that sets each."""
+        limits = {MAX_RECORDS: self._max_records, MAX_BYTES: self._max_bytes}
+        if self.budget is not None:
+            limits[TOTAL_BYTES] = self.budget.max_bytes
+        return limits
 
     @property
     def bytes(self) -> int:

@@ -196,7 +196,7 @@ class Drain:
             ring = client.ring
             account = accounts.get(client)
             if account is None:
-                if not len(ring):
+                if ring.offered == ring.acknowledged:
                     continue
                 account = recording.account_of(client)  # before anything is taken
             batch = ring.take(batch_size, batch_bytes)

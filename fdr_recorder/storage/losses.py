@@ -12,14 +12,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.capture.ring import (
+    MAX_RECORDS,
+    RECORD_OVERHEAD_BYTES,
+    Refusals,
+    TOTAL_BYTES,
+)
 from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
+from fdr_recorder.units import format_size
 
-REPORT_INTERVAL_S: Final = 1.0
+REPORT_INTERVAL_S: Final = 0.5
 """Losses of one producer within this time become one record."""
 ALERT_HOLD_S: Final = 5.0
 """An alert is cleared after this time without a loss."""
@@ -39,7 +46,7 @@ class LossReports:
         self._last_loss_at = {Overrun.KIND: 0.0, TransportLoss.KIND: 0.0}  # by code of the alert
 
     def report(self, now: float, *, hurry: bool = False) -> None:
-        """Report the losses since the last report, once a second at most, or in a `hurry`."""
+        """Report the losses since the last report, if that is long enough ago, or in a `hurry`."""
         if not hurry and now - self._reported_at < REPORT_INTERVAL_S:
             return
         self._reported_at = now
@@ -65,9 +72,8 @@ class LossReports:
                 first_drop_ns=refusals.first_ns,
                 last_drop_ns=refusals.last_ns,
             )
-            self._tell(
-                overrun, f'records of {topic} were dropped: its ring is full', now
-            )
+            cause = _refusal_cause(refusals, client.ring.limits)
+            self._tell(overrun, f'records of {topic} were dropped: {cause}', now)
         losses = client.acknowledge_losses()
         if losses.records:
             account.lost_transport += losses.records
@@ -89,3 +95,21 @@ class LossReports:
             'topic': record.topic, 'publisher': record.publisher, 'records': record.records
         }
         self._alerts.raise_alert(record.KIND, message, values=values)
+
+
+def _refusal_cause(refusals: Refusals, limits: Mapping[str, int]) -> str:
+    """Say why a ring refused records, and which option to raise."""
+    needed = refusals.largest + RECORD_OVERHEAD_BYTES
+    too_low = [
+        f'{option} ({format_size(limit)})'
+        for option, limit in limits.items()
+        if option != MAX_RECORDS and needed > limit
+    ]
+    if too_low:
+        options = ' and '.join(too_low)
+        size = f'{refusals.largest:,} bytes ({format_size(refusals.largest)})'
+        return f'a message of {size} can never fit; raise {options} above {needed:,} bytes'
+    limit = limits[refusals.limit]
+    amount = f'{limit:,}' if refusals.limit == MAX_RECORDS else format_size(limit)
+    whose = 'the memory of all rings' if refusals.limit == TOTAL_BYTES else 'its ring'
+    return f'{whose} is full ({refusals.limit}: {amount})'

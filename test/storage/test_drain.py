@@ -222,6 +222,35 @@ def test_an_overrun_is_counted_recorded_and_told(
     assert recorded == told
 
 
+@pytest.mark.parametrize('latched', [False, True])
+@pytest.mark.parametrize('when', ['before', 'after', 'again'])
+def test_a_ring_that_refuses_all_from_the_start_is_told_within_a_second(
+    make_writer: MakeWriter, when: str, *, latched: bool
+) -> None:
+    alerts = AlertBoard()
+    writer, options = make_writer(alerts=alerts), RingConfig(max_bytes=64 * 1024)
+    client = make_client('/cloud', ring=options, latched=latched)
+    if when == 'before':
+        writer.register(client)
+    open_flight(writer, 'x')
+    if when != 'before':
+        writer.register(client)
+    if when == 'again':
+        writer.retire(client)
+        wait_until(lambda: not writer._clients.retiring, 'its end')
+        writer.register(client)
+    assert not client.enqueue(bytes(100_000))
+    began = time.monotonic()
+    wait_until(alerts.present, 'the alert')
+    assert time.monotonic() - began < 1
+    (alert,) = alerts.present()
+    assert alert.code == 'overrun'
+    assert '/cloud' in alert.message
+    assert 'ring.max_bytes (64.0 KiB)' in alert.message
+    wait_until(lambda: writer.status.counters.records_dropped_overrun == 1, 'the counter')
+    assert check_flight(writer.close_flight('x')).footer.records_dropped_overrun == 1
+
+
 @pytest.mark.parametrize('call', ['writev', 'fdatasync', 'fsync'])
 def test_a_stalled_disk_never_blocks_a_producer(
     make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, call: str

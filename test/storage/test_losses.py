@@ -12,11 +12,12 @@
 
 from __future__ import annotations
 
-from fdr_recorder import Alert, AlertBoard, RingConfig
+from fdr_recorder import Alert, AlertBoard, Channel, FdrClient, RingConfig
+from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
 from fdr_recorder.storage.counters import Ledger
 from fdr_recorder.storage.losses import ALERT_HOLD_S, LossReports, REPORT_INTERVAL_S
-from producers import make_client
+from producers import BLOB, make_client
 import pytest
 
 
@@ -140,3 +141,63 @@ def test_a_further_loss_holds_the_alert_without_raising_it_again(scene: Scene) -
     assert [alert.raised for alert in scene.told] == [True]
     scene.reports.report(18.0 + ALERT_HOLD_S)
     assert [alert.raised for alert in scene.told] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ('ring', 'total', 'filled', 'size', 'expected'),
+    [
+        (
+            RingConfig(max_records=1), None, 1, 9,
+            'its ring is full (ring.max_records: 1)',
+        ),
+        (
+            RingConfig(max_bytes=2048), None, 1000, 1000,
+            'its ring is full (ring.max_bytes: 2.0 KiB)',
+        ),
+        (
+            RingConfig(max_bytes=2048), None, 0, 1849,
+            ('a message of 1,849 bytes (1.8 KiB) can never fit; '
+            'raise ring.max_bytes (2.0 KiB) above 2,049 bytes'),
+        ),
+        (
+            RingConfig(), 2048, 1000, 1000,
+            'the memory of all rings is full (ring.total_bytes: 2.0 KiB)',
+        ),
+        (
+            RingConfig(), 2048, 0, 1849,
+            ('a message of 1,849 bytes (1.8 KiB) can never fit; '
+            'raise ring.total_bytes (2.0 KiB) above 2,049 bytes'),
+        ),
+        (
+            RingConfig(max_bytes=1024), 2048, 0, 4096,
+            ('a message of 4,096 bytes (4.0 KiB) can never fit; '
+            'raise ring.max_bytes (1.0 KiB) and ring.total_bytes (2.0 KiB) above 4,296 bytes'),
+        ),
+    ],
+)
+def test_the_alert_says_which_limit_was_reached(
+    ring: RingConfig, total: int | None, filled: int, size: int, expected: str
+) -> None:
+    alerts, ledger = AlertBoard(), Ledger()
+    budget = RingBudget(total) if total else None
+    other, client = (
+        FdrClient(Channel(topic, BLOB), ring, budget=budget) for topic in ('/other', '/imu')
+    )
+    for either in (other, client):
+        either.ring.is_open = True
+        ledger.open_account(either)
+    if filled:
+        (other if total else client).enqueue(bytes(filled))
+    client.enqueue(bytes(size))
+    LossReports(ledger, alerts, lambda _: None).report(10.0)
+    (alert,) = alerts.present()
+    assert alert.message == f'records of /imu were dropped: {expected}'
+
+
+def test_after_a_report_the_largest_refused_message_is_forgotten(scene: Scene) -> None:
+    scene.client = make_client(ring=RingConfig(max_bytes=2048))
+    ring = scene.client.ring
+    ring.is_open = True
+    for size in (4000, 3000):
+        scene.client.enqueue(bytes(size))
+        assert ring.acknowledge_refusals().largest == size
