@@ -56,6 +56,29 @@ def test_overrun(ground: Ground, tmp_path: Path, root: Path) -> None:
     assert told == [True, False]
 
 
+def test_a_message_that_can_never_fit(ground: Ground, tmp_path: Path, root: Path) -> None:
+    """Its publisher comes while the flight is open, and its ring refuses all."""
+    options = {'topics': ['/cloud', '/chatter'], 'ring__max_bytes': 4096}
+    with (
+        RecorderProcess(ground, tmp_path, root, **options) as recorder,
+        PublisherProcess(ground, tmp_path, '/chatter') as chatter,
+    ):
+        recorder.make('configure', 'activate')
+        chatter.hear()
+        with PublisherProcess(ground, tmp_path, '/cloud', size=8000) as cloud:
+            cloud.hear()
+            cloud.ask('publish', 0, 3)
+            status = recorder.wait_for_alert('rings', 'overrun')
+            assert '/cloud' in status.message
+            assert 'ring.max_bytes (4.0 KiB)' in status.message
+            chatter.ask('publish', 0, 3)
+        recorder.make('deactivate')
+    flight = recorder.read_flight()
+    counters = {item.topic: item for item in flight.footer.producers}
+    assert (counters['/cloud'].offered, counters['/cloud'].dropped_overrun) == (3, 3)
+    assert (counters['/chatter'].offered, counters['/chatter'].written) == (3, 3)
+
+
 def seconds_between(recorder: RecorderProcess, part: str) -> float:
     """Return the time between the first and the last alert of a group."""
     stamps = [
