@@ -68,9 +68,9 @@ def _read_own_msg(name: str) -> str:
 
 def encode(payload: Payload) -> bytes:
     """Encode a payload as CDR; raise `RecordError` if a value does not fit its field."""
-    schema = own_definition(type(payload)).schema
-    store = typestore_of(schema)
     try:
+        schema = own_definition(type(payload)).schema
+        store = typestore_of(schema)
         return bytes(store.serialize_cdr(_to_message(payload, store), schema.name))
     except Exception as error:  # the generated encoder can raise anything
         raise RecordError(f'{payload!r} cannot be encoded: {error}') from error

@@ -27,7 +27,7 @@ from fdr_recorder import (
     verify,
 )
 from fdr_recorder.capture.client import MAX_LOSS
-from fdr_recorder.record.kinds import AlertRecord, ProducerCounters
+from fdr_recorder.record.kinds import AlertRecord, Overrun, ProducerCounters
 from fdr_recorder.storage import invalid_records
 from fdr_recorder.storage.invalid_records import QUARANTINE_AFTER
 from flight_check import check_flight, FlightFiles
@@ -277,6 +277,21 @@ def test_absurd_jumps_of_sequence_numbers_do_not_keep_a_flight_from_its_footer(
     summary = writer.close_flight('x')
     check_flight(summary)
     assert summary.footer.records_lost_transport == 3 * MAX_LOSS
+
+
+@pytest.mark.parametrize(
+    'payload', [None, 'text', Overrun(topic='\udc80'), Overrun(records=-1), Overrun(bytes=1.5)]
+)
+def test_an_invalid_record_that_is_emitted_is_left_out(
+    make_writer: MakeWriter, payload: Any
+) -> None:
+    writer, client = make_writer(), make_client()
+    open_flight(writer, 'x', client)
+    writer.emit(payload)
+    send(client, range(3))
+    flight = check_flight(writer.close_flight('x'))
+    assert sent_numbers(flight) == [0, 1, 2]
+    assert not flight.payloads(Overrun)
 
 
 @pytest.mark.parametrize(('first', 'last'), [(1, 2**64), (-1, 3), (3, 2)])
