@@ -156,8 +156,10 @@ def test_a_further_loss_holds_the_alert_without_raising_it_again(scene: Scene) -
         ),
         (
             RingConfig(max_bytes=2048), None, 0, 1849,
-            ('a message of 1,849 bytes (1.8 KiB) can never fit; '
-            'raise ring.max_bytes (2.0 KiB) above 2,049 bytes'),
+            (
+                'a message of 1,849 bytes (1.8 KiB) can never fit; '
+                'raise ring.max_bytes (2.0 KiB) above 2,049 bytes'
+            ),
         ),
         (
             RingConfig(), 2048, 1000, 1000,
@@ -165,13 +167,17 @@ def test_a_further_loss_holds_the_alert_without_raising_it_again(scene: Scene) -
         ),
         (
             RingConfig(), 2048, 0, 1849,
-            ('a message of 1,849 bytes (1.8 KiB) can never fit; '
-            'raise ring.total_bytes (2.0 KiB) above 2,049 bytes'),
+            (
+                'a message of 1,849 bytes (1.8 KiB) can never fit; '
+                'raise ring.total_bytes (2.0 KiB) above 2,049 bytes'
+            ),
         ),
         (
             RingConfig(max_bytes=1024), 2048, 0, 4096,
-            ('a message of 4,096 bytes (4.0 KiB) can never fit; '
-            'raise ring.max_bytes (1.0 KiB) and ring.total_bytes (2.0 KiB) above 4,296 bytes'),
+            (
+                'a message of 4,096 bytes (4.0 KiB) can never fit; '
+                'raise ring.max_bytes (1.0 KiB) and ring.total_bytes (2.0 KiB) above 4,296 bytes'
+            ),
         ),
     ],
 )
