@@ -91,7 +91,9 @@ def test_it_says_which_way(ground: Ground, tmp_path: Path) -> None:
     with recorder_process(ground, tmp_path / 'drone', intake_via_executor=True) as recorder:
         recorder.make('configure')
         assert 'through an executor of rclpy' in recorder.log
-        assert ground.node.get_node_names().count('drone_intake') == 1
+        ground.wait_until(
+            lambda: ground.node.get_node_names().count('drone_intake') == 1, 'the second node'
+        )
         recorder.make('cleanup')
         ground.wait_until(
             lambda: 'drone_intake' not in ground.node.get_node_names(), 'the second node to go'
