@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-import json
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,7 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
-from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
+from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY, qos_list
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -34,7 +33,6 @@ from fdr_recorder.record.kinds import (
 )
 from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
-import yaml
 
 _HEADER_TOPIC: Final = FlightHeader.channel_topic()
 _MAX_QOS_BYTES: Final = 64 * 1024
@@ -112,12 +110,8 @@ class SegmentContents:
 def _with_sound_qos(channel: Channel) -> Channel:
     """Return a channel whose QoS profiles can be copied into `metadata.yaml`."""
     text = channel.metadata.get(QOS_KEY, '')
-    if not text:
+    if not text or (len(text) <= _MAX_QOS_BYTES and qos_list(text)):
         return channel
-    with suppress(yaml.YAMLError, TypeError, ValueError, RecursionError):
-        if len(text) <= _MAX_QOS_BYTES and not any(sign in text for sign in '&*'):  # no aliases
-            json.dumps(yaml.safe_load(text))
-            return channel
     return replace(channel, metadata={**channel.metadata, QOS_KEY: ''})
 
 
