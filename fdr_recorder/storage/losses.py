@@ -43,7 +43,8 @@ class LossReports:
         self._alerts = alerts
         self._emit = emit
         self._reported_at = 0.0
-        self._last_loss_at = {Overrun.KIND: 0.0, TransportLoss.KIND: 0.0}  # by code of the alert
+        self._last_loss_at: dict[tuple[str, str], float] = {}
+        """Of each alert that is present, by its code and its topic."""
 
     def report(self, now: float, *, hurry: bool = False) -> None:
         """Report the losses since the last report, if that is long enough ago, or in a `hurry`."""
@@ -52,9 +53,10 @@ class LossReports:
         self._reported_at = now
         for account in self._ledger.accounts:
             self.report_producer(account, now)
-        for code, last_loss_at in self._last_loss_at.items():
+        for (code, topic), last_loss_at in list(self._last_loss_at.items()):
             if now - last_loss_at >= ALERT_HOLD_S:
-                self._alerts.clear(code, f'none for {ALERT_HOLD_S:.0f} s')
+                del self._last_loss_at[code, topic]
+                self._alerts.clear(code, f'none for {ALERT_HOLD_S:.0f} s', subject=topic)
 
     def report_producer(self, account: ProducerAccount, now: float) -> None:
         """Report the losses of one producer since the last report."""
@@ -89,12 +91,12 @@ class LossReports:
             self._tell(loss, f'messages of {topic} did not arrive', now)
 
     def _tell(self, record: Overrun | TransportLoss, message: str, now: float) -> None:
-        self._last_loss_at[record.KIND] = now
+        self._last_loss_at[record.KIND, record.topic] = now
         self._emit(record)
         values = {
             'topic': record.topic, 'publisher': record.publisher, 'records': record.records
         }
-        self._alerts.raise_alert(record.KIND, message, values=values)
+        self._alerts.raise_alert(record.KIND, message, subject=record.topic, values=values)
 
 
 def _refusal_cause(refusals: Refusals, limits: Mapping[str, int]) -> str:

@@ -143,6 +143,26 @@ def test_a_further_loss_holds_the_alert_without_raising_it_again(scene: Scene) -
     assert [alert.raised for alert in scene.told] == [True, False]
 
 
+def test_each_topic_has_an_alert_of_its_own() -> None:
+    alerts, ledger = AlertBoard(), Ledger()
+    told: list[Alert] = []
+    alerts.listen(told.append)
+    clients = {topic: make_client(topic, '0a') for topic in ('/imu', '/scan')}
+    for client in clients.values():
+        ledger.open_account(client)
+    reports = LossReports(ledger, alerts, lambda _: None)
+    for client in clients.values():
+        client.count_transport_loss(1, 1)
+    reports.report(10.0)
+    clients['/scan'].count_transport_loss(2, 2)
+    reports.report(10.0 + ALERT_HOLD_S)
+    assert [(alert.subject, alert.raised) for alert in told] == [
+        ('/imu', True), ('/scan', True), ('/imu', False)
+    ]  # fmt: skip
+    (left,) = alerts.present()
+    assert '/scan' in left.message
+
+
 @pytest.mark.parametrize(
     ('ring', 'total', 'filled', 'size', 'expected'),
     [
