@@ -12,9 +12,10 @@
 The bounded queue between one producer and the writer.
 
 Single producer, single consumer, no lock: each attribute is written by one thread only, and the
-two sides meet in `collections.deque`, whose `append` and `popleft` are atomic (also on
-free-threaded CPython). A side may see the other's counters late. Both then err on the safe side:
-the producer sees less room than there is, the consumer sees fewer records.
+two sides meet in `collections.deque`, whose `append` and `popleft` are atomic, also on
+free-threaded CPython (PEP 703: built-in containers lock themselves, attributes are loaded and
+stored whole). Nothing else relies on the GIL. A side may see the other's counters late, and then
+errs on the safe side: the producer sees less room than there is, the consumer sees fewer records.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from collections import deque
 from collections.abc import Callable
 import time
 from typing import Final, NamedTuple
+
+SETTLE_S: Final = 0.001
+"""How long after `Ring.close` a producer may still see an open ring, at most. Without a GIL, a
+processor may load before its store is seen by others; they see it within microseconds."""
 
 RECORD_OVERHEAD_BYTES: Final = 200
 """Memory of a queued record in addition to its data: a tuple, four integers, two headers."""
@@ -85,12 +90,13 @@ class Ring:
     """
     A queue that refuses the newest record when it is full, and counts refusals.
 
-    `offer` belongs to the producer's thread; `take`, `discard_oldest`, `acknowledge_refusals` and
-    setting `is_open` to the consumer's. Any thread may read `len` and the counters.
+    `offer` belongs to the producer's thread; `take`, `discard_oldest`, `acknowledge_refusals`,
+    `is_settled`, `close` and setting `is_open` to the consumer's. Any thread may read `len` and
+    the counters.
 
     Attributes:
         budget: The bound shared with other rings.
-        is_open: Whether the ring accepts records; set by the consumer.
+        is_open: Whether the ring accepts records; set by the consumer, to False by `close`.
         call_consumer: Called in the producer's thread when the ring becomes half full, once until
             the consumer takes; set by the consumer, which may rest for long otherwise.
         offered: Records ever offered while open, refused ones included; written by the producer.
@@ -102,6 +108,7 @@ class Ring:
     __slots__ = (
         '_bytes_in',
         '_bytes_out',
+        '_closed_at',
         '_half_bytes',
         '_half_records',
         '_has_called',
@@ -139,6 +146,7 @@ class Ring:
         self.taken = 0
         self._seen_refusals = Refusals()
         self._bytes_out = 0
+        self._closed_at = 0.0
 
     def __len__(self) -> int:
         """Return the number of queued records."""
@@ -158,10 +166,11 @@ class Ring:
             being recorded) or full (counted as a refusal).
 
         """
-        if not self.is_open:
-            return False
         size = len(data) + RECORD_OVERHEAD_BYTES  # first: it may raise
-        self.offered += 1
+        self.offered += 1  # before the look at `is_open`: see `is_settled`
+        if not self.is_open:
+            self.offered -= 1
+            return False
         ring_bytes = self._bytes_in + size
         waiting_bytes, waiting = ring_bytes - self._bytes_out, len(self._records)
         if waiting_bytes > self._half_bytes or waiting >= self._half_records:
@@ -252,11 +261,19 @@ class Ring:
         """Count the records that the consumer has taken, or acknowledged as refused."""
         return self.taken + self._seen_refusals.records
 
+    def close(self) -> None:
+        """Accept no more records; those in the ring remain. Consumer's thread; idempotent."""
+        if self.is_open:
+            self.is_open = False
+            self._closed_at = time.monotonic()
+
     def is_settled(self) -> bool:
         """
-        Tell whether every record ever offered was either taken or refused.
+        Tell whether every record ever offered was either taken or refused; consumer's thread.
 
-        Once the ring is closed, this becomes true at the latest when an `offer` in progress has
-        returned and the consumer has taken its record.
+        Once true after `close`, it stays true. It becomes true `SETTLE_S` after the call, or when
+        an `offer` in progress has returned and the consumer has taken its record.
         """
+        if not self.is_open and time.monotonic() - self._closed_at < SETTLE_S:
+            return False
         return self.taken + self.refusals.records == self.offered

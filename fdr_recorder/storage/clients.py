@@ -61,7 +61,7 @@ class Clients:
             if client not in self.present:
                 msg = f'the client of {client.channel.topic} is not registered'
                 raise ClientError(msg)
-            client.ring.is_open = False
+            client.ring.close()
             self.present = tuple(other for other in self.present if other is not client)
             if self.is_recording or self.is_listening:
                 self.retiring.append(client)
@@ -106,7 +106,7 @@ class Clients:
             clients = (*self.present, *self.retiring)
             self.retiring.clear()
             for client in clients:
-                client.ring.is_open = False
+                client.ring.close()
             return clients
 
     def _should_be_open(self, client: FdrClient) -> bool:
