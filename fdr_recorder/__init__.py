@@ -86,8 +86,9 @@ _HOMES = {
     'errors': (
         'ClientError ConfigInvalidError ExportError FdrError FlightAlreadyOpenError '
         'FlightError FlightExistsError FlightIdInvalidError FlightIdMismatchError '
-        'FlightNotOpenError FlightRootError FlightRootLockedError FlightRootMissingError '
-        'FlightRootNotADirectoryError FlightRootReadOnlyError FlightStorageError NoFlightError '
+        'FlightInUseError FlightNotOpenError FlightRootError FlightRootLockedError '
+        'FlightRootMissingError FlightRootNotADirectoryError FlightRootReadOnlyError '
+        'FlightStorageError NoFlightError '
         'RecordError RecoveryStoppedError SegmentError SourceTypeMissingError TypeUnknownError '
         'UsageError WriterAlreadyStartedError WriterFailedError WriterNotStartedError '
         'WriterStateError'

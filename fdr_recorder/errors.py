@@ -26,6 +26,7 @@ Every error that the recorder raises on purpose; the message says what to do.
     - FlightIdMismatchError
     - FlightStorageError
     - NoFlightError
+    - FlightInUseError
   - WriterStateError
     - WriterAlreadyStartedError
     - WriterNotStartedError
@@ -202,6 +203,25 @@ class FlightIdMismatchError(FlightError):
 
     def __init__(self, asked: str, open_id: str) -> None:
         super().__init__(f'cannot close flight {asked}: the open flight is {open_id}')
+
+
+class FlightInUseError(FlightError):
+    """
+    A flight is to be changed while another program writes or changes it, by whatever name.
+
+    Attributes:
+        path: What is in use: the flight's directory, or one of its segments.
+        holder: The other program, for example `pid 812`.
+
+    """
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.path = path
+        self.holder = holder
+        super().__init__(
+            f'{path} is being written or changed by {holder}; it is left alone. Try again when '
+            'that has ended'
+        )
 
 
 class FlightStorageError(FlightError):

@@ -57,12 +57,12 @@ def make_query(
         UsageError: The times contradict each other.
 
     """
+    from fdr_recorder.flights.in_use import holder_of_root
     from fdr_recorder.flights.listing import FlightState, list_flight
     from fdr_recorder.flights.query import Query
-    from fdr_recorder.storage.flight_root import root_holder
 
     path = find_flight(args.flight)
-    flight = list_flight(path, root_holder(path.absolute().parent))
+    flight = list_flight(path, holder_of_root(path))
     if flight.state is FlightState.UNCLEAN:
         warn(f'{flight.path} was never closed: what came last may be missing; see `fdr recover`')
     if args.duration is not None and args.start is not None and args.end is not None:

@@ -33,8 +33,8 @@ EXAMPLES: Final = """\
   fdr recover /data/flights              recover them
   fdr recover flight_20261122T110505Z_1aef
 
-The recorder does the same when it is configured. While a recorder owns the flight root, `fdr
-recover` refuses to run.
+The recorder does the same when it is configured. While a recorder owns the flight root, or writes
+the flight, `fdr recover` refuses to run, whatever name leads there.
 
 exit codes:
   0  all flights are whole
@@ -108,17 +108,17 @@ class _Result:
 
 def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
     from fdr_recorder.flights.directory import segment_files
+    from fdr_recorder.flights.in_use import holder_of_root
     from fdr_recorder.flights.listing import FlightState, list_flight
     from fdr_recorder.flights.recovery.recover import recover_flight
-    from fdr_recorder.storage.flight_root import FlightRoot, root_holder
+    from fdr_recorder.storage.flight_root import FlightRoot
 
-    root = flight.absolute().parent
-    state = list_flight(flight, root_holder(root)).state
+    state = list_flight(flight, holder_of_root(flight)).state
     if state is not FlightState.UNCLEAN or dry_run:
         return _Result(flight, state, dry_run)
     steps = len(segment_files(flight)) + 1
     with (
-        FlightRoot.acquire(root, owner='fdr recover') as owned,
+        FlightRoot.acquire(flight.resolve().parent, owner='fdr recover') as owned,
         progress(f'recovering {flight.name}', steps, quiet=quiet) as advance,
     ):
 

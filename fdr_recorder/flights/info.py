@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
 from fdr_recorder.mcap import layout
@@ -41,7 +42,6 @@ from fdr_recorder.record.kinds import (
     Payload,
     TransportLoss,
 )
-from fdr_recorder.storage.flight_root import root_holder
 from fdr_recorder.units import NS_PER_S
 
 
@@ -209,7 +209,7 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
 
     """
     flight = Path(flight)
-    result = FlightInfo(list_flight(flight, root_holder(flight.absolute().parent)))
+    result = FlightInfo(list_flight(flight, holder_of_root(flight)))
     for reader in read_segments(flight, result.damage):
         _Segment(result, reader).read(advance)
     result.events.sort(key=lambda event: event.time_ns)

@@ -24,6 +24,7 @@ from typing import Any
 
 from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import segment_files, SegmentFile
+from fdr_recorder.flights.in_use import is_being_recorded
 from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recover import needs_recovery
@@ -156,7 +157,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         counters = {name: getattr(footer, name) for name in FlightCounters().as_dict()}
         records = footer.records_written - in_dropped
     else:
-        is_recording = holder is not None and holder.may_record(started_ns)
+        is_recording = is_being_recorded(flight, holder, started_ns)
         state = FlightState.RECORDING if is_recording else FlightState.UNCLEAN
         records = listed_records + sum(
             contents.records

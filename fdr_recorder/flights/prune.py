@@ -27,6 +27,7 @@ from pathlib import Path
 import shutil
 from typing import Final
 
+from fdr_recorder.flights.in_use import held_alone, locked_directory
 from fdr_recorder.flights.listing import FlightState, ListedFlight
 from fdr_recorder.storage.files import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
@@ -114,6 +115,7 @@ def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
 
     Raises:
         FlightRootError: A flight that was not closed is to be removed, and the root is not free.
+        FlightInUseError: A flight is being written or changed, or so is one of its segments.
         OSError: A flight cannot be removed.
 
     """
@@ -122,7 +124,10 @@ def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
     for flight in pruning.doomed:
         doomed = root / f'{_DOOMED_PREFIX}{flight.path.name}'
         must_own = flight.state is FlightState.UNCLEAN
-        with FlightRoot.acquire(root, owner='fdr prune') if must_own else nullcontext():
+        with (
+            FlightRoot.acquire(root, owner='fdr prune') if must_own else nullcontext(),
+            held_alone(flight.path) if must_own else locked_directory(flight.path),
+        ):
             flight.path.rename(doomed)
             sync_directory(root)
         shutil.rmtree(doomed)

@@ -18,6 +18,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from fdr_recorder.storage.locks import lock
+
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
 
@@ -83,8 +85,11 @@ class AppendFile:
         """
         Create the file; or open one that has so many bytes of whole records, and cut off the rest.
 
+        It is locked until it is closed: nobody else changes it, by whatever name.
+
         Raises:
-            OSError: It exists or cannot be created; it cannot be opened or cut.
+            OSError: It exists or cannot be created; it cannot be opened or cut; another program
+                has it open as this one would.
 
         """
         self.path = path
@@ -92,9 +97,12 @@ class AppendFile:
         self.torn_bytes = 0
         if size is None:
             self._fd = os.open(path, _APPEND_FLAGS | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            with suppress(OSError):  # nobody else changes a file that is new
+                lock(self._fd)
             return
         self._fd = os.open(path, _APPEND_FLAGS)
         try:
+            lock(self._fd)
             self._cut_torn_tail()
         except OSError:
             self.close()

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
+import os
 from pathlib import Path
 import secrets
 from typing import Final
@@ -25,7 +26,8 @@ from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import bag_metadata
-from fdr_recorder.storage.files import DIRECTORY_MODE, replace_file, sync_directory
+from fdr_recorder.storage.files import close_fd, DIRECTORY_MODE, replace_file, sync_directory
+from fdr_recorder.storage.locks import lock
 from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
@@ -49,6 +51,26 @@ def segment_name(index: int) -> str:
     return f'segment_{index:06d}.mcap'
 
 
+def lock_flight(path: Path) -> int:
+    """
+    Lock a flight's directory for its writer; return the descriptor that holds the lock.
+
+    The lock is shared: who changes a flight that was written needs it alone. Where the file system
+    has no locks, those of the open segments are missing, too, and nobody may change the flight.
+
+    Raises:
+        OSError: The directory cannot be opened, or another program changes it.
+
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        lock(fd, shared=True)
+    except OSError:
+        close_fd(fd)
+        raise
+    return fd
+
+
 class FlightDirectory:
     """
     The directory of one flight, with its closed segments. Used by the writer's thread alone.
@@ -63,9 +85,10 @@ class FlightDirectory:
 
     """
 
-    def __init__(self, path: Path, ros_distro: str = '') -> None:
+    def __init__(self, path: Path, ros_distro: str = '', *, lock_fd: int = -1) -> None:
         """Use a directory that exists; `create` makes one for a new flight."""
         self.path = path
+        self._lock_fd = lock_fd
         self.closed_bytes = 0
         self._ros_distro = ros_distro
         self._segments = SegmentList()
@@ -75,7 +98,7 @@ class FlightDirectory:
     @classmethod
     def create(cls, root: Path, flight_id: str, *, ros_distro: str = '') -> FlightDirectory:
         """
-        Create the directory of a new flight.
+        Create the directory of a new flight; it stays locked until `close`.
 
         Raises:
             FlightIdInvalidError: The id is not a valid name.
@@ -87,14 +110,25 @@ class FlightDirectory:
         path = root / flight_id
         try:
             path.mkdir(DIRECTORY_MODE)
-            sync_directory(root)
         except FileExistsError:
             raise FlightExistsError(path) from None
         except OSError as error:
-            with suppress(OSError):  # it may not have been created
+            raise FlightStorageError(path, error) from error
+        lock_fd = -1
+        try:
+            lock_fd = lock_flight(path)
+            sync_directory(root)
+        except OSError as error:
+            close_fd(lock_fd)
+            with suppress(OSError):
                 path.rmdir()
             raise FlightStorageError(path, error) from error
-        return cls(path, ros_distro)
+        return cls(path, ros_distro, lock_fd=lock_fd)
+
+    def close(self) -> None:
+        """Unlock the directory. Idempotent."""
+        lock_fd, self._lock_fd = self._lock_fd, -1
+        close_fd(lock_fd)
 
     def remove_if_empty(self) -> None:
         """Undo `create` for a flight that could not begin."""

@@ -21,12 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 import errno
-import fcntl
 import json
+import logging
 import os
 from pathlib import Path
 import socket
-import time
 from typing import Final
 
 from fdr_recorder.errors import (
@@ -36,30 +35,39 @@ from fdr_recorder.errors import (
     FlightRootReadOnlyError,
 )
 from fdr_recorder.storage.files import close_fd, FILE_MODE
+from fdr_recorder.storage.locks import held_lock, lock
+
+logger = logging.getLogger(__name__)
 
 RESERVE_NAME: Final = '.fdr.reserve'
 LOCK_NAME: Final = '.fdr.lock'
-_LOCK_TRIES: Final = 5
-_LOCK_PAUSE_S: Final = 0.01
-_LOCKS: Final = Path('/proc/locks')
-_INITIAL_PID_NAMESPACE: Final = 'pid:[4026531836]'
-"""What /proc/self/ns/pid is a link to, outside of all containers (Linux: PROC_PID_INIT_INO)."""
 
 
 class FlightRoot:
     """
     A flight root that this process owns, from `acquire` to `release`.
 
-    The lock is a `flock` on `.fdr.lock`: the kernel releases it when the process dies, however it
-    dies. The file's content is for people, and for the error message of a second recorder.
+    The lock is on the directory itself, so that no other name of it leads around the lock, nor
+    does a lock file that was removed; and on `.fdr.lock`, for versions that look only there. The
+    content of the file is for people, and for the error message of a second recorder.
+
+    On a file system without locks it is owned all the same, so that flights are recorded there;
+    `is_locked` is then False, and nobody may change a flight that was not closed.
+
+    Attributes:
+        path: Where it is.
+        is_locked: Whether nobody else can own it.
+        has_reserve: Whether the emergency space is allocated.
+
     """
 
-    def __init__(self, path: Path, lock_fd: int) -> None:
+    def __init__(self, path: Path, fd: int, lock_fd: int, *, is_locked: bool) -> None:
         """Use `acquire` instead."""
         self.path = path
-        self._lock_fd = lock_fd
+        self.is_locked = is_locked
         self.has_reserve = False
-        """Whether the emergency space is allocated."""
+        self._fd = fd
+        self._lock_fd = lock_fd
 
     @classmethod
     def acquire(cls, path: Path | str, *, owner: str = 'fdr_recorder') -> FlightRoot:
@@ -78,7 +86,7 @@ class FlightRoot:
 
         """
         path = Path(path).expanduser().absolute()
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = lock_fd = -1
         try:
             if not path.exists():
                 raise FlightRootMissingError(path)
@@ -88,29 +96,34 @@ class FlightRoot:
                 is_read_only = os.statvfs(path).f_flag & os.ST_RDONLY
                 number = errno.EROFS if is_read_only else errno.EACCES
                 raise OSError(number, os.strerror(number))
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             lock_fd = os.open(path / LOCK_NAME, flags, FILE_MODE)
-        except OSError as error:
-            raise FlightRootReadOnlyError(path, error.strerror or str(error)) from error
-        try:
-            _lock(lock_fd)
+            is_locked = lock(fd)
+            is_locked = lock(lock_fd) or is_locked
         except BlockingIOError:
             holder = _describe(_read_holder(lock_fd))
             close_fd(lock_fd)
+            close_fd(fd)
             raise FlightRootLockedError(path, holder) from None
         except OSError as error:
             close_fd(lock_fd)
+            close_fd(fd)
             raise FlightRootReadOnlyError(path, error.strerror or str(error)) from error
+        if not is_locked:
+            logger.warning('%s: its file system has no locks; use it from one program only', path)
         with suppress(OSError):  # on a full disk the lock holds all the same
             _write_holder(lock_fd, owner)
-        return cls(path, lock_fd)
+        return cls(path, fd, lock_fd, is_locked=is_locked)
 
     def release(self) -> None:
         """Release the root. Idempotent."""
-        lock_fd, self._lock_fd = self._lock_fd, -1
-        if lock_fd >= 0:
+        fd, lock_fd, self._fd, self._lock_fd = self._fd, self._lock_fd, -1, -1
+        if fd >= 0:
             with suppress(OSError):
                 os.ftruncate(lock_fd, 0)
             close_fd(lock_fd)
+            close_fd(fd)
 
     def __enter__(self) -> FlightRoot:
         """Return the root, which is owned already."""
@@ -163,11 +176,13 @@ class RootHolder:
     Attributes:
         text: In words: `pid 812 (/fdr_recorder on drone-7, since 2026-05-04T09:14:02Z)`.
         since_ns: Since when (system clock); 0 if the lock file does not say.
+        locks_flights: Whether it locks each flight that it records; older versions do not.
 
     """
 
     text: str
     since_ns: int
+    locks_flights: bool = True
 
     def may_record(self, started_ns: int) -> bool:
         """Tell whether it may record a flight that began then, not before it held the root."""
@@ -175,59 +190,29 @@ class RootHolder:
 
 
 def root_holder(path: Path) -> RootHolder | None:
-    """
-    Return the owner of a flight root; None if there is none.
-
-    The kernel's list of locks (proc(5)) tells it for all processes that this one can see. Trying
-    the lock instead could make a recorder fail that starts at this moment. It is only tried if the
-    file names a holder that is not in that list: in another container or on another host.
-    """
+    """Return the owner of a flight root; None if there is none."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    fd = lock_fd = -1
     try:
-        fd = os.open(
-            path / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
+        fd = os.open(path, flags | os.O_DIRECTORY)
+        with suppress(OSError):
+            lock_fd = os.open(path / LOCK_NAME, flags | os.O_NOFOLLOW)
+        said = _read_holder(lock_fd) if lock_fd >= 0 else {}
+        is_elsewhere = bool(said) and said.get('host') != socket.gethostname()
+        held = held_lock(fd, may_try=is_elsewhere or None)
+        if held is not None:
+            text = _describe(said) if said or not held.pid else f'pid {held.pid}'
+        elif lock_fd < 0 or held_lock(lock_fd, may_try=is_elsewhere or None) is None:
+            return None
+        else:
+            text = _describe(said)
+        since_ns = os.fstat(lock_fd).st_mtime_ns if said else 0  # when the holder wrote it
+        return RootHolder(text, since_ns, locks_flights=held is not None)
     except OSError:
-        return None
-    try:
-        said = _read_holder(fd)
-        if _is_listed(fd, str(said.get('pid'))) or (said and _is_locked_elsewhere(fd, said)):
-            since_ns = os.fstat(fd).st_mtime_ns if said else 0  # when the holder wrote it
-            return RootHolder(_describe(said), since_ns)
         return None
     finally:
-        os.close(fd)
-
-
-def _is_listed(fd: int, pid: str) -> bool:
-    """Tell whether /proc/locks lists an exclusive `flock` of the file."""
-    status = os.fstat(fd)
-    device = f'{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}'
-    try:
-        lines = _LOCKS.read_text(encoding='ascii').splitlines()
-    except OSError:
-        return False
-    for line in lines:  # 1: FLOCK  ADVISORY  WRITE 812 08:01:1234 0 EOF
-        fields = line.split()
-        if len(fields) < 6 or fields[1] != 'FLOCK' or fields[3] != 'WRITE':
-            continue
-        lock_device, _, inode = fields[5].rpartition(':')
-        # on btrfs and overlayfs the device differs from that of stat(2)
-        if inode == str(status.st_ino) and (lock_device == device or fields[4] == pid):
-            return True
-    return False
-
-
-def _is_locked_elsewhere(fd: int, said: Mapping[str, object]) -> bool:
-    """Try the lock, if the holder that the file names may be invisible here."""
-    with suppress(OSError):
-        is_all_seen = os.readlink('/proc/self/ns/pid') == _INITIAL_PID_NAMESPACE
-        if is_all_seen and said.get('host') == socket.gethostname():
-            return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EWOULDBLOCK, errno.EAGAIN)
-    return False
+        close_fd(lock_fd)
+        close_fd(fd)
 
 
 def _read_holder(lock_fd: int) -> Mapping[str, object]:
@@ -244,19 +229,6 @@ def _describe(said: Mapping[str, object]) -> str:
         return f'pid {said["pid"]} ({said["node"]} on {said["host"]}, since {said["since"]})'
     except KeyError:
         return 'another writer'
-
-
-def _lock(lock_fd: int) -> None:
-    """
-    Take the lock; raise `BlockingIOError` if another writer has it.
-
-    `root_holder` of another process may hold it for a moment: wait for that.
-    """
-    for _ in range(_LOCK_TRIES):
-        with suppress(BlockingIOError):
-            return fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(_LOCK_PAUSE_S)
-    return fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _write_holder(lock_fd: int, owner: str) -> None:

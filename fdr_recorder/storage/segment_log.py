@@ -260,6 +260,7 @@ class SegmentLog:
         for segment in (self._unended, self.segment):
             if segment is not None:
                 segment.close()
+        self.directory.close()
 
     def undo(self) -> None:
         """Remove all of a flight that could not begin."""

@@ -331,7 +331,7 @@ def test_a_holder_that_was_killed_holds_nothing(root: Path) -> None:
 def test_where_the_kernel_does_not_tell_the_lock_is_tried(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('fdr_recorder.storage.flight_root._LOCKS', Path('/nowhere'))
+    monkeypatch.setattr('fdr_recorder.storage.locks._LOCKS', Path('/nowhere'))
     monkeypatch.setattr('socket.gethostname', lambda: 'another')
     with FlightRoot.acquire(root, owner='/somebody'):
         monkeypatch.setattr('socket.gethostname', lambda: 'host')

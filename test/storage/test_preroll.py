@@ -141,7 +141,7 @@ def test_latched_messages_come_once(writer: FileFdrWriter) -> None:
 def test_a_flight_that_cannot_be_opened_costs_nothing_of_it(
     writer: FileFdrWriter, root: Path
 ) -> None:
-    FlightDirectory.create(root, 'x')
+    FlightDirectory.create(root, 'x').close()
     client = make_client()
     writer.register(client)
     send(client, range(3))

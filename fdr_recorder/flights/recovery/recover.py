@@ -31,13 +31,14 @@ from pathlib import Path
 import time
 from typing import Any
 
-from fdr_recorder.errors import RecoveryStoppedError, SegmentError
+from fdr_recorder.errors import FlightInUseError, RecoveryStoppedError, SegmentError
 from fdr_recorder.flights.directory import (
     DAMAGED_SUFFIX,
     flight_directories,
     segment_files,
     SegmentFile,
 )
+from fdr_recorder.flights.in_use import held_alone
 from fdr_recorder.flights.metadata_reader import Metadata, read_metadata
 from fdr_recorder.flights.reader import open_segment
 from fdr_recorder.flights.recovery.read_contents import read_contents
@@ -51,6 +52,7 @@ from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.files import close_fd, sync_directory
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.locks import lock
 from fdr_recorder.storage.segment import Segment
 
 logger = logging.getLogger(__name__)
@@ -114,7 +116,10 @@ def _ends_with_magic(segment: SegmentFile) -> bool:
         return reader.ends_with_magic
 
 
-def _log_failure(flight: Path, error: OSError) -> None:
+Failure = OSError | FlightInUseError
+
+
+def _log_failure(flight: Path, error: Failure) -> None:
     logger.error('%s: not recovered: %s', flight, error)
 
 
@@ -123,7 +128,7 @@ def recover_root(
     *,
     flights: Iterable[Path] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    on_failure: Callable[[Path, OSError], None] = _log_failure,
+    on_failure: Callable[[Path, Failure], None] = _log_failure,
 ) -> Iterator[RecoveredFlight]:
     """
     Recover the flights of a root that were not closed, one after the other.
@@ -142,7 +147,7 @@ def recover_root(
             recovered = recover_flight(flight, should_stop=should_stop, root=root)
         except RecoveryStoppedError:
             return
-        except OSError as error:
+        except (OSError, FlightInUseError) as error:
             on_failure(flight, error)
             continue
         if recovered is not None:
@@ -158,12 +163,14 @@ def recover(path: Path | str) -> list[RecoveredFlight]:
 
     Raises:
         FlightRootError: The root is missing, read-only, or in use by a writer.
+        FlightInUseError: A flight, or one of its segments, is being written; it is left alone. All
+            other flights have been recovered.
         OSError: A file cannot be read or written. All other flights have been recovered.
 
     """
-    path = Path(path).expanduser().absolute()
+    path = Path(path).expanduser().resolve()  # the root in which it really is
     is_flight = bool(path.is_dir() and segment_files(path))
-    failures: dict[Path, OSError] = {}
+    failures: dict[Path, Failure] = {}
     with FlightRoot.acquire(path.parent if is_flight else path, owner='fdr recover') as root:
         flights = [path] if is_flight else None
         recovered = list(recover_root(root, flights=flights, on_failure=failures.__setitem__))
@@ -179,7 +186,7 @@ def recover_flight(
     root: FlightRoot | None = None,
 ) -> RecoveredFlight | None:
     """
-    Recover one flight, whose root must be owned by the caller.
+    Recover one flight, whose root must be owned by the caller; hold it alone meanwhile.
 
     On a full disk it gives up the reserve that a former recorder has left in `root`, if that is
     given; not that of a flight which is being recorded.
@@ -193,7 +200,8 @@ def recover_flight(
         The result; None if the flight is closed, or nothing in it can be read as a segment.
 
     Raises:
-        OSError: A file cannot be read or written.
+        FlightInUseError: The flight, or one of its segments, is being written; it is left alone.
+        OSError: A file cannot be read or written, or the file system has no locks.
         RecoveryStoppedError: `should_stop` said so.
 
     """
@@ -210,6 +218,13 @@ def _recover_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredF
     if should_stop():
         raise RecoveryStoppedError
     if not needs_recovery(flight):
+        return None
+    with held_alone(flight):
+        return _change_flight(flight, should_stop)
+
+
+def _change_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredFlight | None:
+    if not needs_recovery(flight):  # closed or recovered before it could be held
         return None
     started_at = time.monotonic()
     work = _Work(flight, read_metadata(flight))
@@ -369,6 +384,7 @@ def _patch(path: Path, patches: Iterable[tuple[int, bytes]]) -> None:
     """
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
+        lock(fd)
         for offset, data in patches:
             left = memoryview(data)
             while left:

@@ -23,13 +23,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile
+from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
 from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.kinds import FlightFooter, ProducerCounters
 from fdr_recorder.storage import bag_metadata
-from fdr_recorder.storage.flight_root import root_holder
 
 
 def verify(flight: Path | str, advance: Advance = lambda _bytes: None) -> Verification:
@@ -67,8 +67,9 @@ class _Comparison(FlightReading):
             size = path.stat().st_size
             result.losses.append(Loss('unreadable', file_name=path.name, bytes=size))
         footer = result.footer
-        holder = root_holder(result.path.parent) if footer is None else None
-        result.is_being_written = holder is not None and holder.may_record(self.started_ns)
+        result.is_being_written = footer is None and is_being_recorded(
+            result.path, holder_of_root(result.path), self.started_ns
+        )
         if self.tear is not None and not result.is_being_written:
             self.damaged(str(self.tear))
         known = {file.index for file in (*segments, *set_aside)}
