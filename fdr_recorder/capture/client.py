@@ -17,6 +17,7 @@ import time
 from typing import Final, NamedTuple
 
 from fdr_recorder.capture.ring import Ring, RingBudget
+from fdr_recorder.clock import steady_now
 from fdr_recorder.config import RingConfig
 from fdr_recorder.record.channel import Channel
 
@@ -35,7 +36,7 @@ class TransportLosses(NamedTuple):
         records: How many, since the client was created.
         first_sequence: Lowest missing sequence number since the last acknowledgement.
         last_sequence: Highest missing sequence number.
-        first_ns: When the first loss since the last acknowledgement was noticed (system clock).
+        first_ns: When the first loss since the last acknowledgement was noticed (CLOCK_MONOTONIC).
         last_ns: When the latest loss was noticed.
 
     """
@@ -84,7 +85,8 @@ class FdrClient:
             max_records=config.max_records, max_bytes=config.max_bytes, budget=budget
         )
         self.offer = self._keep_and_offer if channel.latched else self.ring.offer
-        """Like `enqueue`, given valid log time, publish time, sequence number and data."""
+        """Like `enqueue`, given valid log time, publish time, sequence number and data. A negative
+        time is steady, see `steady_now`."""
         self.latest: tuple[int, int, bytes] | None = None
         """Publish time, sequence number and data of the last message of a latched channel."""
         self.losses = TransportLosses()
@@ -104,7 +106,8 @@ class FdrClient:
 
         Args:
             data: The message in the channel's encoding. `bytes` are kept, not copied.
-            log_time_ns: When the message was received (system clock); by default now.
+            log_time_ns: When the message was received (system clock), stored as it is; by default
+                now, by the flight's steady clock.
             publish_time_ns: When it was published; by default `log_time_ns`. Times out of range
                 (a publisher's clock may be broken) become the nearest valid time.
             sequence: The publisher's sequence number; by default counted by the client.
@@ -120,24 +123,15 @@ class FdrClient:
         """
         if type(data) is not bytes:
             data = bytes(memoryview(data))
-        if log_time_ns is None:
-            log_time_ns = time.time_ns()
-        if publish_time_ns is None:
-            publish_time_ns = log_time_ns
+        log_time_ns = steady_now() if log_time_ns is None else _valid_time(log_time_ns)
+        publish_time_ns = (
+            log_time_ns if publish_time_ns is None else _valid_time(publish_time_ns)
+        )
         if sequence is None:
             sequence = self._next_sequence
             self._next_sequence += 1
-        if (
-            type(log_time_ns) is not int
-            or type(publish_time_ns) is not int
-            or type(sequence) is not int
-        ):
-            log_time_ns = int(operator.index(log_time_ns))
-            publish_time_ns = int(operator.index(publish_time_ns))
+        elif type(sequence) is not int:
             sequence = int(operator.index(sequence))
-        if not 0 <= log_time_ns <= MAX_TIME_NS or not 0 <= publish_time_ns <= MAX_TIME_NS:
-            log_time_ns = min(max(log_time_ns, 0), MAX_TIME_NS)
-            publish_time_ns = min(max(publish_time_ns, 0), MAX_TIME_NS)
         return self.offer(log_time_ns, publish_time_ns, sequence, data)
 
     def _keep_and_offer(
@@ -161,7 +155,7 @@ class FdrClient:
         last_sequence = int(operator.index(last_sequence))
         if not 0 <= first_sequence <= last_sequence < 2**64:
             raise ValueError(f'no range of numbers: {first_sequence} to {last_sequence}')
-        now = time.time_ns()
+        now = time.monotonic_ns()
         records, first, _, first_ns, _ = self.losses
         if self._acknowledged_losses == records:  # all earlier ones are reported
             first, first_ns = first_sequence, now
@@ -173,3 +167,10 @@ class FdrClient:
         losses, seen = self.losses, self._acknowledged_losses
         self._acknowledged_losses = losses.records
         return losses._replace(records=losses.records - seen)
+
+
+def _valid_time(time_ns: int) -> int:
+    """Return the nearest time that can be stored; raise `TypeError` if it is no integer."""
+    if type(time_ns) is not int:
+        time_ns = int(operator.index(time_ns))
+    return min(max(time_ns, 0), MAX_TIME_NS)

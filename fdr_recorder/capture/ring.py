@@ -38,9 +38,10 @@ TOTAL_BYTES: Final = 'ring.total_bytes'
 """Options that set the limits of a ring."""
 
 QueuedRecord = tuple[int, int, int, bytes, int]
-"""A record in a ring: log time and publish time (nanoseconds of the system clock), the publisher's
-sequence number, the serialised message, and the total of bytes that the ring had accepted up to
-and including this record. A plain tuple, because one is made for every message.
+"""A record in a ring: log time and publish time (nanoseconds: of the system clock, or steady and
+then negative, see `steady_now`), the publisher's sequence number, the serialised message, and the
+total of bytes that the ring had accepted up to and including this record. A plain tuple, because
+one is made for every message.
 """
 
 
@@ -51,7 +52,7 @@ class Refusals(NamedTuple):
     Attributes:
         records: How many.
         bytes: Size of their data.
-        first_ns: Time of the first refusal (system clock) since the consumer last acknowledged
+        first_ns: Time of the first refusal (CLOCK_MONOTONIC) since the consumer last acknowledged
             all refusals.
         last_ns: Time of the latest refusal.
         largest: Size of the largest refused data since then.
@@ -191,7 +192,7 @@ class Ring:
         return True
 
     def _refuse(self, size: int, limit: str) -> bool:
-        now = time.time_ns()
+        now = time.monotonic_ns()
         records, total, first_ns, _, largest, _ = self.refusals
         if self._seen_refusals.records == records:  # the consumer has reported all earlier ones
             first_ns, largest = now, 0
@@ -211,6 +212,12 @@ class Ring:
     def bytes(self) -> int:
         """Memory of the queued records, `RECORD_OVERHEAD_BYTES` each included."""
         return self._bytes_in - self._bytes_out
+
+    @property
+    def first_ns(self) -> int:
+        """Steady time of the oldest queued record, negative as in `QueuedRecord`; 0 without."""
+        first = self._records[0][0] if self._records else 0
+        return first if type(first) is int and first < 0 else 0
 
     def take(self, limit: int, max_bytes: int | None = None) -> list[QueuedRecord]:
         """
@@ -238,12 +245,23 @@ class Ring:
         self.taken += len(batch)
         return batch
 
-    def discard_oldest(self, before_ns: int, most_fill: float) -> None:
-        """Discard records of before a time, and more until `fill` is at most `most_fill`."""
+    def discard_oldest(
+        self, before_ns: int, most_fill: float, *, steady_before_ns: int = 0
+    ) -> None:
+        """
+        Discard records of before a time, and more until `fill` is at most `most_fill`.
+
+        Args:
+            before_ns: The time for records that are dated by the system clock...
+            most_fill: 0 to 1.
+            steady_before_ns: ...and for those with a steady time, as in `QueuedRecord`.
+
+        """
         records = self._records
         while records:
             try:
-                is_old = records[0][0] < before_ns
+                time_ns = records[0][0]
+                is_old = time_ns > steady_before_ns if time_ns < 0 else time_ns < before_ns
             except TypeError:  # its time is not a number
                 is_old = True
             if not is_old and self.fill <= most_fill:

@@ -17,8 +17,8 @@ import os
 from pathlib import Path
 import platform
 import socket
-import time
 
+from fdr_recorder.clock import Reading
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import ConfigInvalidError
 from fdr_recorder.record.kinds import FlightHeader
@@ -44,14 +44,14 @@ def new_flight_header(
         ConfigInvalidError: A file of `manifest_files` cannot be read.
 
     """
-    now_ns = time.time_ns()
+    now = Reading.now()
     return FlightHeader(
         flight_id=flight_id,
-        flight_started_at_iso=iso_time(now_ns),
-        flight_started_at_monotonic_ns=time.monotonic_ns(),
+        flight_started_at_iso=iso_time(now.system_ns),
+        flight_started_at_monotonic_ns=now.monotonic_ns,
         config_snapshot=yaml.safe_dump(config.to_options(), sort_keys=False),
         manifest_content_hashes=hash_manifest(config.manifest_files),
-        flight_started_at_ns=now_ns,
+        flight_started_at_ns=now.system_ns,
         vehicle_id=config.vehicle_id,
         software_version=__version__,
         ros_distro=os.environ.get('ROS_DISTRO', ''),

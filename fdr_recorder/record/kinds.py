@@ -16,8 +16,9 @@ those of `Alert`), in the same order; their names are in `KNOWN_PAYLOAD_KEYS`. I
 newer version, fields that this version does not know are in `extra`; in one from an older version,
 fields that it lacks have their default. `fdr_recorder.record.codec` encodes and decodes payloads.
 
-Times named `..._ns` are nanoseconds of the system clock (UTC), apart from `..._monotonic_ns`
-(CLOCK_MONOTONIC of the recording host). Sizes named `bytes` are bytes.
+Times named `..._ns` are nanoseconds since 1970 by the flight's steady clock, see
+`fdr_recorder.clock`, apart from `..._monotonic_ns` (CLOCK_MONOTONIC of the recording host) and
+those of the system clock at the flight's start and end. Sizes named `bytes` are bytes.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final
 
-RECORD_SCHEMA_VERSION: Final = '1.2.0'
+RECORD_SCHEMA_VERSION: Final = '1.3.0'
 """Semantic version of the record schema, as stored in every segment.
 
 1.1.0: flight_header, and flight_footer up to `clean_shutdown`.
 1.2.0: identity of software, vehicle and host in the header; all further counters, in total and
 for each producer, in the footer; the other kinds.
+1.3.0: `log_time` is steady; its offset in the header.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -98,6 +100,7 @@ class FlightHeader(Payload):
     host_name: str = ''
     host_platform: str = ''
     process_id: int = 0
+    log_time_offset_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

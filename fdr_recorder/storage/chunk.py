@@ -18,6 +18,7 @@ import sys
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.mcap import encode, layout
 
 RECORD_COST: Final = layout.MESSAGE_PREFIX.size + layout.MESSAGE_INDEX_ENTRY_LENGTH
@@ -48,13 +49,15 @@ class Chunk:
         records: How many records.
         cost: Bytes of them and their indexes in the file, without the cost of the chunk itself.
         indexes: By channel id: log time and offset of each record, alternating.
+        clock: Dates records that have a steady time.
 
     """
 
-    __slots__ = ('_has_large', '_parts', 'cost', 'indexes', 'records', 'size')
+    __slots__ = ('_has_large', '_parts', 'clock', 'cost', 'indexes', 'records', 'size')
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteadyClock = NO_CLOCK) -> None:
         """Begin with no record."""
+        self.clock = clock
         self._parts: list[bytes] = []
         self._has_large = False
         self.size = 0
@@ -92,6 +95,7 @@ class Chunk:
             index = array('Q')
         append, note = self._parts.append, index.append
         size, start = self.size, position
+        steady_ns = self.clock.offset_ns
         parts_before, entries_before = len(self._parts), len(index)
         try:
             for position in range(start, len(batch)):
@@ -100,6 +104,10 @@ class Chunk:
                 room -= length + RECORD_COST
                 if room < 0 or size >= full_size:
                     break
+                if log_time < 0:
+                    log_time = steady_ns - log_time
+                if publish_time < 0:
+                    publish_time = steady_ns - publish_time
                 append(
                     _PACK_PREFIX(
                         layout.MESSAGE,
@@ -134,7 +142,7 @@ class Chunk:
     def remove_invalid(self) -> dict[int, int]:
         """Remove records whose data are not bytes; return how many of each channel id."""
         parts, removed = self._parts, dict.fromkeys(self.indexes, 0)
-        fresh = Chunk()
+        fresh = Chunk(self.clock)
         for prefix, data in zip(parts[::2], parts[1::2], strict=True):
             _, _, channel_id, sequence, log_time, publish_time = layout.MESSAGE_PREFIX.unpack(
                 prefix
@@ -210,7 +218,7 @@ def check_record(record: QueuedRecord) -> str:
         return f'the data are of type {type(data).__name__}, not bytes'
     try:
         _PACK_PREFIX(
-            layout.MESSAGE, len(data), 0, sequence & 0xFFFFFFFF, log_time, publish_time
+            layout.MESSAGE, len(data), 0, sequence & 0xFFFFFFFF, abs(log_time), abs(publish_time)
         )
     except Exception:  # whatever operators of foreign objects raise
         return (

@@ -64,7 +64,7 @@ class DegradedState:
 
     def enter(self, error: OSError) -> None:
         """Raise an alert, end what is there, and go on without an open segment."""
-        now_ns = time.time_ns()
+        now_ns = self._log.clock.now_ns()
         spell = self.spell
         is_new = spell is None
         if spell is None:

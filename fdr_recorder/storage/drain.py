@@ -186,7 +186,7 @@ class Drain:
         recording = self.recording
         if recording is None:
             if self._preroll is not None:
-                self._preroll.trim(self.clients.all(), time.time_ns())
+                self._preroll.trim(self.clients.all())
                 self.clients.forget_empty()
             return False
         batch_size, batch_bytes = self.config.batch_size, self._batch_bytes

@@ -19,6 +19,7 @@ from pathlib import Path
 import time
 from typing import Any
 
+from fdr_recorder.clock import steady_now
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.segment import Segment
@@ -68,7 +69,7 @@ def write_footer(log: SegmentLog) -> FlightFooter:
     bytes_written = log.counters().bytes_written + size - segment.size
     footer = compose_footer(log, clean_shutdown=True, bytes_written=bytes_written)
     account.written -= 1
-    now_ns = time.time_ns()
+    now_ns = steady_now()
     segment.append(account.channel, [(now_ns, now_ns, sequence, encode(footer), 0)], force=True)
     segment.flush(compress=False)  # compressed, its size would depend on its values
     return footer

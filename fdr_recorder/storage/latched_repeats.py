@@ -12,7 +12,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.clock import SteadyClock
 from fdr_recorder.storage.chunk import check_record
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment import Segment
@@ -26,14 +29,28 @@ class LatchedRepeats:
     A segment that begins with them is complete even after those before it were dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteadyClock) -> None:
         self._records: dict[ProducerAccount, QueuedRecord] = {}
+        self._clock = clock
+        self.begun_ns = 0
+        """When the newest segment was begun: the log time of its repeats (`steady_now`)."""
 
     def keep(self, account: ProducerAccount, record: QueuedRecord) -> None:
         """Keep a producer's newest message in place of the one before, if it can be encoded."""
         is_new = account not in self._records
         if not check_record(record) and not (is_new and check_channel(account.channel)):
-            self._records[account] = record
+            publish_time_ns = self._clock.at(record[1])
+            self._records[account] = (record[0], publish_time_ns, *record[2:])
+
+    def behind_repeats(self, batch: Sequence[QueuedRecord]) -> Sequence[QueuedRecord]:
+        """Return records of a latched channel, none dated before the repeat in its segment."""
+        latest_ns = self.begun_ns - 1
+        return [
+            (min(record[0], latest_ns), *record[1:])
+            if type(record[0]) is int and record[0] < 0
+            else record
+            for record in batch
+        ]
 
     def append_to(self, segment: Segment, now_ns: int, limit: int) -> list[ProducerAccount]:
         """

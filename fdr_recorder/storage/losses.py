@@ -22,6 +22,7 @@ from fdr_recorder.capture.ring import (
     Refusals,
     TOTAL_BYTES,
 )
+from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 from fdr_recorder.units import format_size
@@ -36,12 +37,17 @@ class LossReports:
     """Turns the producers' counts into counters, records and alerts; writer's thread."""
 
     def __init__(
-        self, ledger: Ledger, alerts: AlertBoard, emit: Callable[[Payload], None]
+        self,
+        ledger: Ledger,
+        alerts: AlertBoard,
+        emit: Callable[[Payload], None],
+        clock: SteadyClock = NO_CLOCK,
     ) -> None:
-        """Take the flight's accounts, the alert board, and the function that writes records."""
+        """Take accounts, alert board, the function that writes records, the clock for them."""
         self._ledger = ledger
         self._alerts = alerts
         self._emit = emit
+        self._date = clock.at_monotonic
         self._reported_at = 0.0
         self._last_loss_at: dict[tuple[str, str], float] = {}
         """Of each alert that is present, by its code and its topic."""
@@ -71,8 +77,8 @@ class LossReports:
                 publisher=publisher,
                 records=refusals.records,
                 bytes=refusals.bytes,
-                first_drop_ns=refusals.first_ns,
-                last_drop_ns=refusals.last_ns,
+                first_drop_ns=self._date(refusals.first_ns),
+                last_drop_ns=self._date(refusals.last_ns),
             )
             cause = _refusal_cause(refusals, client.ring.limits)
             self._tell(overrun, f'records of {topic} were dropped: {cause}', now)
@@ -85,8 +91,8 @@ class LossReports:
                 records=losses.records,
                 first_sequence=losses.first_sequence,
                 last_sequence=losses.last_sequence,
-                first_seen_ns=losses.first_ns,
-                last_seen_ns=losses.last_ns,
+                first_seen_ns=self._date(losses.first_ns),
+                last_seen_ns=self._date(losses.last_ns),
             )
             self._tell(loss, f'messages of {topic} did not arrive', now)
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 import logging
-import time
 
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.clock import steady_now
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import Payload, SegmentRollover
@@ -44,6 +44,8 @@ class Outbox:
         self._ledger = log.ledger
         self._write = write
         self._waiting: deque[tuple[int, Payload]] = deque()
+        self._latest_ns: dict[type[Payload], int] = {}
+        """Of each kind, the steady time of the newest record: several threads may have emitted."""
         self._is_writing = False
         self._unwritten_rollovers: deque[tuple[int, Payload]] = deque()
         """Drops whose records may still be in the open chunk. If that is lost they must be written
@@ -55,7 +57,7 @@ class Outbox:
 
     def emit(self, payload: Payload) -> None:
         """Add a record, to be written with the next tick; any thread."""
-        self._waiting.append((time.time_ns(), payload))
+        self._waiting.append((steady_now(), payload))
 
     def write_waiting(self) -> None:
         """Write what waits now; not what writing it may add, by rotating and dropping."""
@@ -73,6 +75,8 @@ class Outbox:
                     logger.exception("one of the recorder's own records is left out")
                     continue
                 account = self._ledger.own_account(type(payload))
+                time_ns = min(time_ns, self._latest_ns.get(type(payload), 0))
+                self._latest_ns[type(payload)] = time_ns
                 if isinstance(payload, SegmentRollover):
                     self.forget_written_rollovers()
                     self._unwritten_rollovers.append((time_ns, payload))

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import time
 from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
@@ -33,15 +34,16 @@ class Preroll:
         """Set how many seconds to keep."""
         self._wanted_ns = self._window_ns = int(seconds * 1e9)
 
-    def trim(self, clients: Iterable[FdrClient], now_ns: int) -> None:
+    def trim(self, clients: Iterable[FdrClient]) -> None:
         """Discard records that are too old now, and losses noticed before the oldest kept one."""
-        oldest_ns = now_ns - self._window_ns
+        oldest_ns = time.monotonic_ns() - self._window_ns
+        given_oldest_ns = time.time_ns() - self._window_ns
         budget_fill = 0.0
         for client in clients:
             ring = client.ring
             if ring.budget is not None:
                 budget_fill = max(budget_fill, ring.budget.fill)
-            ring.discard_oldest(oldest_ns, _MOST_FILL)
+            ring.discard_oldest(given_oldest_ns, _MOST_FILL, steady_before_ns=-oldest_ns)
             if ring.refusals.last_ns < oldest_ns:
                 ring.acknowledge_refusals()
             if client.losses.last_ns < oldest_ns:

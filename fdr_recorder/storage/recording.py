@@ -18,6 +18,7 @@ any thread may.)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 import logging
 import time
 from typing import Final
@@ -25,6 +26,7 @@ from typing import Final
 from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.clock import Reading, SteadyClock
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
@@ -52,6 +54,8 @@ RotationHook = Callable[[ClosedSegment], None]
 FLUSH_SHARE: Final = 0.5
 """A chunk is written before it is this share of `flush_interval_s` old. Before that its records
 may have waited: in the middleware while the intake rests, in the ring while the writer does."""
+
+_OLDEST_HEADER_NS: Final = 60_000_000_000
 
 _EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid')
 """Cleared when the flight begins to close; the flight still records that."""
@@ -92,16 +96,20 @@ class FlightRecording:
             FlightStorageError: The file system refuses, or is full already.
 
         """
-        self.header = header
+        clients = tuple(clients)
+        now = Reading.now()
+        waiting = [-ring.first_ns for ring in (client.ring for client in clients) if ring.first_ns]
+        clock = SteadyClock.begin(_beginning(header, now), min(waiting, default=now.monotonic_ns))
+        self.header = header = replace(header, log_time_offset_ns=clock.offset_ns)
         self.accounts: dict[FdrClient, ProducerAccount] = {}
         self._invalid = InvalidRecords(alerts)
-        self.log = SegmentLog(root, header, config, self._invalid)
+        self.log = SegmentLog(root, header, config, self._invalid, clock)
         self._alerts = alerts
         self._on_rotation = on_rotation
         self._durability = self.log.durability
         self._outbox = Outbox(self.log, self.write)
         self.emit = self._outbox.emit
-        self._losses = LossReports(self.log.ledger, alerts, self.emit)
+        self._losses = LossReports(self.log.ledger, alerts, self.emit, clock)
         self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
         self._degraded = DegradedState(self.log, self._outbox, self._space, alerts)
         for client in clients:
@@ -167,7 +175,7 @@ class FlightRecording:
         """
         channel, log = account.channel, self.log
         if log.config.debug_log_per_record:
-            _log_records(account, batch)
+            _log_records(account, batch, log.clock)
         if account in self._invalid.suspects:
             batch = self._invalid.sift(account, batch)
             if not batch:
@@ -179,6 +187,8 @@ class FlightRecording:
         has_rotated = False
         while position < count:
             segment = log.segment
+            if channel.latched:
+                batch = log.latched.behind_repeats(batch)
             if segment is None:
                 self._degraded.discard(account, batch[position:])
                 break
@@ -382,8 +392,18 @@ class FlightRecording:
         return footer
 
 
-def _log_records(account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
-    for log_time_ns, _, sequence, data, _ in batch:
+def _beginning(header: FlightHeader, now: Reading) -> Reading:
+    """Return the reading of the clocks that a header has, unless it is an old one, or has none."""
+    then = Reading(header.flight_started_at_monotonic_ns, header.flight_started_at_ns)
+    age_ns = now.monotonic_ns - then.monotonic_ns
+    return then if then.system_ns > 0 and 0 <= age_ns <= _OLDEST_HEADER_NS else now
+
+
+def _log_records(
+    account: ProducerAccount, batch: Sequence[QueuedRecord], clock: SteadyClock
+) -> None:
+    for time_ns, _, sequence, data, _ in batch:
+        log_time_ns = clock.at(time_ns)
         logger.debug(
             'record %s sequence=%d log_time_ns=%d bytes=%d',
             account.channel.topic,

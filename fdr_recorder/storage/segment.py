@@ -29,6 +29,7 @@ import time
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
@@ -102,6 +103,7 @@ class Segment:
         on_written: Callable[[Channel, int], None] = _ignore,
         on_invalid: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
+        clock: SteadyClock = NO_CLOCK,
     ) -> None:
         """
         Use `create` or `restore`; without limits, every record gets a chunk of its own.
@@ -124,7 +126,8 @@ class Segment:
         self._on_written = on_written
         self._on_invalid = on_invalid
         self._crc = crc
-        self._chunk = Chunk()
+        self._clock = clock
+        self._chunk = Chunk(self._clock)
         self._chunk_since = 0.0
         self._is_ended = False
         self._measure_room()
@@ -142,6 +145,7 @@ class Segment:
         on_written: Callable[[Channel, int], None] = _ignore,
         on_invalid: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
+        clock: SteadyClock = NO_CLOCK,
     ) -> Segment:
         """
         Create the file of a new segment.
@@ -157,6 +161,7 @@ class Segment:
             on_invalid: Called with a channel and the number of its records that were discarded
                 from the chunk, because their data are not bytes.
             crc: Computes the CRC-32 of a chunk's records.
+            clock: Dates records that have a steady time.
 
         Raises:
             OSError: The file exists or cannot be created.
@@ -175,6 +180,7 @@ class Segment:
             on_written=on_written,
             on_invalid=on_invalid,
             crc=crc,
+            clock=clock,
         )
 
     @classmethod
@@ -349,7 +355,7 @@ class Segment:
             uncompressed_size=chunk.size,
         )
         self._contents.add_chunk(index_record, start, end)
-        self._chunk = Chunk()
+        self._chunk = Chunk(self._clock)
         self._measure_room()
         by_id, on_written = self._contents.by_id, self._on_written
         for channel_id, index in chunk.indexes.items():
@@ -359,7 +365,7 @@ class Segment:
 
     def discard(self) -> dict[Channel, int]:
         """Discard the records of the open chunk; return how many of each channel."""
-        chunk, self._chunk = self._chunk, Chunk()
+        chunk, self._chunk = self._chunk, Chunk(self._clock)
         return {
             self._contents.by_id(channel_id).channel: len(index) // 2
             for channel_id, index in chunk.indexes.items()

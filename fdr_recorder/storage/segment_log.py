@@ -25,6 +25,7 @@ import os
 import time
 from typing import Final
 
+from fdr_recorder.clock import NO_CLOCK, steady_now, SteadyClock
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
@@ -60,6 +61,7 @@ class SegmentLog:
         config: Sizes, intervals and limits; replaced as a whole, by any thread.
         ledger: The flight's accounts.
         latched: The messages that each segment begins with.
+        clock: Dates the records.
         newest_index: Number of the newest segment; -1 before the first.
 
     """
@@ -70,6 +72,7 @@ class SegmentLog:
         header: FlightHeader,
         config: FdrWriterConfig,
         invalid: InvalidRecords,
+        clock: SteadyClock = NO_CLOCK,
     ) -> None:
         """Create the flight's directory, no segment yet; raises as `FlightDirectory.create`."""
         self.directory = FlightDirectory.create(
@@ -81,7 +84,8 @@ class SegmentLog:
         self.header = header
         self.ledger = Ledger()
         self.config = config
-        self.latched = LatchedRepeats()
+        self.latched = LatchedRepeats(clock)
+        self.clock = clock
         self._invalid = invalid
         self._unended: Segment | None = None
         """A segment that was given up and could not be ended; ended once the disk allows it."""
@@ -140,9 +144,10 @@ class SegmentLog:
             on_written=self.ledger.count_written,
             on_invalid=self._refuse_invalid,
             crc=self._crc_ahead.crc32,
+            clock=self.clock,
         )
         own = self.ledger.own_account(FlightHeader)
-        now_ns = time.time_ns()
+        now_ns = steady_now()
         header = (now_ns, now_ns, own.offered, encode(self.header), 0)
         try:
             segment.append(own.channel, [header], force=True)
@@ -158,6 +163,7 @@ class SegmentLog:
         segment.has_data = False
         self.segment = segment
         self.newest_index = index
+        self.latched.begun_ns = now_ns
         self.durability.has_new_names = True
 
     def flush(self) -> None:

@@ -17,6 +17,7 @@ import time
 from typing import Any, Final
 
 from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.subscription_protocol import TopicSubscription
 
 REPLAY_DEADLINE_S: Final = 4.0
@@ -26,7 +27,7 @@ OTHERS_DEADLINE_S: Final = 0.5
 """Without gids: how long to wait for other publishers after the newest message."""
 
 _Message = tuple[bytes, int, int, int]
-"""Data, reception time, publish time, sequence number."""
+"""Data, time of arrival (CLOCK_MONOTONIC), publish time, sequence number."""
 
 
 class LatchedReplay:
@@ -44,6 +45,7 @@ class LatchedReplay:
         subscription: The second subscription, if there is one.
         known: Publish time and sequence number of each recorded message, where messages do not
             tell their publisher.
+        arrival_ns: When the newest message had arrived, or this was made (CLOCK_MONOTONIC).
 
     """
 
@@ -51,6 +53,7 @@ class LatchedReplay:
         self,
         subscription: TopicSubscription | None,
         clients: Mapping[bytes, FdrClient],
+        times: ArrivalTimes,
         *,
         is_repeated: bool,
     ) -> None:
@@ -61,6 +64,7 @@ class LatchedReplay:
             subscription: The second one, transient-local; None without publishers: then new
                 messages only wait for the flight.
             clients: The clients of the topic's publishers by gid.
+            times: Dates the messages.
             is_repeated: Whether the flight has the last message of each publisher anyway.
 
         """
@@ -72,6 +76,8 @@ class LatchedReplay:
             for gid, client in clients.items()
             if client.latest is not None
         }
+        self.arrival_ns = time.monotonic_ns()
+        self._times = times
         self._held_ns = time.time_ns()
         self._deadline: float | None = None
 
@@ -114,7 +120,8 @@ class LatchedReplay:
             return
         if gid and messages and sequence != messages[-1][3] + 1:
             messages.clear()  # while sending, the publisher has replaced the older ones
-        messages.append((data, info['received_timestamp'], published_ns, sequence))
+        self.arrival_ns = self._times.place(info['received_timestamp'], self.arrival_ns)
+        messages.append((data, self.arrival_ns, published_ns, sequence))
         if gid:
             if sequence == latest[1]:
                 self._record(gid)
@@ -128,11 +135,12 @@ class LatchedReplay:
         if not messages:
             if not self._is_repeated:  # its publisher may be gone; the last message is here
                 client.enqueue(data, None, published_ns, last)
+                self.arrival_ns = time.monotonic_ns()
             return
         end = messages[-1]
         if self._is_repeated and len(messages) == 1 and end[2:] == (published_ns, last):
             return
-        for data, received_ns, published_ns, sequence in messages:
-            client.enqueue(data, received_ns or None, published_ns, sequence)
+        for data, arrival_ns, published_ns, sequence in messages:
+            client.offer(-arrival_ns, max(published_ns, 0), sequence, data)
         if gid and end[3] < last:
             client.count_transport_loss(end[3] + 1, last)

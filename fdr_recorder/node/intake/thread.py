@@ -30,6 +30,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
+from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
 from fdr_recorder.node.intake.subscription_protocol import Subscriber, TopicSubscription
 from fdr_recorder.node.intake.topic_intake import Producer, TopicIntake, UNKNOWN_GID
@@ -95,6 +96,7 @@ class IntakeThread:
         self._writer = writer
         self._config = config
         self._budget = RingBudget(config.total_bytes)
+        self._times = ArrivalTimes()
         self.intakes: dict[str, TopicIntake] = {}
         self._successors: dict[str, _Successor] = {}
         self._replaced: list[TopicSubscription] = []
@@ -110,12 +112,12 @@ class IntakeThread:
 
     def add(self, plan: TopicPlan) -> None:
         """Subscribe to a topic; raise RCLError if the middleware refuses."""
-        intake = TopicIntake(plan, self._subscriber.subscribe(plan), self._meet)
+        intake = TopicIntake(plan, self._subscriber.subscribe(plan), self._meet, self._times)
 
         def add() -> None:
             self.intakes[plan.name] = intake
             if self._is_opening and plan.is_latched:
-                intake.replay = LatchedReplay(None, {}, is_repeated=False)
+                intake.replay = LatchedReplay(None, {}, self._times, is_repeated=False)
 
         self._call(add)
 
@@ -229,7 +231,9 @@ class IntakeThread:
             for intake in latched:
                 clients = {gid: producer.client for gid, producer in intake.producers.items()}
                 subscription = self._subscriber.subscribe(intake.plan) if clients else None
-                intake.replay = LatchedReplay(subscription, clients, is_repeated=is_repeated)
+                intake.replay = LatchedReplay(
+                    subscription, clients, self._times, is_repeated=is_repeated
+                )
 
         self._call_and_wait(hold)
 
@@ -310,6 +314,8 @@ class IntakeThread:
         only after a whole pause without a message.
         """
         intakes = list(self.intakes.values())
+        for intake in intakes:
+            intake.is_empty = False  # it may not have been looked at for long
         self._is_set_stale = False
         served = [intake.served for intake in intakes if intake.served is not None]
         with self._subscriber.serving(served) as wait:
@@ -319,6 +325,7 @@ class IntakeThread:
                 (intake.subscription.take, intake) for intake in intakes if intake.replay is None
             ]
             while not self._must_stop and not self._calls and not self._is_set_stale:
+                self._times.begin_round()
                 self._subscriber.gather()
                 most = 0
                 for take, intake in asked:
@@ -348,6 +355,7 @@ class IntakeThread:
 
     def _take_all(self, intakes: Iterable[TopicIntake]) -> None:
         """Take all messages that have arrived for some topics; end their replays."""
+        self._times.begin_round()
         self._gather()
         for intake in intakes:
             self._end_replay(intake)
@@ -359,6 +367,7 @@ class IntakeThread:
         if replay is None:
             return
         replay.finish()
+        intake.arrival_ns = max(intake.arrival_ns, replay.arrival_ns)
         if replay.known:
             intake.known = replay.known | (intake.known or set())
         if replay.subscription is not None:

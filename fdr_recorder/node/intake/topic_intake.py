@@ -18,6 +18,7 @@ import time
 from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
 from fdr_recorder.node.intake.subscription_protocol import RawMessage, TopicSubscription
 from fdr_recorder.node.topic_plan import TopicPlan
@@ -55,8 +56,11 @@ class TopicIntake:
         plan: How to record the topic.
         subscription: Where the messages come from.
         meet: Makes the ring of a publisher, at its first message.
+        times: Dates messages; shared by all topics.
         producers: The publishers by gid.
         heard_at: When a message was last taken, or this was made (monotonic seconds).
+        arrival_ns: When the newest message had arrived, or this was made (CLOCK_MONOTONIC).
+        is_empty: Whether the last look at the subscription left nothing there.
         replay: Latched messages that come first; those of `subscription` wait meanwhile.
         known: Without gids: publish time and sequence number of each message that another
             subscription may have taken, too; None while there is no other.
@@ -66,8 +70,11 @@ class TopicIntake:
     plan: TopicPlan
     subscription: TopicSubscription
     meet: Callable[[TopicIntake, bytes], Producer]
+    times: ArrivalTimes = field(default_factory=ArrivalTimes)
     producers: dict[bytes, Producer] = field(default_factory=dict)
     heard_at: float = field(default_factory=time.monotonic)
+    arrival_ns: int = field(default_factory=time.monotonic_ns)
+    is_empty: bool = False
     replay: LatchedReplay | None = None
     known: set[tuple[int, int]] | None = None
 
@@ -92,34 +99,41 @@ class TopicIntake:
         is nine tenths of its cost.
         """
         take, producers = self.subscription.take, self.producers
+        times = self.times
+        shift_ns, latest_ns = times.shift_ns, times.round_ns
+        earliest_ns = max(self.arrival_ns, times.emptied_ns) if self.is_empty else self.arrival_ns
         last_gid: bytes | None = None
         taken = 0
-        while True:
-            taken += 1
-            data, info = message
-            publisher = info.get('publisher_gid')
-            gid = publisher['data'] if publisher is not None else UNKNOWN_GID
-            if gid != last_gid:
-                last_gid = gid
-                producer = producers.get(gid) or self.meet(self, gid)
-                offer = producer.client.offer
-            sequence = info['publication_sequence_number'] or 0
-            published_ns, received_ns = info['source_timestamp'], info['received_timestamp']
-            if sequence == producer.next_sequence or self._is_new(
-                producer, published_ns, sequence
-            ):
-                if gid:
-                    producer.next_sequence = sequence + 1
-                if received_ns > 0 and published_ns >= 0:
-                    offer(received_ns, published_ns, sequence, data)
-                else:
-                    producer.client.enqueue(data, received_ns or None, published_ns, sequence)
-            if taken >= TAKE_LIMIT:
-                break
-            following = take()
-            if following is None:
-                break
-            message = following
+        try:
+            while True:
+                taken += 1
+                data, info = message
+                publisher = info.get('publisher_gid')
+                gid = publisher['data'] if publisher is not None else UNKNOWN_GID
+                if gid != last_gid:
+                    last_gid = gid
+                    producer = producers.get(gid) or self.meet(self, gid)
+                    offer = producer.client.offer
+                sequence = info['publication_sequence_number'] or 0
+                published_ns, received_ns = info['source_timestamp'], info['received_timestamp']
+                if sequence == producer.next_sequence or self._is_new(
+                    producer, published_ns, sequence
+                ):
+                    if gid:
+                        producer.next_sequence = sequence + 1
+                    arrival_ns = received_ns + shift_ns
+                    if not earliest_ns <= arrival_ns <= latest_ns:
+                        arrival_ns = times.place(received_ns, earliest_ns)
+                    earliest_ns = arrival_ns
+                    offer(-arrival_ns, published_ns if published_ns > 0 else 0, sequence, data)
+                if taken >= TAKE_LIMIT:
+                    break
+                following = take()
+                if following is None:
+                    break
+                message = following
+        finally:
+            self.arrival_ns, self.is_empty = earliest_ns, taken < TAKE_LIMIT
         self.heard_at = time.monotonic()
         return taken
 
