@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the flights."""
     from fdr_recorder.flights.directory import flights_in
-    from fdr_recorder.flights.listing import list_flight
+    from fdr_recorder.flights.listing import by_age, list_flight
     from fdr_recorder.storage.flight_root import root_holder
 
     root = find_root(args.root)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         for path in paths:
             flights.append(list_flight(path, holder))
             advance(1)
-    flights.sort(key=lambda flight: (flight.started_ns, flight.path.name))
+    flights.sort(key=by_age)
     if args.json:
         print_json(
             {

@@ -32,6 +32,7 @@ from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
+from fdr_recorder.storage.flight_numbers import MAX_FLIGHT_NUMBER
 from fdr_recorder.storage.flight_root import RootHolder
 from fdr_recorder.units import NS_PER_S
 
@@ -89,6 +90,7 @@ class ListedFlight:
         state: How it ended.
         vehicle_id: Which vehicle.
         started_ns: When it was opened (system clock).
+        flight_number: Orders the flights of a root, see `by_age`; 0 if unknown.
         duration_s: How long it lasted, or has so far.
         segments: Segments that are there.
         bytes: Their size.
@@ -112,6 +114,7 @@ class ListedFlight:
     losses: Losses
     segments_dropped: int
     ros_distro: str
+    flight_number: int = 0
 
     @property
     def ended_ns(self) -> int:
@@ -123,6 +126,17 @@ class ListedFlight:
         values = asdict(self)
         values.update(path=str(self.path), flight_id=self.path.name, state=self.state.value)
         return values
+
+
+def by_age(flight: ListedFlight) -> tuple[int, int, str]:
+    """
+    Return the key that sorts the flights of a root, oldest first.
+
+    Their numbers decide, not the clock, which may have been set back. Flights without a number,
+    of version 0.2.0 and before, are the oldest, in the order of their start. The same number twice
+    comes from flights of another root: then the start decides.
+    """
+    return flight.flight_number, flight.started_ns, flight.path.name
 
 
 def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
@@ -145,6 +159,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         started_ns = first.found.first_log_time_ns
     last_ns = last.found.last_log_time_ns if last is not None else 0
     named, counters, listed_records = read_metadata(flight)
+    number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     if footer is not None:
         state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
@@ -182,6 +197,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         ),
         segments_dropped=counters.get('segments_dropped', 0),
         ros_distro=header.ros_distro,
+        flight_number=number if number <= MAX_FLIGHT_NUMBER else 0,
     )
 
 

@@ -28,7 +28,7 @@ import shutil
 from typing import Final
 
 from fdr_recorder.flights.in_use import held_alone, locked_directory
-from fdr_recorder.flights.listing import FlightState, ListedFlight
+from fdr_recorder.flights.listing import by_age, FlightState, ListedFlight
 from fdr_recorder.storage.files import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
 
@@ -75,18 +75,18 @@ def plan_pruning(
         in_use_by: Who owns the root; then a flight that needs recovery stays.
 
     """
-    by_age = sorted(flights, key=lambda flight: (flight.started_ns, flight.path.name))
-    surplus = len(by_age) - keep if keep is not None else 0
-    left = sum(flight.bytes for flight in by_age)
+    oldest_first = sorted(flights, key=by_age)
+    surplus = len(oldest_first) - keep if keep is not None else 0
+    left = sum(flight.bytes for flight in oldest_first)
     is_enough = True
     doomed: list[ListedFlight] = []
     spared: list[tuple[ListedFlight, str]] = []
-    for position, flight in enumerate(by_age):
+    for position, flight in enumerate(oldest_first):
         is_surplus = position < surplus
         if not is_surplus and (max_bytes is None or left <= max_bytes):
             continue
         reason = _why_not(flight, unclean=unclean, in_use_by=in_use_by)
-        if not is_surplus and flight is by_age[-1]:
+        if not is_surplus and flight is oldest_first[-1]:
             reason = reason or 'the newest flight'
         if reason:
             spared.append((flight, reason))

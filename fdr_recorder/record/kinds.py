@@ -33,7 +33,7 @@ RECORD_SCHEMA_VERSION: Final = '1.3.0'
 1.1.0: flight_header, and flight_footer up to `clean_shutdown`.
 1.2.0: identity of software, vehicle and host in the header; all further counters, in total and
 for each producer, in the footer; the other kinds.
-1.3.0: `log_time` is steady; its offset in the header.
+1.3.0: `log_time` is steady; its offset in the header, and `flight_number`.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -101,6 +101,7 @@ class FlightHeader(Payload):
     host_platform: str = ''
     process_id: int = 0
     log_time_offset_ns: int = field(default=0, compare=False)
+    flight_number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ FILE_NAME = 'metadata.yaml'
 BAG_VERSION = 9
 
 RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
+FLIGHT_NUMBER_KEY = 'flight_number'
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def custom_data(
         'record_schema_version': RECORD_SCHEMA_VERSION,
         **{name: str(value) for name, value in counters.as_dict().items()},
         RECORDS_IN_DROPPED_KEY: str(records_in_dropped),
+        FLIGHT_NUMBER_KEY: str(header.flight_number),
         'clean_shutdown': 'true' if clean_shutdown else 'false',
     }
 

@@ -35,6 +35,7 @@ from fdr_recorder.errors import (
     FlightRootReadOnlyError,
 )
 from fdr_recorder.storage.files import close_fd, FILE_MODE
+from fdr_recorder.storage.flight_numbers import FlightNumbers
 from fdr_recorder.storage.locks import held_lock, lock
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class FlightRoot:
         path: Where it is.
         is_locked: Whether nobody else can own it.
         has_reserve: Whether the emergency space is allocated.
+        flight_numbers: Gives each new flight its number.
 
     """
 
@@ -66,6 +68,7 @@ class FlightRoot:
         self.path = path
         self.is_locked = is_locked
         self.has_reserve = False
+        self.flight_numbers = FlightNumbers(path)
         self._fd = fd
         self._lock_fd = lock_fd
 

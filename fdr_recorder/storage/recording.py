@@ -100,10 +100,11 @@ class FlightRecording:
         now = Reading.now()
         waiting = [-ring.first_ns for ring in (client.ring for client in clients) if ring.first_ns]
         clock = SteadyClock.begin(_beginning(header, now), min(waiting, default=now.monotonic_ns))
-        self.header = header = replace(header, log_time_offset_ns=clock.offset_ns)
+        header = replace(header, log_time_offset_ns=clock.offset_ns)
         self.accounts: dict[FdrClient, ProducerAccount] = {}
         self._invalid = InvalidRecords(alerts)
         self.log = SegmentLog(root, header, config, self._invalid, clock)
+        self.header = self.log.header
         self._alerts = alerts
         self._on_rotation = on_rotation
         self._durability = self.log.durability

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 import logging
 import os
 import time
@@ -81,7 +82,7 @@ class SegmentLog:
         self.segment: Segment | None = None
         self.newest_index = -1
         self.root = root
-        self.header = header
+        self.header = replace(header, flight_number=root.flight_numbers.take())
         self.ledger = Ledger()
         self.config = config
         self.latched = LatchedRepeats(clock)

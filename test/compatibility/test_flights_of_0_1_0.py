@@ -64,8 +64,7 @@ AFTER_RECOVERY = ('recover', 'info --json', 'verify', 'report --json')
 VOLATILE = {'made_ns', 'seconds'}
 """Keys of JSON documents that differ between two runs of the same program."""
 
-
-ADDED = {'log_time_offset_ns'}
+ADDED = {'log_time_offset_ns', 'flight_number'}
 """Keys of JSON documents that 0.1.0 did not know."""
 
 

@@ -26,7 +26,7 @@ from disk_faults import SystemCall
 from fdr_recorder import FlightRoot, FlightRootLockedError
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.directory import flights_in
-from fdr_recorder.flights.listing import FlightState, list_flight, ListedFlight, Losses
+from fdr_recorder.flights.listing import by_age, FlightState, list_flight, ListedFlight, Losses
 from fdr_recorder.flights.prune import plan_pruning, prune
 from fdr_recorder.flights.recovery.recover import recover, recover_root
 from fdr_recorder.flights.verify import Verdict, verify
@@ -76,7 +76,7 @@ def test_the_newest_stay(four: list[Path], root: Path) -> None:
     assert names(flights_in(root)) == ['a', 'b']
     assert snapshot(four[3]) == before
     assert verify(four[2]).verdict is Verdict.CLEAN
-    assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock'}
+    assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock', '.fdr.counter'}
 
 
 def test_the_oldest_go_until_the_rest_fits(four: list[Path], root: Path) -> None:
@@ -129,7 +129,8 @@ def test_what_is_no_flight_is_left_alone(four: list[Path], root: Path) -> None:
     (root / 'b.txt').write_text('precious')
     (root / 'link').symlink_to(four[0])
     run(root, '--keep', '0')
-    assert {path.name for path in root.iterdir()} == {'notes', 'b.txt', 'link', '.fdr.lock'}
+    present = {path.name for path in root.iterdir() if not path.name.startswith('.fdr.')}
+    assert present == {'notes', 'b.txt', 'link'}
     assert (root / 'notes' / 'a.txt').read_text() == 'precious'
 
 
@@ -204,7 +205,7 @@ def test_a_recovery_at_work_does_not_bring_it_back(four: list[Path], root: Path)
     with FlightRoot.acquire(root) as owned:
         assert list(recover_root(owned, flights=four, should_stop=prune_meanwhile)) == []
     assert names(flights_in(root)) == ['a', 'b']
-    assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock'}
+    assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock', '.fdr.counter'}
 
 
 def test_an_interrupted_removal_is_no_flight_and_is_finished_by_the_next(
@@ -219,10 +220,10 @@ def test_an_interrupted_removal_is_no_flight_and_is_finished_by_the_next(
         assert main(['prune', str(root), '--keep', '3']) == 3
     assert 'Input/output error' in capsys.readouterr().err
     assert names(flights_in(root)) == ['a', 'b', 'c']
-    left = {path.name for path in root.iterdir()} - {'a', 'b', 'c', '.fdr.lock'}
+    left = {path.name for path in root.iterdir()} - {'a', 'b', 'c', '.fdr.lock', '.fdr.counter'}
     assert len(left) == 1
     assert run(root, '--keep', '3')['removed'] == []
-    assert {path.name for path in root.iterdir()} == {'a', 'b', 'c', '.fdr.lock'}
+    assert {path.name for path in root.iterdir()} == {'a', 'b', 'c', '.fdr.lock', '.fdr.counter'}
 
 
 # --- the plan ----------------------------------------------------------------------------------
@@ -241,6 +242,7 @@ FLIGHTS = st.lists(
         losses=st.just(Losses()),
         segments_dropped=st.just(0),
         ros_distro=st.just(''),
+        flight_number=st.integers(0, 5),
     ),
     max_size=12,
 )
@@ -278,11 +280,11 @@ def test_a_plan_is_enough_and_no_more(
         assert holds_size
     if not plan.spared:
         assert plan.is_enough
-    by_age = sorted(flights, key=lambda flight: (flight.started_ns, flight.path.name))
+    oldest_first = sorted(flights, key=by_age)
     if plan.doomed:  # the last one to go was one too many, or one too large
-        last = max(by_age.index(flight) for flight in plan.doomed)
-        size = sum(flight.bytes for flight in (*left, by_age[last]))
-        is_surplus = keep is not None and last < len(by_age) - keep
+        last = max(oldest_first.index(flight) for flight in plan.doomed)
+        size = sum(flight.bytes for flight in (*left, oldest_first[last]))
+        is_surplus = keep is not None and last < len(oldest_first) - keep
         assert is_surplus or (max_bytes is not None and size > max_bytes)
 
 
