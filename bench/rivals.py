@@ -39,6 +39,7 @@ from fdr_recorder.node.intake.subscription_protocol import RawMessage
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import TAKE_LIMIT, TopicIntake
+from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.storage.writer import FileFdrWriter
 from mcap.writer import CompressionType, Writer
@@ -71,7 +72,8 @@ class _CountingIntake(TopicIntake):
 def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Take and count until standard input ends."""
     subscriber = WaitSetSubscriber(node)
-    thread = IntakeThread(node, subscriber, FileFdrWriter('.'), RingConfig(), AlertBoard())
+    quarantine = Quarantine(AlertBoard())
+    thread = IntakeThread(node, subscriber, FileFdrWriter('.'), RingConfig(), quarantine)
     intakes = {}
     for topic in topics:
         plan = plan_topic(node, topic, Definitions(node), _DEPTH)

@@ -55,6 +55,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'topic_stale': AlertLevel.WARN,
     'type_unknown': AlertLevel.WARN,
     'type_conflict': AlertLevel.WARN,
+    'topic_failed': AlertLevel.WARN,
     'qos_incompatible': AlertLevel.WARN,
     'recorder_down': AlertLevel.ERROR,
     'recorder_refused': AlertLevel.ERROR,
@@ -67,7 +68,8 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'capacity': 'cap_misconfigured segments_dropped'.split(),
     'rings': ['overrun'],
     'transport': ['transport_loss'],
-    'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible'.split(),
+    'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible '
+    'topic_failed'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
     'unclean_flight_recovered record_invalid'.split(),
 }

@@ -17,8 +17,9 @@ decode to nonsense, and `rosbags` refuses the whole bag.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 import logging
+import os
 from pathlib import Path
 import sys
 import time
@@ -30,8 +31,8 @@ from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.message_class import import_message_class, text_of_class
 from fdr_recorder.types.definition import Definition, Field
 from fdr_recorder.types.services_and_actions import read_interface
+from fdr_recorder.types.typestore import MAX_CHARACTERS
 from rclpy.client import Client
-from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.task import Future
 from type_description_interfaces.msg import IndividualTypeDescription
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S: Final = 8.0
 """After that the topic is subscribed to without a definition."""
+MAX_TYPES: Final = 2000
+"""Types whose definitions are kept: others are read again when they are needed."""
 ASK_AGAIN_S: Final = 0.4
 """An answer is lost if the service discovers the request before it discovers the client."""
 
@@ -68,15 +71,16 @@ class Definitions:
         try:
             if key not in self._requests:
                 self._requests[key] = _Request(self._node, publisher, *key)
-        except NameValidationException as error:  # the publisher is not a ROS node
-            logger.warning('%s: %s', type_name, error)
-            return unknown
-        request = self._requests[key]
-        if not request.is_over():
-            return None
-        del self._requests[key]
-        request.close()
-        return request.answer.schema if request.answer else unknown
+            request = self._requests[key]
+            if not request.is_over():
+                return None
+            answer = request.answer
+        except Exception as error:  # the publisher may be no ROS node, and may answer anything
+            logger.warning('%s: %s cannot be asked: %r', type_name, publisher, error)
+            answer = None
+        if key in self._requests:
+            self._requests.pop(key).close()
+        return answer.schema if answer else unknown
 
     def close(self) -> None:
         """Abandon all requests."""
@@ -85,7 +89,7 @@ class Definitions:
         self._requests.clear()
 
 
-@cache
+@lru_cache(maxsize=MAX_TYPES)
 def installed_definitions(type_name: str) -> tuple[Definition, ...]:
     """Return the definitions of a type in the files and in the classes installed here."""
     found = []
@@ -94,9 +98,11 @@ def installed_definitions(type_name: str) -> tuple[Definition, ...]:
         lambda name: text_of_class(import_message_class(name)),
     ):
         try:
-            found.append(Definition.collect(type_name, read))
-        except RecordError as error:
-            logger.debug('%s: %s', type_name, error)
+            definition = Definition.collect(type_name, read)
+            _check_size(definition)
+            found.append(definition)
+        except Exception as error:  # files and classes of others: they may hold anything
+            logger.debug('%s: %r', type_name, error)
     return tuple(found)
 
 
@@ -107,9 +113,22 @@ def _read_file(package: str, name: str) -> str:
     except (LookupError, OSError):
         share = Path(sys.prefix) / 'share' / package  # installed as wheels
     try:
-        return (share / name).read_text(encoding='utf-8')
+        with open(share / name, 'rb', opener=_open_now) as file:
+            return file.read(MAX_CHARACTERS + 1).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f'{name} of {package} cannot be read: {error}') from error
+
+
+def _open_now(path: str, flags: int) -> int:
+    """Open a file without waiting for it: it might be a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_size(definition: Definition) -> None:
+    """Raise `RecordError` for a definition that no reader would accept in every segment."""
+    size = sum(map(len, definition.texts.values()))
+    if size > MAX_CHARACTERS:
+        raise RecordError(f'the definition has {size} characters; up to {MAX_CHARACTERS} are read')
 
 
 class _Request:
@@ -157,6 +176,7 @@ class _Request:
             if not response.successful:
                 raise RecordError(response.failure_reason)
             definition = _definition_in(response)
+            _check_size(definition)
             if definition.type_hash != self._request.type_hash:
                 raise RecordError(f'the answer has the hash {definition.type_hash}')
         except RecordError as error:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 import logging
+import math
 import threading
 import time
 from typing import Final
@@ -26,7 +27,8 @@ from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import UNKNOWN_GID
 from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
-from fdr_recorder.node.topic_plan import node_names, plan_topic, TopicPlan
+from fdr_recorder.node.quarantine import FAULTS, Quarantine
+from fdr_recorder.node.topic_plan import node_names, plan_topic, plan_unlisted, TopicPlan
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.qos_overrides import parse_qos_overrides
 from fdr_recorder.topics.selection import TopicSelection
@@ -44,6 +46,13 @@ SETTLING_S: Final = 5.0
 of its node and of its end one after the other."""
 CALM_S: Final = 1.0
 """The same, once graph and subscription agree."""
+PLAN: Final = 'cannot be recorded'
+SUBSCRIBE: Final = 'cannot be subscribed to'
+LIST: Final = 'topics cannot be listed'
+REVIEW: Final = 'is recorded as before, its publishers cannot be reviewed'
+REQUIRE: Final = 'cannot be checked, though it is required'
+TIDY: Final = 'subscriptions cannot be tidied'
+"""Work that can fail, in the words of `Quarantine`."""
 
 
 class GraphWatch:
@@ -51,6 +60,9 @@ class GraphWatch:
     Keep the intake's subscriptions in step with the graph, in a thread of its own.
 
     A timer of the node would wake the executor, which costs ten times as much as asking the graph.
+
+    Whatever fails for a topic is the concern of that topic alone: `Quarantine` decides when it is
+    tried again. (An import that never returns would hold up the watch, though not the intake.)
     """
 
     def __init__(
@@ -59,6 +71,7 @@ class GraphWatch:
         intake: IntakeThread,
         config: FdrConfig,
         alerts: AlertBoard,
+        quarantine: Quarantine,
         own_topic: TopicPlan,
     ) -> None:
         """
@@ -69,6 +82,7 @@ class GraphWatch:
         self._node = node
         self._intake = intake
         self._alerts = alerts
+        self._quarantine = quarantine
         self._definitions = Definitions(node)
         self._depth = config.intake_depth
         namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
@@ -89,10 +103,10 @@ class GraphWatch:
         }
         self._graph: dict[str, list[str]] = {}
         self._waiting: set[str] = set()
-        self._refused: set[str] = set()
         self._plans: dict[str, TopicPlan] = {}
         self._changed_at: dict[str, float] = {}
-        self._add(own_topic)
+        self._own_topic = own_topic
+        self._add_own()
         self._reviewed_at = time.monotonic()
         self._look()
         self._require()
@@ -102,7 +116,7 @@ class GraphWatch:
     @property
     def subscribed(self) -> int:
         """Count the wanted topics that are subscribed to."""
-        return len(self._plans) - 1  # without the recorder's own
+        return len(self._plans.keys() - {self._own_topic.name})
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -127,22 +141,20 @@ class GraphWatch:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval_s()):
-            try:
+            with self._quarantine.guard('', TIDY):
                 self._check()
-            except Exception:
-                logger.exception('the graph watch failed; it tries again')
-                self._stopped.wait(REVIEW_INTERVAL_S)
 
     def _check(self) -> None:
         now = time.monotonic()
         is_review = now - self._reviewed_at > REVIEW_INTERVAL_S - CHECK_INTERVAL_S / 2
         if is_review:
             self._reviewed_at = now
-            self._refused.clear()
+            self._add_own()
         self._look()
         if is_review:
             self._review_changed(now)
             self._require()
+            self._quarantine.settle()
         self._intake.tidy()
 
     def _interval_s(self) -> float:
@@ -154,52 +166,76 @@ class GraphWatch:
 
     def _look(self) -> None:
         """Subscribe to wanted topics that now have a publisher."""
-        graph = dict(self._node.get_topic_names_and_types())
-        if graph != self._graph:
-            for topic, types in graph.items():
-                if types == self._graph.get(topic):
-                    continue
-                if topic in self._plans:
-                    self._settle(topic)
-                elif any(self._wants(topic, type_name) for type_name in types):
-                    self._waiting.add(topic)
-            self._waiting &= graph.keys()
-            self._graph = graph
-        for topic in self._waiting - self._refused:
+        if not self._quarantine.holds('', LIST):
+            with self._quarantine.guard('', LIST, longest_s=REVIEW_INTERVAL_S):
+                self._note(dict(self._node.get_topic_names_and_types()))
+        if self._quarantine.faults('', LIST):
+            self._waiting.update(self.missing)  # these can be found by their names
+        for topic in list(self._waiting):
+            self._try(topic)
+
+    def _try(self, topic: str) -> None:
+        """Subscribe to a topic if it has a publisher, unless it is in quarantine."""
+        if self._quarantine.holds(topic, PLAN) or self._quarantine.holds(topic, SUBSCRIBE):
+            return
+        with self._quarantine.guard(topic, PLAN):
             if self._node.count_publishers(topic):
                 self._subscribe(topic)
+
+    def _note(self, graph: dict[str, list[str]]) -> None:
+        """Note which topics of the graph are new, or have other types than before."""
+        if graph == self._graph:
+            return
+        for topic, types in graph.items():
+            if types == self._graph.get(topic):
+                continue
+            if topic in self._plans:
+                self._settle(topic)
+                continue
+            self._quarantine.pardon(topic)
+            is_wanted = True  # if that cannot be said, it is asked again
+            with self._quarantine.guard(topic, PLAN):
+                is_wanted = any(self._wants(topic, type_name) for type_name in types)
+            if is_wanted:
+                self._waiting.add(topic)
+        for topic in self._graph.keys() - graph.keys() - self._plans.keys():
+            self._quarantine.drop(topic)
+        self._waiting &= graph.keys()
+        self._graph = graph
 
     def _wants(self, topic: str, type_name: str) -> bool:
         """Return whether to record a topic of the graph, if it has this type."""
         name = self._named.get(topic)
         if name is not None:
             return self._selection.wants(name, type_name)
-        is_remapped = self._node.resolve_topic_name(topic) != topic  # means another one here
-        return not is_remapped and self._selection.wants(topic, type_name)
+        if not self._selection.wants(topic, type_name):
+            return False
+        return self._node.resolve_topic_name(topic) == topic  # else it means another one here
 
     def _subscribe(self, topic: str) -> None:
+        """Subscribe to a topic, unless it has no publisher yet or its definition is awaited."""
+        override = self._overrides.get(topic, NO_OVERRIDE)
+        wants_type = partial(self._wants, topic)
         try:
             plan = plan_topic(
-                self._node,
-                topic,
-                self._definitions,
-                self._depth,
-                self._overrides.get(topic, NO_OVERRIDE),
-                partial(self._wants, topic),
+                self._node, topic, self._definitions, self._depth, override, wants_type
             )
-        except TypeUnknownError as error:
-            self._tell(topic, 'type_unknown', str(error))
-            self._refused.add(topic)
-            return
+        except TypeUnknownError:
+            raise
+        except FAULTS as error:
+            types = [name for name in self._graph.get(topic, ()) if wants_type(name)]
+            if not types:
+                raise
+            self._quarantine.blame(topic, REVIEW, error)
+            plan = plan_unlisted(topic, types[0], self._depth, override)
         if plan is None:
             return
-        try:
+        with self._quarantine.guard(topic, SUBSCRIBE, 'type_conflict'):
             self._add(plan)
-        except Exception as error:  # the middleware's errors have no types of their own
-            self._tell(topic, 'type_conflict', f'{topic} cannot be subscribed to: {error}')
-            self._refused.add(topic)
+        if topic not in self._plans:
             return
         self._waiting.discard(topic)
+        self._quarantine.acquit(topic, PLAN)  # before an alert of the same code
         unknown = '' if plan.schema.definition else _undefined(plan)
         self._tell(topic, 'type_unknown', unknown, over='installed')
         self._tell(topic, 'type_conflict', '', over=f'it is recorded as {plan.type_name}')
@@ -209,6 +245,13 @@ class GraphWatch:
         self._intake.add(plan)
         self._plans[plan.name] = plan
         self._settle(plan.name)
+
+    def _add_own(self) -> None:
+        """Subscribe to the recorder's own topic, published or not."""
+        topic = self._own_topic.name
+        if topic not in self._plans and not self._quarantine.holds(topic, PLAN):
+            with self._quarantine.guard(topic, PLAN):
+                self._add(self._own_topic)
 
     # --- subscribed topics ---------------------------------------------------------------
 
@@ -224,7 +267,11 @@ class GraphWatch:
             if topic not in self._plans:
                 del self._changed_at[topic]
                 continue
-            patience_s = CALM_S if self._review(topic) else SETTLING_S
+            if self._quarantine.holds(topic, REVIEW):
+                continue
+            patience_s = math.inf
+            with self._quarantine.guard(topic, REVIEW):
+                patience_s = CALM_S if self._review(topic) else SETTLING_S
             if now - changed_at > patience_s and self._changed_at[topic] == changed_at:
                 del self._changed_at[topic]
 
@@ -246,7 +293,7 @@ class GraphWatch:
             self._intake.remove(topic)
             del self._plans[topic]
             self._waiting.add(topic)
-            self._subscribe(topic)
+            self._try(topic)
             return False
         nodes = node_names(endpoints)
         gone = (plan.publishers.keys() | self._intake.publishers(topic)) - nodes.keys()
@@ -275,8 +322,9 @@ class GraphWatch:
             return
         qos = qos_for(endpoints, self._depth, self._overrides.get(plan.name, NO_OVERRIDE))
         if qos != plan.qos:
-            plan = self._plans[plan.name] = replace(plan, qos=qos)
+            plan = replace(plan, qos=qos)
             self._intake.replace(plan)
+            self._plans[plan.name] = plan
         reasons = '; '.join(refusals(qos, endpoints))
         self._warn(
             plan.name,
@@ -296,17 +344,21 @@ class GraphWatch:
     def _require(self) -> None:
         """Raise alerts for required topics without a publisher, or without messages."""
         for topic, stale_after_s in self._required.items():
-            is_published = self._node.count_publishers(topic) > 0
-            silence_s = self._intake.silence_s(topic)
-            missing = '' if is_published else f'{topic} is required and has no publisher'
-            self._tell(topic, 'topic_missing', missing, over='it has a publisher')
-            stale = (
-                f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
-                f'{stale_after_s:g} s'
-            )
-            is_stale = is_published and 0 < stale_after_s < silence_s
-            over = 'it has been heard' if is_published else 'it has no publisher'
-            self._tell(topic, 'topic_stale', stale if is_stale else '', over)
+            with self._quarantine.guard(topic, REQUIRE):
+                self._check_required(topic, stale_after_s)
+
+    def _check_required(self, topic: str, stale_after_s: float) -> None:
+        is_published = self._node.count_publishers(topic) > 0
+        silence_s = self._intake.silence_s(topic)
+        missing = '' if is_published else f'{topic} is required and has no publisher'
+        self._tell(topic, 'topic_missing', missing, over='it has a publisher')
+        stale = (
+            f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
+            f'{stale_after_s:g} s'
+        )
+        is_stale = is_published and 0 < stale_after_s < silence_s
+        over = 'it has been heard' if is_published else 'it has no publisher'
+        self._tell(topic, 'topic_stale', stale if is_stale else '', over)
 
     def _tell(self, topic: str, code: str, message: str, over: str = 'over') -> None:
         """Raise an alert; without a message, clear it."""

@@ -18,11 +18,15 @@ to the type support library.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 import os
+import re
 import sys
 from types import ModuleType
 from typing import Any, Final
 
+from ament_index_python.packages import get_package_prefix
 from fdr_recorder.errors import RecordError
 from fdr_recorder.types.definition import Field
 from rclpy.type_support import check_for_type_support
@@ -30,6 +34,7 @@ from rosidl_parser import definition as idl
 
 _BASIC_TYPES: Final = {'boolean': 'bool', 'octet': 'byte', 'float': 'float32', 'double': 'float64'}
 """Types with different names in IDL and in `.msg` files."""
+_NAME: Final = re.compile(r'([A-Za-z]\w*)/(msg|srv|action)/([A-Za-z]\w*)', re.ASCII)
 _NOT_IN_MSG: Final = ('char', 'wchar', 'long double')
 
 
@@ -41,21 +46,50 @@ def import_message_class(type_name: str) -> type[Any]:
         RecordError: The type is not installed here; the text says what to do.
 
     """
-    package, _, rest = type_name.partition('/')
-    kind, _, name = rest.partition('/')
-    try:
-        module = import_module(f'{package}.{kind}')
-    except ImportError as error:
-        if package in sys.modules:
-            raise RecordError(
-                f'{package} is installed here, but cannot be used: {error}'
-            ) from error
+    match = _NAME.fullmatch(type_name)
+    if match is None:
+        raise RecordError(f'{type_name:.100} is no name of a type; ROS 2 has package/msg/Type')
+    package, kind, name = match.groups()
+    if not _is_installed(package, kind):
         distro = os.environ.get('ROS_DISTRO', '<distro>')
         raise RecordError(
             f'{package} is not installed here; install it (ros-{distro}-'
             f'{package.replace("_", "-")}), or source the workspace that has it and start the '
             'recorder again'
+        )
+    try:
+        return _import(package, kind, name)
+    except (RecordError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # code of others: it may even call `sys.exit`
+        raise RecordError(
+            f'{package} is installed here, but cannot be used: {_described(error)}; reinstall it'
         ) from error
+
+
+def _is_installed(package: str, kind: str) -> bool:
+    """
+    Return whether there is a Python package of messages, without importing anything.
+
+    A type's name comes from whoever publishes it: it must not choose which modules are run. So a
+    package has to be one of ROS, or to have a module for its messages.
+    """
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    if spec is None or spec.submodule_search_locations is None:
+        return False
+    try:
+        get_package_prefix(package)
+    except (LookupError, OSError, ValueError):
+        name = f'{package}.{kind}'
+        return PathFinder.find_spec(name, list(spec.submodule_search_locations)) is not None
+    return True
+
+
+def _import(package: str, kind: str, name: str) -> type[Any]:
+    module = import_module(f'{package}.{kind}')
     found: type[Any] | None = getattr(module, name, None) or _hidden_class(module, name)
     if found is None:
         raise RecordError(
@@ -65,9 +99,18 @@ def import_message_class(type_name: str) -> type[Any]:
         check_for_type_support(found)
     except Exception as error:  # loading an incompatible library can raise anything
         raise RecordError(
-            f'the library of {type_name} cannot be loaded: {error}; reinstall {package}'
+            f'the library of {package}/{kind}/{name} cannot be loaded: {_described(error)}; '
+            f'reinstall {package}'
         ) from error
     return found
+
+
+def _described(error: BaseException) -> str:
+    """Return an error as text, which its own methods may refuse."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:
+        return type(error).__name__
 
 
 def _hidden_class(module: ModuleType, name: str) -> type[Any] | None:

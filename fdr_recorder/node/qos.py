@@ -74,12 +74,17 @@ def qos_for(
     """
     Return the strictest QoS that every publisher is compatible with, as rosbag2 does.
 
-    The middleware keeps `depth` messages while the intake is busy. The policies of `override` (see
-    `parse_qos_overrides`) take precedence.
+    Without endpoints, any publisher is compatible with it. The middleware keeps `depth` messages
+    while the intake is busy. The policies of `override` (see `parse_qos_overrides`) take
+    precedence.
     """
     offered = [endpoint.qos_profile for endpoint in endpoints]
-    is_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
-    is_latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+    is_reliable = bool(offered) and all(
+        qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered
+    )
+    is_latched = bool(offered) and all(
+        qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered
+    )
     profile: dict[str, Any] = {
         'history': HistoryPolicy.KEEP_LAST,
         'depth': depth,

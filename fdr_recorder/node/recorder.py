@@ -34,6 +34,7 @@ from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
+from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
 from fdr_recorder.storage.flight_directory import new_flight_id
@@ -188,13 +189,14 @@ class Recorder(LifecycleNode):
             release.callback(recovery.stop)
             writer = make_writer(config, root, self._board)
             subscriber = self._subscriber(config)
-            intake = IntakeThread(self, subscriber, writer, config.ring, self._board)
+            quarantine = Quarantine(self._board)
+            intake = IntakeThread(self, subscriber, writer, config.ring, quarantine)
             release.callback(intake.stop)
             release.callback(writer.stop)
             annotation = plan_own_topic(
                 self.resolve_topic_name('~/annotation'), String, config.intake_depth
             )
-            watch = GraphWatch(self, intake, config, self._board, annotation)
+            watch = GraphWatch(self, intake, config, self._board, quarantine, annotation)
             release.callback(watch.stop)
             intake.start()
             watch.start()

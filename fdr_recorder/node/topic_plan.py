@@ -95,10 +95,7 @@ def plan_topic(
     type_name = types.most_common(1)[0][0]
     endpoints = [endpoint for endpoint in endpoints if endpoint.topic_type == type_name]
     type_hash = _type_hash(endpoints[0])
-    try:
-        message_type = import_message_class(type_name)
-    except RecordError as error:
-        raise TypeUnknownError(topic, type_name, error) from error
+    message_type = _message_class(topic, type_name)
     schema = definitions.find(type_name, type_hash, _node_name(endpoints[0]))
     if schema is None:
         return None
@@ -112,17 +109,51 @@ def plan_topic(
     )
 
 
+def plan_unlisted(
+    topic: str, type_name: str, depth: int, override: Mapping[str, Any] = NO_OVERRIDE
+) -> TopicPlan:
+    """
+    Plan how to record a topic whose publishers the middleware cannot list.
+
+    One of them may have a name that is not UTF-8, for example. The plan has a QoS that every
+    publisher is compatible with.
+
+    Raises:
+        TypeUnknownError: Its type is not installed.
+
+    """
+    installed = installed_definitions(type_name)
+    return TopicPlan(
+        name=topic,
+        message_type=_message_class(topic, type_name),
+        schema=installed[0].schema if installed else Schema(type_name, ''),
+        qos=qos_for([], depth, override),
+        metadata={QOS_KEY: offered_qos_profiles([]), TYPE_HASH_KEY: ''},
+    )
+
+
 def plan_own_topic(topic: str, message_type: type[Any], depth: int) -> TopicPlan:
     """Plan how to record a topic of the recorder's own, which may have no publisher yet."""
     package = message_type.__module__.partition('.')[0]
-    definition = installed_definitions(f'{package}/msg/{message_type.__name__}')[0]
+    type_name = f'{package}/msg/{message_type.__name__}'
+    installed = installed_definitions(type_name)
     return TopicPlan(
         name=topic,
         message_type=message_type,
-        schema=definition.schema,
+        schema=installed[0].schema if installed else Schema(type_name, ''),
         qos=QoSProfile(depth=depth),
-        metadata={QOS_KEY: offered_qos_profiles([]), TYPE_HASH_KEY: definition.type_hash},
+        metadata={
+            QOS_KEY: offered_qos_profiles([]),
+            TYPE_HASH_KEY: installed[0].type_hash if installed else '',
+        },
     )
+
+
+def _message_class(topic: str, type_name: str) -> type[Any]:
+    try:
+        return import_message_class(type_name)
+    except RecordError as error:
+        raise TypeUnknownError(topic, type_name, error) from error
 
 
 def _type_hash(endpoint: TopicEndpointInfo) -> str:

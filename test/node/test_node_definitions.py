@@ -88,7 +88,10 @@ def test_constants_and_defaults_of_a_class() -> None:
         ('std_msgs/msg/NoSuch', 'the std_msgs that is installed here has no NoSuch; install'),
         ('std_srvs/action/X_Feedback', 'std_srvs is installed here, but cannot be used: '),
         ('std_srvs/srv/NoSuch_Event', 'has no NoSuch_Event'),
-        ('nonsense', 'nonsense is not installed here'),
+        ('nonsense', 'nonsense is no name of a type'),
+        ('this/msg/X', 'this is not installed here'),
+        ('../../etc/passwd', 'is no name of a type'),
+        ('std_msgs/msg/../x', 'is no name of a type'),
     ],
 )
 def test_a_class_that_is_not_there(name: str, what_to_do: str) -> None:

@@ -19,6 +19,7 @@ from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
+from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.storage.writer import FileFdrWriter
@@ -60,7 +61,9 @@ def test_a_latched_topic_that_is_found_as_a_flight_opens(
     config = FdrConfig(flight_root=str(root))
     subscriber = CountingSubscriber(ground.node)
     writer = FileFdrWriter(root, config.writer)
-    intake = IntakeThread(ground.node, subscriber, writer, config.ring, AlertBoard())
+    intake = IntakeThread(
+        ground.node, subscriber, writer, config.ring, Quarantine(AlertBoard())
+    )
     definitions = Definitions(ground.node)
     plan = ground.wait_until(lambda: plan_topic(ground.node, TOPIC, definitions, 100))
     writer.start()

@@ -102,9 +102,12 @@ class LatchedReplay:
         return True
 
     def finish(self) -> None:
-        """End at once: record what has arrived."""
-        if self.has_begun:
+        """End at once: record what has arrived, even if no more of it can be taken."""
+        if not self.has_begun:
+            return
+        try:
             self.advance()
+        finally:
             for gid in list(self._waiting):
                 self._record(gid)
 

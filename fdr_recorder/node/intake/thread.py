@@ -18,22 +18,27 @@ publisher of a message: there a topic has one ring for all its publishers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 import logging
+import math
 import threading
 import time
 from typing import Final
 
-from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
+from fdr_recorder.node.intake.requests import Requests
 from fdr_recorder.node.intake.subscription_protocol import Subscriber, TopicSubscription
+from fdr_recorder.node.intake.successor import Successor
 from fdr_recorder.node.intake.topic_intake import Producer, TopicIntake, UNKNOWN_GID
+from fdr_recorder.node.intake.waiting import lend_wait, WAIT
+from fdr_recorder.node.quarantine import FAULTS, Quarantine
 from fdr_recorder.node.topic_plan import node_names, TopicPlan
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.writer import FileFdrWriter
@@ -53,20 +58,18 @@ HURRY: Final = 250
 """No pause after a round that took so many messages of one topic."""
 MOST_GATHERS: Final = 20
 """Most calls of `gather` in a row: new messages may arrive all the time."""
-CALL_DEADLINE_S: Final = 2.0
-"""How long another thread waits until the intake thread has made a call."""
-OVERLAP_S: Final = 1.0
-"""How long a subscription overlaps with its successor: until then, all publishers know the new
-one."""
+RENEW_AFTER: Final = 3
+"""Failures in succession after which a topic gets a new subscription for its next try."""
+LONGEST_STOP_S: Final = 1.0
+"""Longest pause when all topics fail at once: meanwhile the middleware keeps their messages."""
 
-
-@dataclass(eq=False)
-class _Successor:
-    """A subscription that will replace another one at `due_at` (monotonic seconds)."""
-
-    plan: TopicPlan
-    subscription: TopicSubscription
-    due_at: float = field(default_factory=lambda: time.monotonic() + OVERLAP_S)
+FOLLOW: Final = 'does not tell whether its publishers come and leave'
+TAKE: Final = 'cannot be taken from the middleware'
+RENEW: Final = 'cannot be subscribed to anew'
+REPLAY: Final = 'cannot be replayed'
+SERVE: Final = 'messages cannot be taken'
+NAME: Final = 'has publishers that cannot be listed'
+"""Work that can fail, in the words of `Quarantine`."""
 
 
 class IntakeThread:
@@ -74,7 +77,9 @@ class IntakeThread:
     Take messages from the middleware and hand them to the writer.
 
     Methods about topics are called by the graph watch's thread, the others by the thread of the
-    node's executor; everything else happens in the intake thread.
+    node's executor; everything else happens in the intake thread. It ends only when asked to: an
+    error costs the topic at which it happens a pause, as `Quarantine` decides, or all topics a
+    short one. Without a wait set that works, the thread looks for messages without waiting.
 
     Attributes:
         intakes: The topics by name; while the thread runs, only it changes them.
@@ -87,10 +92,10 @@ class IntakeThread:
         subscriber: Subscriber,
         writer: FileFdrWriter,
         config: RingConfig,
-        alerts: AlertBoard,
+        quarantine: Quarantine,
     ) -> None:
         """Make an intake without topics, not started; `stop` closes the subscriber."""
-        self._alerts = alerts
+        self._quarantine = quarantine
         self._node = node
         self._subscriber = subscriber
         self._writer = writer
@@ -98,12 +103,11 @@ class IntakeThread:
         self._budget = RingBudget(config.total_bytes)
         self._times = ArrivalTimes()
         self.intakes: dict[str, TopicIntake] = {}
-        self._successors: dict[str, _Successor] = {}
+        self._successors: dict[str, Successor] = {}
         self._replaced: list[TopicSubscription] = []
-        self._calls: list[Callable[[], None]] = []
-        self._calls_lock = threading.Lock()
+        self._requests = Requests(subscriber, quarantine)
         self._thread: threading.Thread | None = None
-        self._must_stop = False
+        self._must_stop = threading.Event()
         self._is_set_stale = False
         self._is_opening = False
         """Whether latched topics wait for a flight that will open now."""
@@ -119,7 +123,7 @@ class IntakeThread:
             if self._is_opening and plan.is_latched:
                 intake.replay = LatchedReplay(None, {}, self._times, is_repeated=False)
 
-        self._call(add)
+        self._requests.make(add)
 
     def remove(self, topic: str) -> None:
         """Unsubscribe from a topic; the writer still takes what its rings hold."""
@@ -128,11 +132,12 @@ class IntakeThread:
         def remove() -> None:
             intake = self.intakes.pop(topic)
             self._take_all([intake])
+            self._quarantine.drop(topic)
             for producer in intake.producers.values():
                 self._writer.retire(producer.client)
             self._replaced.append(intake.subscription)
 
-        self._call_and_wait(remove)
+        self._requests.make_and_wait(remove)
         self.tidy()
 
     def name_publishers(self, topic: str, nodes: Mapping[bytes, str]) -> None:
@@ -144,17 +149,18 @@ class IntakeThread:
             for gid, producer in intake.producers.items():
                 producer.name(nodes.get(gid, ''))
 
-        self._call(name)
+        self._requests.make(name)
 
     def replace(self, plan: TopicPlan) -> None:
         """Subscribe to a topic with another QoS; no message is recorded twice or missed."""
+        successor = Successor(plan, self._subscriber.subscribe(plan))
         self._drop_successor(plan.name)
-        self._successors[plan.name] = _Successor(plan, self._subscriber.subscribe(plan))
+        self._successors[plan.name] = successor
 
         def begin() -> None:
             self.intakes[plan.name].known = set()
 
-        self._call(begin)
+        self._requests.make(begin)
 
     def _drop_successor(self, topic: str) -> None:
         if topic in self._successors:
@@ -169,21 +175,24 @@ class IntakeThread:
         """Switch to new subscriptions that are due; destroy those that were replaced."""
         now = time.monotonic()
         if self._replaced:
-            self._call(partial(self._forget_known, frozenset(self._successors)))
+            self._requests.make(partial(self._forget_known, frozenset(self._successors)))
         while self._replaced:
-            self._replaced.pop().destroy()
+            with self._quarantine.guard('', 'a subscription cannot be destroyed'):
+                self._replaced.pop().destroy()
         for topic, successor in list(self._successors.items()):
             if now >= successor.due_at:
                 del self._successors[topic]
-                self._call(partial(self._take_over, successor))
+                self._requests.make(partial(self._take_over, successor))
 
     def changed_topics(self) -> set[str]:
         """Return the topics whose publishers have changed since the last call."""
-        return {
-            topic
-            for topic, intake in list(self.intakes.items())
-            if intake.subscription.has_changed()
-        }
+        changed = set()
+        for topic, intake in list(self.intakes.items()):
+            if not self._quarantine.holds(topic, FOLLOW):
+                with self._quarantine.guard(topic, FOLLOW):
+                    if intake.subscription.has_changed():
+                        changed.add(topic)
+        return changed
 
     def matched(self, topic: str) -> int:
         """Return the number of publishers of a topic at the last call of `changed_topics`."""
@@ -205,12 +214,12 @@ class IntakeThread:
 
         def forget() -> None:
             self._gather()
-            self.intakes[topic].drain_all()  # else their last messages would make a new ring
+            self._drain(self.intakes[topic])  # else their last messages would make a new ring
             producers = self.intakes[topic].producers
             for gid in gone & producers.keys():
                 self._writer.retire(producers.pop(gid).client)
 
-        self._call(forget)
+        self._requests.make(forget)
 
     # --- flights -------------------------------------------------------------------------
 
@@ -230,12 +239,15 @@ class IntakeThread:
             is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
             for intake in latched:
                 clients = {gid: producer.client for gid, producer in intake.producers.items()}
-                subscription = self._subscriber.subscribe(intake.plan) if clients else None
+                subscription = None
+                if clients:
+                    with self._quarantine.guard(intake.plan.name, REPLAY):
+                        subscription = self._subscriber.subscribe(intake.plan)
                 intake.replay = LatchedReplay(
                     subscription, clients, self._times, is_repeated=is_repeated
                 )
 
-        self._call_and_wait(hold)
+        self._requests.make_and_wait(hold)
 
     def replay_latched(self) -> None:
         """Record what latched publishers hold; the flight has opened."""
@@ -246,106 +258,118 @@ class IntakeThread:
                 if intake.replay is not None:
                     intake.replay.begin()
 
-        self._call(replay)
+        self._requests.make(replay)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread = threading.Thread(target=self._run, name='fdr_intake', daemon=True)
+        self._requests.has_thread = True
         self._thread.start()
 
     def catch_up(self) -> bool:
         """
         Wait until all messages that arrived before this call are in the rings.
 
-        Return False if that takes longer than `CALL_DEADLINE_S`.
+        Return False if that takes longer than `requests.DEADLINE_S`.
         """
-        return self._call_and_wait(lambda: self._take_all(self.intakes.values()))
+        return self._requests.make_and_wait(lambda: self._take_all(self.intakes.values()))
 
     def stop(self) -> None:
         """End the thread, release rings and subscriptions. Idempotent."""
-        self._must_stop = True
-        self._subscriber.wake()
+        self._must_stop.set()
+        self._requests.wake()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
-        self._alerts.clear('intake_failed', 'the intake is stopped')
-        self._answer_calls()
+        self._requests.has_thread = False
+        self._requests.answer()
         for topic in list(self.intakes):
             self.remove(topic)
         self.tidy()
         self._subscriber.close()
-
-    def _call(self, call: Callable[[], None]) -> None:
-        """Have the intake thread make a call; without a thread, make it here."""
-        if self._thread is None:
-            call()
-            return
-        with self._calls_lock:
-            self._calls.append(call)
-        self._subscriber.wake()
-
-    def _call_and_wait(self, call: Callable[[], None]) -> bool:
-        """Have the intake thread make a call; return whether it did within `CALL_DEADLINE_S`."""
-        done = threading.Event()
-
-        def call_and_tell() -> None:
-            call()
-            done.set()
-
-        self._call(call_and_tell)
-        return done.wait(CALL_DEADLINE_S)
+        self._quarantine.drop('')
 
     # --- the thread ----------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            while not self._must_stop:
+        while not self._must_stop.is_set():
+            try:
                 self._serve()
-        except Exception as error:
-            logger.exception('the intake has failed; nothing more is recorded')
-            self._alerts.raise_alert('intake_failed', f'nothing more is recorded: {error!r}')
+            except FAULTS as error:
+                pause_s = self._quarantine.blame(
+                    '', SERVE, error, 'intake_failed', longest_s=LONGEST_STOP_S
+                )
+                self._must_stop.wait(pause_s)
 
     def _serve(self) -> None:
         """
-        Take messages until the set of subscriptions changes.
+        Take messages until the set of subscriptions changes, or a topic in quarantine is due.
 
         While messages come, every round takes from every subscription: an empty one costs one
         microsecond. Filling the wait set, as each wait needs, costs a hundred. So the thread waits
         only after a whole pause without a message.
         """
-        intakes = list(self.intakes.values())
+        held = self._quarantine.held(TAKE)
+        retry_at = min((*held.values(), *self._quarantine.held(WAIT).values()), default=math.inf)
+        intakes = [intake for topic, intake in self.intakes.items() if topic not in held]
+        on_trial = self._quarantine.failing(TAKE)
         for intake in intakes:
             intake.is_empty = False  # it may not have been looked at for long
         self._is_set_stale = False
         served = [intake.served for intake in intakes if intake.served is not None]
-        with self._subscriber.serving(served) as wait:
+        with ExitStack() as stack:
+            wait = lend_wait(stack, self._subscriber, served, self._quarantine, self._renew_set)
             rest_s = min(max(REST_S, len(intakes) * REST_PER_TOPIC_S), MAX_REST_S)
             replaying = [intake for intake in intakes if intake.replay is not None]
             asked = [
                 (intake.subscription.take, intake) for intake in intakes if intake.replay is None
             ]
-            while not self._must_stop and not self._calls and not self._is_set_stale:
+            while not (
+                self._requests.pending
+                or self._is_set_stale
+                or self._must_stop.is_set()
+                or time.monotonic() >= retry_at
+            ):
                 self._times.begin_round()
                 self._subscriber.gather()
                 most = 0
                 for take, intake in asked:
-                    message = take()
-                    if message is not None:
-                        most = max(most, intake.drain(message))
+                    try:
+                        message = take()
+                        if message is not None:
+                            most = max(most, intake.drain(message))
+                            if on_trial and intake.plan.name in on_trial:
+                                self._quarantine.relent(intake.plan.name, TAKE)
+                    except FAULTS as error:
+                        self._blame(intake, error)
                 for intake in replaying:
-                    if intake.replay is not None and intake.replay.advance():
+                    is_over = intake.replay is not None
+                    with self._quarantine.guard(intake.plan.name, REPLAY):
+                        is_over = intake.replay is not None and intake.replay.advance()
+                    if is_over:
                         self._end_replay(intake)
+                self._quarantine.relent('', SERVE)
                 if not most and not self._is_set_stale:
                     wait()
                 if most < HURRY:
                     time.sleep(rest_s)
-        self._answer_calls()
+        self._requests.answer()
 
-    def _answer_calls(self) -> None:
-        with self._calls_lock:
-            calls, self._calls = self._calls, []
-        for call in calls:
-            call()
+    def _renew_set(self) -> None:
+        """End `_serve` after this round; it is called again."""
+        self._is_set_stale = True
+
+    def _blame(self, intake: TopicIntake, error: BaseException) -> None:
+        """Leave a topic alone for a while; if it goes on failing, with a new subscription."""
+        topic = intake.plan.name
+        self._is_set_stale = True
+        self._quarantine.blame(topic, TAKE, error)
+        if self._quarantine.faults(topic, TAKE) < RENEW_AFTER:
+            return
+        with self._quarantine.guard(topic, RENEW):
+            subscription = self._subscriber.subscribe(intake.plan)
+            self._replaced.append(intake.subscription)
+            intake.subscription = subscription
 
     def _gather(self) -> None:
         """Make all messages that have arrived available to `take`."""
@@ -359,14 +383,22 @@ class IntakeThread:
         self._gather()
         for intake in intakes:
             self._end_replay(intake)
+            self._drain(intake)
+
+    def _drain(self, intake: TopicIntake) -> None:
+        """Take all messages of a topic that can be taken."""
+        try:
             intake.drain_all()
+        except FAULTS as error:
+            self._blame(intake, error)
 
     def _end_replay(self, intake: TopicIntake) -> None:
         """End a replay, if there is one: from now on the topic is served like the others."""
         replay, intake.replay = intake.replay, None
         if replay is None:
             return
-        replay.finish()
+        with self._quarantine.guard(intake.plan.name, REPLAY):
+            replay.finish()
         intake.arrival_ns = max(intake.arrival_ns, replay.arrival_ns)
         if replay.known:
             intake.known = replay.known | (intake.known or set())
@@ -374,11 +406,11 @@ class IntakeThread:
             self._replaced.append(replay.subscription)
         self._is_set_stale = True
 
-    def _take_over(self, successor: _Successor) -> None:
+    def _take_over(self, successor: Successor) -> None:
         """Switch a topic to its new subscription."""
         self._gather()
         intake = self.intakes[successor.plan.name]
-        intake.drain_all()
+        self._drain(intake)
         self._replaced.append(intake.subscription)
         intake.plan, intake.subscription = successor.plan, successor.subscription
 
@@ -396,8 +428,9 @@ class IntakeThread:
         hundred publishers; then all of them are known.
         """
         if gid != UNKNOWN_GID and not intake.plan.publishers.get(gid):
-            endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)
-            intake.plan = replace(intake.plan, publishers=node_names(endpoints))
+            with self._quarantine.guard(intake.plan.name, NAME):
+                endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)
+                intake.plan = replace(intake.plan, publishers=node_names(endpoints))
         plan = intake.plan
         metadata = dict(plan.metadata)
         channel = Channel(

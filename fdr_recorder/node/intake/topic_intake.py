@@ -26,6 +26,8 @@ from fdr_recorder.record.channel import NODE_KEY
 
 TAKE_LIMIT: Final = 2000
 """Most messages taken from one topic before the next topic."""
+MAX_REPEAT: Final = 1 << 20
+"""A number that is lower by more is no repetition: subscriptions overlap for a second only."""
 UNKNOWN_GID: Final = b''
 """Stands for all publishers of a topic where rclpy does not tell the publisher."""
 
@@ -145,9 +147,11 @@ class TopicIntake:
         """
         expected = producer.next_sequence
         if expected is not None:
-            if sequence < expected:
+            if expected - MAX_REPEAT <= sequence < expected:
                 return False
-            producer.client.count_transport_loss(expected, sequence - 1)
+            first = max(expected, 0)
+            if sequence > first:  # else its numbers begin anew
+                producer.client.count_transport_loss(first, sequence - 1)
         elif self.known is not None:
             if (published_ns, sequence) in self.known:
                 return False

@@ -1,0 +1,241 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Topics at fault: they are left alone for a while, told, and tried again; the others go on.
+
+Middleware, graph and message packages belong to others, and can raise anything. Whoever works for
+a topic does it under `Quarantine.guard`, which decides what becomes of the topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+import logging
+import threading
+import time
+import traceback
+from typing import Final
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.errors import FdrError, TypeUnknownError
+
+logger = logging.getLogger(__name__)
+
+FAULTS: Final = (Exception, SystemExit)
+"""What others' code may raise; a package that calls `sys.exit` must not end the recorder."""
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
+"""Pauses before the next try: each one is twice as long as the one before."""
+ALERT_HOLD_S: Final = 5.0
+"""A topic that works again is told so after this time without a fault."""
+MAX_REASON: Final = 300
+"""Characters of an error that are told."""
+
+
+@dataclass
+class _Case:
+    """Work for a topic that has failed; times are monotonic seconds."""
+
+    code: str
+    message: str = ''
+    faults: int = 0
+    """Since the work last succeeded, or since the case began."""
+    pause_s: float = 0.0
+    retry_at: float = 0.0
+    works_since: float | None = None
+    """When the work succeeded again; None while it fails."""
+
+
+class Quarantine:
+    """
+    Decides when work for a topic that has failed is tried again, and what is told.
+
+    A case is known by its topic and by what fails, so that a topic whose publishers cannot be
+    listed is recorded all the same. The topic is empty for work that concerns all topics.
+
+    Methods may be called in any thread; each takes a lock, so the way of a message has none.
+    """
+
+    def __init__(self, alerts: AlertBoard) -> None:
+        """Begin without a case."""
+        self._alerts = alerts
+        self._lock = threading.Lock()
+        self._cases: dict[tuple[str, str], _Case] = {}
+
+    @contextmanager
+    def guard(
+        self,
+        topic: str,
+        work: str,
+        code: str = 'topic_failed',
+        *,
+        longest_s: float = LONGEST_PAUSE_S,
+    ) -> Iterator[None]:
+        """
+        Do some work for a topic: an error quarantines this work and goes no further.
+
+        Args:
+            topic: The topic; empty for work that concerns all topics.
+            work: The fault in words, as the alert has it after the topic: `cannot be taken`.
+            code: Code of the alert; an unknown type has one of its own.
+            longest_s: Longest pause before the next try.
+
+        """
+        try:
+            yield
+        except FAULTS as error:
+            self.blame(topic, work, error, code, longest_s=longest_s)
+        else:
+            self.acquit(topic, work)
+
+    def blame(
+        self,
+        topic: str,
+        work: str,
+        error: BaseException,
+        code: str = 'topic_failed',
+        *,
+        longest_s: float = LONGEST_PAUSE_S,
+    ) -> float:
+        """
+        Quarantine work that has failed, and raise the alert; see `guard`.
+
+        Returns:
+            The pause in seconds.
+
+        """
+        if isinstance(error, TypeUnknownError):
+            code = error.alert_code
+        message = _reason(error)
+        if not isinstance(error, FdrError):  # those name the topic
+            message = f'{topic} {work}: {message}'.lstrip()
+        with self._lock:
+            case = self._cases.get((topic, work))
+            if case is None or case.code != code:
+                if case is not None:
+                    self._end(topic, case, 'another fault')
+                case = self._cases[topic, work] = _Case(code)
+            is_new = not case.faults
+            case.faults += 1
+            case.pause_s = min(2 * case.pause_s or min(FIRST_PAUSE_S, longest_s / 8), longest_s)
+            case.retry_at = time.monotonic() + case.pause_s
+            case.works_since = None
+            case.message = message
+            values = {'faults': case.faults, 'next_try_s': f'{case.pause_s:g}'}
+            self._alerts.raise_alert(code, message, subject=topic, values=values)
+        if is_new:
+            logger.warning('%s; it is tried again%s', message, _where(error))
+        return case.pause_s
+
+    def holds(self, topic: str, work: str) -> bool:
+        """Return whether to leave this work for a topic alone for now."""
+        case = self._cases.get((topic, work))
+        return case is not None and time.monotonic() < case.retry_at
+
+    def faults(self, topic: str, work: str) -> int:
+        """Return how often this work has failed since it last succeeded."""
+        case = self._cases.get((topic, work))
+        return case.faults if case is not None else 0
+
+    def held(self, work: str) -> dict[str, float]:
+        """Return the topics to leave alone for now, and until when (monotonic seconds)."""
+        now = time.monotonic()
+        with self._lock:
+            return {
+                topic: case.retry_at
+                for (topic, of), case in self._cases.items()
+                if of == work and case.retry_at > now
+            }
+
+    def failing(self, work: str) -> set[str]:
+        """Return the topics for which this work has failed and not succeeded since."""
+        with self._lock:
+            return {
+                topic
+                for (topic, of), case in self._cases.items()
+                if of == work and case.works_since is None
+            }
+
+    def relent(self, topic: str, work: str) -> None:
+        """Note that the work has succeeded; its alert is over if it goes on like that."""
+        if (topic, work) not in self._cases:
+            return
+        with self._lock:
+            case = self._cases.get((topic, work))
+            if case is not None and case.works_since is None:
+                case.faults, case.pause_s, case.works_since = 0, 0.0, time.monotonic()
+
+    def acquit(self, topic: str, work: str) -> None:
+        """Note that the work has succeeded, and end the alert at once."""
+        if (topic, work) in self._cases:
+            with self._lock:
+                case = self._cases.pop((topic, work), None)
+                if case is not None:
+                    self._end(topic, case, 'it works again')
+
+    def pardon(self, topic: str) -> None:
+        """Try all work for a topic at once: something about it has changed."""
+        with self._lock:
+            for (of, _), case in self._cases.items():
+                if of == topic:
+                    case.retry_at = 0.0
+
+    def settle(self) -> None:
+        """
+        End the alerts of work that goes on to succeed.
+
+        A trial of which nobody says that it has succeeded, because a topic is silent, has done so
+        if it lasts as long as the pause before without a fault.
+        """
+        if not self._cases:
+            return
+        now = time.monotonic()
+        with self._lock:
+            for (topic, work), case in list(self._cases.items()):
+                since = case.retry_at + case.pause_s
+                if case.works_since is not None:
+                    since = case.works_since
+                if now >= since + ALERT_HOLD_S:
+                    del self._cases[topic, work]
+                    self._end(topic, case, f'no fault for {now - case.retry_at:.0f} s')
+
+    def drop(self, topic: str) -> None:
+        """Forget all work for a topic."""
+        with self._lock:
+            for key in [key for key in self._cases if key[0] == topic]:
+                self._end(topic, self._cases.pop(key), 'not tried any more')
+
+    def _end(self, topic: str, case: _Case, message: str) -> None:
+        """End the alert of a case, unless another case of the topic has the same."""
+        for (other_topic, _), other in self._cases.items():
+            if other is not case and (other_topic, other.code) == (topic, case.code):
+                self._alerts.raise_alert(other.code, other.message, subject=topic)
+                return
+        self._alerts.clear(case.code, message, subject=topic)
+
+
+def _reason(error: BaseException) -> str:
+    """Return an error as text; its own methods may raise, and return anything."""
+    try:
+        text = str(error) if isinstance(error, FdrError) else f'{type(error).__name__}: {error}'
+    except FAULTS:
+        text = type(error).__name__
+    text = ' '.join(text[:MAX_REASON].split()).rstrip(':')
+    return text.encode(errors='backslashreplace').decode()
+
+
+def _where(error: BaseException) -> str:
+    """Return the traceback of an error without its text; none for the recorder's own errors."""
+    if isinstance(error, FdrError):
+        return ''
+    return '\n' + ''.join(traceback.format_tb(error.__traceback__)).rstrip()
