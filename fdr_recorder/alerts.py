@@ -46,6 +46,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'overrun': AlertLevel.WARN,
     'transport_loss': AlertLevel.WARN,
     'record_invalid': AlertLevel.WARN,
+    'clock_step': AlertLevel.WARN,
     'flight_root_locked': AlertLevel.ERROR,
     'flight_root_unusable': AlertLevel.ERROR,
     'config_invalid': AlertLevel.ERROR,
@@ -71,7 +72,7 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible '
     'topic_failed'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
-    'unclean_flight_recovered record_invalid'.split(),
+    'unclean_flight_recovered record_invalid clock_step'.split(),
 }
 """Alert codes by fault group; each group is one status of the recorder on `/diagnostics`."""
 

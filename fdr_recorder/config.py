@@ -31,6 +31,8 @@ GIB = 1024 * MIB
 FLIGHT_ID_PATTERN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}')
 """Valid flight ids; match with `fullmatch`, because `$` would accept a trailing newline."""
 
+CLOCK_STEP_S = 0.1
+
 MIN_SEGMENT_SIZE_BYTES = 16 * KIB
 """A smaller segment would be mostly header, schemas and summary."""
 
@@ -206,6 +208,13 @@ class FdrConfig(TopicConfig):
         'Seconds.',
         0.0,
         600.0,
+    )
+    clock_step_s: float = option(
+        CLOCK_STEP_S,
+        'When the system clock is set by more than this, a record and an alert say so; records '
+        'are dated by a clock that does not jump. Seconds.',
+        0.001,
+        3600.0,
     )
     diagnostics_topic: str = option(
         '/diagnostics',

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 import time
 
+from false_clock import FalseClock
 from fdr_recorder import FdrWriterConfig, FileFdrWriter, FlightHeader
 from fdr_recorder.clock import Reading, SteadyClock
 from fdr_recorder.flights.verify import Verdict, verify
@@ -29,17 +30,6 @@ from waiting import wait_until
 S = 1_000_000_000
 DAY = 86_400 * S
 QUICK = FdrWriterConfig(min_free_bytes=0, reserve_bytes=0, flush_interval_s=0.05)
-
-
-class FalseClock:
-    """A system clock of the test's own: the real one, and an error that it may change."""
-
-    def __init__(self) -> None:
-        self._real = time.time_ns
-        self.error_ns = 0
-
-    def __call__(self) -> int:
-        return self._real() + self.error_ns
 
 
 @pytest.fixture

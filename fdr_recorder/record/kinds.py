@@ -33,7 +33,8 @@ RECORD_SCHEMA_VERSION: Final = '1.3.0'
 1.1.0: flight_header, and flight_footer up to `clean_shutdown`.
 1.2.0: identity of software, vehicle and host in the header; all further counters, in total and
 for each producer, in the footer; the other kinds.
-1.3.0: `log_time` is steady; its offset in the header, and `flight_number`.
+1.3.0: `log_time` is steady; its offset, and the state of the clock, in the header, the clock at
+the end in the footer; clock_step and clock_status; `flight_number` in the header.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -102,6 +103,9 @@ class FlightHeader(Payload):
     process_id: int = 0
     log_time_offset_ns: int = field(default=0, compare=False)
     flight_number: int = field(default=0, compare=False)
+    host_suspended_ns: int = field(default=0, compare=False)
+    clock_state: int = field(default=0, compare=False)
+    clock_source: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +149,9 @@ class FlightFooter(Payload):
     records_lost_transport: int = 0
     records_repeated: int = 0
     producers: tuple[ProducerCounters, ...] = ()
+    flight_ended_at_ns: int = 0
+    host_suspended_ns: int = 0
+    clock_state: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +231,36 @@ class AlertRecord(Payload):
     raised: bool = True
     subject: str = ''
     message: str = ''
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockStep(Payload):
+    """
+    The system clock was set: it would have shown `before_ns`, and showed `after_ns`.
+
+    Both times and `monotonic_ns` are of the moment at which it was noticed.
+    """
+
+    KIND = 'clock_step'
+
+    monotonic_ns: int = 0
+    before_ns: int = 0
+    after_ns: int = 0
+    suspended_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockStatus(Payload):
+    """Both clocks at one moment, and how the system clock is kept right."""
+
+    KIND = 'clock_status'
+
+    monotonic_ns: int = 0
+    system_ns: int = 0
+    suspended_ns: int = 0
+    clock_state: int = 0
+    source: str = ''
     values: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.config import CLOCK_STEP_S, FdrWriterConfig
 from fdr_recorder.errors import (
     FlightAlreadyOpenError,
     FlightIdMismatchError,
@@ -96,6 +96,7 @@ class Drain:
         alerts: AlertBoard,
         clients: Clients,
         preroll: Preroll | None = None,
+        clock_step_s: float = CLOCK_STEP_S,
     ) -> None:
         """Begin without a flight; without one, `preroll` trims the rings."""
         self.config = config
@@ -105,6 +106,7 @@ class Drain:
         self.poll_interval_s = min(POLL_INTERVAL_S, config.flush_interval_s * POLL_SHARE)
         self._alerts = alerts
         self._preroll = preroll
+        self._clock_step_s = clock_step_s
         self._batch_bytes = min(BATCH_BYTES, config.segment_size_bytes)
         self._last_summary: FlightSummary | None = None
         self._status_at = 0.0
@@ -127,7 +129,13 @@ class Drain:
         clients = self.clients.open_rings()  # first of all, so that from now on nothing is missed
         try:
             self.recording = FlightRecording(
-                root, header, self.config, self._alerts, clients, on_rotation
+                root,
+                header,
+                self.config,
+                self._alerts,
+                clients,
+                on_rotation,
+                self._clock_step_s,
             )
         except BaseException:
             if self.clients.is_listening:

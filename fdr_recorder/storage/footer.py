@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import errno
 import os
 from pathlib import Path
-import time
 from typing import Any
 
-from fdr_recorder.clock import steady_now
+from fdr_recorder.clock import Reading, steady_now
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.storage.clock_discipline import clock_state
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.segment_log import SegmentLog
 from fdr_recorder.units import iso_time
@@ -77,12 +77,16 @@ def write_footer(log: SegmentLog) -> FlightFooter:
 
 def compose_footer(log: SegmentLog, *, clean_shutdown: bool, **changed: int) -> FlightFooter:
     """Return a footer with the counters as they are now, except those given."""
+    now = Reading.now()
     values: dict[str, Any] = {**log.counters().as_dict(), **changed}
     return FlightFooter(
         flight_id=log.header.flight_id,
-        flight_ended_at_iso=iso_time(time.time_ns()),
-        flight_ended_at_monotonic_ns=time.monotonic_ns(),
+        flight_ended_at_iso=iso_time(now.system_ns),
+        flight_ended_at_monotonic_ns=now.monotonic_ns,
         clean_shutdown=clean_shutdown,
+        flight_ended_at_ns=now.system_ns,
+        host_suspended_ns=now.suspended_ns,
+        clock_state=clock_state(),
         producers=tuple(account.snapshot() for account in log.ledger.accounts),
         **values,
     )

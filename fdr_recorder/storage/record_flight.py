@@ -41,12 +41,18 @@ def make_writer(
     Make a writer that keeps the cap; it is not started.
 
     Args:
-        config: What applies to writing: `writer` and `preroll_s`.
+        config: What applies to writing: `writer`, `preroll_s` and `clock_step_s`.
         root: The owned flight root; it stays with its owner.
         alerts: Where faults are raised; by default a board of the writer's own.
 
     """
-    writer = FileFdrWriter(root, config.writer, alerts=alerts, preroll_s=config.preroll_s)
+    writer = FileFdrWriter(
+        root,
+        config.writer,
+        alerts=alerts,
+        preroll_s=config.preroll_s,
+        clock_step_s=config.clock_step_s,
+    )
 
     def keep_cap(closed: ClosedSegment) -> None:
         cap_bytes = writer.config.flight_cap_bytes  # as of now: `apply` changes it in flight

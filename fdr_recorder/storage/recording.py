@@ -27,9 +27,11 @@ from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import Reading, SteadyClock
-from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.config import CLOCK_STEP_S, FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
+from fdr_recorder.storage.clock_discipline import read_discipline
+from fdr_recorder.storage.clock_watch import ClockWatch
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.degraded import DegradedState
 from fdr_recorder.storage.flight_root import FlightRoot
@@ -57,7 +59,7 @@ may have waited: in the middleware while the intake rests, in the ring while the
 
 _OLDEST_HEADER_NS: Final = 60_000_000_000
 
-_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid')
+_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid', 'clock_step')
 """Cleared when the flight begins to close; the flight still records that."""
 _ALERTS: Final = (
     *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error'
@@ -86,6 +88,7 @@ class FlightRecording:
         alerts: AlertBoard,
         clients: Iterable[FdrClient] = (),
         on_rotation: RotationHook | None = None,
+        clock_step_s: float = CLOCK_STEP_S,
     ) -> None:
         """
         Create the flight's directory and its first segment, which begins with the header.
@@ -99,8 +102,15 @@ class FlightRecording:
         clients = tuple(clients)
         now = Reading.now()
         waiting = [-ring.first_ns for ring in (client.ring for client in clients) if ring.first_ns]
-        clock = SteadyClock.begin(_beginning(header, now), min(waiting, default=now.monotonic_ns))
-        header = replace(header, log_time_offset_ns=clock.offset_ns)
+        began, discipline = _beginning(header, now), read_discipline()
+        clock = SteadyClock.begin(began, min(waiting, default=now.monotonic_ns))
+        header = replace(
+            header,
+            log_time_offset_ns=clock.offset_ns,
+            host_suspended_ns=now.suspended_ns,
+            clock_state=discipline.state,
+            clock_source=discipline.source,
+        )
         self.accounts: dict[FdrClient, ProducerAccount] = {}
         self._invalid = InvalidRecords(alerts)
         self.log = SegmentLog(root, header, config, self._invalid, clock)
@@ -113,6 +123,7 @@ class FlightRecording:
         self._losses = LossReports(self.log.ledger, alerts, self.emit, clock)
         self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
         self._degraded = DegradedState(self.log, self._outbox, self._space, alerts)
+        self._clock_watch = ClockWatch(began, clock_step_s, alerts, self.emit)
         for client in clients:
             self.account_of(client)
         try:
@@ -128,6 +139,7 @@ class FlightRecording:
         alerts.listen(self._record_alert)
         for alert in alerts.present():
             self._record_alert(alert)
+        self._clock_watch.start()
 
     # --- what it is ----------------------------------------------------------------------
 
@@ -333,6 +345,7 @@ class FlightRecording:
 
     def abort(self) -> None:
         """Close all files as they are, after an error of the recorder itself."""
+        self._clock_watch.stop()
         self._clear_alerts('recording has ended')
         self.log.close()
 
@@ -355,7 +368,8 @@ class FlightRecording:
         self.log.close()
 
     def _finish_reports(self) -> None:
-        """Report the last losses, and record no more alerts."""
+        """Report the last losses and the last step of the clock, and record no more alerts."""
+        self._clock_watch.stop()
         self._losses.report(time.monotonic(), hurry=True)
         for code in _EARLY_ALERTS:
             self._alerts.clear_all(code, 'the flight is being closed')
@@ -396,6 +410,7 @@ class FlightRecording:
 def _beginning(header: FlightHeader, now: Reading) -> Reading:
     """Return the reading of the clocks that a header has, unless it is an old one, or has none."""
     then = Reading(header.flight_started_at_monotonic_ns, header.flight_started_at_ns)
+    then = then._replace(suspended_ns=now.suspended_ns)
     age_ns = now.monotonic_ns - then.monotonic_ns
     return then if then.system_ns > 0 and 0 <= age_ns <= _OLDEST_HEADER_NS else now
 

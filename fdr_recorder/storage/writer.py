@@ -21,7 +21,7 @@ import threading
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.config import CLOCK_STEP_S, FdrWriterConfig
 from fdr_recorder.errors import (
     FlightNotOpenError,
     WriterAlreadyStartedError,
@@ -72,6 +72,7 @@ class FileFdrWriter:
         alerts: AlertBoard | None = None,
         on_rotation: RotationHook | None = None,
         preroll_s: float = 0.0,
+        clock_step_s: float = CLOCK_STEP_S,
     ) -> None:
         """
         Create a writer that is not started.
@@ -86,6 +87,7 @@ class FileFdrWriter:
             preroll_s: While the writer is started and no flight is open, rings keep the records
                 of this many last seconds, as far as they have room: a flight begins with them.
                 Rings of latched channels do not: flights begin with the last message of each.
+            clock_step_s: By how much the system clock must be set for a record and an alert.
 
         """
         self.alerts = alerts or AlertBoard()
@@ -101,7 +103,9 @@ class FileFdrWriter:
         self._clients = Clients(
             lambda: self._commands.put(None), has_preroll=preroll is not None
         )
-        self._drain = Drain(config or FdrWriterConfig(), self.alerts, self._clients, preroll)
+        self._drain = Drain(
+            config or FdrWriterConfig(), self.alerts, self._clients, preroll, clock_step_s
+        )
 
     # --- life ----------------------------------------------------------------------------
 

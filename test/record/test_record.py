@@ -52,7 +52,7 @@ def value_of(name: str, kind: object) -> st.SearchStrategy[Any]:
     if kind is int:
         if name == 'error_number':
             return st.integers(-(2**31), 2**31 - 1)
-        if name == 'level':
+        if name in ('level', 'clock_state'):
             return st.integers(0, 255)
         if SIGNED.fullmatch(name):
             return st.integers(-(2**63), 2**63 - 1)
