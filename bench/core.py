@@ -35,10 +35,10 @@ from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.cap import CapacityCapPolicy
 from fdr_recorder.storage.clients import Clients
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.drain import Drain
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.recording import FlightRecording
-from fdr_recorder.storage.segment import ClosedSegment
 from mcap.writer import CompressionType, Writer
 
 _SCHEMA: Final = Schema('std_msgs/msg/String', 'string data\n')

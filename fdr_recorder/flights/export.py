@@ -32,9 +32,10 @@ from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.mcap.decode import FileChannel
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import DIRECTORY_MODE, sync_directory
 from fdr_recorder.storage.flight_directory import FlightDirectory
-from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.segment import Segment
 from fdr_recorder.units import iso_time
 from fdr_recorder.version import __version__
 

@@ -24,8 +24,8 @@ import re
 
 from fdr_recorder.record.channel import Channel, QOS_KEY, qos_list, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters
-from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.version import __version__
 
 FILE_NAME = 'metadata.yaml'

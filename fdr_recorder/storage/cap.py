@@ -17,7 +17,7 @@ from typing import Protocol
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.record.kinds import SegmentRollover
-from fdr_recorder.storage.segment import ClosedSegment
+from fdr_recorder.storage.closed_segment import ClosedSegment
 
 logger = logging.getLogger(__name__)
 

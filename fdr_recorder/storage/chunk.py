@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import sys
 from typing import Final
 
@@ -205,6 +205,50 @@ class Chunk:
             offsets[channel_id] = offset
             offset += len(prefix) + len(entries)
         return pieces, offsets
+
+    def index_record(
+        self,
+        span: tuple[int, int],
+        *,
+        chunk_offset: int,
+        chunk_length: int,
+        offsets: Mapping[int, int],
+        index_length: int,
+        compression: str,
+        compressed_size: int,
+    ) -> bytes:
+        """
+        Encode the record of the chunk for the summary.
+
+        Args:
+            span: As `time_range` returns it.
+            chunk_offset: Where it lies in the file.
+            chunk_length: Its length there; the message indexes follow.
+            offsets: As `message_indexes` returns them.
+            index_length: Length of the message indexes.
+            compression: How the chunk is compressed.
+            compressed_size: Size of its records in the file.
+
+        """
+        first = chunk_offset + chunk_length
+        return encode.chunk_index(
+            start_time=span[0],
+            end_time=span[1],
+            chunk_offset=chunk_offset,
+            chunk_length=chunk_length,
+            message_index_offsets={
+                channel_id: first + offset for channel_id, offset in offsets.items()
+            },
+            message_index_length=index_length,
+            compression=compression,
+            compressed_size=compressed_size,
+            uncompressed_size=self.size,
+        )
+
+
+def chunk_cost(compression: str) -> int:
+    """Return what a chunk costs in the file beside `CHANNEL_COST` and `RECORD_COST`."""
+    return encode.chunk_prefix_length(compression) + encode.chunk_index_length(compression, 0)
 
 
 def _is_data(data: object) -> bool:

@@ -181,6 +181,11 @@ class Ledger:
         """Count records that were discarded because the disk refused them."""
         self._by_channel[channel].dropped_write_error += records
 
+    def count_lost(self, channel: Channel, records: int) -> None:
+        """Count records that were written, and that the disk has lost."""
+        self.count_written(channel, -records)
+        self.count_write_error(channel, records)
+
     def totals(self, bytes_present: int) -> FlightCounters:
         """Return the sums of all accounts, with the size of the segments that were not dropped."""
         accounts = self.accounts

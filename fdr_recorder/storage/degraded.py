@@ -61,6 +61,7 @@ class DegradedState:
         self._outbox = outbox
         self._space = space
         self._alerts = alerts
+        log.durability.on_confirmed = self._tell_confirmed
 
     def enter(self, error: OSError) -> None:
         """Raise an alert, end what is there, and go on without an open segment."""
@@ -71,18 +72,31 @@ class DegradedState:
             number = error.errno or errno.EIO
             name = errno.errorcode.get(number, '')
             spell = WriteError(error_number=number, error_name=name, first_error_ns=now_ns)
-            code = 'disk_full' if number in _FULL_ERRNOS else 'write_error'
+            code = _alert_code(number)
             path = self._log.directory.path
             message = f'recording is suspended: {os.strerror(number)} in {path}'
             logger.error('%s', message)
             self._alerts.raise_alert(code, message, values={'errno': name or number})
         self._next_try = time.monotonic() + RETRY_INTERVAL_S
-        self._outbox.forget_written_rollovers()
-        records = spell.records + self._log.give_up()
+        self._outbox.note_written_rollovers()
+        lost = self._log.durability.take_lost()
+        records = spell.records + lost + self._log.give_up()
         self.spell = replace(spell, last_error_ns=now_ns, records=records)
         self._outbox.take_back_rollovers()
         if is_new:  # later, when it is time to try again
             self._log.durability.submit(None, time.monotonic())
+
+    def _tell_confirmed(self, error: OSError) -> None:
+        """Tell of a sync that failed and has lost nothing."""
+        number = error.errno or errno.EIO
+        reason = os.strerror(number)
+        message = 'all that it covered was read back from the disk: nothing is lost'
+        logger.warning('%s: a sync failed: %s; %s', self._log.directory.path, reason, message)
+        if self.spell is None:
+            code, values = _alert_code(number), {'errno': errno.errorcode.get(number, number)}
+            text = f'a sync failed: {reason} in {self._log.directory.path}'
+            self._alerts.raise_alert(code, text, values=values)
+            self._alerts.clear(code, message)
 
     def discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that cannot be written."""
@@ -135,3 +149,7 @@ class DegradedState:
         logger.warning('%s: %s', self._log.directory.path, message)
         for code in ('disk_full', 'write_error'):
             self._alerts.clear(code, message)
+
+
+def _alert_code(number: int) -> str:
+    return 'disk_full' if number in _FULL_ERRNOS else 'write_error'

@@ -8,21 +8,29 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""What must be forced to the disk, and when: segments, their names, `metadata.yaml`."""
+"""
+What must be forced to the disk, and when: segments, their names, `metadata.yaml`.
+
+What is *written* to a segment becomes *synced*, and a segment with its summary *closed*. What a
+failed sync leaves *in doubt* is either confirmed by the same job, or remains in doubt (the disk
+refuses: the next job tries again), or is lost; see `unsynced_tail`.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import logging
 import os
 import time
 from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.syncer import Syncer, SyncJob
 
 logger = logging.getLogger(__name__)
@@ -33,6 +41,8 @@ METADATA_INTERVAL_S: Final = 0.1
 """`metadata.yaml` is renewed at every rotation, but not more often than this: that of a flight of
 ten thousand segments has megabytes."""
 METADATA_RETRY_S: Final = 1.0
+CHECK_S: Final = 10.0
+"""For so long after a sync that failed, what the next ones cover is read back."""
 MAX_ENDED: Final = 2
 """The writer takes no more records while more ended segments than this are not on the disk yet."""
 
@@ -49,7 +59,8 @@ class Durability:
             True by who creates a segment.
         is_metadata_stale: Whether `metadata.yaml` must be renewed; set to True by who changes
             what it says.
-        ended: Segments to force to the disk, each with what to add to `rotated` then.
+        ended: Segments to force to the disk, each with whether it was full.
+        on_confirmed: Called with the error of a sync by which nothing was lost.
 
     """
 
@@ -59,18 +70,34 @@ class Durability:
         root: FlightRoot,
         config: FdrWriterConfig,
         custom_data: Callable[[], Mapping[str, str]],
+        count_lost: Callable[[int, Channel, int], None],
     ) -> None:
-        """Start the thread that syncs; `custom_data` is for `metadata.yaml`."""
+        """
+        Start the thread that syncs.
+
+        Args:
+            directory: The flight's directory.
+            root: The flight root.
+            config: How often to sync.
+            custom_data: Returns what `metadata.yaml` says of the flight.
+            count_lost: Counts written records that the disk has lost, by number of the segment
+                and channel.
+
+        """
         self.rotated: deque[ClosedSegment] = deque()
         self.has_new_names = False
         self.is_metadata_stale = True
-        self.ended: deque[tuple[Segment, ClosedSegment | None]] = deque()
+        self.ended: deque[tuple[Segment, bool]] = deque()
+        self.on_confirmed: Callable[[OSError], None] = lambda _error: None
         self._directory = directory
         self._root = root
         self._sync_after_s = config.sync_interval_s * SYNC_SHARE
         self._custom_data = custom_data
         self._syncer = Syncer()
         self._synced_at = time.monotonic()
+        self._count_lost = count_lost
+        self._lost = 0
+        self._check_until = 0.0
         self._submitted: tuple[Segment | None, int] = None, 0
         """The open segment of the last sync, and its size then; forgotten if that failed."""
         self._metadata_at = 0.0
@@ -93,9 +120,8 @@ class Durability:
 
     def add_ended(self, segment: Segment, *, is_full: bool) -> None:
         """List an ended segment as closed, and force it to the disk with the next job."""
-        closed = segment.closed()
-        self._directory.add(closed)
-        self.ended.append((segment, closed if is_full else None))
+        self._directory.add(segment.closed())
+        self.ended.append((segment, is_full))
         self.is_metadata_stale = True
 
     def submit(
@@ -118,9 +144,14 @@ class Durability:
         Returns:
             True if a job is under way now.
 
+        Raises:
+            OSError: The open chunk cannot be written, or a segment that was cut back not ended.
+
         """
         if self._syncer.is_busy:
             return True
+        ended = [segment for segment, _ in self.ended]
+        self._end_again(ended)
         is_metadata_due = now >= self._metadata_retry_at and (
             hurry or now - self._metadata_at >= METADATA_INTERVAL_S
         )
@@ -141,10 +172,15 @@ class Durability:
             self._metadata_at = now
         if not (self.ended or opened or metadata or unlink):
             return False
-        ended = [segment for segment, _ in self.ended]
         self._syncer.submit(
             SyncJob(
-                self._directory.path, ended, opened, self.has_new_names, metadata, unlink
+                self._directory.path,
+                ended,
+                opened,
+                self.has_new_names,
+                metadata,
+                unlink,
+                is_checked=now < self._check_until,
             )
         )
         self.has_new_names = False
@@ -167,14 +203,20 @@ class Durability:
         job = self._syncer.take_back(wait=wait)
         if job is None:
             return
+        for segment in (*job.ended, *([job.open] if job.open is not None else ())):
+            segment.unsynced.trim()
         for _ in range(job.closed):
-            _, closed = self.ended.popleft()
-            if closed is not None:
-                self.rotated.append(closed)
+            segment, is_full = self.ended.popleft()
+            if is_full:
+                self.rotated.append(segment.closed())
         for _ in range(job.unlinked):
             self._directory.dropped.popleft()
         if job.metadata and not job.is_metadata_durable:
             self.is_metadata_stale = True
+        if job.confirmed or not job.is_data_durable:
+            self._check_until = time.monotonic() + CHECK_S
+        for confirmed in job.confirmed:
+            self.on_confirmed(confirmed)
         error = job.error
         if error is None:
             self._metadata_failures = 0
@@ -182,6 +224,7 @@ class Durability:
         if not job.is_data_durable:
             self.has_new_names = True
             self._submitted = None, 0  # it may not be on the disk
+            self._cut_lost(job)
             raise error
         if not isinstance(error, OSError):
             raise error
@@ -191,6 +234,47 @@ class Durability:
             self._metadata_retry_at = time.monotonic() + METADATA_RETRY_S
             reason = error.strerror or os.strerror(error.errno or 0)
             logger.warning('%s: metadata.yaml is not renewed: %s', self._directory.path, reason)
+
+    def _cut_lost(self, job: SyncJob) -> None:
+        """Take out of a segment what the disk has lost, and count it."""
+        if job.closed < len(job.ended):
+            segment: Segment | None = job.ended[job.closed]
+        else:
+            segment = job.open
+        if segment is None or not segment.unsynced.is_lost:
+            return
+        self._count(segment, segment.cut_lost())
+
+    def take_back_last(self) -> None:
+        """Cut the newest chunk off the newest ended segment, if it is not synced."""
+        if self.ended:
+            segment, _ = self.ended[-1]
+            self._count(segment, segment.take_back_last())
+
+    def _count(self, segment: Segment, lost: Mapping[Channel, int]) -> None:
+        if any(segment is ended for ended, _ in self.ended):
+            self._relist()
+        if any(segment.index == dropped.index for dropped in self._directory.dropped):
+            return  # its records are counted with it
+        for channel, records in lost.items():
+            self._count_lost(segment.index, channel, records)
+            self._lost += records
+
+    def _relist(self) -> None:
+        self._directory.relist([segment.closed() for segment, _ in self.ended])
+        self.is_metadata_stale = True
+
+    def _end_again(self, ended: Sequence[Segment]) -> None:
+        """Write the summaries of segments that were cut back."""
+        if not all(segment.is_ended for segment in ended):
+            for segment in ended:
+                segment.end()
+            self._relist()
+
+    def take_lost(self) -> int:
+        """Return how many records failed syncs have lost since the last call."""
+        lost, self._lost = self._lost, 0
+        return lost
 
     def catch_up(self, segment: Segment | None) -> None:
         """Wait until the disk is no longer behind; `segment` is the open one."""

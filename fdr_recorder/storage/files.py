@@ -78,6 +78,7 @@ class AppendFile:
         path: Where it is.
         size: Bytes of the whole records in it.
         torn_bytes: Bytes behind them of a failed write that could not be cut off yet.
+        reach: Up to where data may be in the file; more than `size` while a write goes on.
 
     """
 
@@ -93,7 +94,7 @@ class AppendFile:
 
         """
         self.path = path
-        self.size = size or 0
+        self.size = self.reach = size or 0
         self.torn_bytes = 0
         if size is None:
             self._fd = os.open(path, _APPEND_FLAGS | os.O_CREAT | os.O_EXCL, FILE_MODE)
@@ -120,6 +121,7 @@ class AppendFile:
             self._cut_torn_tail()
         total = sum(map(len, pieces))
         left = total
+        self.reach = self.size + total
         queue = list(pieces)
         try:
             while left:
@@ -129,14 +131,26 @@ class AppendFile:
                     queue = _after(queue, written)
         except OSError:
             self.torn_bytes = total - left
+            self.reach = self.size
             with suppress(OSError):  # then it is cut off before the next write
                 self._cut_torn_tail()
             raise
         self.size += total
 
+    def cut(self, size: int) -> None:
+        """Cut off all behind so many bytes; where that fails, before the next write."""
+        self.torn_bytes += self.size - size
+        self.size = self.reach = size
+        with suppress(OSError):
+            self._cut_torn_tail()
+
     def _cut_torn_tail(self) -> None:
         os.ftruncate(self._fd, self.size)
         self.torn_bytes = 0
+
+    def fileno(self) -> int:
+        """Return the descriptor; -1 once the file is closed."""
+        return self._fd
 
     def sync(self, *, is_finished: bool) -> None:
         """Force the data to the disk; a finished file leaves the page cache. Any thread."""

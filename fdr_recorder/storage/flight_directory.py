@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -26,9 +26,9 @@ from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import close_fd, DIRECTORY_MODE, replace_file, sync_directory
 from fdr_recorder.storage.locks import lock
-from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
 _NOT_KEPT: Final[Mapping[Channel, int]] = {}
@@ -146,6 +146,18 @@ class FlightDirectory:
         self._segments.append(replace(segment, counts=_NOT_KEPT))
         self.closed_bytes += segment.bytes
         self._topic_counts.append(segment.counts)
+
+    def relist(self, segments: Sequence[ClosedSegment]) -> None:
+        """Describe the newest segments anew, oldest first; those that were dropped stay so."""
+        listed: list[ClosedSegment] = []
+        for segment in reversed(segments):
+            if not self._segments:
+                break
+            self.closed_bytes -= self._segments.pop().bytes
+            self._topic_counts.pop()
+            listed.append(segment)
+        for segment in reversed(listed):
+            self.add(segment)
 
     def drop_oldest(self) -> ClosedSegment:
         """Drop the oldest closed segment; return it, without its counts."""

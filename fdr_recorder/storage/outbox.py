@@ -47,9 +47,12 @@ class Outbox:
         self._latest_ns: dict[type[Payload], int] = {}
         """Of each kind, the steady time of the newest record: several threads may have emitted."""
         self._is_writing = False
-        self._unwritten_rollovers: deque[tuple[int, Payload]] = deque()
-        """Drops whose records may still be in the open chunk. If that is lost they must be written
-        again: the file of a segment is only unlinked when the drop is recorded."""
+        self._rollovers: deque[tuple[int, int, SegmentRollover]] = deque()
+        """Records of drops whose files are not unlinked yet, with the number of the segment that
+        they are in. If they are lost, with the open chunk or by a sync that fails, they must be
+        written again: a file is only unlinked when its drop is recorded on the disk."""
+        self._unwritten = 0
+        """How many of these, the newest, may still be in the open chunk."""
 
     def __len__(self) -> int:
         """Return the number of waiting records."""
@@ -77,10 +80,10 @@ class Outbox:
                 account = self._ledger.own_account(type(payload))
                 time_ns = min(time_ns, self._latest_ns.get(type(payload), 0))
                 self._latest_ns[type(payload)] = time_ns
-                if isinstance(payload, SegmentRollover):
-                    self.forget_written_rollovers()
-                    self._unwritten_rollovers.append((time_ns, payload))
                 self._write(account, [(time_ns, time_ns, account.count_own(), data, 0)])
+                if isinstance(payload, SegmentRollover):
+                    self._forget_unlinked()
+                    self._rollovers.append((self._log.newest_index, time_ns, payload))
         finally:
             self._is_writing = False
 
@@ -89,17 +92,34 @@ class Outbox:
         while self._waiting and self._log.segment is not None:
             self.write_waiting()
 
-    def forget_written_rollovers(self) -> None:
-        """Keep only the records of drops that are not in a file yet."""
+    def _forget_unlinked(self) -> None:
+        dropped = self._log.directory.dropped
+        while self._rollovers:
+            _, _, rollover = self._rollovers[0]
+            if dropped and rollover.segment_index >= dropped[0].index:
+                return
+            self._rollovers.popleft()
+
+    def note_written_rollovers(self) -> None:
+        """Find out which records of drops are in a file; before the open chunk is discarded."""
         account = self._ledger.own_account(SegmentRollover)
-        unwritten = account.offered - account.written - account.dropped_write_error
-        while len(self._unwritten_rollovers) > unwritten:
-            self._unwritten_rollovers.popleft()
+        self._unwritten = account.offered - account.written - account.dropped_write_error
 
     def take_back_rollovers(self) -> None:
-        """Have the records of drops written again that were discarded with the open chunk."""
-        self._waiting.extendleft(reversed(self._unwritten_rollovers))
-        self._unwritten_rollovers.clear()
+        """Have the records of drops written again that were discarded or lost."""
+        written = max(len(self._rollovers) - self._unwritten, 0)
+        entries = list(self._rollovers)
+        lost = entries[written:]
+        kept = entries[:written]
+        for index, count in self._log.lost_rollovers:
+            there = [entry for entry in kept if entry[0] == index]
+            lost += there[-count:]
+            kept = [entry for entry in kept if entry not in there[-count:]]
+        self._log.lost_rollovers.clear()
+        self._unwritten = 0
+        lost.sort(key=lambda entry: entry[2].segment_index)
+        self._rollovers = deque(kept)
+        self._waiting.extendleft((time_ns, rollover) for _, time_ns, rollover in reversed(lost))
 
     def discard(self) -> None:
         """Count all that waits as discarded because of the disk."""

@@ -27,10 +27,10 @@ from fdr_recorder.config import FdrConfig
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.storage.cap import CapacityCapPolicy
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
-from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.storage.writer import FileFdrWriter
 
 

@@ -32,6 +32,7 @@ from fdr_recorder.errors import FlightStorageError
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.storage.clock_discipline import read_discipline
 from fdr_recorder.storage.clock_watch import ClockWatch
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.degraded import DegradedState
 from fdr_recorder.storage.flight_root import FlightRoot
@@ -45,7 +46,6 @@ from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.outbox import Outbox
-from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ FLUSH_SHARE: Final = 0.5
 may have waited: in the middleware while the intake rests, in the ring while the writer does."""
 
 _OLDEST_HEADER_NS: Final = 60_000_000_000
+_CLOSING_TRIES: Final = 3
+"""The second time with the space of the reserve, or for a footer that a failed sync has lost."""
 
 _EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid', 'clock_step')
 """Cleared when the flight begins to close; the flight still records that."""
@@ -308,27 +310,32 @@ class FlightRecording:
         """
         self._finish_reports()
         path, footer = self.log.directory.path, None
-        for _ in range(2):  # the second time with the space of the reserve
+        is_complete = False
+        for _ in range(_CLOSING_TRIES):
             try:
-                self._degraded.leave(is_last=True)
-                self._settle()  # before the footer counts all bytes
-                if not self.is_degraded:
-                    footer = self._write_footer()
-                    break
+                if footer is None or not self.log.has_footer:
+                    self._degraded.leave(is_last=True)
+                    self._settle()  # before the footer counts all bytes
+                    footer = None if self.is_degraded else self._write_footer()
+                self.log.shut_down(is_clean=footer is not None)
+                self._durability.settle(self.log.segment)
+                is_complete = footer is not None
+                break
             except OSError as error:
+                self.log.shut_down(is_clean=False)
                 self._degraded.enter(error)
-        if footer is None:
+        if not is_complete:
+            footer = None
             self._outbox.discard()
+            self.log.take_back_footer()
             logger.error('%s: closed without a footer: the disk refuses it', path)
-        else:
-            self.log.shut_down()
         self._finish_log()
         self._clear_alerts('the flight is closed')
         return FlightSummary(
             self.header.flight_id,
             path,
             footer or compose_footer(self.log, clean_shutdown=False),
-            is_complete=footer is not None,
+            is_complete=is_complete,
         )
 
     def abandon(self) -> None:

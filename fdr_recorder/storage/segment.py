@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 import time
 from typing import Final
@@ -35,44 +34,19 @@ from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import METADATA_NAME
-from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, RECORD_COST
+from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, chunk_cost, RECORD_COST
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
+from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
 from fdr_recorder.version import __version__
 
 PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'
 
-_LONGEST_COMPRESSION_NAME: Final = 'zstd'
-
 
 def _ignore(_channel: Channel, _records: int) -> None:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedSegment:
-    """
-    A complete segment.
-
-    Attributes:
-        index: Its number in the flight, from 0.
-        file_name: Its name in the flight's directory.
-        bytes: Size of the file.
-        records: Records in it.
-        first_log_time_ns: Earliest log time (system clock); 0 if there is no record.
-        last_log_time_ns: Latest log time.
-        counts: Records by channel.
-
-    """
-
-    index: int
-    file_name: str
-    bytes: int
-    records: int
-    first_log_time_ns: int
-    last_log_time_ns: int
-    counts: Mapping[Channel, int]
 
 
 class Segment:
@@ -85,6 +59,7 @@ class Segment:
     Attributes:
         index: Number of the segment in the flight.
         opened_at: When it was opened (monotonic seconds).
+        unsynced: What is not known to be on the disk.
         has_data: Whether it holds records. The owner sets this to False once a segment has the
             records that every segment begins with; the next `append` sets it to True.
 
@@ -104,6 +79,7 @@ class Segment:
         on_invalid: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
         clock: SteadyClock = NO_CLOCK,
+        keeps_parts: bool = False,
     ) -> None:
         """
         Use `create` or `restore`; without limits, every record gets a chunk of its own.
@@ -122,7 +98,7 @@ class Segment:
         self._chunk_size_bytes = chunk_size_bytes
         self._compression = compression
         self._compress = compressor(compression)
-        self._chunk_cost = _chunk_cost(_LONGEST_COMPRESSION_NAME if self._compress else '')
+        self._chunk_cost = chunk_cost('zstd' if self._compress else '')  # the longest name
         self._on_written = on_written
         self._on_invalid = on_invalid
         self._crc = crc
@@ -130,6 +106,7 @@ class Segment:
         self._chunk = Chunk(self._clock)
         self._chunk_since = 0.0
         self._is_ended = False
+        self.unsynced = UnsyncedTail(file, keeps_parts=keeps_parts)
         self._measure_room()
 
     @classmethod
@@ -146,6 +123,7 @@ class Segment:
         on_invalid: Callable[[Channel, int], None] = _ignore,
         crc: Callable[[list[bytes]], int] = crc32,
         clock: SteadyClock = NO_CLOCK,
+        keeps_parts: bool = False,
     ) -> Segment:
         """
         Create the file of a new segment.
@@ -162,6 +140,7 @@ class Segment:
                 from the chunk, because their data are not bytes.
             crc: Computes the CRC-32 of a chunk's records.
             clock: Dates records that have a steady time.
+            keeps_parts: Whether a sync may fail without an end; see `UnsyncedTail`.
 
         Raises:
             OSError: The file exists or cannot be created.
@@ -181,6 +160,7 @@ class Segment:
             on_invalid=on_invalid,
             crc=crc,
             clock=clock,
+            keeps_parts=keeps_parts,
         )
 
     @classmethod
@@ -207,6 +187,11 @@ class Segment:
         return self._file.size + self._file.torn_bytes
 
     @property
+    def is_ended(self) -> bool:
+        """Whether the summary is written."""
+        return self._is_ended
+
+    @property
     def is_chunk_full(self) -> bool:
         """Whether the open chunk should be written now."""
         return self._chunk.size >= self._chunk_size_bytes
@@ -230,7 +215,7 @@ class Segment:
             size += self._chunk_cost + self._chunk.cost
         if more_channel is not None:
             size += self._contents.announcement_cost(more_channel)
-            size += _chunk_cost('') + CHANNEL_COST + RECORD_COST + more_bytes
+            size += chunk_cost('') + CHANNEL_COST + RECORD_COST + more_bytes
         return size
 
     # --- taking records ------------------------------------------------------------------
@@ -335,33 +320,43 @@ class Segment:
             compressed_size=stored_size,
         )
         indexes, offsets = chunk.message_indexes()
-        chunk_offset = self._file.size + self._announcements_size
-        indexes_offset = chunk_offset + len(prefix) + stored_size
+        tail = b''.join(indexes)
+        written = [*self._announcements, prefix, *pieces, tail]
+        part = Part(
+            offset=self._file.size,
+            announcements=self._announcements,
+            head=prefix,
+            stored_size=stored_size,
+            size=chunk.size,
+            compression=compression,
+            crc=crc,
+            tail=(tail,),
+            records={number: len(index) // 2 for number, index in chunk.indexes.items()},
+            span_before=self._contents.span,
+            pieces=() if self._file.size else written,
+        )
 
-        self._file.append([*self._announcements, prefix, *pieces, b''.join(indexes)])
+        self._file.append(written)
 
-        self._announcements, self._announcements_size = [], 0
-        index_record = encode.chunk_index(
-            start_time=start,
-            end_time=end,
-            chunk_offset=chunk_offset,
+        self.unsynced.add(part)
+        index_record = chunk.index_record(
+            (start, end),
+            chunk_offset=part.offset + self._announcements_size,
             chunk_length=len(prefix) + stored_size,
-            message_index_offsets={
-                channel_id: indexes_offset + offset for channel_id, offset in offsets.items()
-            },
-            message_index_length=sum(map(len, indexes)),
+            offsets=offsets,
             compression=compression,
             compressed_size=stored_size,
-            uncompressed_size=chunk.size,
+            index_length=len(tail),
         )
+        self._announcements, self._announcements_size = [], 0
         self._contents.add_chunk(index_record, start, end)
         self._chunk = Chunk(self._clock)
         self._measure_room()
         by_id, on_written = self._contents.by_id, self._on_written
-        for channel_id, index in chunk.indexes.items():
-            known, written = by_id(channel_id), len(index) // 2
-            known.written += written
-            on_written(known.channel, written)
+        for channel_id, records in part.records.items():
+            known = by_id(channel_id)
+            known.written += records
+            on_written(known.channel, records)
 
     def discard(self) -> dict[Channel, int]:
         """Discard the records of the open chunk; return how many of each channel."""
@@ -371,14 +366,45 @@ class Segment:
             for channel_id, index in chunk.indexes.items()
         }
 
-    def sync(self) -> None:
+    def sync(self, *, is_checked: bool = False) -> OSError | None:
         """
-        Force what was written to the disk; another thread than the writer's may call it.
+        Force what was written to the disk; as `UnsyncedTail.sync`. Any thread may call it.
 
         An ended segment leaves the page cache then: nobody reads it in flight, and others can use
         the memory.
         """
-        self._file.sync(is_finished=self._is_ended)
+        return self.unsynced.sync(is_finished=self._is_ended, is_checked=is_checked)
+
+    def cut_lost(self) -> dict[Channel, int]:
+        """
+        Cut the file back to the place up to which the disk has it, after a sync that failed.
+
+        What was behind it is written again, as far as it is no record: with the next records, or
+        with the summary.
+
+        Returns:
+            How many records of each channel are lost.
+
+        """
+        return self._begin_again(self.unsynced.take_lost())
+
+    def take_back_last(self) -> dict[Channel, int]:
+        """Cut off the newest chunk, unless it is synced, and the summary; see `cut_lost`."""
+        return self._begin_again(self.unsynced.take_last_chunk())
+
+    def _begin_again(self, parts: Sequence[Part]) -> dict[Channel, int]:
+        """Go on where the first of these parts was, which have been taken out."""
+        if not parts:
+            return {}
+        self._file.cut(parts[0].offset)
+        self._is_ended = False
+        again = [piece for part in parts for piece in part.pieces or part.announcements]
+        self._announcements = again + self._announcements
+        self._announcements_size = sum(map(len, self._announcements))
+        chunks = [part for part in parts if part.records and not part.pieces]
+        lost = self._contents.remove_chunks(chunks)
+        self._measure_room()
+        return lost
 
     def end(self) -> None:
         """Write the open chunk and the summary; `sync` and `close` complete the segment."""
@@ -386,7 +412,12 @@ class Segment:
             return
         self.flush()
         ending = self._contents.ending(self._file.size + self._announcements_size)
+        part = Part(
+            offset=self._file.size, announcements=self._announcements, tail=ending, records={}
+        )
         self._file.append([*self._announcements, *ending])
+        self.unsynced.add(part)
+        self._announcements, self._announcements_size = [], 0
         self._is_ended = True
 
     def finish(self) -> ClosedSegment:
@@ -403,8 +434,8 @@ class Segment:
             file_name=self._file.path.name,
             bytes=self._file.size,
             records=self._contents.records,
-            first_log_time_ns=self._contents.first_log_time_ns,
-            last_log_time_ns=self._contents.last_log_time_ns,
+            first_log_time_ns=self._contents.span[0],
+            last_log_time_ns=self._contents.span[1],
             counts=self._contents.counts,
         )
 
@@ -417,8 +448,3 @@ class Segment:
         self.close()
         with suppress(OSError):
             self._file.path.unlink()
-
-
-def _chunk_cost(compression: str) -> int:
-    """Return what a chunk costs in the file beside `_CHANNEL_COST` and `RECORD_COST`."""
-    return encode.chunk_prefix_length(compression) + encode.chunk_index_length(compression, 0)

@@ -12,13 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.unsynced_tail import Part
 
 _SUMMARY_GROUPS: Final = 5
 _STATISTICS_PER_CHANNEL: Final = encode.statistics_length(1) - encode.statistics_length(0)
@@ -72,6 +73,11 @@ class SegmentIndex:
             + layout.FOOTER_LENGTH
             + len(layout.MAGIC)
         )
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Return the earliest and the latest log time; zeros while there is no record."""
+        return self.first_log_time_ns, self.last_log_time_ns
 
     # --- channels ------------------------------------------------------------------------
 
@@ -144,6 +150,19 @@ class SegmentIndex:
         self.end_size += len(index_record)
         self.first_log_time_ns = start_ns if is_first else min(self.first_log_time_ns, start_ns)
         self.last_log_time_ns = max(self.last_log_time_ns, end_ns)
+
+    def remove_chunks(self, chunks: Sequence[Part]) -> dict[Channel, int]:
+        """Remove the newest chunks, oldest first; return how many records of each channel."""
+        removed: dict[Channel, int] = {}
+        for chunk in chunks:
+            self.end_size -= len(self._chunk_indexes.pop())
+            for channel_id, records in chunk.records.items():
+                known = self._by_id[channel_id]
+                known.written -= records
+                removed[known.channel] = removed.get(known.channel, 0) + records
+        if chunks:
+            self.first_log_time_ns, self.last_log_time_ns = chunks[0].span_before
+        return removed
 
     # --- the end -------------------------------------------------------------------------
 

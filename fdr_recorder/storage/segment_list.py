@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.bag_metadata import file_line, path_line, Topic
-from fdr_recorder.storage.segment import ClosedSegment
+from fdr_recorder.storage.closed_segment import ClosedSegment
 
 
 class _Block:
@@ -57,10 +57,21 @@ class _Block:
         segment = self.segments.popleft()
         self.paths = self.paths[len(path_line(segment)):]
         self.files = self.files[len(file_line(segment)):]
+        self._measure()
+        return segment
+
+    def pop(self) -> ClosedSegment:
+        """Remove the newest segment; return it."""
+        segment = self.segments.pop()
+        self.paths = self.paths[:-len(path_line(segment))]
+        self.files = self.files[:-len(file_line(segment))]
+        self._measure()
+        return segment
+
+    def _measure(self) -> None:
         holding = [segment for segment in self.segments if segment.records]
         self.start = min((segment.first_log_time_ns for segment in holding), default=None)
         self.end = max((segment.last_log_time_ns for segment in holding), default=0)
-        return segment
 
 
 class SegmentList:
@@ -93,6 +104,14 @@ class SegmentList:
         segment = self._blocks[0].popleft()
         if not self._blocks[0].segments:
             self._blocks.popleft()
+        self._length -= 1
+        return segment
+
+    def pop(self) -> ClosedSegment:
+        """Remove the newest segment; return it."""
+        segment = self._blocks[-1].pop()
+        if not self._blocks[-1].segments:
+            self._blocks.pop()
         self._length -= 1
         return segment
 
@@ -139,7 +158,13 @@ class TopicCounts:
 
     def popleft(self) -> None:
         """Remove the oldest segment."""
-        kept = self._segments.popleft()
+        self._subtract(self._segments.popleft())
+
+    def pop(self) -> None:
+        """Remove the newest segment."""
+        self._subtract(self._segments.pop())
+
+    def _subtract(self, kept: array[int]) -> None:
         for number, messages in zip(kept[::2], kept[1::2], strict=True):
             self._totals[number] -= messages
 

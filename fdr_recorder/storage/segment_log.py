@@ -30,7 +30,12 @@ from fdr_recorder.clock import NO_CLOCK, steady_now, SteadyClock
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION, SegmentRollover
+from fdr_recorder.record.kinds import (
+    FlightFooter,
+    FlightHeader,
+    RECORD_SCHEMA_VERSION,
+    SegmentRollover,
+)
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.crc_ahead import CrcAhead
@@ -64,6 +69,8 @@ class SegmentLog:
         latched: The messages that each segment begins with.
         clock: Dates the records.
         newest_index: Number of the newest segment; -1 before the first.
+        lost_rollovers: Records of drops that failed syncs have lost: number of the segment that
+            they were in, and how many.
 
     """
 
@@ -93,7 +100,10 @@ class SegmentLog:
         self._crc_ahead = CrcAhead()
         self.announce = self._crc_ahead.announce
         self._is_shut_down = False
-        self.durability = Durability(self.directory, root, config, self._custom_data)
+        self.lost_rollovers: list[tuple[int, int]] = []
+        self.durability = Durability(
+            self.directory, root, config, self._custom_data, self._count_lost
+        )
 
     @property
     def total_bytes(self) -> int:
@@ -117,6 +127,11 @@ class SegmentLog:
     def _refuse_invalid(self, channel: Channel, records: int) -> None:
         account = self.ledger.account_of(channel)
         self._invalid.refuse(account, records, 'the data are not bytes')
+
+    def _count_lost(self, index: int, channel: Channel, records: int) -> None:
+        self.ledger.count_lost(channel, records)
+        if channel is self.ledger.own_account(SegmentRollover).channel:
+            self.lost_rollovers.append((index, records))
 
     # --- segments ------------------------------------------------------------------------
 
@@ -146,6 +161,7 @@ class SegmentLog:
             on_invalid=self._refuse_invalid,
             crc=self._crc_ahead.crc32,
             clock=self.clock,
+            keeps_parts=True,
         )
         own = self.ledger.own_account(FlightHeader)
         now_ns = steady_now()
@@ -217,10 +233,19 @@ class SegmentLog:
 
     # --- the end -------------------------------------------------------------------------
 
-    def shut_down(self) -> None:
-        """Have `metadata.yaml` say that the flight was closed, with its footer."""
-        self._is_shut_down = True
+    def shut_down(self, *, is_clean: bool = True) -> None:
+        """Have `metadata.yaml` say that the flight was closed, once its footer is synced."""
+        self._is_shut_down = is_clean
         self.durability.is_metadata_stale = True
+
+    @property
+    def has_footer(self) -> bool:
+        """Whether the footer is written, and not lost since."""
+        return self.ledger.own_account(FlightFooter).written > 0
+
+    def take_back_footer(self) -> None:
+        """Cut off the footer: the disk refuses to sync it."""
+        self.durability.take_back_last()
 
     def _custom_data(self) -> Mapping[str, str]:
         return custom_data(

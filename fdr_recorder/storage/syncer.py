@@ -18,7 +18,7 @@ due meanwhile makes up the next job: a slow disk gets fewer jobs, not a growing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 import queue
 import threading
@@ -41,7 +41,10 @@ class SyncJob:
         names: Whether names in the directory are new.
         metadata: The text of a new `metadata.yaml`, in pieces; empty if it stays.
         unlink: Files of dropped segments to remove, which `metadata.yaml` no longer names.
+        is_checked: Whether segments are read back, see `UnsyncedTail.sync`.
         closed: How many of the ended segments were closed.
+        confirmed: Errors of syncs that failed, where nothing was lost: what they covered was read
+            back from the disk, and the next sync succeeded.
         is_data_durable: Whether all segments and their names are on the disk.
         is_metadata_durable: Whether `metadata.yaml` was renewed.
         unlinked: How many files were removed.
@@ -55,8 +58,10 @@ class SyncJob:
     names: bool = False
     metadata: Sequence[bytes] = ()
     unlink: Sequence[str] = ()
+    is_checked: bool = False
 
     closed: int = 0
+    confirmed: list[OSError] = field(default_factory=list)
     is_data_durable: bool = False
     is_metadata_durable: bool = False
     unlinked: int = 0
@@ -66,12 +71,12 @@ class SyncJob:
         """Do the job, as far as the disk allows."""
         try:
             for segment in self.ended:
-                segment.sync()
+                self._sync(segment)
                 sync_directory(self.directory)
                 segment.close()
                 self.closed += 1
             if self.open is not None:
-                self.open.sync()
+                self._sync(self.open)
             if self.names and not self.ended:
                 sync_directory(self.directory)
             self.is_data_durable = True
@@ -84,6 +89,11 @@ class SyncJob:
                 sync_directory(self.directory)  # after each: a power cut must not leave a hole
         except BaseException as error:  # the writer decides what to do
             self.error = error
+
+    def _sync(self, segment: Segment) -> None:
+        confirmed = segment.sync(is_checked=self.is_checked)
+        if confirmed is not None:
+            self.confirmed.append(confirmed)
 
 
 class Syncer:

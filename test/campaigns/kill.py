@@ -46,7 +46,7 @@ from fdr_recorder import (
     RingConfig,
 )
 from fdr_recorder.flights.recovery.recover import needs_recovery, recover
-from fdr_recorder.storage.segment import ClosedSegment
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from flight_check import FlightFiles
 from producers import blob, make_client
 from waiting import wait_until

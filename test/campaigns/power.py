@@ -49,8 +49,8 @@ from fdr_recorder import (
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover, WriteError
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.recording import FlightRecording
-from fdr_recorder.storage.segment import ClosedSegment
 from flight_check import check_identities, Message, open_flight_files, read_whole_chunks
 from mcap.records import Chunk, MessageIndex
 from mcap.stream_reader import get_chunk_data_stream, StreamReader

@@ -21,9 +21,9 @@ import tracemalloc
 from conftest import MakeWriter
 from fdr_recorder import AlertBoard, CapacityCapPolicy, Channel, FdrClient, FlightHeader
 from fdr_recorder.storage.bag_metadata import FILE_NAME, render, Topic
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import replace_file
 from fdr_recorder.storage.flight_directory import FlightDirectory
-from fdr_recorder.storage.segment import ClosedSegment
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 from flight_check import check_flight, open_flight_files
 from hypothesis import given, settings

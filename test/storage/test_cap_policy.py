@@ -33,9 +33,9 @@ from fdr_recorder import (
 )
 from fdr_recorder.config import OPTIONS
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.recording import FlightRecording
-from fdr_recorder.storage.segment import ClosedSegment
 from flight_check import check_flight, FlightFiles, open_flight_files, read_segment
 from producers import make_client, number_of, numbered, open_flight, send
 import pytest

@@ -22,7 +22,7 @@ from conftest import MakeWriter
 from disk_faults import SystemCall
 from fdr_recorder import FdrWriterConfig, FileFdrWriter, FlightHeader, Schema
 from fdr_recorder.record.kinds import FlightFooter
-from fdr_recorder.storage.segment import ClosedSegment
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from flight_check import check_flight, check_identities, open_flight_files, read_whole_chunks
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st

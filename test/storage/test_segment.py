@@ -23,7 +23,8 @@ from typing import Any
 from disk_faults import fill_disk, is_segment_fd, mounted_tmpfs, SystemCall
 from fdr_recorder import Channel, Schema
 from fdr_recorder.capture.ring import QueuedRecord
-from fdr_recorder.storage.segment import ClosedSegment, Segment
+from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.segment import Segment
 from flight_check import Message, read_segment, read_whole_chunks
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st

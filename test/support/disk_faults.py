@@ -163,3 +163,134 @@ def fill_disk(path: Path, *, leave_bytes: int = 0) -> Path:
 def errno_name(number: int) -> str:
     """Return for example `ENOSPC`."""
     return errno.errorcode[number]
+
+
+class ForgetfulSync:
+    """
+    Stands before a sync of segments that fails once, with the data lost, as Linux loses them.
+
+    Afterwards the range since the last sync has zeros on the disk; later syncs succeed.
+
+    Attributes:
+        calls: How often it was called for a segment.
+
+    """
+
+    def __init__(self, real: Callable[[int], None], holding: bytes) -> None:
+        self.calls = 0
+        self._real = real
+        self._holding = holding
+        self._synced: dict[int, int] = {}
+        self._is_armed = self._is_first = False
+        self._stall: tuple[threading.Event, threading.Event] | None = None
+
+    def lose_next(self, *, first: bool = False) -> None:
+        """Lose what the next sync covers, or the `first` sync of a file."""
+        self._is_armed, self._is_first = True, first
+
+    @contextmanager
+    def lost_after_a_stall(self) -> Iterator[threading.Event]:
+        """Block the next sync inside the block, then lose all that is in the file."""
+        self._stall = threading.Event(), threading.Event()
+        self.lose_next()
+        try:
+            yield self._stall[0]
+        finally:
+            self._stall[1].set()
+
+    def seen(self, real: Callable[[int], None]) -> Callable[[int], None]:
+        """Return another function that syncs, whose syncs of segments count, too."""
+
+        def sync(fd: int) -> None:
+            size = os.fstat(fd).st_size
+            real(fd)
+            self._synced[os.fstat(fd).st_ino] = size
+
+        return sync
+
+    def __call__(self, fd: int) -> None:
+        if not is_segment_fd(fd):
+            self._real(fd)
+            return
+        self.calls += 1
+        inode = os.fstat(fd).st_ino
+        if self._is_armed and self._stall is not None:
+            self._stall[0].set()
+            assert self._stall[1].wait(60), 'nobody released the stalled sync'
+        size = os.fstat(fd).st_size
+        start = min(self._synced.get(inode, 0), size)
+        path = Path(f'/proc/self/fd/{fd}')
+        with path.open('rb') as file:
+            file.seek(start)
+            is_there = self._holding in file.read(size - start)
+        if self._is_armed and is_there and size > start and not (self._is_first and start):
+            self._is_armed = False
+            with path.open('r+b') as file:
+                file.seek(start)
+                file.write(bytes(size - start))
+                file.flush()
+                self._real(file.fileno())
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._real(fd)
+        self._synced[inode] = size
+
+
+def forgetful_sync(
+    monkeypatch: pytest.MonkeyPatch, name: str, *, holding: bytes = b''
+) -> ForgetfulSync:
+    """Put a `ForgetfulSync` before `os.<name>`; it loses a range that holds some bytes."""
+    both = {'fsync': os.fsync, 'fdatasync': os.fdatasync}
+    fault = ForgetfulSync(both.pop(name), holding)
+    monkeypatch.setattr(os, name, fault)
+    for other, real in both.items():
+        monkeypatch.setattr(os, other, fault.seen(real))
+    return fault
+
+
+class LoopDisk:
+    """
+    A file system on a loop device, whose image lies on a small disk.
+
+    Attributes:
+        path: Where it is mounted.
+        below: The disk with the image.
+
+    """
+
+    def __init__(self, path: Path, below: Path) -> None:
+        self.path = path
+        self.below = below
+
+    def remount(self) -> None:
+        """Unmount and mount it: the page cache forgets it."""
+        _mount('umount', str(self.path))
+        self.mount()
+
+    def mount(self) -> None:
+        """Mount it; skip the test where that is not permitted."""
+        _mount('mount', '-o', 'loop', str(self.below / 'image'), str(self.path))
+
+
+def _mount(*command: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip(f'there is no {command[0]} on this machine')
+    if done.returncode:
+        pytest.skip(f'{command[0]} is not permitted here: {done.stderr.strip()}')
+
+
+@contextmanager
+def mounted_on_loop(path: Path, *, disk_bytes: int, image_bytes: int) -> Iterator[LoopDisk]:
+    """Mount ext4 on a sparse image that its disk has too little space for."""
+    with mounted_tmpfs(path / 'below', disk_bytes) as below:
+        with (below / 'image').open('wb') as image:
+            image.truncate(image_bytes)
+        _mount('mkfs.ext4', '-q', '-O', '^has_journal', '-E', 'nodiscard', str(below / 'image'))
+        disk = LoopDisk(path / 'loop', below)
+        disk.path.mkdir()
+        disk.mount()
+        try:
+            yield disk
+        finally:
+            subprocess.run(['umount', '--lazy', str(disk.path)], check=False)

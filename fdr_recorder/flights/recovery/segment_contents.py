@@ -31,7 +31,8 @@ from fdr_recorder.record.kinds import (
     OWN_TOPIC_PREFIX,
     Payload,
 )
-from fdr_recorder.storage.segment import ClosedSegment, LIBRARY, PROFILE
+from fdr_recorder.storage.closed_segment import ClosedSegment
+from fdr_recorder.storage.segment import LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
 
 _HEADER_TOPIC: Final = FlightHeader.channel_topic()

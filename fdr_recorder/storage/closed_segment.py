@@ -1,0 +1,43 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""What is known of a segment that is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fdr_recorder.record.channel import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSegment:
+    """
+    A complete segment.
+
+    Attributes:
+        index: Its number in the flight, from 0.
+        file_name: Its name in the flight's directory.
+        bytes: Size of the file.
+        records: Records in it.
+        first_log_time_ns: Earliest log time (system clock); 0 if there is no record.
+        last_log_time_ns: Latest log time.
+        counts: Records by channel.
+
+    """
+
+    index: int
+    file_name: str
+    bytes: int
+    records: int
+    first_log_time_ns: int
+    last_log_time_ns: int
+    counts: Mapping[Channel, int]
