@@ -34,7 +34,8 @@ RECORD_SCHEMA_VERSION: Final = '1.3.0'
 1.2.0: identity of software, vehicle and host in the header; all further counters, in total and
 for each producer, in the footer; the other kinds.
 1.3.0: `log_time` is steady; its offset, and the state of the clock, in the header, the clock at
-the end in the footer; clock_step and clock_status; `flight_number` in the header.
+the end in the footer; clock_step and clock_status; `flight_number` in the header; `folded` in
+the counters of producers.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -115,6 +116,9 @@ class ProducerCounters(Payload):
 
     `offered = written - repeated + dropped_overrun + dropped_write_error` holds for each; with a
     reliable publisher whose gid is known, `published = offered + lost_transport`.
+
+    With `folded` above 0 these are the sums of so many publishers of the topic and type that have
+    left; `publisher` is empty then.
     """
 
     topic: str = ''
@@ -126,6 +130,7 @@ class ProducerCounters(Payload):
     dropped_overrun: int = 0
     dropped_write_error: int = 0
     lost_transport: int = 0
+    folded: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 import threading
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.errors import ClientError
+from fdr_recorder.record.channel import Channel
 
 
 class Clients:
@@ -28,6 +30,7 @@ class Clients:
     Attributes:
         present: The registered clients; replaced as a whole.
         retiring: Clients that were retired and whose rings may still hold records.
+        resumed: Clients that came back, for the writer to note; see `resume`.
         is_recording: Whether a flight is open.
         is_listening: Whether rings keep a pre-roll while no flight is open.
 
@@ -37,6 +40,7 @@ class Clients:
         """Begin without a client; `wake_writer` makes the writer look at the rings, any thread."""
         self.present: tuple[FdrClient, ...] = ()
         self.retiring: list[FdrClient] = []
+        self.resumed: deque[FdrClient] = deque()
         self.is_recording = False
         self.is_listening = False
         self._wake_writer = wake_writer
@@ -51,9 +55,30 @@ class Clients:
             if any(client.channel is other.channel for other in others):
                 msg = f'a client of this channel of {client.channel.topic} is already registered'
                 raise ClientError(msg)
-            self.present += (client,)
-            client.ring.call_consumer = self._hurry
-            client.ring.is_open = self._should_be_open(client)
+            self._add(client)
+
+    def resume(self, client: FdrClient, has_account: Callable[[Channel], bool]) -> bool:
+        """
+        Add a client again that was retired: its producer is back; what it lost meanwhile counts.
+
+        That holds within a flight. Return False, and add nothing, if the open flight has no
+        account of its channel: then the producer begins anew, with another client.
+        """
+        with self._lock:
+            if client in self.retiring:
+                self.retiring.remove(client)
+            elif self.is_recording and not has_account(client.channel):
+                return False
+            else:
+                client.acknowledge_losses()  # of before
+            self._add(client)
+            self.resumed.append(client)
+            return True
+
+    def _add(self, client: FdrClient) -> None:
+        self.present += (client,)
+        client.ring.call_consumer = self._hurry
+        client.ring.is_open = self._should_be_open(client)
 
     def retire(self, client: FdrClient) -> None:
         """Close a client's ring, whose records remain; raise `ClientError` if it is unknown."""
@@ -71,10 +96,13 @@ class Clients:
         with self._lock:
             return (*self.present, *self.retiring)
 
-    def forget(self, client: FdrClient) -> None:
-        """Remove a retiring client whose ring is empty."""
+    def forget_settled(self, client: FdrClient) -> bool:
+        """Remove a client that is still retiring if its ring is settled; return whether it is."""
         with self._lock:
-            self.retiring.remove(client)
+            is_over = client in self.retiring and client.ring.is_settled()
+            if is_over:
+                self.retiring.remove(client)
+            return is_over
 
     def forget_empty(self) -> None:
         """Remove all retiring clients whose rings are empty."""
@@ -93,6 +121,7 @@ class Clients:
         """Open all rings: a flight begins. Return all clients."""
         with self._lock:
             self.is_recording = True
+            self.resumed.clear()
             for client in self.present:
                 if not client.ring.is_open:
                     client.acknowledge_losses()

@@ -16,12 +16,17 @@ Each producer has an account. The totals are sums of these, so that they cannot 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import Payload, ProducerCounters
+
+KEPT_ACCOUNTS: Final = 1000
+"""Accounts that a flight keeps of producers that have left."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ def _encodable(text: object) -> str:
     return str(text).encode(errors='backslashreplace').decode()
 
 
+def _key(channel: Channel) -> tuple[str, str]:
+    """Return topic and type of a channel, as text that can be encoded whatever they are."""
+    return _encodable(channel.topic), _encodable(getattr(channel.schema, 'name', None))
+
+
 class ProducerAccount:
     """
     Counts what happened to the records of one producer in one flight.
@@ -67,14 +77,14 @@ class ProducerAccount:
         dropped_write_error: Records that were discarded because the disk refused them, or because
             they cannot be encoded.
         lost_transport: Messages lost in transport.
+        folded: How many accounts were folded into this one; 0 for that of a producer.
 
     """
 
     def __init__(self, channel: Channel, client: FdrClient | None = None) -> None:
         """Open the account, for the records that the client offers from now on or that wait."""
         self.channel = channel
-        self.topic = _encodable(channel.topic)
-        self.type = _encodable(getattr(channel.schema, 'name', None))
+        self.topic, self.type = _key(channel)
         self.publisher = _encodable(channel.publisher)
         self.client = client
         self.written = 0
@@ -82,6 +92,7 @@ class ProducerAccount:
         self.dropped_overrun = 0
         self.dropped_write_error = 0
         self.lost_transport = 0
+        self.folded = 0
         self._own_offered = 0
         self._offered_before = client.ring.acknowledged if client is not None else 0
 
@@ -93,14 +104,26 @@ class ProducerAccount:
         return self.client.ring.offered - self._offered_before
 
     def finish(self) -> None:
-        """Close the account: the producer is gone, and its ring is empty."""
-        self._own_offered = self.offered
+        """Close the account: the producer is gone, and its ring is settled."""
+        if self.client is not None:  # not `offered`: it may be back and offer already
+            self._own_offered = self.client.ring.acknowledged - self._offered_before
         self.client = None
 
     def resume(self, client: FdrClient) -> None:
         """Open the account again: the producer is back."""
-        self._offered_before = client.ring.acknowledged - self.offered
-        self.client = client
+        if self.client is None:
+            self._offered_before = client.ring.acknowledged - self._own_offered
+            self.client = client
+
+    def fold(self, other: ProducerAccount) -> None:
+        """Add the counters of an account that is closed."""
+        self.folded += 1
+        self._own_offered += other.offered
+        self.written += other.written
+        self.repeated += other.repeated
+        self.dropped_overrun += other.dropped_overrun
+        self.dropped_write_error += other.dropped_write_error
+        self.lost_transport += other.lost_transport
 
     def count_own(self) -> int:
         """Count one more of the recorder's own records; return its sequence number."""
@@ -119,6 +142,7 @@ class ProducerAccount:
             dropped_overrun=self.dropped_overrun,
             dropped_write_error=self.dropped_write_error,
             lost_transport=self.lost_transport,
+            folded=self.folded,
         )
 
 
@@ -126,8 +150,11 @@ class Ledger:
     """
     All accounts of a flight, and the counters that belong to no producer.
 
+    It does not grow with the producers that come and go: of those that have left, it keeps the
+    accounts of the last `KEPT_ACCOUNTS`, and folds the others, by topic and type. So sums stay
+    exact.
+
     Attributes:
-        accounts: In the order in which they were opened.
         rollover_count: Segments closed because they were full.
         segments_dropped: Segments dropped to stay below the cap or to free space.
         bytes_dropped: Their size.
@@ -137,25 +164,59 @@ class Ledger:
 
     def __init__(self) -> None:
         """Begin without an account."""
-        self.accounts: list[ProducerAccount] = []
         self.rollover_count = 0
         self.segments_dropped = 0
         self.bytes_dropped = 0
         self.records_in_dropped = 0
         self._by_channel: dict[Channel, ProducerAccount] = {}
+        self._left: dict[ProducerAccount, None] = {}
+        """Accounts of producers that have left, in the order in which they did."""
+        self._folded: dict[tuple[str, str], ProducerAccount] = {}
+        """By topic and type."""
         self._own: dict[str, ProducerAccount] = {}
+
+    @property
+    def accounts(self) -> tuple[ProducerAccount, ...]:
+        """Return all accounts in the order in which they were opened, folded ones at the end."""
+        return (*self._by_channel.values(), *self._folded.values())
+
+    def has_account(self, channel: Channel) -> bool:
+        """Tell whether a channel has an account of its own; any thread."""
+        return channel in self._by_channel
 
     def open_account(self, client: FdrClient) -> ProducerAccount:
         """Open the account of a client; a client that comes back gets its account again."""
         account = self._by_channel.get(client.channel)
         if account is None:
             return self._add(ProducerAccount(client.channel, client))
+        self._left.pop(account, None)
         account.resume(client)
         return account
 
+    def close_account(self, account: ProducerAccount) -> None:
+        """Close the account of a producer that has left."""
+        account.finish()
+        self._left[account] = None
+
+    def fold(self) -> list[ProducerAccount]:
+        """Fold the oldest accounts of those that have left, if there are too many; return them."""
+        surplus = len(self._left) - KEPT_ACCOUNTS
+        if surplus <= 0:
+            return []
+        oldest = list(islice(self._left, surplus))
+        for account in oldest:
+            del self._left[account], self._by_channel[account.channel]
+            key = account.topic, account.type
+            if key not in self._folded:
+                channel = replace(account.channel, publisher='', metadata={})
+                self._folded[key] = ProducerAccount(channel)
+            self._folded[key].fold(account)
+        return oldest
+
     def account_of(self, channel: Channel) -> ProducerAccount:
-        """Return the account of a channel that has one."""
-        return self._by_channel[channel]
+        """Return the account of a channel that has one, or into which it was folded."""
+        account = self._by_channel.get(channel)
+        return account if account is not None else self._folded[_key(channel)]
 
     def own_account(self, payload_type: type[Payload]) -> ProducerAccount:
         """Return the account of one kind of the recorder's own records."""
@@ -169,17 +230,16 @@ class Ledger:
         return account
 
     def _add(self, account: ProducerAccount) -> ProducerAccount:
-        self.accounts.append(account)
         self._by_channel[account.channel] = account
         return account
 
     def count_written(self, channel: Channel, records: int) -> None:
         """Count records that were written to a segment."""
-        self._by_channel[channel].written += records
+        self.account_of(channel).written += records
 
     def count_write_error(self, channel: Channel, records: int) -> None:
         """Count records that were discarded because the disk refused them."""
-        self._by_channel[channel].dropped_write_error += records
+        self.account_of(channel).dropped_write_error += records
 
     def count_lost(self, channel: Channel, records: int) -> None:
         """Count records that were written, and that the disk has lost."""

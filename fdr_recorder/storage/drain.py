@@ -200,6 +200,8 @@ class Drain:
         batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
         is_busy, accounts = False, recording.accounts
         recording.keep_pace()
+        while self.clients.resumed:
+            recording.account_of(self.clients.resumed.popleft())
         for client in self.clients.present:
             ring = client.ring
             account = accounts.get(client)
@@ -225,9 +227,8 @@ class Drain:
     def _drain_retiring(self, recording: FlightRecording) -> None:
         for client in tuple(self.clients.retiring):
             self._take_all(client)
-            if client.ring.is_settled():
+            if self.clients.forget_settled(client):
                 recording.finish_producer(client)
-                self.clients.forget(client)
 
     def _close_rings(self) -> None:
         """Close the rings, and take all that they hold."""

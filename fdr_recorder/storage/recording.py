@@ -167,8 +167,10 @@ class FlightRecording:
         account = self.accounts.get(client)
         if account is None:
             account = self.accounts[client] = self.log.ledger.open_account(client)
-            if client.latest is not None:
-                publish_time_ns, sequence, data = client.latest
+            self.log.latched.come_back(account)
+            latest = client.latest
+            if latest is not None:
+                publish_time_ns, sequence, data = latest
                 self.log.latched.keep(account, (0, publish_time_ns, sequence, data, 0))
         return account
 
@@ -176,7 +178,8 @@ class FlightRecording:
         """Close the account of a producer that is gone; its ring must be empty."""
         account = self.accounts.pop(client)
         self._losses.report_producer(account, time.monotonic())
-        account.finish()
+        self.log.ledger.close_account(account)
+        self.log.latched.leave(account)
 
     def write(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> bool:
         """
@@ -274,6 +277,8 @@ class FlightRecording:
         if not self.is_degraded:  # else they add up until the disk takes records again
             self._losses.report(now)
         self._invalid.report(now)
+        for account in self.log.ledger.fold():
+            self._invalid.suspects.pop(account, None)
         try:
             self._durability.take_outcome()
             self._call_hook()

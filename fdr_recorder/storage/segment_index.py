@@ -51,6 +51,7 @@ class SegmentIndex:
     Attributes:
         end_size: Bytes that ending the segment now would add to the file; exact once there is a
             chunk.
+        newest_channel_id: The highest number of a channel; 0 while there is none.
         first_log_time_ns: Earliest log time; 0 while there is no record.
         last_log_time_ns: Latest log time.
 
@@ -64,6 +65,7 @@ class SegmentIndex:
         self._schemas: dict[Schema, tuple[int, bytes]] = {}
         self._channels: dict[Channel, KnownChannel] = {}
         self._by_id: dict[int, KnownChannel] = {}
+        self._newest_schema_id = self.newest_channel_id = 0
         self._chunk_indexes: list[bytes] = []
         self.end_size = (
             layout.DATA_END_LENGTH
@@ -119,9 +121,9 @@ class SegmentIndex:
         announcements = []
         schema_id, _ = self._schemas.get(channel.schema, (0, b''))
         if not schema_id:
-            schema_id = max((number for number, _ in self._schemas.values()), default=0) + 1
+            schema_id = self._newest_schema_id + 1
             announcements.append(self.add_schema(channel.schema, schema_id))
-        known = self.add_channel(channel, max(self._by_id, default=0) + 1, schema_id)
+        known = self.add_channel(channel, self.newest_channel_id + 1, schema_id)
         announcements.append(known.record)
         return known, announcements
 
@@ -131,6 +133,7 @@ class SegmentIndex:
             return self._schemas[schema][1]
         record = _schema_record(schema, schema_id)
         self._schemas[schema] = (schema_id, record)
+        self._newest_schema_id = max(self._newest_schema_id, schema_id)
         self.end_size += len(record)
         return record
 
@@ -138,6 +141,7 @@ class SegmentIndex:
         """Add a channel under a number."""
         known = KnownChannel(channel, channel_id, _channel_record(channel, channel_id, schema_id))
         self._channels[channel] = self._by_id[channel_id] = known
+        self.newest_channel_id = max(self.newest_channel_id, channel_id)
         self.end_size += len(known.record) + _STATISTICS_PER_CHANNEL
         return known
 

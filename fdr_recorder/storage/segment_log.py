@@ -92,7 +92,7 @@ class SegmentLog:
         self.header = replace(header, flight_number=root.flight_numbers.take())
         self.ledger = Ledger()
         self.config = config
-        self.latched = LatchedRepeats(clock)
+        self.latched = LatchedRepeats(clock, config.segment_size_bytes)
         self.clock = clock
         self._invalid = invalid
         self._unended: Segment | None = None
@@ -168,8 +168,7 @@ class SegmentLog:
         header = (now_ns, now_ns, own.offered, encode(self.header), 0)
         try:
             segment.append(own.channel, [header], force=True)
-            limit = config.segment_size_bytes // 2  # the rest is for new messages
-            repeated = self.latched.append_to(segment, now_ns, limit)
+            repeated = self.latched.append_to(segment, now_ns)
             segment.flush()
         except BaseException:
             segment.remove()

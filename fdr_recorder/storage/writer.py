@@ -28,6 +28,7 @@ from fdr_recorder.errors import (
     WriterFailedError,
     WriterNotStartedError,
 )
+from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.drain import Drain, WriterStatus
@@ -328,6 +329,25 @@ class FileFdrWriter:
 
         """
         self._clients.retire(client)
+
+    def resume(self, client: FdrClient) -> bool:
+        """
+        Drain a retired client's ring again: its producer was lost and is found. Does not wait.
+
+        Within a flight it goes on with the account that it had, and losses that it counts from
+        now on, those of its absence included, belong to that flight.
+
+        Returns:
+            False if nothing was done because the open flight has no account of it: it was not
+            heard in this flight. Register another client then.
+
+        """
+
+        def has_account(channel: Channel) -> bool:
+            recording = self._drain.recording
+            return recording is not None and recording.log.ledger.has_account(channel)
+
+        return self._clients.resume(client, has_account)
 
     def emit(self, payload: Payload) -> None:
         """Write one of the recorder's own records; ignored while no flight is open."""

@@ -69,6 +69,7 @@ VOLATILE = {'made_ns', 'seconds'}
 
 
 ADDED = {
+    'folded',
     'log_time_offset_ns',
     'flight_number',
     'host_suspended_ns',

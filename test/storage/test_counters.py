@@ -16,7 +16,7 @@ from dataclasses import fields
 
 from fdr_recorder import Channel, FdrClient, FlightFooter, FlightHeader, RingConfig
 from fdr_recorder.record.kinds import Overrun
-from fdr_recorder.storage.counters import FlightCounters, Ledger
+from fdr_recorder.storage.counters import FlightCounters, KEPT_ACCOUNTS, Ledger
 from producers import BLOB, make_client
 import pytest
 
@@ -65,6 +65,7 @@ def test_a_finished_account_keeps_its_counters() -> None:
     client = open_client()
     account = Ledger().open_account(client)
     enqueue(client, 3)
+    client.ring.take(3)
     account.finish()
     enqueue(client, 1)
     assert (account.offered, account.client) == (3, None)
@@ -82,7 +83,7 @@ def test_a_producer_that_comes_back_goes_on_with_its_account() -> None:
     assert account.offered == 3
     enqueue(client, 1)
     assert account.offered == 4
-    assert ledger.accounts == [account]
+    assert ledger.accounts == (account,)
 
 
 def test_own_records_have_consecutive_numbers() -> None:
@@ -137,6 +138,40 @@ def test_written_and_discarded_records_are_counted_by_channel() -> None:
 def test_a_channel_without_an_account_is_an_error() -> None:
     with pytest.raises(KeyError):
         Ledger().count_written(Channel('/blob', BLOB), 1)
+
+
+def test_accounts_of_producers_that_left_are_folded_by_topic_and_type() -> None:
+    ledger, gone = Ledger(), KEPT_ACCOUNTS + 5
+    for number in range(gone):
+        client = make_client('/odd' if number % 2 else '/even', f'{number:04x}')
+        account = ledger.open_account(client)
+        account.written = number
+        ledger.close_account(account)
+    before = ledger.totals(0)
+    folded = ledger.fold()
+    assert [account.channel.publisher for account in folded] == [f'{n:04x}' for n in range(5)]
+    assert ledger.fold() == []
+    assert ledger.totals(0) == before
+    assert len(ledger.accounts) == KEPT_ACCOUNTS + 2
+    even, odd = (account.snapshot() for account in ledger.accounts[-2:])
+    assert (even.topic, even.type, even.publisher) == ('/even', BLOB.name, '')
+    assert (even.folded, even.written) == (3, 0 + 2 + 4)
+    assert (odd.topic, odd.folded, odd.written) == ('/odd', 2, 1 + 3)
+    ledger.count_written(folded[4].channel, 10)  # it was in the open chunk
+    ledger.count_write_error(folded[3].channel, 1)
+    even, odd = (account.snapshot() for account in ledger.accounts[-2:])
+    assert (even.written, odd.dropped_write_error) == (16, 1)
+
+
+def test_a_producer_that_is_back_is_not_folded() -> None:
+    ledger, client = Ledger(), open_client()
+    account = ledger.open_account(client)
+    ledger.close_account(account)
+    assert ledger.open_account(client) is account
+    for number in range(KEPT_ACCOUNTS + 1):
+        ledger.close_account(ledger.open_account(make_client('/blob', f'{number:04x}')))
+    ledger.fold()
+    assert ledger.has_account(client.channel)
 
 
 def test_totals_are_the_sums_of_all_accounts_and_what_was_dropped() -> None:

@@ -260,5 +260,10 @@ def check_identities(
     if not dropped:
         written: Counter[tuple[str, str]] = Counter()
         for producer in footer.producers:
-            written[producer.topic, producer.publisher] += producer.written
-        assert +written == Counter((item.topic, item.publisher) for item in flight.messages)
+            who = f'folded {producer.type}' if producer.folded else producer.publisher
+            written[producer.topic, who] += producer.written
+        found: Counter[tuple[str, str]] = Counter()
+        for item in flight.messages:
+            key = item.topic, item.publisher
+            found[key if key in written else (item.topic, f'folded {item.type}')] += 1
+        assert +written == found

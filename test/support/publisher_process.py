@@ -16,6 +16,7 @@ import json
 import os
 from pathlib import Path
 import select
+import signal
 from typing import Any
 
 from fork_server import fork_server
@@ -27,8 +28,16 @@ from ros_domain import ros_environment
 class PublisherProcess:
     """A publisher in a process of its own: `publisher_program.py`, spoken to by lines."""
 
-    def __init__(self, ground: Ground, directory: Path, topic: str, **options: object) -> None:
-        """Start it; see `publisher_program.py` for the options."""
+    def __init__(
+        self,
+        ground: Ground,
+        directory: Path,
+        topic: str,
+        *,
+        profile: str = 'quick_discovery.xml',
+        **options: object,
+    ) -> None:
+        """Start it with a profile of Fast DDS; see `publisher_program.py` for the options."""
         arguments = [f'--{name.replace("_", "-")}={value}' for name, value in options.items()]
         self._topic = topic
         self._log = (directory / f'publisher{topic.replace("/", "_")}.log').open('ab')
@@ -37,7 +46,7 @@ class PublisherProcess:
         self._process = fork_server().start(
             'publisher_program',
             [topic, *arguments],
-            {**os.environ, **ros_environment(ground.domain_id)},
+            {**os.environ, **ros_environment(ground.domain_id, profile)},
             (their_input, their_output, self._log.fileno()),
         )
         os.close(their_input)
@@ -53,10 +62,18 @@ class PublisherProcess:
         for stream in (self._to_it, self._from_it, self._log):
             stream.close()
 
-    def ask(self, *words: object) -> dict[str, Any]:
-        """Say one line and return the answer."""
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def say(self, *words: object) -> None:
+        """Say one line; `hear` the answer later."""
         self._to_it.write(' '.join(map(str, words)) + '\n')
         self._to_it.flush()
+
+    def ask(self, *words: object) -> dict[str, Any]:
+        """Say one line and return the answer."""
+        self.say(*words)
         return self.hear()
 
     def hear(self) -> dict[str, Any]:

@@ -14,8 +14,9 @@ A publisher of `std_msgs/String` in a process of its own, for tests.
 It waits until somebody subscribes and says `{"gid": ...}`; then obeys lines on standard input:
 `publish FIRST COUNT` publishes so many numbered messages as fast as it can and answers
 `{"published": ...}`; `acknowledged` waits until all are, which takes up to three seconds, the
-middleware's heartbeat, and answers `{"acknowledged": ...}`. It leaves at the end of its standard
-input.
+middleware's heartbeat, and answers `{"acknowledged": ...}`; `subscribers COUNT SECONDS` waits
+until so many subscribe, that long at most, and answers `{"subscribers": ...}`. It leaves at
+the end of its standard input.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 
 import rclpy
 from rclpy.duration import Duration
@@ -79,6 +81,14 @@ def main() -> None:
                 say(published=int(count))
             case ['acknowledged']:
                 say(acknowledged=publisher.wait_for_all_acked(Duration(seconds=30)))
+            case ['subscribers', count, seconds]:
+                deadline = time.monotonic() + float(seconds)
+                while (
+                    publisher.get_subscription_count() != int(count)
+                    and time.monotonic() < deadline
+                ):
+                    rclpy.spin_once(node, timeout_sec=0.02)
+                say(subscribers=publisher.get_subscription_count())
     node.destroy_node()
     rclpy.shutdown()
 

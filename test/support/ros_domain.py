@@ -46,11 +46,15 @@ def own_domain() -> Iterator[int]:
     pytest.fail('all ROS domains are in use')
 
 
-def ros_environment(domain_id: int) -> dict[str, str]:
-    """Return the environment variables that keep a process within one domain of this host."""
+def ros_environment(domain_id: int, profile: str = 'quick_discovery.xml') -> dict[str, str]:
+    """
+    Return the environment variables that keep a process within one domain of this host.
+
+    `profile` is the name of a file of this directory with a profile of Fast DDS.
+    """
     return {
         'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH', sys.prefix),
-        'FASTDDS_DEFAULT_PROFILES_FILE': str(Path(__file__).with_name('quick_discovery.xml')),
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(Path(__file__).with_name(profile)),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'ROS_DOMAIN_ID': str(domain_id),
     }

@@ -28,9 +28,13 @@ from fdr_recorder.record.kinds import (
     WriteError,
 )
 from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage.counters import KEPT_ACCOUNTS
 from fdr_recorder.units import iso_time
 
 _MAX_COUNT: Final = (1 << 63) - 1
+_COUNTS: Final = (
+    'offered', 'written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport'
+)
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
 
@@ -89,7 +93,7 @@ def recounted_footer(
     `bytes_present` is the size of the segments, the footer included.
     """
     records = [record for contents in segments for record in contents.own_records]
-    producers = _producers(segments, records)
+    producers = _folded(_producers(segments, records), segments)
     write_errors = [record for record in records if isinstance(record, WriteError)]
     elapsed = max(ended_at_ns - header.flight_started_at_ns, 0)
     written = sum(contents.records for contents in segments) + drops.records + 1
@@ -138,6 +142,37 @@ def _producers(
             **values,
         )
         for (topic, publisher), values in sums.items()
+    ]
+
+
+def _folded(
+    producers: list[ProducerCounters], segments: Sequence[SegmentContents]
+) -> list[ProducerCounters]:
+    """
+    Fold the publishers that were heard last the longest ago, by topic and type, if there are many.
+
+    A writer does so with those that have left; which have is not known here.
+    """
+    last_heard = {
+        (channel.topic, channel.publisher): contents.index
+        for contents in segments
+        for channel in contents.found.counts
+    }
+    publishers = sorted(
+        (item for item in producers if item.publisher),
+        key=lambda item: last_heard.get((item.topic, item.publisher), -1),
+    )
+    oldest = publishers[: max(len(publishers) - KEPT_ACCOUNTS, 0)]
+    sums: dict[tuple[str, str], dict[str, Any]] = {}
+    for item in oldest:
+        values = sums.setdefault((item.topic, item.type), {})
+        _add(values, 'folded', 1)
+        for name in _COUNTS:
+            _add(values, name, getattr(item, name))
+    gone = {id(item) for item in oldest}
+    return [item for item in producers if id(item) not in gone] + [
+        ProducerCounters(topic=topic, type=type_name, **values)
+        for (topic, type_name), values in sums.items()
     ]
 
 

@@ -129,18 +129,39 @@ class _Comparison(FlightReading):
             self.damaged(
                 f'the footer counts {footer.records_written} records; there are {result.records}'
             )
-        written: Counter[tuple[str, str]] = Counter()
         for counters in footer.producers:
             self._check_producer(counters)
-            written[counters.topic, counters.publisher] += counters.written
-        for key, count in written.items():  # who has left and come back has two accounts
-            found = self.producers.get(key, Producer()).written
-            if not footer.segments_dropped and found != count:
-                self.damaged(f'{key[0]}: the footer counts {count} records, there are {found}')
+        if not footer.segments_dropped:
+            self._check_written(footer)
         for part in ('dropped_overrun', 'lost_transport', 'repeated'):
             total = f'records_{part}'
             if getattr(footer, total) != sum(getattr(item, part) for item in footer.producers):
                 self.damaged(f'{total} is not the sum over the producers')
+
+    def _check_written(self, footer: FlightFooter) -> None:
+        """Compare what the footer counts with what is there; folded accounts by topic and type."""
+        written: Counter[tuple[str, str]] = Counter()  # who came back may have two accounts
+        folded: Counter[tuple[str, str]] = Counter()
+        for counters in footer.producers:
+            if counters.folded:
+                folded[counters.topic, counters.type] += counters.written
+            else:
+                written[counters.topic, counters.publisher] += counters.written
+        for key, producer in self.producers.items():
+            of = key[0], producer.type
+            if of in folded and producer.written >= written[key]:
+                folded[of] -= producer.written - written[key]
+                written[key] = producer.written
+        for key, count in written.items():
+            found = self.producers.get(key, Producer()).written
+            if found != count:
+                self.damaged(f'{key[0]}: the footer counts {count} records, there are {found}')
+        for (topic, _), count in folded.items():
+            if count:
+                self.damaged(
+                    f'{topic}: of publishers that left, {abs(count)} records '
+                    f'{"are not there" if count > 0 else "are not counted by the footer"}'
+                )
 
     def _check_producer(self, counters: ProducerCounters) -> None:
         accounted = counters.written - counters.repeated
@@ -154,23 +175,44 @@ class _Comparison(FlightReading):
     def _check_sequences(self) -> None:
         """Find sequence numbers that are missing without a trace."""
         footer = self.result.footer
-        discarded = {
-            (item.topic, item.publisher): item.dropped_write_error
-            for item in (footer.producers if footer is not None else ())
-        }
-        budget = self.write_errors - sum(discarded.values())
+        discarded: Counter[tuple[str, str]] = Counter()
+        of_folded: Counter[tuple[str, str]] = Counter()
+        has_folded = set()
+        for item in footer.producers if footer is not None else ():
+            if item.folded:
+                has_folded.add((item.topic, item.type))
+                of_folded[item.topic, item.type] += item.dropped_write_error
+            else:
+                discarded[item.topic, item.publisher] += item.dropped_write_error
+        budget = self.write_errors - discarded.total() - of_folded.total()
         if budget < 0:  # no `write_error` record tells of them: they were invalid
             self.result.losses.append(Loss('write_error', -budget))
         for key, producer in self.producers.items():
-            unexplained = producer.missing - producer.lost - discarded.get(key, 0)
+            unexplained = producer.missing - producer.lost - discarded[key]
             if unexplained <= 0:
                 continue
-            if unexplained <= budget:  # a recovered flight does not know whose they were
+            of = key[0], producer.type
+            if unexplained <= of_folded[of]:
+                of_folded[of] -= unexplained
+            elif of in has_folded and self._has_returned(key):
+                self.result.losses.append(Loss('transport', unexplained, *key))
+            elif unexplained <= budget:  # a recovered flight does not know whose they were
                 budget -= unexplained
             elif self.is_closed:
                 self.damaged(f'{key[0]}: {unexplained} messages are missing without a trace')
             else:
                 self.result.losses.append(Loss('unclean', unexplained, *key))
+
+    def _has_returned(self, key: tuple[str, str]) -> bool:
+        """Tell whether a publisher may have been found again after its account was folded."""
+        footer = self.result.footer
+        assert footer is not None
+        counted = sum(
+            item.written
+            for item in footer.producers
+            if (item.topic, item.publisher) == key and not item.folded
+        )
+        return counted < self.producers[key].written
 
     def _check_metadata(self, segments: list[SegmentFile]) -> None:
         named = read_metadata(self.result.path).segments

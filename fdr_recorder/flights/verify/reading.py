@@ -46,9 +46,11 @@ class Producer:
     """
     What the files contain of one producer.
 
-    `lost` is what records of losses say is missing; `missing` counts missing sequence numbers.
+    `type` is that of its messages; `lost` is what records of losses say is missing; `missing`
+    counts missing sequence numbers.
     """
 
+    type: str = ''
     written: int = 0
     repeated: int = 0
     lost: int = 0
@@ -136,6 +138,7 @@ class FlightReading:
         key = (channel.topic, channel.metadata.get(PUBLISHER_KEY, ''))
         producer = self.producers.get(key) or self.producers.setdefault(key, Producer())
         producer.written += 1
+        producer.type = channel.schema.name
         self.last = message
         if channel.topic.startswith(OWN_TOPIC_PREFIX):
             self._note(self._decode(message))

@@ -125,12 +125,13 @@ def _messages(balance: Balance, footer: FlightFooter) -> Html:
     wrong = [item for item in footer.producers if not _is_balanced(item)]
     named = ', '.join(short(item.topic) for item in wrong[:_MOST_NAMED])
     own = footer.records_written - balance.written
+    producers = sum(item.folded or 1 for item in footer.producers)
     return _ledger(
         'Every message',
         rows,
         _check(
             not wrong,
-            f'For each of {plural(len(footer.producers), "producer")}: offered = written '
+            f'For each of {plural(producers, "producer")}: offered = written '
             f'{_MINUS} repeated + refused by its ring + refused by the disk.'
             + (f' Not for {named}.' if wrong else ''),
         ),

@@ -169,13 +169,15 @@ def _publishers(source: Source, producers: list[ProducerCounters]) -> Html:
         'Publisher', 'Offered', 'Written', 'Repeated', 'Lost in transport', 'Ring full', 'Disk'
     )  # fmt: skip
     rows: list[Html] = []
-    for item in producers[:_MOST_PUBLISHERS]:
+    for item in sorted(producers, key=_is_of_one)[:_MOST_PUBLISHERS]:
         counts = (
             item.offered, item.written, item.repeated, item.lost_transport, item.dropped_overrun,
             item.dropped_write_error,
         )  # fmt: skip
         cells = [h('td', f'{count:,}', class_='num') for count in counts]
-        rows.append(h('tr', h('td', _publisher(source, item.publisher)), cells))
+        left = [f'{plural(item.folded, "publisher")} that left']
+        who = left if item.folded else _publisher(source, item.publisher)
+        rows.append(h('tr', h('td', who), cells))
     known = {item.publisher for item in producers}
     others = [gid for gid in source.nodes if gid not in known]
     rows += [
@@ -186,6 +188,10 @@ def _publishers(source: Source, producers: list[ProducerCounters]) -> Html:
     if left_out:
         rows.append(h('tr', h('td', f'and {plural(left_out, "publisher")} more')))
     return h('div', table(columns, rows), class_='scroll')
+
+
+def _is_of_one(item: ProducerCounters) -> bool:
+    return not item.folded
 
 
 def _publisher(source: Source, gid: str) -> list[Child]:

@@ -1,0 +1,119 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The publishers of all topics: each has a ring; those that have left may be found again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.capture.ring import RingBudget
+from fdr_recorder.config import RingConfig
+from fdr_recorder.node.intake.topic_intake import Producer, TopicIntake, UNKNOWN_GID
+from fdr_recorder.node.quarantine import Quarantine
+from fdr_recorder.node.topic_plan import node_names
+from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.writer import FileFdrWriter
+from rclpy.node import Node
+
+MOST_ABSENT: Final = 1000
+"""As many as have an account of their own in a flight."""
+MOST_LATCHED_BYTES: Final = 16 * 1024 * 1024
+"""Of their latched messages."""
+
+NAME: Final = 'has publishers that cannot be listed'
+"""Work that can fail, in the words of `Quarantine`."""
+
+_Key = tuple[str, str, bytes]
+"""Topic, type, gid."""
+
+
+class Publishers:
+    """Gives each publisher a ring, and takes it back. Belongs to the intake thread."""
+
+    def __init__(
+        self, node: Node, writer: FileFdrWriter, config: RingConfig, quarantine: Quarantine
+    ) -> None:
+        self._node = node
+        self._writer = writer
+        self._config = config
+        self._quarantine = quarantine
+        self._budget = RingBudget(config.total_bytes)
+        self._absent = AbsentPublishers()
+
+    def meet(self, intake: TopicIntake, gid: bytes) -> Producer:
+        """
+        Make the ring of a publisher, at its first message; one that was lost has its ring again.
+
+        If its node is unknown, ask the graph. That costs 0.1 ms, or 4 ms for a topic with a
+        hundred publishers; then all of them are known.
+        """
+        if gid != UNKNOWN_GID and not intake.plan.publishers.get(gid):
+            with self._quarantine.guard(intake.plan.name, NAME):
+                endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)
+                intake.plan = replace(intake.plan, publishers=node_names(endpoints))
+        plan = intake.plan
+        absent = self._absent.pop((plan.name, plan.type_name, gid))
+        if absent is not None and self._writer.resume(absent.client):
+            intake.producers[gid] = absent
+            return absent
+        metadata = dict(plan.metadata)
+        channel = Channel(
+            plan.name, plan.schema, publisher=gid.hex(), metadata=metadata, latched=plan.is_latched
+        )
+        client = FdrClient(channel, self._config, budget=self._budget)
+        producer = intake.producers[gid] = Producer(client, metadata)
+        producer.name(plan.publishers.get(gid, ''))
+        self._writer.register(client)
+        return producer
+
+    def part_with(self, intake: TopicIntake, gid: bytes) -> None:
+        """Retire the ring of a publisher, which may be found again."""
+        producer = intake.producers.pop(gid)
+        self._writer.retire(producer.client)
+        self._absent.add((intake.plan.name, intake.plan.type_name, gid), producer)
+
+
+class AbsentPublishers:
+    """
+    Remembers publishers that have left: their clients, and the numbers that are expected of them.
+
+    So one that was only lost by discovery goes on where it was. The latest to leave are kept,
+    within a bound. Belongs to the intake thread.
+    """
+
+    def __init__(self) -> None:
+        self._producers: dict[_Key, Producer] = {}
+        self._latched_bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._producers)
+
+    def add(self, key: _Key, producer: Producer) -> None:
+        """Remember a publisher that has left."""
+        self._producers[key] = producer
+        self._latched_bytes += _latched_bytes(producer)
+        while len(self._producers) > MOST_ABSENT or self._latched_bytes > MOST_LATCHED_BYTES:
+            self.pop(next(iter(self._producers)))
+
+    def pop(self, key: _Key) -> Producer | None:
+        """Return and forget a publisher that is found again; None for an unknown one."""
+        producer = self._producers.pop(key, None)
+        if producer is not None:
+            self._latched_bytes -= _latched_bytes(producer)
+        return producer
+
+
+def _latched_bytes(producer: Producer) -> int:
+    latest = producer.client.latest
+    return len(latest[2]) if latest is not None else 0
