@@ -91,7 +91,9 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
         yield 'vehicle', flight.vehicle_id
     yield 'start', format_time(flight.started_ns)
     yield 'duration', format_duration(flight.duration_s)
-    yield 'size', f'{format_size(flight.bytes)} in {plural(flight.segments, "segment")}'
+    size = format_size(flight.bytes - flight.kept_bytes)
+    kept = f', and {format_size(flight.kept_bytes)} kept by recovery' if flight.kept_bytes else ''
+    yield 'size', f'{size} in {plural(flight.segments, "segment")}{kept}'
     yield 'records', f'{flight.records:,}'
     yield 'missing', str(flight.losses)
     if footer is not None:

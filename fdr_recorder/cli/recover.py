@@ -86,6 +86,8 @@ class _Result:
             )
             if done.cut_bytes:
                 text += f'; {format_size(done.cut_bytes)} at a torn end were cut off'
+            if done.kept:
+                text += f'; what was cut is kept in {", ".join(done.kept)}'
             if done.unreadable_bytes:
                 text += f'; {format_size(done.unreadable_bytes)} inside cannot be read'
             if done.set_aside:

@@ -26,6 +26,19 @@ DAMAGED_SUFFIX: Final = '.damaged'
 """Follows the name of a segment that recovery could not read and has set aside."""
 
 
+TAIL_SUFFIX: Final = '.tail'
+"""Follows the name of a segment in the name of what recovery has cut off its end."""
+_TAIL_NUMBER: Final = re.compile(r'(?:\.[1-9][0-9]*)?')
+
+
+@dataclass(frozen=True, order=True)
+class KeptFile:
+    """What recovery has cut off a segment: the segment's name, and the file."""
+
+    of: str
+    path: Path
+
+
 @dataclass(frozen=True, order=True)
 class SegmentFile:
     """A segment's file in a flight's directory."""
@@ -42,6 +55,17 @@ def segment_files(flight: Path | str) -> list[SegmentFile]:
 def damaged_files(flight: Path | str) -> list[SegmentFile]:
     """List the unreadable files that recovery has set aside; raise as `segment_files` does."""
     return _files(Path(flight), DAMAGED_SUFFIX)
+
+
+def tail_files(flight: Path | str) -> list[KeptFile]:
+    """List what recovery has cut off the segments; raise as `segment_files` does."""
+    found = []
+    for path in Path(flight).iterdir():
+        name, is_tail, number = path.name.partition(TAIL_SUFFIX)
+        is_named = SEGMENT_PATTERN.fullmatch(name) and is_tail and _TAIL_NUMBER.fullmatch(number)
+        if is_named and path.is_file() and not path.is_symlink():
+            found.append(KeptFile(name, path))
+    return sorted(found)
 
 
 def _files(flight: Path, suffix: str) -> list[SegmentFile]:

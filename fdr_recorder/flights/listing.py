@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.errors import NoFlightError, SegmentError
-from fdr_recorder.flights.directory import segment_files, SegmentFile
+from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile, tail_files
 from fdr_recorder.flights.in_use import is_being_recorded
 from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.recovery.read_contents import read_contents
@@ -91,9 +91,10 @@ class ListedFlight:
         vehicle_id: Which vehicle.
         started_ns: When it was opened (system clock).
         flight_number: Orders the flights of a root, see `by_age`; 0 if unknown.
+        kept_bytes: Size of what recovery has cut off or set aside, and kept; part of `bytes`.
         duration_s: How long it lasted, or has so far.
         segments: Segments that are there.
-        bytes: Their size.
+        bytes: Their size, and that of the files which recovery has kept.
         records: Records in them. While it is being recorded: in those that are closed, and in the
             open one as far as it was written when it was looked at.
         losses: What is missing, as far as it is known; while a flight is being recorded, as of
@@ -115,6 +116,7 @@ class ListedFlight:
     segments_dropped: int
     ros_distro: str
     flight_number: int = 0
+    kept_bytes: int = 0
 
     @property
     def ended_ns(self) -> int:
@@ -158,6 +160,9 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     if not started_ns and (first := _read(segments[0])) is not None:
         started_ns = first.found.first_log_time_ns
     last_ns = last.found.last_log_time_ns if last is not None else 0
+    kept = [file.path for file in tail_files(flight)]
+    kept += [file.path for file in damaged_files(flight)]
+    kept_bytes = sum(map(_size, kept))
     named, counters, listed_records = read_metadata(flight)
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
@@ -187,7 +192,8 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         started_ns=started_ns,
         duration_s=max(last_ns - started_ns, 0) / NS_PER_S,
         segments=len(segments),
-        bytes=sum(map(_size, segments)),
+        bytes=sum(_size(segment.path) for segment in segments) + kept_bytes,
+        kept_bytes=kept_bytes,
         records=max(records, 0),
         losses=Losses(
             transport=counters.get('records_lost_transport', 0),
@@ -209,9 +215,9 @@ def _read(segment: SegmentFile) -> SegmentContents | None:
         return None
 
 
-def _size(segment: SegmentFile) -> int:
+def _size(path: Path) -> int:
     try:
-        return segment.path.stat().st_size
+        return path.stat().st_size
     except FileNotFoundError:
         return 0
 

@@ -69,7 +69,9 @@ def test_a_list_of_flights(kinds: Kinds, capsys: pytest.CaptureFixture[str]) -> 
         messages = [message for file in segments for message in read_whole_chunks(file)]
         assert item['records'] == len(messages), name
         assert item['segments'] == len(segments), name
-        assert item['bytes'] == sum(file.stat().st_size for file in segments), name
+        kept = [*path.glob('*.tail'), *path.glob('*.damaged')]
+        assert item['kept_bytes'] == sum(file.stat().st_size for file in kept), name
+        assert item['bytes'] == sum(file.stat().st_size for file in (*segments, *kept)), name
         assert item['started_ns'] <= min(message.log_time for message in messages), name
     capped = open_flight_files(paths['capped'])
     assert flights['capped']['segments_dropped'] == capped.footer.segments_dropped

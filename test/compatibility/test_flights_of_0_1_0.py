@@ -67,7 +67,6 @@ AFTER_RECOVERY = ('recover', 'info --json', 'verify', 'report --json')
 VOLATILE = {'made_ns', 'seconds'}
 """Keys of JSON documents that differ between two runs of the same program."""
 
-
 ADDED = {
     'folded',
     'log_time_offset_ns',
@@ -76,6 +75,8 @@ ADDED = {
     'clock_state',
     'clock_source',
     'flight_ended_at_ns',
+    'kept',
+    'kept_bytes',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

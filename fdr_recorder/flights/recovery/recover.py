@@ -12,10 +12,11 @@
 Completes flights that were not closed: after a crash, a power cut or a full disk.
 
 A flight that was not closed has no footer, or a segment without its summary, or a `metadata.yaml`
-that does not name all segments. Recovery cuts each torn segment after its last whole record,
-appends the missing records, ends the flight with a footer that says `clean_shutdown: false`, and
-renews `metadata.yaml`. Gaps stay where they are and become a record that readers skip. Every step
-can be interrupted: the next recovery continues. A closed flight is not touched.
+that does not name all segments. Recovery cuts each torn segment after its last whole record, keeps
+what it cuts in a file beside the segment, appends the missing records, ends the flight with a
+footer that says `clean_shutdown: false`, and renews `metadata.yaml`. Gaps stay where they are and
+become a record that readers skip. Every step can be interrupted: the next recovery continues. A
+closed flight is not touched, and none that somebody writes.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from fdr_recorder.flights.reader import open_segment
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recount import Drops, find_drops, recounted_footer
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
+from fdr_recorder.flights.recovery.tails import keep_tail
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Payload
@@ -71,6 +73,7 @@ class RecoveredFlight:
         set_aside: Names of files that were no segments; `.damaged` follows their names now.
         seconds: How long it took.
         unreadable_bytes: Bytes in gaps; they stay in the segments.
+        kept: Names of the files that have what was cut off the ends of segments.
 
     """
 
@@ -81,6 +84,7 @@ class RecoveredFlight:
     set_aside: tuple[str, ...]
     seconds: float
     unreadable_bytes: int = 0
+    kept: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
@@ -242,12 +246,17 @@ def _change_flight(flight: Path, should_stop: Callable[[], bool]) -> RecoveredFl
         tuple(work.set_aside),
         time.monotonic() - started_at,
         work.unreadable_bytes,
+        tuple(work.kept),
     )
 
 
 @dataclass
 class _Work:
-    """A flight that is being recovered; what `metadata` lists was certainly synced."""
+    """
+    A flight that is being recovered.
+
+    What `metadata` lists was certainly synced; this recovery wrote the ends of those in `_ended`.
+    """
 
     flight: Path
     metadata: Metadata
@@ -256,7 +265,9 @@ class _Work:
     set_aside: list[str] = field(default_factory=list)
     cut_bytes: int = 0
     unreadable_bytes: int = 0
+    kept: list[str] = field(default_factory=list)
     drops: Drops = field(default_factory=Drops)
+    _ended: set[int] = field(default_factory=set)
 
     def take(self, segment: SegmentFile) -> None:
         """Read the next segment; complete the one before if it is torn."""
@@ -276,6 +287,10 @@ class _Work:
         self.segments.append(contents)
 
     def _restore(self, contents: SegmentContents) -> Segment:
+        """Open a segment to go on at the end of its data; what is behind it was kept before."""
+        if contents.index not in self._ended:
+            name = keep_tail(contents.path, contents.data_end)
+            self.kept += [name] if name else []
         if not contents.is_closed:
             self.torn.append(contents.path.name)
             self.cut_bytes += contents.size - contents.data_end
@@ -310,6 +325,7 @@ class _Work:
         with closing(self._restore(contents)) as segment:
             contents.size = segment.finish().bytes
         contents.is_closed = True
+        self._ended.add(contents.index)
 
     def finish(self) -> FlightFooter:
         """Write the footer if there is none, and renew `metadata.yaml`."""

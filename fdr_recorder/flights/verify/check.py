@@ -22,7 +22,12 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile
+from fdr_recorder.flights.directory import (
+    damaged_files,
+    segment_files,
+    SegmentFile,
+    tail_files,
+)
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
 from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance
@@ -66,6 +71,8 @@ class _Comparison(FlightReading):
         for path in (file.path for file in set_aside):
             size = path.stat().st_size
             result.losses.append(Loss('unreadable', file_name=path.name, bytes=size))
+        tails = (file.path for file in tail_files(result.path))
+        result.kept = {path.name: path.stat().st_size for path in tails}
         footer = result.footer
         result.is_being_written = footer is None and is_being_recorded(
             result.path, holder_of_root(result.path), self.started_ns

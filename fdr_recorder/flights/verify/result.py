@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.record.kinds import FlightFooter
-from fdr_recorder.units import iso_time
+from fdr_recorder.units import iso_time, plural
 
 
 class Verdict(Enum):
@@ -98,6 +98,7 @@ class Verification:
         segments: How many segments are there.
         records: How many records lie in them.
         bytes: Their size.
+        kept: Files that hold what recovery has cut off, and their sizes; no reader needs them.
         footer: The footer; None for a flight that was not closed.
 
     """
@@ -109,6 +110,7 @@ class Verification:
     segments: int = 0
     records: int = 0
     bytes: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
     footer: FlightFooter | None = None
 
     @property
@@ -120,11 +122,16 @@ class Verification:
 
     def __str__(self) -> str:
         """Say it in words, a line each."""
-        lines = [f'{self.path}: {self.segments} segments, {self.records} records']
+        count = f'{plural(self.segments, "segment")}, {plural(self.records, "record")}'
+        lines = [f'{self.path}: {count}']
         if self.is_being_written:
             lines.append('  is being written right now')
         lines += [f'  damaged: {text}' for text in self.damage]
         lines += [f'  missing: {loss}' for loss in self.losses]
+        lines += [
+            f'  kept: {name}, {plural(size, "byte")} that recovery has cut off'
+            for name, size in self.kept.items()
+        ]
         if self.verdict is Verdict.CLEAN:
             lines.append('  clean: every byte is as written, every record accounted for')
         return '\n'.join(lines)
@@ -141,5 +148,6 @@ class Verification:
             'is_closed': self.footer is not None,
             'clean_shutdown': self.footer is not None and self.footer.clean_shutdown,
             'damage': list(self.damage),
+            'kept': [{'file_name': name, 'bytes': size} for name, size in self.kept.items()],
             'losses': [asdict(loss) for loss in self.losses],
         }
