@@ -49,6 +49,7 @@ CALM_S: Final = 1.0
 PLAN: Final = 'cannot be recorded'
 SUBSCRIBE: Final = 'cannot be subscribed to'
 LIST: Final = 'topics cannot be listed'
+LIST_NODES: Final = 'topics of a node cannot be listed'
 REVIEW: Final = 'is recorded as before, its publishers cannot be reviewed'
 REQUIRE: Final = 'cannot be checked, though it is required'
 TIDY: Final = 'subscriptions cannot be tidied'
@@ -169,10 +170,28 @@ class GraphWatch:
         if not self._quarantine.holds('', LIST):
             with self._quarantine.guard('', LIST, longest_s=REVIEW_INTERVAL_S):
                 self._note(dict(self._node.get_topic_names_and_types()))
+            if self._quarantine.faults('', LIST):
+                with self._quarantine.guard('', LIST_NODES):
+                    self._note(self._topics_of_nodes())
         if self._quarantine.faults('', LIST):
             self._waiting.update(self.missing)  # these can be found by their names
         for topic in list(self._waiting):
             self._try(topic)
+
+    def _topics_of_nodes(self) -> dict[str, list[str]]:
+        """
+        Return topics and types, asked for node by node.
+
+        One name that is not UTF-8 makes the middleware's whole list unreadable. That of each other
+        node is not.
+        """
+        graph: dict[str, set[str]] = {}
+        for name, namespace in self._node.get_node_names_and_namespaces():
+            with self._quarantine.guard('', LIST_NODES):
+                topics = self._node.get_publisher_names_and_types_by_node(name, namespace)
+                for topic, types in topics:
+                    graph.setdefault(topic, set()).update(types)
+        return {topic: sorted(types) for topic, types in graph.items()}
 
     def _try(self, topic: str) -> None:
         """Subscribe to a topic if it has a publisher, unless it is in quarantine."""
