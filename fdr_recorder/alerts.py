@@ -52,6 +52,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'config_invalid': AlertLevel.ERROR,
     'transition_refused': AlertLevel.ERROR,
     'unclean_flight_recovered': AlertLevel.WARN,
+    'unclean_flight_left': AlertLevel.WARN,
     'topic_missing': AlertLevel.WARN,
     'topic_stale': AlertLevel.WARN,
     'type_unknown': AlertLevel.WARN,
@@ -72,7 +73,7 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible '
     'topic_failed'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
-    'unclean_flight_recovered record_invalid clock_step'.split(),
+    'unclean_flight_recovered unclean_flight_left record_invalid clock_step'.split(),
 }
 """Alert codes by fault group; each group is one status of the recorder on `/diagnostics`."""
 

@@ -201,6 +201,11 @@ class FdrConfig(TopicConfig):
         'two seconds until it succeeds or another lifecycle transition is requested.',
         changeable='never',
     )
+    recover_on_configure: bool = option(
+        True,
+        'At configure, complete the flights of the flight root that were never closed; if false, '
+        'they stay as they are, an alert names them, and `fdr recover` completes them.',
+    )
     preroll_s: float = option(
         0.0,
         'While inactive, keep the messages of this many seconds, as far as the rings have room, '

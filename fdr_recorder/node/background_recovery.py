@@ -13,15 +13,19 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 import threading
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.flights.directory import flight_directories
-from fdr_recorder.flights.recovery.recover import recover_root
+from fdr_recorder.flights.recovery.recover import Failure, needs_recovery, recover_root
 from fdr_recorder.storage.flight_root import FlightRoot
 
 logger = logging.getLogger(__name__)
+
+_NAMED: Final = 5
+"""How many flights an alert names."""
 
 PATIENCE_S: Final = 1.0
 """How long configure waits for it. Most recoveries take less."""
@@ -31,11 +35,22 @@ class BackgroundRecovery:
     """
     Recover unclosed flights in a thread of its own.
 
-    It takes only flights that exist at its start: a flight that opens later is not touched.
+    It takes only flights that exist at its start: a flight that opens later is not touched. Those
+    that stay unclosed are named by an alert.
     """
 
-    def __init__(self, root: FlightRoot, alerts: AlertBoard) -> None:
-        """Start; return when the recovery has ended, or after `PATIENCE_S`."""
+    def __init__(self, root: FlightRoot, alerts: AlertBoard, *, may_change: bool) -> None:
+        """
+        Start; return when the recovery has ended, or after `PATIENCE_S`.
+
+        Args:
+            root: The owned root.
+            alerts: Where the outcome is told.
+            may_change: Whether to recover; if not, unclosed flights are only named.
+
+        """
+        self._left: list[Path] = []
+        self._may_change = may_change
         self._root = root
         self._alerts = alerts
         self._flights = flight_directories(root.path)
@@ -48,23 +63,52 @@ class BackgroundRecovery:
         """Stop where it is; the next recovery continues. Idempotent."""
         self._must_stop.set()
         self._thread.join()
-        self._alerts.clear('unclean_flight_recovered', 'the flight root is released')
+        for code in ('unclean_flight_recovered', 'unclean_flight_left'):
+            self._alerts.clear(code, 'the flight root is released')
 
     def _run(self) -> None:
-        count = 0
         try:
-            for flight in recover_root(
-                self._root, flights=self._flights, should_stop=self._must_stop.is_set
-            ):
-                count += 1
-                message = (
-                    f'{flight.path.name} was never closed; it is recovered: '
-                    f'{flight.footer.records_written} records, {flight.cut_bytes} bytes cut'
-                )
-                logger.warning('%s in %.1f s', message, flight.seconds)
-                self._alerts.raise_alert(
-                    'unclean_flight_recovered',
-                    message if count == 1 else f'{count} flights are recovered; last: {message}',
-                )
+            if self._may_change:
+                self._recover()
+            else:
+                self._look()
         except Exception:
             logger.exception('recovery failed; recording is not affected')
+
+    def _look(self) -> None:
+        for flight in self._flights:
+            if self._must_stop.is_set():
+                return
+            if needs_recovery(flight):
+                self._leave(flight, 'recover_on_configure is false')
+
+    def _leave(self, flight: Path, reason: Failure | str) -> None:
+        logger.warning('%s was never closed; it is left as it is: %s', flight, reason)
+        self._left.append(flight)
+        names = ', '.join(path.name for path in self._left[:_NAMED])
+        more = len(self._left) - _NAMED
+        self._alerts.raise_alert(
+            'unclean_flight_left',
+            f'never closed, and left as they are: {names}'
+            + (f' and {more} more' if more > 0 else '')
+            + f' ({reason}); see `fdr recover {self._root.path}`',
+            values={'flights': len(self._left)},
+        )
+
+    def _recover(self) -> None:
+        recovered = recover_root(
+            self._root,
+            flights=self._flights,
+            should_stop=self._must_stop.is_set,
+            on_failure=self._leave,
+        )
+        for count, flight in enumerate(recovered, 1):
+            message = (
+                f'{flight.path.name} was never closed; it is recovered: '
+                f'{flight.footer.records_written} records, {flight.cut_bytes} bytes cut'
+            )
+            logger.warning('%s in %.1f s', message, flight.seconds)
+            self._alerts.raise_alert(
+                'unclean_flight_recovered',
+                message if count == 1 else f'{count} flights are recovered; last: {message}',
+            )

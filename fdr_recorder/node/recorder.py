@@ -185,7 +185,9 @@ class Recorder(LifecycleNode):
         with ExitStack() as release:
             root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
             release.callback(root.release)
-            recovery = BackgroundRecovery(root, self._board)
+            recovery = BackgroundRecovery(
+                root, self._board, may_change=config.recover_on_configure
+            )
             release.callback(recovery.stop)
             writer = make_writer(config, root, self._board)
             subscriber = self._subscriber(config)

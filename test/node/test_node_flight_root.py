@@ -12,11 +12,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 import signal
 
 from fdr_recorder import FlightRoot
 from ground import DiagnosticStatus, Ground
+import pytest
 from recorder_process import is_locked, read_flight, RecorderProcess
 
 
@@ -103,3 +106,44 @@ def test_an_existing_flight_is_never_written_into(
         recorder.make('activate', 'deactivate')
         recorder.wait_for_ok('recorder')
         read_flight(root / 'first')
+
+
+@pytest.mark.parametrize('recovers', [False, True])
+def test_flights_that_were_never_closed_are_recovered_if_that_is_wanted(
+    ground: Ground, tmp_path: Path, root: Path, recovers: bool
+) -> None:
+    with RecorderProcess(ground, tmp_path, root, flight_id='killed') as recorder:
+        recorder.make('configure', 'activate')
+        recorder.send(signal.SIGKILL)
+        recorder.wait_for_end()
+    before = {path: path.read_bytes() for path in (root / 'killed').iterdir()}
+    with RecorderProcess(ground, tmp_path, root, recover_on_configure=recovers) as recorder:
+        recorder.make('configure')
+        code = 'unclean_flight_recovered' if recovers else 'unclean_flight_left'
+        message = recorder.wait_for_alert('recorder', code).message
+        assert 'killed' in message
+        assert (f'see `fdr recover {root}`' in message) != recovers
+        recorder.make('activate', 'deactivate', 'cleanup')
+        recorder.wait_for_ok('recorder')
+    after = {path: path.read_bytes() for path in (root / 'killed').iterdir()}
+    assert (after == before) != recovers
+
+
+def test_a_flight_that_another_program_holds_is_left_and_named(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    """It was moved here from another root while it is written, for example."""
+    with RecorderProcess(ground, tmp_path, root, flight_id='killed') as recorder:
+        recorder.make('configure', 'activate')
+        recorder.send(signal.SIGKILL)
+        recorder.wait_for_end()
+    fd = os.open(root / 'killed', os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        with RecorderProcess(ground, tmp_path, root) as recorder:
+            recorder.make('configure')
+            message = recorder.wait_for_alert('recorder', 'unclean_flight_left').message
+            assert f'is being written or changed by pid {os.getpid()}' in message
+            recorder.make('activate', 'deactivate')
+    finally:
+        os.close(fd)
