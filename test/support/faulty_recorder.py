@@ -19,7 +19,7 @@ from unittest import mock
 
 from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.config import FdrConfig, FdrWriterConfig
-from fdr_recorder.node import quarantine
+from fdr_recorder.node import message_class, quarantine
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
@@ -150,6 +150,11 @@ class FaultyRecorder:
         self.board.listen(self.told.append)
         self._ground, self._root = ground, root
         self._quick = mock.patch.multiple(quarantine, **QUICK)
+        self._import = mock.patch.object(
+            message_class,
+            'import_module',
+            faults.before('import', '', message_class.import_module),
+        )
         quick_writer = FdrWriterConfig(
             flush_interval_s=0.05, sync_interval_s=0.1, min_free_bytes=0, reserve_bytes=0
         )
@@ -157,6 +162,7 @@ class FaultyRecorder:
 
     def __enter__(self) -> FaultyRecorder:
         self._quick.start()
+        self._import.start()
         node: Any = _FaultyNode(self._ground.node, self.faults)
         cases = quarantine.Quarantine(self.board)
         self.writer = FileFdrWriter(self._root, self._config.writer, alerts=self.board)
@@ -174,6 +180,7 @@ class FaultyRecorder:
         self.watch.stop()
         self.intake.stop()
         self.writer.stop()
+        self._import.stop()
         self._quick.stop()
 
     def open(self, flight_id: str = 'x') -> None:
