@@ -68,7 +68,7 @@ class Moment:
     time_ns: int | None = None
 
     def in_flight(self, started_ns: int, ended_ns: int) -> int:
-        """Return it as a time of the system clock (nanoseconds)."""
+        """Return it as a log time of a flight (nanoseconds); `time_ns` as it is."""
         if self.time_ns is not None:
             return self.time_ns
         return (ended_ns if self.seconds < 0 else started_ns) + round(self.seconds * NS_PER_S)

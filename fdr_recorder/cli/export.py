@@ -28,7 +28,11 @@ EXAMPLES: Final = """\
   fdr export FLIGHT -o flight.mcap                            all of it, in one file
   fdr export FLIGHT -o bag -t '/imu/*' -t /tf_static          some topics, as a rosbag2 bag
   fdr export FLIGHT -o end.mcap --start -10                   the last ten seconds
+  fdr export FLIGHT -o flight.mcap --utc                      log times in true UTC
   fdr export FLIGHT -o cut.mcap --start 62.5 --duration 5 --compression zstd
+
+With --utc log times are true UTC, as `fdr info` shows it: the clock of the vehicle may have been
+wrong when the flight began. Publish times stay as the publishers' clocks had them.
 
 Messages keep their data, times, sequence numbers and channels. A part that starts later than the
 flight begins with the last message of each latched topic, at the time of the part's start. The

@@ -19,7 +19,14 @@ from typing import Final, TYPE_CHECKING
 from fdr_recorder.cli.console import print_json, reading_progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
-from fdr_recorder.units import format_duration, format_size, format_time, NS_PER_S, plural
+from fdr_recorder.units import (
+    format_duration,
+    format_size,
+    format_time,
+    NS_PER_S,
+    plural,
+    precise_duration,
+)
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.info import Event, FlightInfo, SegmentInfo, TopicInfo
@@ -38,7 +45,9 @@ _TOPIC_COLUMNS: Final = (
 )
 _SEGMENT_COLUMNS: Final = ('segment', '>size', '>records', '>from', '>to', 'state')
 _EVENT_COLUMNS: Final = ('>at', 'what', 'of', 'in words')
-_EVENT_FIELDS: Final = ('records', 'bytes', 'file_name', 'error_name')
+_EVENT_FIELDS: Final = (
+    'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns', 'system_ns', 'source'
+)
 _MOST_LINES: Final = 40
 """Of segments and of events, on the screen; JSON has all."""
 _ADVICE: Final = {'unclean': ': it was never closed; `fdr recover` makes it whole'}
@@ -89,8 +98,10 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'state', flight.state.value + _ADVICE.get(flight.state.value, '')
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
-    yield 'start', format_time(flight.started_ns)
+    yield 'start', format_time(flight.utc_started_ns)
     yield 'duration', format_duration(flight.duration_s)
+    if flight.utc.is_shifted:
+        yield 'clock', _clock(found)
     size = format_size(flight.bytes - flight.kept_bytes)
     kept = f', and {format_size(flight.kept_bytes)} kept by recovery' if flight.kept_bytes else ''
     yield 'size', f'{size} in {plural(flight.segments, "segment")}{kept}'
@@ -161,6 +172,19 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
         f'{name} {getattr(said, name)}' for name in _EVENT_FIELDS if hasattr(said, name)
     )
     return _offset(flight, event.time_ns), said.KIND, topic, words
+
+
+def _clock(found: FlightInfo) -> str:
+    """Say how the log times differ from true UTC."""
+    from fdr_recorder.record.kinds import ClockStep
+
+    flight = found.listed
+    steps = sum(isinstance(event.payload, ClockStep) for event in found.events)
+    late_s = flight.utc.offset_ns(flight.started_ns) / NS_PER_S
+    was_set = f'set {plural(steps, "time")} in flight; ' if steps else ''
+    begin = f'log times begin at {format_time(flight.started_ns)}'
+    side = 'before' if late_s > 0 else 'after'
+    return f'{was_set}{begin}, {precise_duration(abs(late_s))} {side} true UTC'
 
 
 def _offset(flight: ListedFlight, time_ns: int) -> str:

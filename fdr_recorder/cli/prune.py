@@ -124,5 +124,5 @@ def _show(root: Path, pruning: Pruning, *, is_dry: bool) -> None:
 
 
 def _row(flight: ListedFlight) -> tuple[str, str, str]:
-    started = format_time(flight.started_ns).removesuffix('Z')
+    started = format_time(flight.utc_started_ns).removesuffix('Z')
     return flight.path.name, started, format_size(flight.bytes)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fdr_recorder.cli.argument_types import parse_moment, parse_seconds
+from fdr_recorder.cli.argument_types import Moment, parse_moment, parse_seconds
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.flight_arguments import complete_topic, find_flight, offer
 from fdr_recorder.errors import UsageError
@@ -24,6 +24,7 @@ from fdr_recorder.units import NS_PER_S
 if TYPE_CHECKING:
     from fdr_recorder.flights.listing import ListedFlight
     from fdr_recorder.flights.query import Query
+    from fdr_recorder.flights.utc import UtcTimes
 
 
 def add_query(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,11 @@ def add_query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--duration', type=parse_seconds, metavar='SECONDS', help='instead of --start or --end'
     )
+    parser.add_argument(
+        '--utc',
+        action='store_true',
+        help='log times in true UTC, if the clock of the vehicle was wrong; publish times stay',
+    )
 
 
 def make_query(
@@ -60,6 +66,7 @@ def make_query(
     from fdr_recorder.flights.in_use import holder_of_root
     from fdr_recorder.flights.listing import FlightState, list_flight
     from fdr_recorder.flights.query import Query
+    from fdr_recorder.flights.utc import read_utc
 
     path = find_flight(args.flight)
     flight = list_flight(path, holder_of_root(path))
@@ -67,9 +74,8 @@ def make_query(
         warn(f'{flight.path} was never closed: what came last may be missing; see `fdr recover`')
     if args.duration is not None and args.start is not None and args.end is not None:
         raise UsageError('--duration goes with --start or with --end, not with both')
-    started_ns, ended_ns = flight.started_ns, flight.ended_ns
-    start = args.start.in_flight(started_ns, ended_ns) if args.start is not None else None
-    end = args.end.in_flight(started_ns, ended_ns) if args.end is not None else None
+    started_ns, utc = flight.started_ns, read_utc(path)
+    start, end = _log_time(args.start, flight, utc), _log_time(args.end, flight, utc)
     if args.duration is not None:
         duration = round(args.duration * NS_PER_S)
         if end is not None:
@@ -79,5 +85,20 @@ def make_query(
             end = start + duration
     if start is not None and end is not None and start >= end:
         raise UsageError('--end must be later than --start')
-    query = Query(path, tuple(args.topic), start, end, with_latched=with_latched)
+    query = Query(
+        path,
+        tuple(args.topic),
+        start,
+        end,
+        with_latched=with_latched,
+        utc=utc if args.utc else None,
+    )
     return flight, query
+
+
+def _log_time(moment: Moment | None, flight: ListedFlight, utc: UtcTimes) -> int | None:
+    """Return a moment as a log time of the flight; a date and time is true UTC."""
+    if moment is None:
+        return None
+    time_ns = moment.in_flight(flight.started_ns, flight.ended_ns)
+    return time_ns if moment.time_ns is None else utc.log_time(time_ns)

@@ -79,8 +79,8 @@ def export(
     """
     Copy a flight, or a part of it, into one MCAP file or a rosbag2 bag.
 
-    Messages keep their data, times, sequence numbers, channels and metadata. The output has
-    another name until it is complete.
+    Messages keep their data, times, sequence numbers, channels and metadata; log times are true
+    UTC if the query says so. The output has another name until it is complete.
 
     Args:
         flight: The flight's directory, for all of it; a query for a part.
@@ -182,6 +182,7 @@ def _about(query: Query) -> dict[str, str]:
         'exported_from_flight': query.flight.absolute().name,
         **{name: iso_time(time_ns) for name, time_ns in times.items() if time_ns is not None},
         **({'topics': ' '.join(query.topics)} if query.topics else {}),
+        **({'log_times': 'utc'} if query.utc is not None else {}),
         'record_schema_version': RECORD_SCHEMA_VERSION,
         'software_version': __version__,
     }

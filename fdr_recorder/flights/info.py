@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from operator import sub
 from pathlib import Path
@@ -29,6 +29,7 @@ from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
+from fdr_recorder.flights.utc import utc_times
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
 from fdr_recorder.mcap.reader import SegmentReader
@@ -214,6 +215,8 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
         _Segment(result, reader).read(advance)
     result.events.sort(key=lambda event: event.time_ns)
     _add_losses(result)
+    clock = [event.payload for event in result.events]
+    result.listed = replace(result.listed, utc=utc_times(result.header, result.footer, clock))
     return result
 
 

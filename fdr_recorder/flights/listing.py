@@ -17,10 +17,10 @@ not list are read, too.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile, tail_files
@@ -29,12 +29,16 @@ from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recover import needs_recovery
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
-from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.flights.utc import utc_times, UtcTimes
+from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightHeader, Payload
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_numbers import MAX_FLIGHT_NUMBER
 from fdr_recorder.storage.flight_root import RootHolder
 from fdr_recorder.units import NS_PER_S
+
+_CLOCK_SEGMENTS: Final = 8
+"""Of a flight without footer, in so many segments a record of the clock is looked for."""
 
 
 class FlightState(Enum):
@@ -89,7 +93,7 @@ class ListedFlight:
         path: Its directory.
         state: How it ended.
         vehicle_id: Which vehicle.
-        started_ns: When it was opened (system clock).
+        started_ns: When it was opened, by the clock of its log times.
         flight_number: Orders the flights of a root, see `by_age`; 0 if unknown.
         kept_bytes: Size of what recovery has cut off or set aside, and kept; part of `bytes`.
         duration_s: How long it lasted, or has so far.
@@ -101,6 +105,7 @@ class ListedFlight:
             its last rotation.
         segments_dropped: Segments that were removed to free space.
         ros_distro: What it was recorded with; empty if unknown.
+        utc: What its log times are in true UTC.
 
     """
 
@@ -117,15 +122,24 @@ class ListedFlight:
     ros_distro: str
     flight_number: int = 0
     kept_bytes: int = 0
+    utc: UtcTimes = field(default_factory=UtcTimes)
 
     @property
     def ended_ns(self) -> int:
-        """When it was closed, or when its last record was received (system clock)."""
+        """When it was closed, or when its last record was received, as `started_ns`."""
         return self.started_ns + round(self.duration_s * NS_PER_S)
+
+    @property
+    def utc_started_ns(self) -> int:
+        """When it was opened, in true UTC."""
+        return self.utc.at(self.started_ns)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
         values = asdict(self)
+        del values['utc']
+        values['utc_started_ns'] = self.utc_started_ns
+        values['utc_ended_ns'] = self.utc.at(self.ended_ns)
         values.update(path=str(self.path), flight_id=self.path.name, state=self.state.value)
         return values
 
@@ -204,6 +218,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         segments_dropped=counters.get('segments_dropped', 0),
         ros_distro=header.ros_distro,
         flight_number=number if number <= MAX_FLIGHT_NUMBER else 0,
+        utc=utc_times(header, footer, _clock_records(segments, last, header)),
     )
 
 
@@ -213,6 +228,21 @@ def _read(segment: SegmentFile) -> SegmentContents | None:
         return read_contents(segment.path, segment.index)
     except (SegmentError, FileNotFoundError):
         return None
+
+
+def _clock_records(
+    segments: list[SegmentFile], last: SegmentContents | None, header: FlightHeader
+) -> list[Payload]:
+    """Return the newest records of the clock, if the footer does not tell about it."""
+    footer = last.footer if last is not None else None
+    if not header.log_time_offset_ns or (footer is not None and footer.flight_ended_at_ns):
+        return last.own_records if last is not None else []
+    for segment in segments[:-_CLOCK_SEGMENTS - 1:-1]:
+        contents = last if segment is segments[-1] else _read(segment)
+        records = contents.own_records if contents is not None else []
+        if any(isinstance(record, ClockStep | ClockStatus) for record in records):
+            return records
+    return []
 
 
 def _size(path: Path) -> int:

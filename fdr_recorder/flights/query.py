@@ -12,13 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
+from fdr_recorder.flights.utc import UtcTimes
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.walk import IndexedChunk
@@ -39,6 +40,8 @@ class Query:
         end_ns: Log time behind the last; None for to the end.
         with_latched: Begin with the last message of each latched topic from before the start; its
             log time is the start then, as for those that the recorder repeats in each segment.
+        utc: Yield messages with their log time in true UTC, by these; None for log times as they
+            are. `start_ns` and `end_ns` are log times all the same.
         all_topics: The topics that the flight has, once `messages` has come to an end.
         damage: What could not be read, in words, once it has.
 
@@ -49,6 +52,7 @@ class Query:
     start_ns: int | None = None
     end_ns: int | None = None
     with_latched: bool = False
+    utc: UtcTimes | None = None
     all_topics: set[str] = field(default_factory=set)
     damage: list[str] = field(default_factory=list)
     _latched: dict[tuple[str, str], Message] = field(default_factory=dict)
@@ -68,6 +72,18 @@ class Query:
         for batch in self.batches():
             yield from sorted(batch, key=attrgetter('log_time_ns'))
 
+    def _dated(self, messages: Iterable[Message]) -> list[Message]:
+        """Return messages with the times that are asked for."""
+        if self.utc is None:
+            return list(messages)
+        dated = []
+        for message in messages:
+            utc_ns = max(self.utc.at(message.log_time_ns), 0)
+            is_own = message.publish_time_ns == message.log_time_ns  # by the recorder's clock, too
+            published_ns = utc_ns if is_own else message.publish_time_ns
+            dated.append(message._replace(log_time_ns=utc_ns, publish_time_ns=published_ns))
+        return dated
+
     def batches(self, advance: Advance = lambda _bytes: None) -> Iterator[list[Message]]:
         """
         Yield them as they lie in the files, those of one chunk at a time.
@@ -81,9 +97,9 @@ class Query:
                 assert self.start_ns is not None
                 latched, self._latched = self._latched.values(), {}
                 self._is_begun = True
-                yield [message._replace(log_time_ns=self.start_ns) for message in latched]
+                yield self._dated(m._replace(log_time_ns=self.start_ns) for m in latched)
             if wanted:
-                yield wanted
+                yield self._dated(wanted)
 
     def wants_topic(self, name: str) -> bool:
         """Tell whether a topic is among those that are wanted."""

@@ -34,6 +34,7 @@ from fdr_recorder.report.sections.segments import segments_section
 from fdr_recorder.report.sections.timeline import timeline_section
 from fdr_recorder.report.sections.topics import topics_section
 from fdr_recorder.report.svg import Drawing
+from fdr_recorder.report.true_utc import in_true_utc
 from fdr_recorder.report.verdict import findings, Level, verdict
 from fdr_recorder.units import (
     format_date,
@@ -62,7 +63,8 @@ _NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
 def render(report: Report) -> str:
-    """Return the page as HTML."""
+    """Return the page as HTML; its times are true UTC."""
+    report = in_true_utc(report)
     span_s = max((report.end_ns - report.start_ns) / NS_PER_S, 1e-3)
     drawing = Drawing(report.start_ns, span_s)
     sections = [

@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from typing import Final
 
 from fdr_recorder.report.sampling import Axis, fine_axis
@@ -39,6 +41,7 @@ class Rates:
     def __init__(self, axis: Axis) -> None:
         """Start without topics."""
         self.axis = axis
+        self._moved_ns = 0
         self._numbers: dict[str, int] = {}
         self._counts = np.zeros((MAX_TOPICS, axis.buckets), np.int32)
         self._last = np.full(MAX_TOPICS, -1, np.int64)
@@ -103,7 +106,15 @@ class Rates:
     def quiet_times(self) -> list[tuple[int, int]]:
         """Return the silences of all topics together: from when to when, in order."""
         usual_s = _usual_step_s(self._steps.sum(axis=0))
-        return self._quiet.longer_than(shortest_silence_s(usual_s))
+        found = self._quiet.longer_than(shortest_silence_s(usual_s))
+        return [(start + self._moved_ns, end + self._moved_ns) for start, end in found]
+
+    def moved(self, moved_ns: int) -> Rates:
+        """Return the same with all times later by so much."""
+        other = copy(self)
+        other.axis = replace(self.axis, start_ns=self.axis.start_ns + moved_ns)
+        other._moved_ns += moved_ns
+        return other
 
 
 class QuietTimes:

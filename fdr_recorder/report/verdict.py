@@ -20,7 +20,7 @@ from typing import Final
 
 from fdr_recorder.flights.listing import FlightState
 from fdr_recorder.flights.verify import Loss
-from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
+from fdr_recorder.record.kinds import ClockStep, FlightHeader, SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.sections.balance import Balance, balance_of
 from fdr_recorder.report.sections.configuration import config_options
@@ -243,12 +243,7 @@ def findings(report: Report) -> list[str]:
                 f'{short(topic.name)} fell silent at {time_of_day(topic.last_ns)}, '
                 f'{precise_duration(silent_s)} before the end.'
             )
-    step_s = _clock_step_s(report)
-    if abs(step_s) > _CLOCK_STEP_S:
-        found.append(
-            f"The vehicle's clock was set during the flight, {'ahead' if step_s > 0 else 'back'} "
-            f'by {precise_duration(abs(step_s))}. Times on this page are as it showed them.'
-        )
+    found += _clock_findings(report)
     return _most(found, 'and {} more topics that fell silent.')
 
 
@@ -258,6 +253,24 @@ def _most(sentences: list[str], more: str) -> list[str]:
     if left_out <= 0:
         return sentences
     return [*sentences[:_MOST_SENTENCES], more.format(f'{left_out:,}').capitalize()]
+
+
+def _clock_findings(report: Report) -> list[str]:
+    """Return sentences about a clock that was wrong."""
+    steps = [(step.after_ns - step.before_ns) / NS_PER_S for _, step in report.payloads(ClockStep)]
+    header = report.info.header
+    is_steady = header is not None and header.log_time_offset_ns != 0
+    step_s = sum(steps) if is_steady else _clock_step_s(report)
+    if not steps and abs(step_s) <= _CLOCK_STEP_S:
+        return []
+    text = f"The vehicle's clock was set {plural(len(steps), 'time')} during the flight"
+    if len(steps) < 2:
+        side = 'ahead' if step_s > 0 else 'back'
+        by = precise_duration(abs(step_s))
+        text = f"The vehicle's clock was set during the flight, {side} by {by}"
+    if is_steady:
+        return [f'{text}. Times on this page are true UTC, by the clock as it was set.']
+    return [f'{text}. Times on this page are as it showed them.']
 
 
 def _clock_step_s(report: Report) -> float:

@@ -77,6 +77,8 @@ ADDED = {
     'flight_ended_at_ns',
     'kept',
     'kept_bytes',
+    'utc_started_ns',
+    'utc_ended_ns',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

@@ -8,11 +8,17 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""A system clock that a test may set, for the code of this process."""
+"""System clocks that a test may set: of this process, or of processes that it starts."""
 
 from __future__ import annotations
 
+from pathlib import Path
+import shutil
+import struct
+import subprocess
 import time
+
+import pytest
 
 
 class FalseClock:
@@ -24,3 +30,41 @@ class FalseClock:
 
     def __call__(self) -> int:
         return self._real() + self.error_ns
+
+
+class ProcessClock:
+    """
+    The system clock of other processes, in which `false_clock.c` is preloaded.
+
+    Args:
+        directory: For the library and the file with the error; of the test's own.
+
+    """
+
+    def __init__(self, directory: Path) -> None:
+        compiler = shutil.which('cc') or shutil.which('gcc')
+        if compiler is None:
+            pytest.skip('no C compiler: the system clock of a process cannot be set')
+        library = directory / 'false_clock.so'
+        source = Path(__file__).with_name('false_clock.c')
+        command = [compiler, '-shared', '-fPIC', '-O1', '-o', library, source, '-ldl']
+        subprocess.run(command, check=True)
+        self._path = directory / 'false_clock'
+        self._error_ns = 0
+        self.error_ns = 0
+        self.environment = {'LD_PRELOAD': str(library), 'FALSE_CLOCK': str(self._path)}
+
+    @property
+    def error_ns(self) -> int:
+        """Return the error; the processes see a new one at once."""
+        return self._error_ns
+
+    @error_ns.setter
+    def error_ns(self, error_ns: int) -> None:
+        self._error_ns = error_ns
+        with self._path.open('r+b' if self._path.exists() else 'wb', buffering=0) as file:
+            file.write(struct.pack('=q', error_ns))  # the file stays: it is mapped
+
+    def now_ns(self) -> int:
+        """Return what the processes see."""
+        return time.time_ns() + self._error_ns
