@@ -36,10 +36,11 @@ _ROUNDS, _SECONDS, _LONG_SECONDS = 5, 4.0, 20.0
 _QUICK_ROUNDS, _QUICK_SECONDS = 1, 1.5
 
 # A row's function is called like the row, in bench.core or bench.dds.
-_CORE = ('writer-small', 'writer-large', 'rotation', 'pause')
+_CORE = ('writer-small', 'writer-large', 'rotation', 'pause', 'mission')
 _DDS = ('cpu', 'rate', 'drone', 'mixed', 'many', 'compression', 'memory', 'soak')
 _QUICK = ('writer-small', 'writer-large', 'rotation', 'cpu', 'drone')
 _ONLY_BY_NAME = ('soak',)
+_ELSEWHERE = {'mission': 'mission'}
 _EPILOG = """\
 examples:
   ./dev bench --quick                                 less than a minute, a rough idea
@@ -80,7 +81,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _row(name: str) -> Callable[..., list[Row]]:
     """Return the function that measures a row."""
-    module: Any = import_module('bench.core' if name in _CORE else 'bench.dds')
+    home = 'core' if name in _CORE else 'dds'
+    module: Any = import_module(f'bench.{_ELSEWHERE.get(name, home)}')
     function: Callable[..., list[Row]] = getattr(module, name.replace('-', '_'))
     return function
 

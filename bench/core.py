@@ -48,14 +48,14 @@ _MIB: Final = 1024 * 1024
 _SLOW_SYNC_S: Final = 0.1
 
 
-class _SteppedFlight:
+class SteppedFlight:
     """An open flight whose rings are drained by the writer's code, but without its thread."""
 
     def __init__(self, directory: Path, config: FdrWriterConfig, rings: int) -> None:
         self._config = config
         self._root = FlightRoot.acquire(directory)
         self._alerts = AlertBoard()
-        clients = Clients(lambda: None, has_preroll=False)
+        self.register = clients = Clients(lambda: None, has_preroll=False)
         self._drain = Drain(config, self._alerts, clients)
         self.clients = [FdrClient(Channel(f'/bench/{n}', _SCHEMA), _ROOMY) for n in range(rings)]
         for client in self.clients:
@@ -92,7 +92,7 @@ def _fill(clients: Sequence[FdrClient], records: Sequence[bytes]) -> None:
 
 def _our_time(records: Sequence[bytes], rings: int) -> float:
     with memory_directory() as directory:
-        flight = _SteppedFlight(directory, FdrWriterConfig(min_free_bytes=0), rings)
+        flight = SteppedFlight(directory, FdrWriterConfig(min_free_bytes=0), rings)
         _fill(flight.clients, records)
         start = time.perf_counter()
         flight.drain()
@@ -219,7 +219,7 @@ class _Rotations:
             min_free_bytes=0,
             reserve_bytes=0,
         )
-        self._flight = _SteppedFlight(directory, config, 1)
+        self._flight = SteppedFlight(directory, config, 1)
         while not self._flight.recording.log.counters().segments_dropped:
             self._rotate(max(10, segments // 10))
 
@@ -276,7 +276,7 @@ def _longest_pause(seconds: float, sync_s: float) -> float:
     with memory_directory() as directory:
         os.fsync = os.fdatasync = slow_sync  # type: ignore[assignment]
         try:
-            flight = _SteppedFlight(directory, FdrWriterConfig(segment_size_bytes=4 * _MIB), 1)
+            flight = SteppedFlight(directory, FdrWriterConfig(segment_size_bytes=4 * _MIB), 1)
             end = time.monotonic() + seconds
             while time.monotonic() < end or flight.recording.log.newest_index < 2:
                 _fill(flight.clients, [bytes(16 * 1024)])

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 import re
 
 from fdr_recorder.record.channel import Channel, QOS_KEY, qos_list, TYPE_HASH_KEY
@@ -145,7 +145,7 @@ def _topic(topic: Topic, count: int) -> str:
     return f'{_topic_metadata(topic)}      message_count: {count}\n'
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _topic_metadata(topic: Topic) -> str:
     """Return the part that stays; the QoS profiles are YAML in the channel and a list here."""
     profiles = qos_list(topic.offered_qos_profiles) or '[]'

@@ -44,9 +44,6 @@ from fdr_recorder.version import __version__
 PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'
 
-_MOST_CHANNELS: Final = 65_535 - 100
-"""Numbers of channels have 16 bits; some are left for the recorder's own records."""
-
 
 def _ignore(_channel: Channel, _records: int) -> None:
     pass
@@ -255,8 +252,6 @@ class Segment:
         known = self._contents.find(channel)
         room = self._room - chunk.cost - CHANNEL_COST
         if known is None:
-            if self._contents.newest_channel_id >= _MOST_CHANNELS and not force:
-                return position
             room -= self._contents.announcement_cost(channel)
         force = force or not self.has_data
         needed = RECORD_COST + len(batch[position][3])

@@ -21,6 +21,10 @@ from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.unsynced_tail import Part
 
+MOST_CHANNELS: Final = 65_000
+"""Numbers of channels have 16 bits; some are left for what a segment begins with."""
+
+_NO_ROOM: Final = 1 << 62
 _SUMMARY_GROUPS: Final = 5
 _STATISTICS_PER_CHANNEL: Final = encode.statistics_length(1) - encode.statistics_length(0)
 
@@ -51,7 +55,6 @@ class SegmentIndex:
     Attributes:
         end_size: Bytes that ending the segment now would add to the file; exact once there is a
             chunk.
-        newest_channel_id: The highest number of a channel; 0 while there is none.
         first_log_time_ns: Earliest log time; 0 while there is no record.
         last_log_time_ns: Latest log time.
 
@@ -65,7 +68,7 @@ class SegmentIndex:
         self._schemas: dict[Schema, tuple[int, bytes]] = {}
         self._channels: dict[Channel, KnownChannel] = {}
         self._by_id: dict[int, KnownChannel] = {}
-        self._newest_schema_id = self.newest_channel_id = 0
+        self._newest_schema_id = self._newest_channel_id = 0
         self._chunk_indexes: list[bytes] = []
         self.end_size = (
             layout.DATA_END_LENGTH
@@ -102,9 +105,15 @@ class SegmentIndex:
         return sum(known.written for known in self._by_id.values())
 
     def announcement_cost(self, channel: Channel) -> int:
-        """Return the bytes that `announce` would add: before the chunks and in the summary."""
+        """
+        Return the bytes that `announce` would add: before the chunks and in the summary.
+
+        Without a number for another channel they are more than fit into any segment.
+        """
         if channel in self._channels:
             return 0
+        if self._newest_channel_id >= MOST_CHANNELS:
+            return _NO_ROOM
         size = len(_channel_record(channel, 0, 0))
         if channel.schema not in self._schemas:
             size += len(_schema_record(channel.schema, 0))
@@ -123,7 +132,7 @@ class SegmentIndex:
         if not schema_id:
             schema_id = self._newest_schema_id + 1
             announcements.append(self.add_schema(channel.schema, schema_id))
-        known = self.add_channel(channel, self.newest_channel_id + 1, schema_id)
+        known = self.add_channel(channel, self._newest_channel_id + 1, schema_id)
         announcements.append(known.record)
         return known, announcements
 
@@ -141,7 +150,7 @@ class SegmentIndex:
         """Add a channel under a number."""
         known = KnownChannel(channel, channel_id, _channel_record(channel, channel_id, schema_id))
         self._channels[channel] = self._by_id[channel_id] = known
-        self.newest_channel_id = max(self.newest_channel_id, channel_id)
+        self._newest_channel_id = max(self._newest_channel_id, channel_id)
         self.end_size += len(known.record) + _STATISTICS_PER_CHANNEL
         return known
 
