@@ -44,6 +44,9 @@ REVIEW_INTERVAL_S: Final = 1.0
 SETTLING_S: Final = 5.0
 """How long to review a topic after its publishers have changed: the graph learns of an endpoint,
 of its node and of its end one after the other."""
+MOST_IDLE: Final = 100
+"""Topics without publishers that stay subscribed to: they may come back. Names of topics that come
+and go must not add up."""
 CALM_S: Final = 1.0
 """The same, once graph and subscription agree."""
 PLAN: Final = 'cannot be recorded'
@@ -154,6 +157,7 @@ class GraphWatch:
         self._look()
         if is_review:
             self._review_changed(now)
+            self._release_idle()
             self._require()
             self._quarantine.settle()
         self._intake.tidy()
@@ -293,6 +297,21 @@ class GraphWatch:
                 patience_s = CALM_S if self._review(topic) else SETTLING_S
             if now - changed_at > patience_s and self._changed_at[topic] == changed_at:
                 del self._changed_at[topic]
+
+    def _release_idle(self) -> None:
+        """Unsubscribe from topics found by a pattern, once too many have lost their publishers."""
+        kept = {self._own_topic.name, *self._named, *self._required}
+        idle = [
+            topic
+            for topic, plan in self._plans.items()
+            if not plan.publishers and topic not in kept
+        ]
+        for topic in idle[: max(len(idle) - MOST_IDLE, 0)]:
+            self._intake.remove(topic)
+            del self._plans[topic]
+            self._waiting.add(topic)  # it may come back
+            for code in ALERT_GROUPS['topics']:
+                self._alerts.clear(code, 'it has no publisher', subject=topic)
 
     def _review(self, topic: str) -> bool:
         """
