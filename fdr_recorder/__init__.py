@@ -84,12 +84,12 @@ _HOMES = {
     'capture.client': 'FdrClient',
     'config': 'FdrConfig FdrWriterConfig RingConfig',
     'errors': (
-        'ClientError ConfigInvalidError ExportError FdrError FlightAlreadyOpenError '
-        'FlightError FlightExistsError FlightIdInvalidError FlightIdMismatchError '
-        'FlightInUseError FlightNotOpenError FlightRootError FlightRootLockedError '
-        'FlightRootMissingError FlightRootNotADirectoryError FlightRootReadOnlyError '
-        'FlightStorageError NoFlightError '
-        'RecordError RecoveryStoppedError SegmentError SourceTypeMissingError TypeUnknownError '
+        'ClientError ConfigInvalidError DiskStalledError ExportError FdrError '
+        'FlightAlreadyOpenError FlightError FlightExistsError FlightIdInvalidError '
+        'FlightIdMismatchError FlightInUseError FlightNotOpenError FlightRootError '
+        'FlightRootLockedError FlightRootMissingError FlightRootNotADirectoryError '
+        'FlightRootReadOnlyError FlightStorageError NoFlightError RecordError '
+        'RecoveryStoppedError SegmentError SourceTypeMissingError TypeUnknownError '
         'UsageError WriterAlreadyStartedError WriterFailedError WriterNotStartedError '
         'WriterStateError'
     ),

@@ -37,6 +37,7 @@ class AlertLevel(IntEnum):
 
 ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'disk_full': AlertLevel.ERROR,
+    'disk_stalled': AlertLevel.ERROR,
     'write_error': AlertLevel.ERROR,
     'writer_failed': AlertLevel.ERROR,
     'intake_failed': AlertLevel.ERROR,
@@ -66,7 +67,8 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
 """Every alert code and its level."""
 
 ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
-    'disk': 'disk_full write_error disk_low flight_root_locked flight_root_unusable'.split(),
+    'disk': 'disk_full disk_stalled write_error disk_low flight_root_locked '
+    'flight_root_unusable'.split(),
     'capacity': 'cap_misconfigured segments_dropped'.split(),
     'rings': ['overrun'],
     'transport': ['transport_loss'],

@@ -25,6 +25,7 @@ Every error that the recorder raises on purpose; the message says what to do.
     - FlightNotOpenError
     - FlightIdMismatchError
     - FlightStorageError
+    - DiskStalledError
     - NoFlightError
     - FlightInUseError
   - WriterStateError
@@ -241,6 +242,23 @@ class FlightStorageError(FlightError):
         super().__init__(
             f'cannot begin a flight in {path}: {error.strerror}; {advice}, or choose another '
             'flight_root'
+        )
+
+
+class DiskStalledError(FlightError):
+    """
+    The disk does not answer, so that a flight could not be opened or closed in time.
+
+    The writer carries it out as soon as the disk answers; a flight that nobody waits for any more
+    is then closed at once.
+    """
+
+    alert_code = 'disk_stalled'
+
+    def __init__(self, path: Path, seconds: float, promise: str) -> None:
+        self.path = path
+        super().__init__(
+            f'the disk of {path} has not answered for {seconds:.0f} s; {promise} once it does'
         )
 
 

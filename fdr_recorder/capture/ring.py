@@ -275,6 +275,11 @@ class Ring:
         return now._replace(records=now.records - seen.records, bytes=now.bytes - seen.bytes)
 
     @property
+    def unacknowledged_refusals(self) -> int:
+        """Count the refusals that the consumer has not acknowledged yet; any thread."""
+        return self.refusals.records - self._seen_refusals.records
+
+    @property
     def acknowledged(self) -> int:
         """Count the records that the consumer has taken, or acknowledged as refused."""
         return self.taken + self._seen_refusals.records

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Final, TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.node.diagnostics_publisher import key_values
@@ -25,10 +26,17 @@ if TYPE_CHECKING:
     from fdr_recorder.node.graph_watch import GraphWatch
 
 
+STALE_S: Final = 2.0
+"""An older status of the writer says nothing about the present."""
+MEASURE_S: Final = 0.05
+"""How long to wait for the disk to tell its free space; a healthy one needs microseconds."""
+
+
 class RecorderSummary:
     """Makes the summary, with the rates since the one before."""
 
     def __init__(self) -> None:
+        self._free = _FreeBytes()
         self._flight_id = ''
         self._last = (0.0, 0, 0)
 
@@ -44,9 +52,10 @@ class RecorderSummary:
             'topics_subscribed': watch.subscribed,
             'topics_not_published': ', '.join(watch.missing),
         }
-        free = _free_bytes(root)
+        free = self._free.of(root)
         if free is not None:
             values |= {'flight_root': root, 'disk_free_bytes': free}
+        age_s = time.monotonic() - writer.made_at if writer.flight_id else 0.0
         records_rate, bytes_rate = self._rates(writer)
         values |= {
             'flight_id': writer.flight_id,
@@ -58,11 +67,14 @@ class RecorderSummary:
             'records_per_second': f'{records_rate:.1f}',
             'bytes_per_second': f'{bytes_rate:.0f}',
             'degraded': writer.is_degraded,
+            'disk_stalled_seconds': f'{writer.stalled_s:.1f}',
+            'status_age_seconds': f'{age_s:.1f}',
         }
         if free is not None and bytes_rate > 0:
             values['estimated_seconds_to_full'] = f'{free / bytes_rate:.0f}'
         values |= writer.counters.as_dict()
-        return _summary(state, '' if writer.is_degraded else writer.flight_id, values)
+        is_recording = not writer.is_degraded and not writer.stalled_s and age_s < STALE_S
+        return _summary(state, writer.flight_id if is_recording else '', values)
 
     def _rates(self, writer: WriterStatus) -> tuple[float, float]:
         """Return records and bytes per second since the last call."""
@@ -85,9 +97,25 @@ def _summary(state: str, recorded: str, values: dict[str, object]) -> Diagnostic
     )
 
 
-def _free_bytes(root: Path) -> int | None:
-    try:
-        status = os.statvfs(root)
-    except OSError:
-        return None
-    return status.f_bavail * status.f_frsize
+class _FreeBytes:
+    """Measures free space in threads of its own: a disk that does not answer would hang them."""
+
+    def __init__(self) -> None:
+        self._bytes: int | None = None
+        self._thread: threading.Thread | None = None
+
+    def of(self, root: Path) -> int | None:
+        """Return the bytes that are free for a flight root; None if the disk does not tell."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._measure, args=[root], daemon=True)
+            self._thread.start()
+            self._thread.join(MEASURE_S)
+        return None if self._thread.is_alive() else self._bytes
+
+    def _measure(self, root: Path) -> None:
+        try:
+            status = os.statvfs(root)
+        except OSError:
+            self._bytes = None
+        else:
+            self._bytes = status.f_bavail * status.f_frsize

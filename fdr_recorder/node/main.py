@@ -36,11 +36,12 @@ def main(args: list[str] | None = None) -> int:
     The flight is closed and the last diagnostics are sent before rclpy is shut down.
 
     Returns:
-        The exit code: 0, also after SIGINT, SIGTERM and SIGHUP.
+        The exit code: 0, also after SIGINT, SIGTERM and SIGHUP; 1 if the flight could not be
+        closed, because the disk does not answer (`EndSignals` then ends what hangs).
 
     """
     with ros_process(args) as signals, executor_of(node := Recorder()) as executor:
-        signals.wake(executor)
+        signals.serve(executor, node.is_stuck)
         node.autostart()
         while not signals.has_come and not node.is_finalized:
             _spin_once(executor)
@@ -50,7 +51,7 @@ def main(args: list[str] | None = None) -> int:
                 executor.spin_once(timeout_sec=FAREWELL_S)
         else:
             node.trigger_shutdown()
-    return 0
+        return 0 if node.is_finalized else 1
 
 
 def _spin_once(executor: SingleThreadedExecutor) -> None:

@@ -21,7 +21,7 @@ import socket
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.config import FdrConfig
-from fdr_recorder.errors import FdrError, FlightNotOpenError
+from fdr_recorder.errors import DiskStalledError, FdrError, FlightNotOpenError
 from fdr_recorder.node.autostart import Autostart
 from fdr_recorder.node.background_recovery import BackgroundRecovery
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
@@ -53,7 +53,7 @@ NODE_NAME = 'fdr_recorder'
 
 _REFUSAL_ALERTS = (
     'config_invalid flight_root_locked flight_root_unusable transition_refused disk_full '
-    'writer_failed'
+    'disk_stalled writer_failed'
 ).split()
 """A refused transition or the previous flight may have raised these; success clears them."""
 
@@ -102,6 +102,11 @@ class Recorder(LifecycleNode):
     def is_finalized(self) -> bool:
         """Whether the node was shut down through its lifecycle."""
         return self._state_label == 'finalized'
+
+    def is_stuck(self) -> bool:
+        """Tell whether the writer gets nowhere: the disk does not answer, or it has no work."""
+        parts = self._parts
+        return parts is None or parts.writer.is_stuck
 
     # --- transitions: rclpy's callbacks --------------------------------------------------
 
@@ -237,8 +242,12 @@ class Recorder(LifecycleNode):
                 if not parts.intake.catch_up():
                     self.get_logger().warning('the intake is late: some messages may be missing')
                 summary = parts.writer.close_flight(flight_id)
-        finally:
+        except DiskStalledError:  # the writer goes on, and closes the flight once it can
+            raise
+        except BaseException:
             parts.writer.stop()
+            raise
+        parts.writer.stop()
         self._keep_preroll(parts)
         if summary is not None:
             self._log_closed(summary)
@@ -253,8 +262,12 @@ class Recorder(LifecycleNode):
         try:
             if self._parts is not None:
                 self._deactivate()
-        finally:
+        except DiskStalledError:  # the writer still works on what would be released
+            raise
+        except BaseException:
             self._release()
+            raise
+        self._release()
 
     def _subscriber(self, config: FdrConfig) -> Subscriber:
         if not config.intake_via_executor and take_by_wait_set.IS_AVAILABLE:
@@ -340,7 +353,10 @@ class Recorder(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Release everything, then leave the graph."""
-        self._release()
+        try:
+            self._release()
+        except DiskStalledError as error:
+            logger.error('%s; `fdr recover`, or the next start, makes the flight whole', error)
         self._diagnostics.stop()
         logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
         super().destroy_node()

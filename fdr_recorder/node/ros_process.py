@@ -12,13 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from typing import Final
 
 from fdr_recorder.node.logs import why_no_log_file
@@ -63,6 +64,16 @@ def executor_of(node: Node) -> Iterator[SingleThreadedExecutor]:
         node.destroy_node()
 
 
+END_DEADLINE_S: Final = 4.5
+"""Who manages processes waits five seconds after a signal, as a rule, and then kills."""
+_END_INTERVAL_S: Final = 0.1
+_STUCK_LOOKS: Final = 5
+"""In a row; in between two steps of its work nobody does anything."""
+_NOT_ENDED: Final = (
+    b'fdr: the process does not end in good order: the disk does not answer, or something else '
+    b'hangs. It ends now; `fdr recover`, or the next start of the recorder, makes an unclosed '
+    b'flight whole\n'
+)
 _END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,6 +85,9 @@ class EndSignals:
     thread reads it and wakes the executor. SIGHUP comes when the terminal or the ssh session
     closes; a process that was started by `nohup` goes on ignoring it.
 
+    The same thread ends the process if the main thread does not: that may wait for a disk that
+    never answers.
+
     Attributes:
         has_come: Whether one of the signals has arrived.
 
@@ -82,22 +96,45 @@ class EndSignals:
     def __init__(self) -> None:
         """Handle the signals from now on: none ends the process by itself."""
         self.has_come = False
+        self._wake: Callable[[], object] = lambda: None
+        self._is_stuck: Callable[[], bool] = lambda: True
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in _END_SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, lambda _number, _frame: None)
+        threading.Thread(target=self._wait, name='fdr_signals', daemon=True).start()
 
-    def wake(self, executor: SingleThreadedExecutor) -> None:
-        """Wake an executor when a signal arrives, or has arrived."""
+    def serve(
+        self, executor: SingleThreadedExecutor, is_stuck: Callable[[], bool] = lambda: True
+    ) -> None:
+        """
+        Wake an executor when a signal arrives, or has arrived.
 
-        def wait() -> None:
-            if self._reader.recv(1):
-                self.has_come = True
-                executor.create_task(lambda: None)
+        Args:
+            executor: What the main thread waits in.
+            is_stuck: Tells, from another thread, whether nothing goes on that is worth waiting
+                for. If so, the process ends `END_DEADLINE_S` after the signal, whatever hangs.
 
-        threading.Thread(target=wait, name='fdr_signals', daemon=True).start()
+        """
+        self._is_stuck = is_stuck
+        self._wake = lambda: executor.create_task(lambda: None)
+        if self.has_come:
+            self._wake()
+
+    def _wait(self) -> None:
+        if not self._reader.recv(1):
+            return
+        self.has_come = True
+        self._wake()
+        deadline = time.monotonic() + END_DEADLINE_S
+        stuck = 0
+        while time.monotonic() < deadline or stuck < _STUCK_LOOKS:
+            time.sleep(_END_INTERVAL_S)
+            stuck = stuck + 1 if self._is_stuck() else 0
+        os.write(2, _NOT_ENDED)  # a log may be on the disk that hangs
+        os._exit(1)
 
     def ignore(self) -> None:
         """Ignore further signals: the process is ending."""

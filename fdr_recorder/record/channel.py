@@ -72,11 +72,25 @@ class Channel:
         return metadata
 
 
+_MOST_DEPTH: Final = 20
+"""Of brackets in QoS profiles. Parsing takes seconds where there are thousands, and the writer's
+thread does it."""
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in '[{') - (sign in ']}')
+        deepest = max(deepest, depth)
+    return deepest
+
+
 @lru_cache(maxsize=256)
 def qos_list(text: str) -> str:
     """Return QoS profiles that are a YAML list as JSON, in one line; else an empty text."""
     try:
-        profiles = None if any(sign in text for sign in '&*') else yaml.safe_load(text)
+        is_hostile = '&' in text or '*' in text or _depth(text) > _MOST_DEPTH
+        profiles = None if is_hostile else yaml.safe_load(text)
         if isinstance(profiles, list) and all(isinstance(item, dict) for item in profiles):
             return json.dumps(profiles)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):

@@ -12,7 +12,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 import time
 from typing import Final
@@ -41,6 +42,8 @@ POLL_SHARE: Final = 0.6
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes to take from a ring at a time, about: what was taken must be in the file within
 `flush_interval_s`, and the next ring must have its turn."""
+WRITING: Final = 'writing'
+"""What the writer does in a round, for `DiskPulse`."""
 STATUS_INTERVAL_S: Final = 0.2
 SETTLE_DEADLINE_S: Final = 1.0
 """A producer needs microseconds to return from `enqueue`; one that never does was killed."""
@@ -61,6 +64,8 @@ class WriterStatus:
         is_degraded: Whether the disk refuses data.
         ring_fill: How full the fullest ring is: 0 to 1.
         producers: Number of registered clients.
+        made_at: When the writer made this (monotonic seconds); 0 if it has not yet.
+        stalled_s: For how many seconds the disk has not answered; 0 while it does.
 
     """
 
@@ -73,6 +78,27 @@ class WriterStatus:
     is_degraded: bool = False
     ring_fill: float = 0.0
     producers: int = 0
+    made_at: float = 0.0
+    stalled_s: float = 0.0
+
+    def now(self, clients: Iterable[FdrClient], stalled_s: float) -> WriterStatus:
+        """
+        Return the status with what others than the writer can tell at this moment.
+
+        The writer may hang. So its rings are read here: how full they are, and what they have
+        refused since it last looked.
+        """
+        if not self.flight_id:
+            return replace(self, stalled_s=stalled_s)
+        rings = [client.ring for client in clients]
+        refused = sum(ring.unacknowledged_refusals for ring in rings)
+        dropped = self.counters.records_dropped_overrun + refused
+        return replace(
+            self,
+            counters=replace(self.counters, records_dropped_overrun=dropped),
+            ring_fill=max((ring.fill for ring in rings), default=0.0),
+            stalled_s=stalled_s,
+        )
 
 
 class Drain:
@@ -199,6 +225,8 @@ class Drain:
             return False
         batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
         is_busy, accounts = False, recording.accounts
+        pulse = recording.log.root.pulse
+        pulse.step(WRITING)
         recording.keep_pace()
         while self.clients.resumed:
             recording.account_of(self.clients.resumed.popleft())
@@ -212,6 +240,7 @@ class Drain:
             batch = ring.take(batch_size, batch_bytes)
             if not batch:
                 continue
+            pulse.step(WRITING)
             if recording.write(account, batch):
                 recording.keep_pace()
             is_busy = is_busy or len(batch) == batch_size or ring.bytes > batch_bytes
@@ -251,6 +280,7 @@ class Drain:
         account = recording.account_of(client)
         while len(client.ring):
             recording.keep_pace()
+            recording.log.root.pulse.step(WRITING)
             batch = client.ring.take(self.config.batch_size, self._batch_bytes)
             recording.write(account, batch)
 
@@ -259,7 +289,11 @@ class Drain:
         recording = self.recording
         clients = self.clients.present
         if recording is None:
-            self.status = WriterStatus(counters=self.status.counters, producers=len(clients))
+            self.status = WriterStatus(
+                counters=self.status.counters,
+                producers=len(clients),
+                made_at=time.monotonic(),
+            )
             return
         self.status = WriterStatus(
             flight_id=recording.header.flight_id,
@@ -269,6 +303,6 @@ class Drain:
             total_bytes=recording.total_bytes,
             counters=recording.log.counters(),
             is_degraded=recording.is_degraded,
-            ring_fill=max((client.ring.fill for client in clients), default=0.0),
             producers=len(clients),
+            made_at=time.monotonic(),
         )

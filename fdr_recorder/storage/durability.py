@@ -93,7 +93,7 @@ class Durability:
         self._root = root
         self._sync_after_s = config.sync_interval_s * SYNC_SHARE
         self._custom_data = custom_data
-        self._syncer = Syncer()
+        self._syncer = Syncer(root.pulse)
         self._synced_at = time.monotonic()
         self._count_lost = count_lost
         self._lost = 0

@@ -34,6 +34,7 @@ from fdr_recorder.errors import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
+from fdr_recorder.storage.disk_pulse import DiskPulse
 from fdr_recorder.storage.files import close_fd, FILE_MODE
 from fdr_recorder.storage.flight_numbers import FlightNumbers
 from fdr_recorder.storage.locks import held_lock, lock
@@ -59,6 +60,7 @@ class FlightRoot:
         path: Where it is.
         is_locked: Whether nobody else can own it.
         has_reserve: Whether the emergency space is allocated.
+        pulse: What the threads of the owner do there at the moment.
         flight_numbers: Gives each new flight its number.
 
     """
@@ -68,6 +70,7 @@ class FlightRoot:
         self.path = path
         self.is_locked = is_locked
         self.has_reserve = False
+        self.pulse = DiskPulse()
         self.flight_numbers = FlightNumbers(path)
         self._fd = fd
         self._lock_fd = lock_fd

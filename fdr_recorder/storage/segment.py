@@ -192,6 +192,11 @@ class Segment:
         return self._is_ended
 
     @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self._file.path.name
+
+    @property
     def is_chunk_full(self) -> bool:
         """Whether the open chunk should be written now."""
         return self._chunk.size >= self._chunk_size_bytes
@@ -431,7 +436,7 @@ class Segment:
         """Describe the segment, which was ended."""
         return ClosedSegment(
             index=self.index,
-            file_name=self._file.path.name,
+            file_name=self.name,
             bytes=self._file.size,
             records=self._contents.records,
             first_log_time_ns=self._contents.span[0],

@@ -17,13 +17,14 @@ due meanwhile makes up the next job: a slow disk gets fewer jobs, not a growing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 import queue
 import threading
 
 from fdr_recorder.storage.bag_metadata import FILE_NAME
+from fdr_recorder.storage.disk_pulse import DiskPulse
 from fdr_recorder.storage.files import replace_file, sync_directory
 from fdr_recorder.storage.segment import Segment
 
@@ -67,23 +68,29 @@ class SyncJob:
     unlinked: int = 0
     error: BaseException | None = None
 
-    def perform(self) -> None:
-        """Do the job, as far as the disk allows."""
+    def perform(self, step: Callable[[str], None]) -> None:
+        """Do the job, as far as the disk allows; tell each step before it."""
         try:
             for segment in self.ended:
+                step(f'sync of {segment.name}')
                 self._sync(segment)
+                step('sync of the directory')
                 sync_directory(self.directory)
                 segment.close()
                 self.closed += 1
             if self.open is not None:
+                step(f'sync of {self.open.name}')
                 self._sync(self.open)
             if self.names and not self.ended:
+                step('sync of the directory')
                 sync_directory(self.directory)
             self.is_data_durable = True
             if self.metadata:
+                step(f'renewing {FILE_NAME}')
                 replace_file(self.directory / FILE_NAME, self.metadata)
                 self.is_metadata_durable = True
             for name in self.unlink:
+                step(f'removing {name}')
                 (self.directory / name).unlink(missing_ok=True)
                 self.unlinked += 1
                 sync_directory(self.directory)  # after each: a power cut must not leave a hole
@@ -99,8 +106,9 @@ class SyncJob:
 class Syncer:
     """A thread that does one `SyncJob` after another. Used by the writer's thread alone."""
 
-    def __init__(self) -> None:
-        """Start the thread."""
+    def __init__(self, pulse: DiskPulse) -> None:
+        """Start the thread; `pulse` shows what it does."""
+        self._pulse = pulse
         self.is_busy = False
         """Whether there is a job that was not taken back yet."""
         self._jobs: queue.SimpleQueue[SyncJob | None] = queue.SimpleQueue()
@@ -110,7 +118,8 @@ class Syncer:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.perform()
+            job.perform(self._pulse.step)
+            self._pulse.rest()
             self._done.put(job)
 
     def submit(self, job: SyncJob) -> None:
@@ -123,14 +132,16 @@ class Syncer:
         """Return the job if it is done, or `wait` until it is; None if there is none to return."""
         if not self.is_busy:
             return None
-        try:
-            job = self._done.get(block=wait)
-        except queue.Empty:
-            return None
+        with self._pulse.resting():
+            try:
+                job = self._done.get(block=wait)
+            except queue.Empty:
+                return None
         self.is_busy = False
         return job
 
     def stop(self) -> None:
         """Finish the job, and end the thread."""
         self._jobs.put(None)
-        self._thread.join()
+        with self._pulse.resting():
+            self._thread.join()

@@ -13,16 +13,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 import logging
 from pathlib import Path
 import queue
 import threading
+from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.config import CLOCK_STEP_S, FdrWriterConfig
 from fdr_recorder.errors import (
+    DiskStalledError,
     FlightNotOpenError,
     WriterAlreadyStartedError,
     WriterFailedError,
@@ -31,7 +33,8 @@ from fdr_recorder.errors import (
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.clients import Clients
-from fdr_recorder.storage.drain import Drain, WriterStatus
+from fdr_recorder.storage.disk_pulse import DiskPulse, STALL_S, StallWatch
+from fdr_recorder.storage.drain import Drain, WriterStatus, WRITING
 from fdr_recorder.storage.flight_directory import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
@@ -39,6 +42,10 @@ from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import RotationHook
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_S: Final = 2.0
+"""Callers wait for a disk that has not answered for so long, and no longer."""
+PATIENCE_INTERVAL_S: Final = 0.1
 
 _Call = Callable[[], FlightSummary | None]
 _Command = tuple[_Call, Future[FlightSummary | None]]
@@ -97,6 +104,7 @@ class FileFdrWriter:
         self._own_root = None if isinstance(root, FlightRoot) else root
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._watch: StallWatch | None = None
         self._must_stop = False
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         """Calls that the writer's thread makes for others; None only wakes it."""
@@ -117,13 +125,25 @@ class FileFdrWriter:
 
     @property
     def status(self) -> WriterStatus:
-        """Return what the writer is doing; renewed several times a second."""
-        return self._drain.status
+        """Return what the writer is doing; never waits for the disk. Any thread."""
+        return self._drain.status.now(self._clients.all(), self.stalled_s)
+
+    @property
+    def stalled_s(self) -> float:
+        """For how many seconds the disk has not answered the writer; 0 while it does."""
+        root = self._root
+        return root.pulse.stalled_s if root is not None else 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing is being done on the disk, or the disk does not answer. Any thread."""
+        root = self._root
+        return root is None or not 0 < root.pulse.longest()[0] <= STALL_S
 
     @property
     def is_started(self) -> bool:
         """Whether the writer's thread runs."""
-        return self._thread is not None
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def open_flight_id(self) -> str | None:
@@ -140,16 +160,21 @@ class FileFdrWriter:
             FlightRootError: The root is missing, not a directory, read-only, or locked.
 
         """
-        if self._thread is not None:
+        if self.is_started:
             raise WriterAlreadyStartedError
+        self.stop()  # a thread that has ended by itself
         if self._own_root is not None:
             self._root = FlightRoot.acquire(self._own_root)
+        assert self._root is not None
         self.alerts.clear('writer_failed', 'the writer is started again')
         self._must_stop = False
         self._failure = None
         self._clients.listen()
-        self._thread = threading.Thread(target=self._run, name='fdr_writer', daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=[self._root.pulse], name='fdr_writer', daemon=True
+        )
         self._thread.start()
+        self._watch = StallWatch(self._root.pulse, self.alerts, self._clients.all)
 
     def stop(self) -> None:
         """
@@ -157,6 +182,11 @@ class FileFdrWriter:
 
         This does not close an open flight: that gets no footer, though all records in the rings
         are written and its segments are complete.
+
+        Raises:
+            DiskStalledError: The disk does not answer. The thread ends once it does; until then,
+                the root stays locked.
+
         """
         thread = self._thread
         if thread is None:
@@ -166,9 +196,13 @@ class FileFdrWriter:
             self._must_stop = True
 
         self._post(stop)
-        thread.join()
+        while thread.is_alive():
+            thread.join(PATIENCE_INTERVAL_S)
+            self._check_patience('the writer ends')
         self._refuse_commands()  # a thread that had failed left the one above
         self._thread = None
+        if self._watch is not None:
+            self._watch.stop()
         if self._own_root is not None and self._root is not None:
             self._root.release()
             self._root = None
@@ -182,14 +216,17 @@ class FileFdrWriter:
         """Stop the writer; an open flight is not closed by this, see `stop`."""
         self.stop()
 
-    def _run(self) -> None:
+    def _run(self, pulse: DiskPulse) -> None:
         drain = self._drain
         try:
             while not self._must_stop:
+                pulse.step(WRITING)
                 is_busy = drain.round()
                 is_idle = drain.recording is None and not self._clients.is_listening
                 rest_s = None if is_idle else drain.poll_interval_s
-                self._obey(0 if is_busy else rest_s)
+                pulse.rest()
+                self._obey(0 if is_busy else rest_s, pulse)
+            pulse.step(WRITING)
             drain.abandon()
         except BaseException as error:
             logger.exception('the writer thread has failed; recording has ended')
@@ -197,10 +234,11 @@ class FileFdrWriter:
             drain.abort()
             self.alerts.raise_alert('writer_failed', f'recording has ended: {error!r}')
         finally:
+            pulse.rest()
             drain.publish_status()
             self._refuse_commands()
 
-    def _obey(self, timeout: float | None) -> None:
+    def _obey(self, timeout: float | None, pulse: DiskPulse) -> None:
         """Make the next call that others have posted, after waiting for one: None is for ever."""
         try:
             command = self._commands.get(block=timeout != 0, timeout=timeout)
@@ -209,6 +247,7 @@ class FileFdrWriter:
         if command is None:
             return
         call, result = command
+        pulse.step(WRITING)
         try:
             result.set_result(call())
         except Exception as error:  # propagates to the caller
@@ -220,12 +259,27 @@ class FileFdrWriter:
         self._commands.put((call, result))
         return result
 
-    def _call(self, call: _Call) -> FlightSummary | None:
-        """Have the writer's thread make a call, and wait for it."""
+    def _call(self, call: _Call, promise: str) -> FlightSummary | None:
+        """
+        Have the writer's thread make a call, and wait for it.
+
+        Raises:
+            DiskStalledError: The disk does not answer; it says that the `promise` will be kept.
+
+        """
         result = self._post(call)
-        if self._failure is not None:
-            self._refuse_commands()
-        return result.result()
+        while True:
+            if not self.is_started:
+                self._refuse_commands()
+            if wait([result], PATIENCE_INTERVAL_S).done:
+                return result.result()
+            self._check_patience(promise)
+
+    def _check_patience(self, promise: str) -> None:
+        """Raise `DiskStalledError` if the disk has not answered for long."""
+        stalled_s = self.stalled_s
+        if self._root is not None and stalled_s > PATIENCE_S:
+            raise DiskStalledError(self._root.path, stalled_s, promise)
 
     def _refuse_commands(self) -> None:
         """Answer callers that still wait for a thread that has ended."""
@@ -252,6 +306,8 @@ class FileFdrWriter:
             FlightIdInvalidError: The header's flight id is not a valid name.
             FlightExistsError: A flight of that id exists.
             FlightStorageError: The file system refuses, or is full.
+            DiskStalledError: The disk does not answer. A flight that begins later, when it does,
+                is closed at once.
             WriterFailedError: An error has ended the thread.
 
         """
@@ -260,7 +316,16 @@ class FileFdrWriter:
         check_flight_id(header.flight_id)
         root = self._root
         assert root is not None
-        self._call(lambda: self._drain.open(root, header, self.on_rotation))
+        self._check_patience('a flight can begin')  # else each try would begin one later
+        flight_id = header.flight_id
+        try:
+            self._call(
+                lambda: self._drain.open(root, header, self.on_rotation),
+                f'flight {flight_id} is begun and closed',
+            )
+        except DiskStalledError:
+            self._post(lambda: self._drain.close(flight_id))
+            raise
 
     def close_flight(self, flight_id: str) -> FlightSummary:
         """
@@ -271,12 +336,15 @@ class FileFdrWriter:
         Raises:
             FlightNotOpenError: No flight is open.
             FlightIdMismatchError: Another flight is open.
+            DiskStalledError: The disk does not answer. The flight is closed once it does; call
+                again to get its summary then.
             WriterFailedError: An error has ended the thread.
 
         """
         if self._thread is None:
             return self._drain.last_summary(flight_id)
-        summary = self._call(lambda: self._drain.close(flight_id))
+        promise = f'flight {flight_id} is closed'
+        summary = self._call(lambda: self._drain.close(flight_id), promise)
         assert summary is not None
         return summary
 

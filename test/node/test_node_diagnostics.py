@@ -34,6 +34,8 @@ CONFIGURED = ALWAYS | {
     'records_per_second',
     'bytes_per_second',
     'degraded',
+    'disk_stalled_seconds',
+    'status_age_seconds',
     'records_written',
     'records_dropped_overrun',
     'bytes_written',

@@ -134,7 +134,7 @@ def test_a_job_is_done_in_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in ('fsync', 'rename', 'unlink'):
         SystemCall(monkeypatch, name, only=lambda *_, name=name, **__: done.append(name) or False)
     job = SyncJob(root, ended, metadata=[b'a', b'b'], unlink=(gone.name,))
-    job.perform()
+    job.perform(lambda _step: None)
     assert job.error is None
     assert (job.closed, job.unlinked) == (2, 1)
     assert job.is_data_durable
@@ -153,7 +153,7 @@ def test_nothing_is_done_after_a_step_that_fails(
     fault = SystemCall(monkeypatch, 'fsync')
     fault.fail(errno.EIO, on_call=on_call)
     job = SyncJob(root, ended, metadata=[b'new'], unlink=(gone.name,))
-    job.perform()
+    job.perform(lambda _step: None)
     assert fault.calls == on_call
     assert isinstance(job.error, OSError)
     assert job.closed == min(2, (on_call - 1) // 2)

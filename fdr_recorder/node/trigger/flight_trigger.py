@@ -234,7 +234,7 @@ def main(args: list[str] | None = None) -> int:
             get_logger(NODE_NAME).fatal(str(error))
             return 1
         with executor_of(node) as executor:
-            signals.wake(executor)
+            signals.serve(executor)
             while not signals.has_come:
                 executor.spin_once()
     return 0

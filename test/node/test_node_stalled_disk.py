@@ -1,0 +1,224 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A disk that does not answer: the recorder tells, goes on when it does, and can always be ended.
+
+The calls hang in C, without the interpreter's lock, as in the kernel: see `slow_disk.c`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+import signal
+import time
+
+from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.verify import Verdict, verify
+from flight_check import open_flight_files
+from ground import DiagnosticStatus, own_ground, values_of
+import pytest
+from recorder_process import RecorderProcess
+from slow_disk import SlowDisk
+from std_msgs.msg import String
+
+TOPIC = '/load'
+TOLD_WITHIN_S = 2.0
+ENDED_WITHIN_S = 5.0
+SLACK_S = 2.0
+"""These machines are slow at times; what hangs for ever is found all the same."""
+
+
+class StalledFlight:
+    """A recorder whose disk can be made to hang, and a publisher."""
+
+    def __init__(self, recorder: RecorderProcess, disk: SlowDisk) -> None:
+        self.recorder, self.disk, self.ground = recorder, disk, recorder.ground
+        self.publisher = self.ground.publisher(String, TOPIC)
+        self.sent = count()
+
+    def load_until(self, condition: object, what: str) -> None:
+        """Publish until a condition is true."""
+        assert callable(condition)
+
+        def loaded() -> bool:
+            for _ in range(10):
+                self.publisher.publish(String(data=str(next(self.sent))))
+            return bool(condition())
+
+        self.ground.wait_until(loaded, what)
+
+    def told(self) -> list[bool]:
+        """Return what the ground was told at once of the stall: raised or cleared."""
+        said = [
+            (status.message, [item.key for item in status.values])
+            for status in self.recorder.at_once('disk')
+        ]
+        return [
+            'disk_stalled' in keys
+            for message, keys in said
+            if 'disk_stalled' in keys or 'disk_stalled over' in message
+        ]
+
+    def is_stored(self) -> bool:
+        return bool(self.recorder.flights()) and self.recorder.stored(TOPIC) > 0
+
+    def stall(self, *calls: str) -> float:
+        """Let calls hang; return for how long (seconds) until the ground was told."""
+        before = len(self.told())
+        self.disk.hang(*calls)
+        since = time.monotonic()
+        self.load_until(lambda: len(self.told()) > before, 'the alert disk_stalled')
+        assert self.told()[-1]
+        return time.monotonic() - since
+
+    def go_on(self) -> None:
+        """Let the disk answer again; wait until the ground is told, and messages come in."""
+        self.disk.answer()
+        self.load_until(lambda: not self.told()[-1], 'the end of the alert')
+
+
+@contextmanager
+def stalled_flight(directory: Path, *transitions: str) -> Iterator[StalledFlight]:
+    root = directory / 'flights'
+    root.mkdir()
+    disk = SlowDisk(directory, root)
+    with own_ground() as ground:
+        recorder = RecorderProcess(
+            ground,
+            directory,
+            root,
+            topics=[TOPIC],
+            ring__max_records=400,
+            writer__sync_interval_s=0.5,
+            environment=disk.environment,
+        )
+        try:
+            with recorder:
+                recorder.make(*transitions)
+                flight = StalledFlight(recorder, disk)
+                if 'activate' in transitions:
+                    flight.load_until(flight.is_stored, 'messages on the disk')
+                yield flight
+        finally:
+            disk.answer()
+
+
+def check(flight: StalledFlight) -> None:
+    """Check that every message is in the flight, or counted by its cause."""
+    (path,) = flight.recorder.flights()
+    assert verify(path).verdict is Verdict.LOSSES
+    files = open_flight_files(path)
+    footer = files.footer
+    stored = len(files.of_topic(TOPIC))
+    (account,) = [producer for producer in footer.producers if producer.topic == TOPIC]
+    assert footer.clean_shutdown
+    assert stored == account.written
+    assert account.offered == account.written + account.dropped_overrun
+    assert account.offered + account.lost_transport == next(flight.sent)
+
+
+@pytest.mark.parametrize('calls', [['fsync'], ['write'], ['all']], ids=' '.join)
+def test_a_disk_that_does_not_answer_is_told_and_recording_goes_on(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    with stalled_flight(tmp_path, 'configure', 'activate') as flight:
+        assert flight.stall(*calls) < TOLD_WITHIN_S + SLACK_S
+
+        def is_refusing() -> bool:
+            status = flight.recorder.statuses('summary')[-1]
+            values = values_of(status)
+            is_stalled = float(values['disk_stalled_seconds']) > 0
+            assert not is_stalled or status.level == DiagnosticStatus.ERROR
+            return is_stalled and int(values['records_dropped_overrun']) > 0
+
+        if calls != ['fsync']:
+            flight.load_until(is_refusing, 'refused records in the summary')
+            flight.recorder.wait_for_alert('rings', 'overrun')
+        flight.go_on()
+        flight.recorder.make('deactivate')
+        if calls != ['fsync']:
+            check(flight)
+        assert flight.recorder.stop() == 0
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT], ids=lambda item: item.name)
+@pytest.mark.parametrize('calls', [['fsync'], ['all']], ids=' '.join)
+def test_a_signal_ends_it_while_the_disk_hangs(
+    tmp_path: Path, calls: list[str], number: signal.Signals
+) -> None:
+    with stalled_flight(tmp_path, 'configure', 'activate') as flight:
+        flight.stall(*calls)
+        stored = {path: path.read_bytes() for path in flight.recorder.flights()[0].iterdir()}
+        since = time.monotonic()
+        assert flight.recorder.stop(number) == 1
+        assert time.monotonic() - since < ENDED_WITHIN_S + SLACK_S
+        assert 'fdr recover' in flight.recorder.log
+        for path, content in stored.items():
+            if path.suffix == '.mcap':
+                assert path.read_bytes().startswith(content)
+        (path,) = flight.recorder.flights()
+        recover(path)
+        assert verify(path).verdict in (Verdict.CLEAN, Verdict.LOSSES)
+
+
+def test_deactivate_says_what_it_could_not_do_and_does_it_once_the_disk_answers(
+    tmp_path: Path,
+) -> None:
+    with stalled_flight(tmp_path, 'configure', 'activate') as flight:
+        flight.stall('all')
+        assert not flight.recorder.change_state('deactivate')
+        assert 'is closed once it does' in flight.recorder.log
+        assert flight.recorder.state() == 'active'
+        flight.go_on()
+        flight.recorder.make('deactivate')
+        (path,) = flight.recorder.flights()
+        assert open_flight_files(path).footer.clean_shutdown
+        flight.recorder.make('activate', 'deactivate', 'cleanup')
+        assert flight.recorder.stop() == 0
+
+
+def test_activate_on_a_disk_that_hangs_is_refused_and_succeeds_later(tmp_path: Path) -> None:
+    with stalled_flight(tmp_path, 'configure') as flight:
+        with flight.disk.hanging('all'):
+            assert not flight.recorder.change_state('activate')
+            assert not flight.recorder.change_state('activate')
+            assert flight.recorder.state() == 'inactive'
+        flight.ground.wait_until(
+            lambda: flight.recorder.change_state('activate'), 'the flight begins'
+        )
+        flight.load_until(flight.is_stored, 'messages on the disk')
+        flight.recorder.make('deactivate')
+        for path in flight.recorder.flights():
+            assert verify(path).verdict in (Verdict.CLEAN, Verdict.LOSSES)
+        assert flight.recorder.stop() == 0
+
+
+def test_a_signal_ends_it_in_a_configure_that_hangs(tmp_path: Path) -> None:
+    root = tmp_path / 'flights'
+    root.mkdir()
+    disk = SlowDisk(tmp_path, root)
+    with own_ground() as ground:
+        recorder = RecorderProcess(
+            ground, tmp_path, root, autostart=True, environment=disk.environment
+        )
+        disk.hang('all')
+        recorder.start()
+        try:
+            ground.wait_until(disk.is_reached, 'configure hangs')
+            since = time.monotonic()
+            assert recorder.stop(signal.SIGTERM) == 1
+            assert time.monotonic() - since < ENDED_WITHIN_S + SLACK_S
+        finally:
+            disk.answer()
+            recorder.__exit__()

@@ -1,0 +1,75 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""A disk that does not answer, for a process of its own: `slow_disk.c` is preloaded there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+import shutil
+import subprocess
+
+import pytest
+
+
+class SlowDisk:
+    """
+    The disk of another process.
+
+    Args:
+        directory: For the library and the file that names the calls; of the test's own.
+        root: The directory whose disk it is.
+
+    Attributes:
+        environment: What makes a process meet this disk.
+
+    """
+
+    def __init__(self, directory: Path, root: Path) -> None:
+        compiler = shutil.which('cc') or shutil.which('gcc')
+        if compiler is None:
+            pytest.skip('no C compiler: a disk cannot be made to hang')
+        library = directory / 'slow_disk.so'
+        source = Path(__file__).with_name('slow_disk.c')
+        command = [compiler, '-shared', '-fPIC', '-O1', '-o', library, source, '-ldl']
+        subprocess.run(command, check=True)
+        self._calls = directory / 'slow_calls'
+        self._reached = directory / 'slow_calls.reached'
+        self.environment = {
+            'LD_PRELOAD': str(library),
+            'FDR_SLOW_ROOT': str(root),
+            'FDR_SLOW_CALLS': str(self._calls),
+        }
+
+    def hang(self, *calls: str) -> None:
+        """Answer these calls no more: `write`, `fsync`, `open`, ...; or `all`."""
+        self._reached.unlink(missing_ok=True)
+        new = self._calls.with_suffix('.new')
+        new.write_text(' '.join(calls))
+        new.rename(self._calls)
+
+    def answer(self) -> None:
+        """Answer all calls again."""
+        self._calls.unlink(missing_ok=True)
+
+    def is_reached(self) -> bool:
+        """Tell whether a call hangs, or has hung, since `hang`."""
+        return self._reached.exists()
+
+    @contextmanager
+    def hanging(self, *calls: str) -> Iterator[None]:
+        """Answer these calls no more inside the block."""
+        self.hang(*calls)
+        try:
+            yield
+        finally:
+            self.answer()
