@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -65,4 +67,74 @@ time_t time(time_t *now)
     if (now)
         *now = spec.tv_sec;
     return spec.tv_sec;
+}
+
+/* The kernel has the true clock: deadlines by the false one must be given back. */
+
+static int64_t ns_of(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+static struct timespec true_deadline(const struct timespec *deadline, int is_realtime)
+{
+    struct timespec now, steady, result = *deadline;
+    int64_t ns = ns_of(deadline);
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_MONOTONIC, &steady);
+    if (!is_realtime)
+        is_realtime = llabs(ns - ns_of(&now)) < llabs(ns - ns_of(&steady));
+    if (is_realtime && error_ns) {
+        ns -= *error_ns;
+        result.tv_sec = ns / 1000000000;
+        result.tv_nsec = ns % 1000000000;
+    }
+    return result;
+}
+
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                           const struct timespec *deadline)
+{
+    static int (*wait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+    struct timespec until = true_deadline(deadline, 0);
+
+    if (!wait)
+        wait = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+    if (!wait)
+        wait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+    return wait(condition, mutex, &until);
+}
+
+int pthread_cond_clockwait(pthread_cond_t *condition, pthread_mutex_t *mutex, clockid_t clock,
+                           const struct timespec *deadline)
+{
+    static int (*wait)(pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *);
+    struct timespec until = *deadline;
+
+    if (clock == CLOCK_REALTIME)
+        until = true_deadline(deadline, 1);
+    if (!wait)
+        wait = dlsym(RTLD_NEXT, "pthread_cond_clockwait");
+    return wait(condition, mutex, clock, &until);
+}
+
+int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *deadline)
+{
+    static int (*lock)(pthread_mutex_t *, const struct timespec *);
+    struct timespec until = true_deadline(deadline, 1);
+
+    if (!lock)
+        lock = dlsym(RTLD_NEXT, "pthread_mutex_timedlock");
+    return lock(mutex, &until);
+}
+
+int sem_timedwait(sem_t *semaphore, const struct timespec *deadline)
+{
+    static int (*wait)(sem_t *, const struct timespec *);
+    struct timespec until = true_deadline(deadline, 1);
+
+    if (!wait)
+        wait = dlsym(RTLD_NEXT, "sem_timedwait");
+    return wait(semaphore, &until);
 }
