@@ -41,6 +41,8 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'write_error': AlertLevel.ERROR,
     'writer_failed': AlertLevel.ERROR,
     'intake_failed': AlertLevel.ERROR,
+    'segments_gone': AlertLevel.ERROR,
+    'flight_moved': AlertLevel.WARN,
     'disk_low': AlertLevel.WARN,
     'cap_misconfigured': AlertLevel.ERROR,
     'segments_dropped': AlertLevel.WARN,
@@ -67,8 +69,8 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
 """Every alert code and its level."""
 
 ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
-    'disk': 'disk_full disk_stalled write_error disk_low flight_root_locked '
-    'flight_root_unusable'.split(),
+    'disk': 'disk_full disk_stalled write_error disk_low segments_gone flight_moved '
+    'flight_root_locked flight_root_unusable'.split(),
     'capacity': 'cap_misconfigured segments_dropped'.split(),
     'rings': ['overrun'],
     'transport': ['transport_loss'],

@@ -107,6 +107,7 @@ class LossGroup:
             'overrun': f'{messages} of {topic} were refused, because the ring was full',
             'write_error': f'{messages} were discarded, because the disk refused them',
             'capacity': _capacity(report, self.records),
+            'removed': f'{messages} went with segments that another program removed',
             'unclean': f'{messages} of {topic} are missing, and the recorder was ended before it '
             'could say why',
         }.get(self.cause, f'{messages} are missing ({self.cause})')

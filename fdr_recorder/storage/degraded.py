@@ -27,11 +27,12 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
-from fdr_recorder.record.kinds import WriteError
+from fdr_recorder.record.kinds import SegmentRollover, WriteError
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.segment_log import SegmentLog
+from fdr_recorder.units import plural
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +63,22 @@ class DegradedState:
         self._space = space
         self._alerts = alerts
         log.durability.on_confirmed = self._tell_confirmed
+        log.durability.on_moved = self._tell_moved
 
     def enter(self, error: OSError) -> None:
-        """Raise an alert, end what is there, and go on without an open segment."""
+        """
+        Raise an alert, end what is there, and go on without an open segment.
+
+        If the flight's directory is gone, it is made anew at once, and recording goes on.
+        """
+        if self._log.durability.is_gone and self.spell is None:
+            try:
+                self._begin_anew()
+                self._log.open_next()
+            except OSError as other:
+                error = other
+            else:
+                return
         now_ns = self._log.clock.now_ns()
         spell = self.spell
         is_new = spell is None
@@ -77,7 +91,9 @@ class DegradedState:
             message = f'recording is suspended: {os.strerror(number)} in {path}'
             logger.error('%s', message)
             self._alerts.raise_alert(code, message, values={'errno': name or number})
-        self._next_try = time.monotonic() + RETRY_INTERVAL_S
+        self._next_try = time.monotonic()
+        if not self._log.durability.is_gone:
+            self._next_try += RETRY_INTERVAL_S
         self._outbox.note_written_rollovers()
         lost = self._log.durability.take_lost()
         records = spell.records + lost + self._log.give_up()
@@ -85,6 +101,43 @@ class DegradedState:
         self._outbox.take_back_rollovers()
         if is_new:  # later, when it is time to try again
             self._log.durability.submit(None, time.monotonic())
+
+    def _begin_anew(self) -> None:
+        """Make the flight's directory again, and tell what is gone with it."""
+        self._tell_gone(self._log.begin_anew())
+
+    def take_out_removed(self) -> None:
+        """
+        Go on without files that another program has removed.
+
+        Raises:
+            OSError: The disk refuses data.
+
+        """
+        if self._log.durability.is_busy:  # with segments that may be among them
+            return
+        was_open = self._log.segment is not None
+        gone = self._log.take_out_removed()
+        if gone:
+            self._tell_gone(gone)
+        if was_open and self._log.segment is None:
+            self._log.open_next()
+
+    def _tell_gone(self, gone: Sequence[SegmentRollover]) -> None:
+        path = self._log.directory.path
+        records = sum(segment.records for segment in gone)
+        message = f'{plural(len(gone), "segment")} with {records} records gone from {path}: '
+        message += 'another program has removed them; recording goes on'
+        logger.error('%s', message)
+        self._outbox.emit_removed(gone)
+        values = {'path': path, 'segments': len(gone), 'records': records}
+        self._alerts.raise_alert('segments_gone', message, values=values)
+
+    def _tell_moved(self) -> None:
+        path = self._log.directory.path
+        message = f'the flight was renamed while it is recorded; it goes on in {path}'
+        logger.warning('%s', message)
+        self._alerts.raise_alert('flight_moved', message, values={'path': path})
 
     def _tell_confirmed(self, error: OSError) -> None:
         """Tell of a sync that failed and has lost nothing."""
@@ -118,6 +171,9 @@ class DegradedState:
         """
         if self.spell is None or now < self._next_try or self._log.durability.is_busy:
             return
+        if self._log.durability.is_gone:
+            self.leave()
+            return
         self._log.end_given_up()
         if not self._log.durability.submit(None, now):
             self.leave()
@@ -136,6 +192,8 @@ class DegradedState:
         spell = self.spell
         if spell is None:
             return
+        if self._log.durability.is_gone:
+            self._begin_anew()
         if not is_last:  # else the next chunk would fill the disk again
             self._space.make_room()
         self._log.end_given_up()

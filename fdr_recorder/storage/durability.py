@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+import errno
 import logging
 import os
 import time
@@ -43,6 +44,8 @@ ten thousand segments has megabytes."""
 METADATA_RETRY_S: Final = 1.0
 CHECK_S: Final = 10.0
 """For so long after a sync that failed, what the next ones cover is read back."""
+LOOK_INTERVAL_S: Final = 10.0
+"""How often to find out whether files of closed segments are still there."""
 MAX_ENDED: Final = 2
 """The writer takes no more records while more ended segments than this are not on the disk yet."""
 
@@ -60,6 +63,10 @@ class Durability:
         is_metadata_stale: Whether `metadata.yaml` must be renewed; set to True by who changes
             what it says.
         ended: Segments to force to the disk, each with whether it was full.
+        is_gone: Whether the directory was found to be gone; set to False by who makes it anew.
+        unlinked_open: The open segment, if its file was found to have lost its name.
+        removed: Numbers of closed segments whose files were found to be gone.
+        on_moved: Called when the directory was renamed.
         on_confirmed: Called with the error of a sync by which nothing was lost.
 
     """
@@ -89,6 +96,11 @@ class Durability:
         self.is_metadata_stale = True
         self.ended: deque[tuple[Segment, bool]] = deque()
         self.on_confirmed: Callable[[OSError], None] = lambda _error: None
+        self.on_moved: Callable[[], None] = lambda: None
+        self.is_gone = False
+        self.unlinked_open: Segment | None = None
+        self.removed: list[int] = []
+        self._looked_at = time.monotonic()
         self._directory = directory
         self._root = root
         self._sync_after_s = config.sync_interval_s * SYNC_SHARE
@@ -172,15 +184,20 @@ class Durability:
             self._metadata_at = now
         if not (self.ended or opened or metadata or unlink):
             return False
+        is_look_due = hurry or now - self._looked_at >= LOOK_INTERVAL_S
+        if is_look_due:
+            self._looked_at = now
         self._syncer.submit(
             SyncJob(
-                self._directory.path,
+                self._directory,
                 ended,
                 opened,
                 self.has_new_names,
                 metadata,
                 unlink,
                 is_checked=now < self._check_until,
+                look=is_look_due,
+                newest_listed=self._directory.newest_listed,
             )
         )
         self.has_new_names = False
@@ -203,6 +220,17 @@ class Durability:
         job = self._syncer.take_back(wait=wait)
         if job is None:
             return
+        if job.place is None and job.error is None:
+            self.is_gone = True
+            self._submitted = None, 0
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if job.place is not None and job.place != self._directory.path:
+            self._directory.path = job.place
+            self.on_moved()
+        if job.is_open_unlinked:
+            self.unlinked_open = job.open
+        if job.found is not None:
+            self.removed += self._directory.missing(job.found, job.newest_listed)
         for segment in (*job.ended, *([job.open] if job.open is not None else ())):
             segment.unsynced.trim()
         for _ in range(job.closed):
@@ -289,6 +317,23 @@ class Durability:
         self._metadata_retry_at = 0.0
         while self.submit(segment, time.monotonic(), may_unlink=may_unlink, hurry=True):
             self.take_outcome(wait=True)
+
+    def forget(self, index: int) -> None:
+        """Close a segment as it is, if it is an ended one; no job is under way."""
+        for segment, _ in self.ended:
+            if segment.index == index:
+                segment.close()
+        self.ended = deque(entry for entry in self.ended if entry[0].index != index)
+
+    def forget_ended(self) -> None:
+        """Close the ended segments as they are: they are gone with their directory."""
+        self._syncer.take_back(wait=True)  # it found nothing, either
+        self.is_gone, self.unlinked_open = False, None
+        self.removed.clear()
+        for segment, _ in self.ended:
+            segment.close()
+        self.ended.clear()
+        self.rotated.clear()
 
     def close(self) -> None:
         """End the thread that syncs, and close ended segments as they are."""

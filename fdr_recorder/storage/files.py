@@ -49,25 +49,34 @@ def sync_directory(path: Path) -> None:
 
 def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
     """Replace a file as a whole: a reader, or a power cut, sees the old one or the new one."""
-    temporary = path.with_name(f'.{path.name}.tmp')
+    dir_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        replace_in(dir_fd, path.name, pieces)
+    finally:
+        close_fd(dir_fd)
+
+
+def replace_in(dir_fd: int, name: str, pieces: Iterable[bytes]) -> None:
+    """Replace a file in a directory that is held by descriptor; as `replace_file`."""
+    temporary = f'.{name}.tmp'
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        fd = os.open(temporary, flags, FILE_MODE)
+        fd = os.open(temporary, flags, FILE_MODE, dir_fd=dir_fd)
     except FileExistsError:  # left by a crash, or created by another program
-        temporary.unlink()
-        fd = os.open(temporary, flags, FILE_MODE)
+        os.unlink(temporary, dir_fd=dir_fd)
+        fd = os.open(temporary, flags, FILE_MODE, dir_fd=dir_fd)
     try:
         with open(fd, 'wb', closefd=False) as file:
             file.writelines(pieces)
         os.fsync(fd)
     except OSError:
         with suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary, dir_fd=dir_fd)
         raise
     finally:
         close_fd(fd)
-    temporary.rename(path)
-    sync_directory(path.parent)
+    os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    os.fsync(dir_fd)
 
 
 class AppendFile:
@@ -82,11 +91,14 @@ class AppendFile:
 
     """
 
-    def __init__(self, path: Path, size: int | None = None) -> None:
+    def __init__(
+        self, path: Path, size: int | None = None, *, dir_fd: int | None = None
+    ) -> None:
         """
         Create the file; or open one that has so many bytes of whole records, and cut off the rest.
 
-        It is locked until it is closed: nobody else changes it, by whatever name.
+        It is locked until it is closed: nobody else changes it, by whatever name. With
+        `dir_fd` it is created in that directory, wherever `path` leads now.
 
         Raises:
             OSError: It exists or cannot be created; it cannot be opened or cut; another program
@@ -96,8 +108,11 @@ class AppendFile:
         self.path = path
         self.size = self.reach = size or 0
         self.torn_bytes = 0
+        self._dir_fd = dir_fd
         if size is None:
-            self._fd = os.open(path, _APPEND_FLAGS | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            flags = _APPEND_FLAGS | os.O_CREAT | os.O_EXCL
+            name = path if dir_fd is None else path.name
+            self._fd = os.open(name, flags, FILE_MODE, dir_fd=dir_fd)
             with suppress(OSError):  # nobody else changes a file that is new
                 lock(self._fd)
             return
@@ -166,6 +181,20 @@ class AppendFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             close_fd(fd)
+
+    @property
+    def is_unlinked(self) -> bool:
+        """Whether the file has lost its name: what is written to it is gone when it is closed."""
+        with suppress(OSError):
+            return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+        return False
+
+    def remove(self) -> None:
+        """Close the file, and remove it if that is possible."""
+        self.close()
+        with suppress(OSError):
+            name = self.path if self._dir_fd is None else self.path.name
+            os.unlink(name, dir_fd=self._dir_fd)
 
 
 def _after(pieces: list[bytes], written: int) -> list[bytes]:

@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -27,7 +28,13 @@ from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightS
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.files import close_fd, DIRECTORY_MODE, replace_file, sync_directory
+from fdr_recorder.storage.files import (
+    close_fd,
+    DIRECTORY_MODE,
+    replace_file,
+    replace_in,
+    sync_directory,
+)
 from fdr_recorder.storage.locks import lock
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
@@ -71,6 +78,17 @@ def lock_flight(path: Path) -> int:
     return fd
 
 
+def _is_at(path: Path, here: os.stat_result, *, if_unknown: bool) -> bool:
+    """Tell whether a path leads to the directory that is described."""
+    try:
+        there = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return if_unknown
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
 class FlightDirectory:
     """
     The directory of one flight, with its closed segments. Used by the writer's thread alone.
@@ -79,7 +97,9 @@ class FlightDirectory:
     a dropped one is unlinked.
 
     Attributes:
-        path: Where it is.
+        path: Where it is; another place after it was renamed.
+        fd: Its descriptor, by which it is used until `close` whatever its name is; it holds the
+            lock. -1 for a directory that is used by its name.
         closed_bytes: Size of the closed segments that were not dropped.
         dropped: The dropped segments whose files must be unlinked, in this order.
 
@@ -88,12 +108,13 @@ class FlightDirectory:
     def __init__(self, path: Path, ros_distro: str = '', *, lock_fd: int = -1) -> None:
         """Use a directory that exists; `create` makes one for a new flight."""
         self.path = path
-        self._lock_fd = lock_fd
+        self.fd = lock_fd
         self.closed_bytes = 0
         self._ros_distro = ros_distro
         self._segments = SegmentList()
         self.dropped: deque[ClosedSegment] = deque()
         self._topic_counts = TopicCounts()
+        self._newest_listed = -1
 
     @classmethod
     def create(cls, root: Path, flight_id: str, *, ros_distro: str = '') -> FlightDirectory:
@@ -127,14 +148,83 @@ class FlightDirectory:
 
     def close(self) -> None:
         """Unlock the directory. Idempotent."""
-        lock_fd, self._lock_fd = self._lock_fd, -1
-        close_fd(lock_fd)
+        fd, self.fd = self.fd, -1
+        close_fd(fd)
 
     def remove_if_empty(self) -> None:
         """Undo `create` for a flight that could not begin."""
         with suppress(OSError):
             (self.path / bag_metadata.FILE_NAME).unlink(missing_ok=True)
             self.path.rmdir()
+
+    # --- by descriptor, any thread ---------------------------------------------------------
+
+    def where(self) -> Path | None:
+        """
+        Return where the directory is now; None if it is gone: nobody can get at it by a name.
+
+        It is gone when it was deleted, or when another file system is mounted above it.
+        """
+        here = os.fstat(self.fd)
+        if _is_at(self.path, here, if_unknown=True):
+            return self.path
+        if not here.st_nlink:
+            return None
+        try:
+            path = Path(os.readlink(f'/proc/self/fd/{self.fd}'))
+        except OSError:  # no /proc: it has some name
+            return self.path
+        return path if _is_at(path, here, if_unknown=False) else None
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is something of that name."""
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self) -> frozenset[str]:
+        """Return all names in it."""
+        return frozenset(os.listdir(self.fd))
+
+    def sync(self) -> None:
+        """Make the names in it durable."""
+        os.fsync(self.fd)
+
+    def replace_metadata(self, text: Iterable[bytes]) -> None:
+        """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""
+        replace_in(self.fd, bag_metadata.FILE_NAME, text)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file, if it is there, durably."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.fd)
+        self.sync()
+
+    # --- when it is gone -------------------------------------------------------------------
+
+    def make_anew(self) -> None:
+        """
+        Make it again under its name, without segments; it is locked like the one before.
+
+        Raises:
+            OSError: The file system refuses, or the flight root is gone, too.
+
+        """
+        with suppress(FileExistsError):
+            self.path.mkdir(DIRECTORY_MODE)
+        fd = lock_flight(self.path)
+        try:
+            sync_directory(self.path.parent)
+        except OSError:
+            close_fd(fd)
+            raise
+        self.close()
+        self.fd = fd
+        self.dropped.clear()
+
+    # --- segments --------------------------------------------------------------------------
 
     @property
     def closed_segments(self) -> int:
@@ -144,6 +234,7 @@ class FlightDirectory:
     def add(self, segment: ClosedSegment) -> None:
         """Add a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
         self._segments.append(replace(segment, counts=_NOT_KEPT))
+        self._newest_listed = segment.index
         self.closed_bytes += segment.bytes
         self._topic_counts.append(segment.counts)
 
@@ -158,6 +249,34 @@ class FlightDirectory:
             listed.append(segment)
         for segment in reversed(listed):
             self.add(segment)
+
+    @property
+    def newest_listed(self) -> int:
+        """Return the number of the newest listed segment; -1 if there is none."""
+        return self._newest_listed
+
+    def missing(self, names: Collection[str], newest: int) -> list[int]:
+        """List the segments up to the newest that are not among the names in the directory."""
+        return [
+            segment.index
+            for segment in self._segments
+            if segment.index <= newest and segment.file_name not in names
+        ]
+
+    def remove(self, index: int) -> ClosedSegment:
+        """Take a segment out of the list whose file is gone; return it, without its counts."""
+        newer: list[tuple[ClosedSegment, array[int]]] = []
+        while True:
+            segment, counts = self._segments.pop(), self._topic_counts.pop()
+            self.closed_bytes -= segment.bytes
+            if segment.index == index:
+                break
+            newer.append((segment, counts))
+        for behind, topics in reversed(newer):
+            self._segments.append(behind)
+            self.closed_bytes += behind.bytes
+            self._topic_counts.put_back(topics)
+        return segment
 
     def drop_oldest(self) -> ClosedSegment:
         """Drop the oldest closed segment; return it, without its counts."""

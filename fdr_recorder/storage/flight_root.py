@@ -143,7 +143,7 @@ class FlightRoot:
 
     def free_bytes(self) -> int:
         """Return the space left for an ordinary process, in bytes."""
-        status = os.statvfs(self.path)
+        status = os.statvfs(self._fd)
         return status.f_bavail * status.f_frsize
 
     def allocate_reserve(self, size: int) -> None:
@@ -153,7 +153,7 @@ class FlightRoot:
             return
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            fd = os.open(self.path / RESERVE_NAME, flags, FILE_MODE)
+            fd = os.open(RESERVE_NAME, flags, FILE_MODE, dir_fd=self._fd)
         except OSError:
             return
         try:
@@ -169,7 +169,7 @@ class FlightRoot:
         """Free the emergency space; return whether there was any."""
         self.has_reserve = False
         with suppress(OSError):
-            (self.path / RESERVE_NAME).unlink()
+            os.unlink(RESERVE_NAME, dir_fd=self._fd)
             return True
         return False
 

@@ -39,7 +39,8 @@ class FreeSpace:
 
     def check_beginning(self) -> None:
         """Raise `OSError` if there is too little space to begin a flight."""
-        if self._root.free_bytes() < self._log.config.min_free_bytes:
+        free = self._free_bytes()
+        if free is not None and free < self._log.config.min_free_bytes:
             raise OSError(errno.ENOSPC, 'less than writer.min_free_bytes is free')
 
     def watch(self) -> None:
@@ -51,8 +52,10 @@ class FreeSpace:
 
         """
         limit = self._log.config.min_free_bytes
-        free = self._root.free_bytes()
-        text = f'{free >> 20} MiB left in {self._root.path}'
+        free = self._free_bytes()
+        if free is None:
+            return
+        text = f'{free >> 20} MiB left in {self._directory.path.parent}'
         if free >= 2 * limit:
             self._alerts.clear('disk_low', text)
             return
@@ -62,15 +65,25 @@ class FreeSpace:
 
     def make_room(self) -> None:
         """Free the space to go on recording for longer than a chunk; raises as `watch`."""
-        missing = self._enough_bytes - self._root.free_bytes()
-        if missing > 0:
-            self._free(missing)
+        free = self._free_bytes()
+        if free is not None and free < self._enough_bytes:
+            self._free(self._enough_bytes - free)
 
     def restore_reserve(self) -> None:
         """Allocate the reserve again after it was given up, as soon as there is room."""
         size = self._log.config.reserve_bytes
-        if size and not self._root.has_reserve and self._root.free_bytes() >= self._enough_bytes:
-            self._root.allocate_reserve(size)
+        if size and not self._root.has_reserve:
+            free = self._free_bytes()
+            if free is None or free >= self._enough_bytes:
+                self._root.allocate_reserve(size)
+
+    def _free_bytes(self) -> int | None:
+        """Return the space left where the flight is; None if the file system does not say."""
+        try:
+            status = os.statvfs(self._directory.fd)
+        except OSError:
+            return None
+        return status.f_bavail * status.f_frsize
 
     @property
     def _enough_bytes(self) -> int:

@@ -51,6 +51,9 @@ class Outbox:
         """Records of drops whose files are not unlinked yet, with the number of the segment that
         they are in. If they are lost, with the open chunk or by a sync that fails, they must be
         written again: a file is only unlinked when its drop is recorded on the disk."""
+        self._removed: dict[int, tuple[int, SegmentRollover]] = {}
+        """Records of segments that another program has removed, by their numbers, with the number
+        of the segment that they are in: that may be removed, too."""
         self._unwritten = 0
         """How many of these, the newest, may still be in the open chunk."""
 
@@ -61,6 +64,14 @@ class Outbox:
     def emit(self, payload: Payload) -> None:
         """Add a record, to be written with the next tick; any thread."""
         self._waiting.append((steady_now(), payload))
+
+    def emit_removed(self, gone: Sequence[SegmentRollover]) -> None:
+        """Add the records of segments that were removed, and those that they had of others."""
+        indexes = {segment.segment_index for segment in gone}
+        again = [rollover for where, rollover in self._removed.values() if where in indexes]
+        for rollover in (*again, *gone):
+            self._removed[rollover.segment_index] = -1, rollover
+            self.emit(rollover)
 
     def write_waiting(self) -> None:
         """Write what waits now; not what writing it may add, by rotating and dropping."""
@@ -83,6 +94,8 @@ class Outbox:
                 self._write(account, [(time_ns, time_ns, account.count_own(), data, 0)])
                 if isinstance(payload, SegmentRollover):
                     self._forget_unlinked()
+                    if payload.segment_index in self._removed:
+                        self._removed[payload.segment_index] = self._log.newest_index, payload
                     self._rollovers.append((self._log.newest_index, time_ns, payload))
         finally:
             self._is_writing = False

@@ -64,7 +64,8 @@ _CLOSING_TRIES: Final = 3
 _EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid', 'clock_step')
 """Cleared when the flight begins to close; the flight still records that."""
 _ALERTS: Final = (
-    *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error'
+    *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error',
+    'segments_gone', 'flight_moved',
 )
 """Cleared after the flight: closing it may raise these."""
 
@@ -282,6 +283,7 @@ class FlightRecording:
         try:
             self._durability.take_outcome()
             self._call_hook()
+            self._degraded.take_out_removed()
             self._degraded.try_again(now)
             self._outbox.write_waiting()
             segment = self.log.segment
@@ -314,7 +316,7 @@ class FlightRecording:
         The rings must be drained. If the disk still refuses data, the flight has no footer.
         """
         self._finish_reports()
-        path, footer = self.log.directory.path, None
+        footer: FlightFooter | None = None
         is_complete = False
         for _ in range(_CLOSING_TRIES):
             try:
@@ -333,12 +335,13 @@ class FlightRecording:
             footer = None
             self._outbox.discard()
             self.log.take_back_footer()
+            path = self.log.directory.path
             logger.error('%s: closed without a footer: the disk refuses it', path)
         self._finish_log()
         self._clear_alerts('the flight is closed')
         return FlightSummary(
             self.header.flight_id,
-            path,
+            self.log.directory.path,
             footer or compose_footer(self.log, clean_shutdown=False),
             is_complete=is_complete,
         )
@@ -367,6 +370,7 @@ class FlightRecording:
             self._outbox.write_all()
             self._durability.settle(self.log.segment, may_unlink=not self._outbox)
             self._call_hook()
+            self._degraded.take_out_removed()
             if not self._outbox or self.log.segment is None:
                 return
 

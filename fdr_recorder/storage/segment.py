@@ -22,7 +22,6 @@ limit holds for the whole file, summary included.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 import time
 from typing import Final
@@ -59,6 +58,7 @@ class Segment:
     Attributes:
         index: Number of the segment in the flight.
         opened_at: When it was opened (monotonic seconds).
+        is_ended: Whether the summary is written.
         unsynced: What is not known to be on the disk.
         has_data: Whether it holds records. The owner sets this to False once a segment has the
             records that every segment begins with; the next `append` sets it to True.
@@ -105,7 +105,7 @@ class Segment:
         self._clock = clock
         self._chunk = Chunk(self._clock)
         self._chunk_since = 0.0
-        self._is_ended = False
+        self.is_ended = False
         self.unsynced = UnsyncedTail(file, keeps_parts=keeps_parts)
         self._measure_room()
 
@@ -124,6 +124,7 @@ class Segment:
         crc: Callable[[list[bytes]], int] = crc32,
         clock: SteadyClock = NO_CLOCK,
         keeps_parts: bool = False,
+        dir_fd: int | None = None,
     ) -> Segment:
         """
         Create the file of a new segment.
@@ -140,6 +141,7 @@ class Segment:
                 from the chunk, because their data are not bytes.
             crc: Computes the CRC-32 of a chunk's records.
             clock: Dates records that have a steady time.
+            dir_fd: The directory in which to create it, wherever `path` leads now.
             keeps_parts: Whether a sync may fail without an end; see `UnsyncedTail`.
 
         Raises:
@@ -149,7 +151,7 @@ class Segment:
         beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
         record = encode.metadata(METADATA_NAME, metadata)
         return cls(
-            AppendFile(path),
+            AppendFile(path, dir_fd=dir_fd),
             SegmentIndex(encode.metadata_index(len(beginning), len(record), METADATA_NAME)),
             [beginning + record],
             index=index,
@@ -187,9 +189,9 @@ class Segment:
         return self._file.size + self._file.torn_bytes
 
     @property
-    def is_ended(self) -> bool:
-        """Whether the summary is written."""
-        return self._is_ended
+    def is_unlinked(self) -> bool:
+        """Whether the file has lost its name."""
+        return self._file.is_unlinked
 
     @property
     def name(self) -> str:
@@ -372,13 +374,8 @@ class Segment:
         }
 
     def sync(self, *, is_checked: bool = False) -> OSError | None:
-        """
-        Force what was written to the disk; as `UnsyncedTail.sync`. Any thread may call it.
-
-        An ended segment leaves the page cache then: nobody reads it in flight, and others can use
-        the memory.
-        """
-        return self.unsynced.sync(is_finished=self._is_ended, is_checked=is_checked)
+        """Force what was written to the disk; as `UnsyncedTail.sync`. Any thread may call it."""
+        return self.unsynced.sync(is_finished=self.is_ended, is_checked=is_checked)
 
     def cut_lost(self) -> dict[Channel, int]:
         """
@@ -402,7 +399,7 @@ class Segment:
         if not parts:
             return {}
         self._file.cut(parts[0].offset)
-        self._is_ended = False
+        self.is_ended = False
         again = [piece for part in parts for piece in part.pieces or part.announcements]
         self._announcements = again + self._announcements
         self._announcements_size = sum(map(len, self._announcements))
@@ -413,17 +410,15 @@ class Segment:
 
     def end(self) -> None:
         """Write the open chunk and the summary; `sync` and `close` complete the segment."""
-        if self._is_ended:
+        if self.is_ended:
             return
         self.flush()
         ending = self._contents.ending(self._file.size + self._announcements_size)
-        part = Part(
-            offset=self._file.size, announcements=self._announcements, tail=ending, records={}
-        )
+        part = Part(offset=self._file.size, announcements=self._announcements, tail=ending)
         self._file.append([*self._announcements, *ending])
         self.unsynced.add(part)
         self._announcements, self._announcements_size = [], 0
-        self._is_ended = True
+        self.is_ended = True
 
     def finish(self) -> ClosedSegment:
         """Write the open chunk and the summary, force all to the disk and close the file."""
@@ -450,6 +445,4 @@ class Segment:
 
     def remove(self) -> None:
         """Close the file and remove it."""
-        self.close()
-        with suppress(OSError):
-            self._file.path.unlink()
+        self._file.remove()

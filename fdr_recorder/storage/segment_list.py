@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.bag_metadata import file_line, path_line, Topic
@@ -115,6 +115,11 @@ class SegmentList:
         self._length -= 1
         return segment
 
+    def __iter__(self) -> Iterator[ClosedSegment]:
+        """Yield the segments, oldest first."""
+        for block in self._blocks:
+            yield from block.segments
+
     def path_lines(self) -> list[bytes]:
         """Return the lines of all segments in `relative_file_paths`, in pieces."""
         return [block.paths for block in self._blocks]
@@ -160,9 +165,17 @@ class TopicCounts:
         """Remove the oldest segment."""
         self._subtract(self._segments.popleft())
 
-    def pop(self) -> None:
-        """Remove the newest segment."""
-        self._subtract(self._segments.pop())
+    def pop(self) -> array[int]:
+        """Remove the newest segment; return what `put_back` needs."""
+        kept = self._segments.pop()
+        self._subtract(kept)
+        return kept
+
+    def put_back(self, kept: array[int]) -> None:
+        """Add a segment that was removed by `pop`."""
+        for number, messages in zip(kept[::2], kept[1::2], strict=True):
+            self._totals[number] += messages
+        self._segments.append(kept)
 
     def _subtract(self, kept: array[int]) -> None:
         for number, messages in zip(kept[::2], kept[1::2], strict=True):

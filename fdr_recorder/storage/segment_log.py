@@ -22,7 +22,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 import logging
-import os
 import time
 from typing import Final
 
@@ -37,6 +36,7 @@ from fdr_recorder.record.kinds import (
     SegmentRollover,
 )
 from fdr_recorder.storage.bag_metadata import custom_data
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, Ledger
 from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.durability import Durability
@@ -49,6 +49,8 @@ from fdr_recorder.version import __version__
 
 logger = logging.getLogger(__name__)
 
+GONE_CAP_BYTES: Final = 0
+"""`cap_bytes` of a segment that no limit has dropped: another program has removed it."""
 MAX_DESCRIPTORS: Final = 64
 """A rotation waits for the disk when this many ended segments are not on it yet."""
 
@@ -140,7 +142,7 @@ class SegmentLog:
         config = self.config
         index = self.newest_index + 1
         path = self.directory.path / segment_name(index)
-        if os.path.lexists(path):  # created by another program: leave it alone
+        if self.directory.has(path.name):  # created by another program: leave it alone
             logger.error('%s: exists already; its number is skipped', path)
             self.newest_index = index
             index += 1
@@ -162,6 +164,7 @@ class SegmentLog:
             crc=self._crc_ahead.crc32,
             clock=self.clock,
             keeps_parts=True,
+            dir_fd=self.directory.fd,
         )
         own = self.ledger.own_account(FlightHeader)
         now_ns = steady_now()
@@ -213,6 +216,11 @@ class SegmentLog:
         """
         before = self.total_bytes
         segment = self.directory.drop_oldest()
+        return self._count_dropped(segment, before, cap_bytes)
+
+    def _count_dropped(
+        self, segment: ClosedSegment, before: int, cap_bytes: int
+    ) -> SegmentRollover:
         self.durability.is_metadata_stale = True
         self.ledger.segments_dropped += 1
         self.ledger.bytes_dropped += segment.bytes
@@ -229,6 +237,54 @@ class SegmentLog:
             total_bytes_after=before - segment.bytes,
             cap_bytes=cap_bytes,
         )
+
+    def begin_anew(self) -> list[SegmentRollover]:
+        """
+        Make the directory again, which is gone with all segments; the next is not opened yet.
+
+        Returns:
+            For each segment the record that it is gone, for the caller to write.
+
+        """
+        with suppress(OSError):
+            if self.segment is not None:
+                self.end_segment()
+        self.give_up()
+        self.end_given_up()
+        self.directory.make_anew()
+        gone = []
+        while self.directory.closed_segments:
+            before = self.total_bytes
+            segment = self.directory.drop_oldest()
+            gone.append(self._count_dropped(segment, before, GONE_CAP_BYTES))
+        self.directory.dropped.clear()
+        self.durability.is_metadata_stale = True
+        self.durability.forget_ended()
+        return gone
+
+    def take_out_removed(self) -> list[SegmentRollover]:
+        """
+        Take out segments whose files another program has removed; the open one is ended.
+
+        Returns:
+            For each the record that it is gone, for the caller to write.
+
+        """
+        durability, gone = self.durability, []
+        removed, durability.removed = durability.removed, []
+        unlinked, durability.unlinked_open = durability.unlinked_open, None
+        if unlinked is not None and unlinked.is_unlinked:
+            if unlinked is self.segment:
+                self.end_segment()
+            removed.append(unlinked.index)
+        listed = self.directory.missing((), self.newest_index) if removed else []
+        for index in sorted({*removed}.intersection(listed)):
+            before = self.total_bytes
+            durability.forget(index)
+            gone.append(
+                self._count_dropped(self.directory.remove(index), before, GONE_CAP_BYTES)
+            )
+        return gone
 
     # --- the end -------------------------------------------------------------------------
 
@@ -296,7 +352,7 @@ class SegmentLog:
     def undo(self) -> None:
         """Remove all of a flight that could not begin."""
         segment, self.segment = self.segment, None
-        self.close()
         if segment is not None:
             segment.remove()
+        self.close()
         self.directory.remove_if_empty()

@@ -25,7 +25,7 @@ import threading
 
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.disk_pulse import DiskPulse
-from fdr_recorder.storage.files import replace_file, sync_directory
+from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment import Segment
 
 
@@ -35,13 +35,15 @@ class SyncJob:
     What to force to the disk, in this order; nothing is done after a step that fails.
 
     Attributes:
-        directory: The flight's directory.
+        directory: The flight's directory; used by its descriptor.
         ended: Segments whose summary is written, oldest first: forced to the disk with their
             names, and closed.
         open: The open segment: forced to the disk as far as it is written.
         names: Whether names in the directory are new.
         metadata: The text of a new `metadata.yaml`, in pieces; empty if it stays.
         unlink: Files of dropped segments to remove, which `metadata.yaml` no longer names.
+        look: Whether to list the names in the directory.
+        newest_listed: Number of the newest segment that is listed as closed.
         is_checked: Whether segments are read back, see `UnsyncedTail.sync`.
         closed: How many of the ended segments were closed.
         confirmed: Errors of syncs that failed, where nothing was lost: what they covered was read
@@ -50,16 +52,21 @@ class SyncJob:
         is_metadata_durable: Whether `metadata.yaml` was renewed.
         unlinked: How many files were removed.
         error: The error that ended the job early.
+        place: Where the directory is; None if it is gone, and then nothing was done.
+        is_open_unlinked: Whether the file of the open segment has lost its name.
+        found: The names in the directory, if they were listed.
 
     """
 
-    directory: Path
+    directory: FlightDirectory
     ended: Sequence[Segment] = ()
     open: Segment | None = None
     names: bool = False
     metadata: Sequence[bytes] = ()
     unlink: Sequence[str] = ()
     is_checked: bool = False
+    look: bool = False
+    newest_listed: int = -1
 
     closed: int = 0
     confirmed: list[OSError] = field(default_factory=list)
@@ -67,15 +74,26 @@ class SyncJob:
     is_metadata_durable: bool = False
     unlinked: int = 0
     error: BaseException | None = None
+    place: Path | None = None
+    is_open_unlinked: bool = False
+    found: frozenset[str] | None = None
 
     def perform(self, step: Callable[[str], None]) -> None:
         """Do the job, as far as the disk allows; tell each step before it."""
         try:
+            step('looking for the directory')
+            self.place = self.directory.where()
+            if self.place is None:
+                return
+            self.is_open_unlinked = self.open is not None and self.open.is_unlinked
+            is_unlinked = any(segment.is_unlinked for segment in self.ended)
+            if self.look or self.is_open_unlinked or is_unlinked:
+                self.found = self.directory.names()
             for segment in self.ended:
                 step(f'sync of {segment.name}')
                 self._sync(segment)
                 step('sync of the directory')
-                sync_directory(self.directory)
+                self.directory.sync()
                 segment.close()
                 self.closed += 1
             if self.open is not None:
@@ -83,17 +101,16 @@ class SyncJob:
                 self._sync(self.open)
             if self.names and not self.ended:
                 step('sync of the directory')
-                sync_directory(self.directory)
+                self.directory.sync()
             self.is_data_durable = True
             if self.metadata:
                 step(f'renewing {FILE_NAME}')
-                replace_file(self.directory / FILE_NAME, self.metadata)
+                self.directory.replace_metadata(self.metadata)
                 self.is_metadata_durable = True
             for name in self.unlink:
                 step(f'removing {name}')
-                (self.directory / name).unlink(missing_ok=True)
+                self.directory.unlink(name)  # one by one: a power cut must not leave a hole
                 self.unlinked += 1
-                sync_directory(self.directory)  # after each: a power cut must not leave a hole
         except BaseException as error:  # the writer decides what to do
             self.error = error
 

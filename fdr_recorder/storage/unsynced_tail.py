@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import errno
 import os
 
@@ -66,7 +66,7 @@ class Part:
     compression: str = ''
     crc: int = 0
     tail: Sequence[bytes] = ()
-    records: Mapping[int, int]
+    records: Mapping[int, int] = field(default_factory=dict)
     span_before: tuple[int, int] = (0, 0)
     pieces: Sequence[bytes] = ()
 

@@ -76,10 +76,17 @@ def interposed(directory: Path, watch: Watch) -> Iterator[dict[int, Path]]:
 
     def by_path(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
+            given = args
+            for place, key in enumerate(('dir_fd', 'dst_dir_fd')):
+                if (directory_fd := kwargs.get(key)) in files and len(args) > place:
+                    args = (*args[:place], files[directory_fd] / args[place], *args[place + 1:])
+            if kwargs.get('src_dir_fd') in files:
+                args = (files[kwargs['src_dir_fd']] / args[0], *args[1:])
             if not args or not is_below(args[0]):
-                return real(*args, **kwargs)
+                return real(*given, **kwargs)
             path = Path(args[0])
-            result = watch(Call(name, path, args), lambda: real(*args, **kwargs))
+            args, given = given, args
+            result = watch(Call(name, path, given), lambda: real(*args, **kwargs))
             if name == 'open':
                 files[result] = path
             return result

@@ -194,7 +194,7 @@ def test_a_drop_is_recorded_again_when_a_sync_loses_the_record_of_it(
     writer = make_writer(alerts=alerts, segment_size_bytes=16 * 1024, chunk_size_bytes=1024)
     client = make_client(ring=RingConfig(max_records=50))
     writer.on_rotation = CapacityCapPolicy(3 * 16 * 1024, writer, alerts).on_rotation
-    fault = forgetful_sync(monkeypatch, 'fsync', holding=b'segment_000000.mcap')
+    fault = forgetful_sync(monkeypatch, 'fsync', holding=b'.mcap')
     open_flight(writer, 'x', client)
     fault.lose_next()
     send_until(lambda: ('write_error', False) in states(told), client)

@@ -23,6 +23,7 @@ from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage import degraded
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.durability import MAX_ENDED
+from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.syncer import SyncJob
 from flight_check import check_flight, open_flight_files, read_whole_chunks
@@ -127,19 +128,21 @@ def make_ended(path: Path, index: int) -> Segment:
 
 
 def test_a_job_is_done_in_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = tuple(make_ended(root, index) for index in range(2))
-    gone = root / 'segment_000009.mcap'
+    directory = FlightDirectory.create(root, 'x')
+    ended = tuple(make_ended(directory.path, index) for index in range(2))
+    gone = directory.path / 'segment_000009.mcap'
     gone.touch()
     done: list[str] = []
     for name in ('fsync', 'rename', 'unlink'):
         SystemCall(monkeypatch, name, only=lambda *_, name=name, **__: done.append(name) or False)
-    job = SyncJob(root, ended, metadata=[b'a', b'b'], unlink=(gone.name,))
+    job = SyncJob(directory, ended, metadata=[b'a', b'b'], unlink=(gone.name,))
     job.perform(lambda _step: None)
     assert job.error is None
     assert (job.closed, job.unlinked) == (2, 1)
     assert job.is_data_durable
     assert job.is_metadata_durable
-    assert (root / FILE_NAME).read_bytes() == b'ab'
+    assert (directory.path / FILE_NAME).read_bytes() == b'ab'
+    directory.close()
     assert done == ['fsync'] * 5 + ['rename', 'fsync', 'unlink', 'fsync']
 
 
@@ -147,12 +150,13 @@ def test_a_job_is_done_in_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_nothing_is_done_after_a_step_that_fails(
     root: Path, monkeypatch: pytest.MonkeyPatch, on_call: int
 ) -> None:
-    ended = tuple(make_ended(root, index) for index in range(2))
-    gone = root / 'segment_000009.mcap'
+    directory = FlightDirectory.create(root, 'x')
+    ended = tuple(make_ended(directory.path, index) for index in range(2))
+    gone = directory.path / 'segment_000009.mcap'
     gone.touch()
     fault = SystemCall(monkeypatch, 'fsync')
     fault.fail(errno.EIO, on_call=on_call)
-    job = SyncJob(root, ended, metadata=[b'new'], unlink=(gone.name,))
+    job = SyncJob(directory, ended, metadata=[b'new'], unlink=(gone.name,))
     job.perform(lambda _step: None)
     assert fault.calls == on_call
     assert isinstance(job.error, OSError)
@@ -162,6 +166,7 @@ def test_nothing_is_done_after_a_step_that_fails(
     assert gone.exists() == (on_call <= 6)
     for segment in ended:
         segment.close()
+    directory.close()
 
 
 def test_an_error_that_is_none_of_the_disk_ends_the_writer(

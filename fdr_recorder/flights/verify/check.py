@@ -19,6 +19,7 @@ a flight with losses can be perfectly sound.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
-from fdr_recorder.record.kinds import FlightFooter, ProducerCounters
+from fdr_recorder.record.kinds import FlightFooter, ProducerCounters, SegmentRollover
 from fdr_recorder.storage import bag_metadata
 
 
@@ -97,8 +98,10 @@ class _Comparison(FlightReading):
 
     def _check_continuity(self, present: list[int]) -> None:
         """Find missing segments: only the oldest may be missing, and only if dropped."""
+        recorded = {rollover.segment_index: rollover for rollover in self.rollovers}
         for before, after in pairwise(present):
-            if after - before == 1:
+            said = sum(before < index < after for index in recorded)
+            if after - before == 1 + said:
                 continue
             one = after - before == 2
             names = f'segment {before + 1}' if one else f'segments {before + 1} to {after - 1}'
@@ -107,20 +110,29 @@ class _Comparison(FlightReading):
             else:  # file systems without a journal keep names in any order
                 self.result.losses.append(Loss('unclean', segments=names))
         footer, first = self.result.footer, present[0]
-        dropped = footer.segments_dropped if footer is not None else len(self.rollovers)
-        if footer is not None and first != dropped:
+        there = set(present)
+        behind = [index for index in recorded if index > first and index not in there]
+        dropped = footer.segments_dropped if footer is not None else len(recorded)
+        if footer is not None and first != dropped - len(behind):
             self.damaged(f'{first} segments are missing at the beginning, {dropped} were dropped')
-        gone = [rollover for rollover in self.rollovers if rollover.segment_index < first]
+        gone = [rollover for index, rollover in recorded.items() if index not in there]
         if gone or dropped:
             counters = read_metadata(self.result.path).counters
-            records = max(
-                sum(rollover.records for rollover in gone),
-                counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0),
-            )
-            first_ns = min((rollover.first_log_time_ns for rollover in gone), default=0)
-            last_ns = max((rollover.last_log_time_ns for rollover in gone), default=0)
-            loss = Loss('capacity', records, first_ns=first_ns, last_ns=last_ns)
+            records = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
+            removed = [rollover for rollover in gone if not rollover.cap_bytes]
+            records -= self._went('removed', removed)
+            if len(removed) < dropped:
+                self._went('capacity', [item for item in gone if item.cap_bytes], records)
+
+    def _went(self, cause: str, gone: Sequence[SegmentRollover], at_least: int = 0) -> int:
+        """Take in segments that are gone; return how many records went with them."""
+        records = max(sum(rollover.records for rollover in gone), at_least)
+        first_ns = min((rollover.first_log_time_ns for rollover in gone), default=0)
+        last_ns = max((rollover.last_log_time_ns for rollover in gone), default=0)
+        if gone or records:
+            loss = Loss(cause, records, first_ns=first_ns, last_ns=last_ns)
             self.result.losses.append(loss)
+        return records
 
     def _check_footer(self, footer: FlightFooter) -> None:
         """Check both identities, and the footer's counters against what is there."""

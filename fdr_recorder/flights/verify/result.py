@@ -35,7 +35,8 @@ class Loss:
     Something that the recording does not contain, and says so.
 
     Attributes:
-        cause: `transport`, `overrun`, `write_error`, `capacity`, `unreadable`, or `unclean`.
+        cause: `transport`, `overrun`, `write_error`, `capacity`, `removed`, `unreadable`, or
+            `unclean`.
         records: How many records; 0 if nobody knows.
         topic: Of which topic; empty if of any.
         publisher: Of which publisher.
@@ -66,6 +67,7 @@ class Loss:
             'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
             'write_error': f'{self.records} records were discarded: the disk refused them',
             'capacity': f'{self.records} records went with the oldest segments, to free space',
+            'removed': f'{self.records} records went with segments that another program removed',
             'unreadable': f'{self.bytes} bytes of {self.file_name} cannot be read',
             'unclean': f'{self.records} messages of {self.topic} are missing, and the recorder '
             'was ended before it could say why'
