@@ -253,10 +253,7 @@ class DiskStalledError(FlightError):
     is then closed at once.
     """
 
-    alert_code = 'disk_stalled'
-
-    def __init__(self, path: Path, seconds: float, promise: str) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, seconds: float, promise: str) -> None:
         super().__init__(
             f'the disk of {path} has not answered for {seconds:.0f} s; {promise} once it does'
         )

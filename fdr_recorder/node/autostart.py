@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Autostart: a lifecycle node configures and activates itself."""
+"""A lifecycle node makes transitions itself: at its start, and when a disk answers again."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
 INTERVAL_S: Final = 2.0
+LATE_INTERVAL_S: Final = 0.5
 
 
 class Autostart:
@@ -61,3 +62,29 @@ class Autostart:
             self.is_acting = False
         if self._state() == 'active':
             self.end()
+
+
+class LateDeactivation:
+    """
+    Deactivate the node once its disk answers: it did not when somebody asked for that.
+
+    All calls are in the executor's thread. `may_act` returns whether to do it now; None if it is
+    no longer needed.
+    """
+
+    def __init__(self, node: LifecycleNode, may_act: Callable[[], bool | None]) -> None:
+        self._node = node
+        self._may_act = may_act
+        self._timer: Timer | None = None
+
+    def begin(self) -> None:
+        """Try from now on, until the node is not active. Idempotent."""
+        if self._timer is None:
+            self._timer = self._node.create_timer(LATE_INTERVAL_S, self._try, clock=STEADY_CLOCK)
+
+    def _try(self) -> None:
+        if self._may_act():
+            self._node.trigger_deactivate()
+        if self._may_act() is None and self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None

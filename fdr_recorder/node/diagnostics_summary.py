@@ -20,6 +20,7 @@ from typing import Final, TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.node.diagnostics_publisher import key_values
+from fdr_recorder.storage.disk_pulse import WRITING
 from fdr_recorder.storage.drain import WriterStatus
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class RecorderSummary:
         if free is not None and bytes_rate > 0:
             values['estimated_seconds_to_full'] = f'{free / bytes_rate:.0f}'
         values |= writer.counters.as_dict()
-        is_recording = not writer.is_degraded and not writer.stalled_s and age_s < STALE_S
+        is_held_up = writer.is_degraded or writer.stalled_step == WRITING
+        is_recording = not is_held_up and age_s < STALE_S
         return _summary(state, writer.flight_id if is_recording else '', values)
 
     def _rates(self, writer: WriterStatus) -> tuple[float, float]:

@@ -41,11 +41,12 @@ def main(args: list[str] | None = None) -> int:
 
     """
     with ros_process(args) as signals, executor_of(node := Recorder()) as executor:
-        signals.serve(executor, node.is_stuck)
+        signals.serve(executor, node.progress, lambda: node.unclosed_flight)
         node.autostart()
-        while not signals.has_come and not node.is_finalized:
+        while not signals.has_come and not node.is_ending:
             _spin_once(executor)
-        if node.is_finalized:
+        if node.is_ending:
+            signals.come()
             farewell = time.monotonic() + FAREWELL_S
             while time.monotonic() < farewell:
                 executor.spin_once(timeout_sec=FAREWELL_S)

@@ -22,10 +22,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import DiskStalledError, FdrError, FlightNotOpenError
-from fdr_recorder.node.autostart import Autostart
-from fdr_recorder.node.background_recovery import BackgroundRecovery
+from fdr_recorder.node.autostart import Autostart, LateDeactivation
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
 from fdr_recorder.node.diagnostics_summary import RecorderSummary
+from fdr_recorder.node.errands import Errands
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake import take_by_wait_set
 from fdr_recorder.node.intake.subscription_protocol import Subscriber
@@ -35,6 +35,7 @@ from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.quarantine import Quarantine
+from fdr_recorder.node.root_taking import take_root
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
 from fdr_recorder.storage.flight_directory import new_flight_id
@@ -51,9 +52,13 @@ logger = logging.getLogger(__name__)
 
 NODE_NAME = 'fdr_recorder'
 
+_FILES = 'the files that the parameters name'
+FILES_PATIENCE_S = 10.0
+"""How long a transition waits until files are read; those of the manifest may be large."""
+
 _REFUSAL_ALERTS = (
     'config_invalid flight_root_locked flight_root_unusable transition_refused disk_full '
-    'disk_stalled writer_failed'
+    'writer_failed'
 ).split()
 """A refused transition or the previous flight may have raised these; success clears them."""
 
@@ -88,25 +93,39 @@ class Recorder(LifecycleNode):
     def __init__(self, node_name: str = NODE_NAME) -> None:
         super().__init__(node_name)
         self._board = AlertBoard()
+        self._errands = Errands(self._board)
         self._parts: _Parts | None = None
         self._state_label = 'unconfigured'
+        self.is_ending = False
+        """Whether a shutdown transition has begun: from its end, the node is of no more use."""
         self._log_handler = RosLogHandler(self.get_logger())
         logging.getLogger('fdr_recorder').addHandler(self._log_handler)
         self._options = Parameters(self, FdrConfig, self._why_fixed, self._apply_options)
         self.create_service(Trigger, '~/split', self._on_split)
         self._autostart = Autostart(self, lambda: self._state_label)
+        self._late = LateDeactivation(self, self._may_deactivate)
         self._summary = RecorderSummary()
         self._diagnostics = self._publish_diagnostics('/diagnostics')
 
     @property
     def is_finalized(self) -> bool:
-        """Whether the node was shut down through its lifecycle."""
+        """Whether the node was shut down through its lifecycle, and nothing failed in that."""
         return self._state_label == 'finalized'
 
-    def is_stuck(self) -> bool:
-        """Tell whether the writer gets nowhere: the disk does not answer, or it has no work."""
+    @property
+    def unclosed_flight(self) -> str:
+        """Return the flight that is not closed; empty if there is none. Any thread."""
         parts = self._parts
-        return parts is None or parts.writer.is_stuck
+        flight_id = parts.writer.open_flight_id if parts is not None else None
+        return str(parts.root.path / flight_id) if parts is not None and flight_id else ''
+
+    def progress(self) -> object:
+        """Return something that changes while the node gets on, and is worth waiting for."""
+        parts = self._parts
+        if parts is None:
+            return self._state_label
+        pulse = parts.root.pulse
+        return self._state_label, 0 if pulse.stall[0] else pulse.begun
 
     # --- transitions: rclpy's callbacks --------------------------------------------------
 
@@ -127,7 +146,8 @@ class Recorder(LifecycleNode):
         return self._attempt('cleanup', self._release, 'unconfigured')
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close an open flight, then release everything."""
+        """Close an open flight, then release everything. The process ends, if that fails too."""
+        self.is_ending = True
         return self._attempt('shutdown', self._shut_down, 'finalized')
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -181,19 +201,15 @@ class Recorder(LifecycleNode):
     # --- transitions: the work -----------------------------------------------------------
 
     def _configure(self) -> None:
-        config = with_qos_file(self._options.read())
-        hash_manifest(config.manifest_files)
+        self._release()  # what an error, and a disk that did not answer, have left
+        config = self._read_config()
         if config.diagnostics_topic != self._diagnostics.topic:
             self._diagnostics.stop()
             self._diagnostics = self._publish_diagnostics(config.diagnostics_topic)
         _set_log_level(config)
         with ExitStack() as release:
-            root = FlightRoot.acquire(config.flight_root, owner=self.get_fully_qualified_name())
-            release.callback(root.release)
-            recovery = BackgroundRecovery(
-                root, self._board, may_change=config.recover_on_configure
-            )
-            release.callback(recovery.stop)
+            owner = self.get_fully_qualified_name()
+            root = take_root(config, owner, self._board, self._errands, release)
             writer = make_writer(config, root, self._board)
             subscriber = self._subscriber(config)
             quarantine = Quarantine(self._board)
@@ -211,14 +227,34 @@ class Recorder(LifecycleNode):
             self._keep_preroll(self._parts)
         self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
 
+    def _read_config(self) -> FdrConfig:
+        """Read the parameters, and the files that they name."""
+
+        def read() -> FdrConfig:
+            config = with_qos_file(options)
+            hash_manifest(config.manifest_files)
+            return config
+
+        options = self._options.read()
+        return self._errands.run(
+            _FILES, read, 'configure can succeed', patience_s=FILES_PATIENCE_S
+        )
+
     def _activate(self) -> None:
         parts = self._parts
         assert parts is not None
         flight_id = parts.config.flight_id or new_flight_id()
         parts.intake.hold_latched()
         try:
-            header = new_flight_header(
-                flight_id, parts.config, rmw_implementation=get_rmw_implementation_identifier()
+            header = self._errands.run(
+                _FILES,
+                lambda: new_flight_header(
+                    flight_id,
+                    parts.config,
+                    rmw_implementation=get_rmw_implementation_identifier(),
+                ),
+                'a flight can begin',
+                patience_s=FILES_PATIENCE_S,
             )
             if not parts.writer.is_started:
                 parts.writer.start()
@@ -242,20 +278,36 @@ class Recorder(LifecycleNode):
                 if not parts.intake.catch_up():
                     self.get_logger().warning('the intake is late: some messages may be missing')
                 summary = parts.writer.close_flight(flight_id)
+            parts.writer.stop()
         except DiskStalledError:  # the writer goes on, and closes the flight once it can
+            self._late.begin()
             raise
         except BaseException:
             parts.writer.stop()
             raise
-        parts.writer.stop()
         self._keep_preroll(parts)
         if summary is not None:
             self._log_closed(summary)
 
+    def _may_deactivate(self) -> bool | None:
+        """Tell whether the disk answers again; None if there is nothing to deactivate."""
+        parts = self._parts
+        if parts is None or self._state_label != 'active':
+            return None
+        return not parts.writer.status.stalled_s
+
     def _release(self) -> None:
-        """Release what configure has taken, in reverse order. Idempotent."""
-        parts, self._parts = self._parts, None
+        """
+        Release what configure has taken, in reverse order. Idempotent.
+
+        Raises:
+            DiskStalledError: The writer still works on the disk. Nothing is released then.
+
+        """
+        parts = self._parts
         if parts is not None:
+            parts.writer.stop()
+            self._parts = None
             parts.release.close()
 
     def _shut_down(self) -> None:
@@ -353,10 +405,13 @@ class Recorder(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Release everything, then leave the graph."""
+        flight = self.unclosed_flight
         try:
             self._release()
         except DiskStalledError as error:
-            logger.error('%s; `fdr recover`, or the next start, makes the flight whole', error)
+            logger.error('%s', error)
+        if flight:
+            logger.error('%s is not closed: `fdr recover`, or the next start, does that', flight)
         self._diagnostics.stop()
         logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
         super().destroy_node()

@@ -66,14 +66,16 @@ def executor_of(node: Node) -> Iterator[SingleThreadedExecutor]:
 
 END_DEADLINE_S: Final = 4.5
 """Who manages processes waits five seconds after a signal, as a rule, and then kills."""
+END_BOUND_S: Final = 60.0
+"""Longer than that nothing is worth waiting for: a disk may answer, but too slowly."""
+STUCK_S: Final = 2.0
+"""What has not got on for so long hangs."""
 _END_INTERVAL_S: Final = 0.1
-_STUCK_LOOKS: Final = 5
-"""In a row; in between two steps of its work nobody does anything."""
 _NOT_ENDED: Final = (
-    b'fdr: the process does not end in good order: the disk does not answer, or something else '
-    b'hangs. It ends now; `fdr recover`, or the next start of the recorder, makes an unclosed '
-    b'flight whole\n'
+    'fdr: the process does not end in good order: the disk does not answer, or something else '
+    'hangs. It ends now'
 )
+_UNCLOSED: Final = '; {} is not closed: `fdr recover`, or the next start of the recorder, does it'
 _END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -97,7 +99,8 @@ class EndSignals:
         """Handle the signals from now on: none ends the process by itself."""
         self.has_come = False
         self._wake: Callable[[], object] = lambda: None
-        self._is_stuck: Callable[[], bool] = lambda: True
+        self._progress: Callable[[], object] = lambda: None
+        self._unclosed: Callable[[], str] = lambda: ''
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
@@ -107,18 +110,23 @@ class EndSignals:
         threading.Thread(target=self._wait, name='fdr_signals', daemon=True).start()
 
     def serve(
-        self, executor: SingleThreadedExecutor, is_stuck: Callable[[], bool] = lambda: True
+        self,
+        executor: SingleThreadedExecutor,
+        progress: Callable[[], object] = lambda: None,
+        unclosed: Callable[[], str] = lambda: '',
     ) -> None:
         """
         Wake an executor when a signal arrives, or has arrived.
 
         Args:
             executor: What the main thread waits in.
-            is_stuck: Tells, from another thread, whether nothing goes on that is worth waiting
-                for. If so, the process ends `END_DEADLINE_S` after the signal, whatever hangs.
+            progress: Returns, in another thread, something that changes while the process gets
+                on with its end. If it has not for `STUCK_S`, the process ends `END_DEADLINE_S`
+                after the signal, whatever hangs; if it does, `END_BOUND_S` after the signal.
+            unclosed: Returns the flight that is not closed then; empty if there is none.
 
         """
-        self._is_stuck = is_stuck
+        self._progress, self._unclosed = progress, unclosed
         self._wake = lambda: executor.create_task(lambda: None)
         if self.has_come:
             self._wake()
@@ -128,13 +136,23 @@ class EndSignals:
             return
         self.has_come = True
         self._wake()
-        deadline = time.monotonic() + END_DEADLINE_S
-        stuck = 0
-        while time.monotonic() < deadline or stuck < _STUCK_LOOKS:
+        since = got_on = now = time.monotonic()
+        last = self._progress()
+        while now < since + END_BOUND_S and (
+            now < since + END_DEADLINE_S or now < got_on + STUCK_S
+        ):
             time.sleep(_END_INTERVAL_S)
-            stuck = stuck + 1 if self._is_stuck() else 0
-        os.write(2, _NOT_ENDED)  # a log may be on the disk that hangs
+            now, before, last = time.monotonic(), last, self._progress()
+            if last != before:
+                got_on = now
+        flight = self._unclosed()
+        end = _UNCLOSED.format(flight) if flight else ''
+        os.write(2, f'{_NOT_ENDED}{end}\n'.encode())  # a log may be on the disk that hangs
         os._exit(1)
+
+    def come(self) -> None:
+        """End as after a signal, within the same deadlines."""
+        self._writer.send(b'\0')
 
     def ignore(self) -> None:
         """Ignore further signals: the process is ending."""

@@ -33,6 +33,8 @@ STALL_S: Final = 0.9
 a worn card some hundreds of them. A step begins within a second of the last, so that a disk that
 stops answering is noticed within two."""
 WATCH_INTERVAL_S: Final = 0.1
+WRITING: Final = 'writing'
+"""What the writer does. While it is held up, nothing is recorded; all other steps are syncs."""
 
 
 class DiskPulse:
@@ -45,10 +47,13 @@ class DiskPulse:
     def __init__(self) -> None:
         self._steps: dict[int, tuple[float, str]] = {}
         """By thread: monotonic seconds, and what it does."""
+        self.begun = 0
+        """How many steps were begun, about: it changes while the threads get on."""
 
     def step(self, what: str) -> None:
         """Note that the calling thread begins a step, which ends the one before."""
         self._steps[threading.get_ident()] = time.monotonic(), what
+        self.begun += 1
 
     def rest(self) -> None:
         """Note that the calling thread waits for nothing but work."""
@@ -64,16 +69,18 @@ class DiskPulse:
             if step is not None:
                 self.step(step[1])
 
-    def longest(self) -> tuple[float, str]:
-        """Return for how long (seconds) the oldest step lasts, and what it is; 0 without one."""
-        since, what = min(list(self._steps.values()), default=(0.0, ''))
-        return (time.monotonic() - since if what else 0.0), what
-
     @property
-    def stalled_s(self) -> float:
-        """For how many seconds the disk has not answered; 0 while it does."""
-        lasts_s, _ = self.longest()
-        return lasts_s if lasts_s > STALL_S else 0.0
+    def stall(self) -> tuple[float, str]:
+        """
+        For how many seconds the disk has not answered, and in which step; 0 while it does.
+
+        The step is `WRITING` if the writer is held up, whatever else is.
+        """
+        now = time.monotonic()
+        steps = [(what == WRITING, now - since, what) for since, what in [*self._steps.values()]]
+        stalled = [step for step in steps if step[1] > STALL_S]
+        _, lasts_s, what = max(stalled, default=(False, 0.0, ''))
+        return lasts_s, what
 
 
 class StallWatch:
@@ -107,8 +114,8 @@ class StallWatch:
 
     def _run(self) -> None:
         while not self._must_stop.wait(WATCH_INTERVAL_S):
-            lasts_s, what = self._pulse.longest()
-            if lasts_s > STALL_S:
+            lasts_s, what = self._pulse.stall
+            if lasts_s:
                 self._is_stalled = True
                 self._tell(lasts_s, what)
             elif self._is_stalled:
@@ -125,8 +132,11 @@ class StallWatch:
                 message = f'records of {topic} were dropped: its ring is full, the disk is stalled'
                 values = {'topic': topic, 'records': records}
                 self._alerts.raise_alert('overrun', message, subject=str(topic), values=values)
+        outcome = 'records wait in the rings'
+        if what != WRITING:
+            outcome = 'recording goes on, but the newest records would not survive a power cut yet'
         self._alerts.raise_alert(
             'disk_stalled',
-            f'the disk has not answered for {lasts_s:.0f} s ({what}); records wait in the rings',
+            f'the disk has not answered for {lasts_s:.0f} s ({what}); {outcome}',
             values={'seconds': f'{lasts_s:.1f}', 'step': what, 'records_refused': refused},
         )

@@ -29,6 +29,7 @@ from fdr_recorder.errors import (
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.counters import FlightCounters
+from fdr_recorder.storage.disk_pulse import WRITING
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.preroll import Preroll
@@ -42,8 +43,6 @@ POLL_SHARE: Final = 0.6
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes to take from a ring at a time, about: what was taken must be in the file within
 `flush_interval_s`, and the next ring must have its turn."""
-WRITING: Final = 'writing'
-"""What the writer does in a round, for `DiskPulse`."""
 STATUS_INTERVAL_S: Final = 0.2
 SETTLE_DEADLINE_S: Final = 1.0
 """A producer needs microseconds to return from `enqueue`; one that never does was killed."""
@@ -66,6 +65,7 @@ class WriterStatus:
         producers: Number of registered clients.
         made_at: When the writer made this (monotonic seconds); 0 if it has not yet.
         stalled_s: For how many seconds the disk has not answered; 0 while it does.
+        stalled_step: What it does not answer; `WRITING` if that holds up the writer.
 
     """
 
@@ -80,16 +80,18 @@ class WriterStatus:
     producers: int = 0
     made_at: float = 0.0
     stalled_s: float = 0.0
+    stalled_step: str = ''
 
-    def now(self, clients: Iterable[FdrClient], stalled_s: float) -> WriterStatus:
+    def now(self, clients: Iterable[FdrClient], stall: tuple[float, str]) -> WriterStatus:
         """
         Return the status with what others than the writer can tell at this moment.
 
         The writer may hang. So its rings are read here: how full they are, and what they have
         refused since it last looked.
         """
+        stalled_s, step = stall
         if not self.flight_id:
-            return replace(self, stalled_s=stalled_s)
+            return replace(self, stalled_s=stalled_s, stalled_step=step)
         rings = [client.ring for client in clients]
         refused = sum(ring.unacknowledged_refusals for ring in rings)
         dropped = self.counters.records_dropped_overrun + refused
@@ -98,6 +100,7 @@ class WriterStatus:
             counters=replace(self.counters, records_dropped_overrun=dropped),
             ring_fill=max((ring.fill for ring in rings), default=0.0),
             stalled_s=stalled_s,
+            stalled_step=step,
         )
 
 

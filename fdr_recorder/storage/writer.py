@@ -33,8 +33,8 @@ from fdr_recorder.errors import (
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
 from fdr_recorder.storage.clients import Clients
-from fdr_recorder.storage.disk_pulse import DiskPulse, STALL_S, StallWatch
-from fdr_recorder.storage.drain import Drain, WriterStatus, WRITING
+from fdr_recorder.storage.disk_pulse import DiskPulse, StallWatch, WRITING
+from fdr_recorder.storage.drain import Drain, WriterStatus
 from fdr_recorder.storage.flight_directory import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
@@ -126,19 +126,12 @@ class FileFdrWriter:
     @property
     def status(self) -> WriterStatus:
         """Return what the writer is doing; never waits for the disk. Any thread."""
-        return self._drain.status.now(self._clients.all(), self.stalled_s)
+        return self._drain.status.now(self._clients.all(), self._stall)
 
     @property
-    def stalled_s(self) -> float:
-        """For how many seconds the disk has not answered the writer; 0 while it does."""
+    def _stall(self) -> tuple[float, str]:
         root = self._root
-        return root.pulse.stalled_s if root is not None else 0.0
-
-    @property
-    def is_stuck(self) -> bool:
-        """Whether nothing is being done on the disk, or the disk does not answer. Any thread."""
-        root = self._root
-        return root is None or not 0 < root.pulse.longest()[0] <= STALL_S
+        return root.pulse.stall if root is not None else (0.0, '')
 
     @property
     def is_started(self) -> bool:
@@ -277,7 +270,7 @@ class FileFdrWriter:
 
     def _check_patience(self, promise: str) -> None:
         """Raise `DiskStalledError` if the disk has not answered for long."""
-        stalled_s = self.stalled_s
+        stalled_s, _ = self._stall
         if self._root is not None and stalled_s > PATIENCE_S:
             raise DiskStalledError(self._root.path, stalled_s, promise)
 

@@ -18,23 +18,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 import signal
 import time
+from typing import Any
 
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
 from flight_check import open_flight_files
 from ground import DiagnosticStatus, own_ground, values_of
 import pytest
-from recorder_process import RecorderProcess
+from recorder_process import is_locked, RecorderProcess
 from slow_disk import SlowDisk
 from std_msgs.msg import String
 
 TOPIC = '/load'
 TOLD_WITHIN_S = 2.0
 ENDED_WITHIN_S = 5.0
+ANSWERED_WITHIN_S = 5.0
 SLACK_S = 2.0
 """These machines are slow at times; what hangs for ever is found all the same."""
 
@@ -44,8 +47,11 @@ class StalledFlight:
 
     def __init__(self, recorder: RecorderProcess, disk: SlowDisk) -> None:
         self.recorder, self.disk, self.ground = recorder, disk, recorder.ground
-        self.publisher = self.ground.publisher(String, TOPIC)
         self.sent = count()
+
+    @cached_property
+    def publisher(self) -> Any:
+        return self.ground.publisher(String, TOPIC)
 
     def load_until(self, condition: object, what: str) -> None:
         """Publish until a condition is true."""
@@ -117,7 +123,7 @@ def stalled_flight(directory: Path, *transitions: str) -> Iterator[StalledFlight
 def check(flight: StalledFlight) -> None:
     """Check that every message is in the flight, or counted by its cause."""
     (path,) = flight.recorder.flights()
-    assert verify(path).verdict is Verdict.LOSSES
+    assert verify(path).verdict in (Verdict.CLEAN, Verdict.LOSSES)
     files = open_flight_files(path)
     footer = files.footer
     stored = len(files.of_topic(TOPIC))
@@ -142,13 +148,24 @@ def test_a_disk_that_does_not_answer_is_told_and_recording_goes_on(
             assert not is_stalled or status.level == DiagnosticStatus.ERROR
             return is_stalled and int(values['records_dropped_overrun']) > 0
 
-        if calls != ['fsync']:
+        def is_recording() -> bool:
+            status = flight.recorder.statuses('summary')[-1]
+            values = values_of(status)
+            if float(values['disk_stalled_seconds']) < 1.5:
+                return False
+            assert status.level == DiagnosticStatus.ERROR
+            assert status.message.startswith('recording ')
+            assert 'would not survive a power cut' in status.message
+            return float(values['records_per_second']) > 0
+
+        if calls == ['fsync']:
+            flight.load_until(is_recording, 'a summary of the stalled sync')
+        else:
             flight.load_until(is_refusing, 'refused records in the summary')
             flight.recorder.wait_for_alert('rings', 'overrun')
         flight.go_on()
         flight.recorder.make('deactivate')
-        if calls != ['fsync']:
-            check(flight)
+        check(flight)
         assert flight.recorder.stop() == 0
 
 
@@ -181,9 +198,12 @@ def test_deactivate_says_what_it_could_not_do_and_does_it_once_the_disk_answers(
         assert 'is closed once it does' in flight.recorder.log
         assert flight.recorder.state() == 'active'
         flight.go_on()
-        flight.recorder.make('deactivate')
+        flight.ground.wait_until(
+            lambda: flight.recorder.state() == 'inactive', 'the node finishes what was asked of it'
+        )
         (path,) = flight.recorder.flights()
         assert open_flight_files(path).footer.clean_shutdown
+        flight.recorder.wait_for_ok('recorder')
         flight.recorder.make('activate', 'deactivate', 'cleanup')
         assert flight.recorder.stop() == 0
 
@@ -217,8 +237,91 @@ def test_a_signal_ends_it_in_a_configure_that_hangs(tmp_path: Path) -> None:
         try:
             ground.wait_until(disk.is_reached, 'configure hangs')
             since = time.monotonic()
-            assert recorder.stop(signal.SIGTERM) == 1
+            assert recorder.stop(signal.SIGTERM) == 0  # no flight is left unclosed
             assert time.monotonic() - since < ENDED_WITHIN_S + SLACK_S
         finally:
             disk.answer()
             recorder.__exit__()
+
+
+def change_soon(flight: StalledFlight, transition: str) -> bool:
+    """Ask for a transition; it must be answered soon, whatever the disk does."""
+    since = time.monotonic()
+    has_succeeded = flight.recorder.change_state(transition)
+    assert time.monotonic() - since < ANSWERED_WITHIN_S + SLACK_S
+    return has_succeeded
+
+
+@pytest.mark.parametrize('calls', [['fsync'], ['write'], ['all']], ids=' '.join)
+def test_a_shutdown_transition_ends_it_while_the_disk_hangs(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    with stalled_flight(tmp_path, 'configure', 'activate') as flight:
+        flight.stall(*calls)
+        since = time.monotonic()
+        flight.recorder.change_state('active shutdown')
+        assert flight.recorder.wait_for_end() == 1
+        assert time.monotonic() - since < ENDED_WITHIN_S + SLACK_S
+        (path,) = flight.recorder.flights()
+        assert f'{path} is not closed' in flight.recorder.log
+        assert not is_locked(flight.recorder.root)
+
+
+@pytest.mark.parametrize('calls', [['write', 'fsync', 'open', 'mkdir'], ['all']], ids=' '.join)
+def test_cleanup_is_refused_while_the_writer_hangs_in_the_root(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    with stalled_flight(tmp_path, 'configure') as flight:
+        with flight.disk.hanging(*calls):
+            for transition in ('activate', 'cleanup', 'activate', 'cleanup'):
+                assert not change_soon(flight, transition)
+                assert is_locked(flight.recorder.root)
+            assert 'cleanup refused: the disk of' in flight.recorder.log
+        flight.ground.wait_until(lambda: flight.recorder.change_state('cleanup'), 'cleanup')
+        assert not is_locked(flight.recorder.root)
+        flight.recorder.make('configure', 'activate', 'deactivate')
+        assert 'Traceback' not in flight.recorder.log
+        assert flight.recorder.stop() == 0
+
+
+def test_cleanup_on_a_disk_that_hangs_releases_the_root_once_it_answers(tmp_path: Path) -> None:
+    with stalled_flight(tmp_path, 'configure') as flight:
+        with flight.disk.hanging('all'):
+            assert change_soon(flight, 'cleanup')
+            assert not change_soon(flight, 'configure')
+            assert flight.told()[-1]
+            assert is_locked(flight.recorder.root)
+        flight.ground.wait_until(lambda: not flight.told()[-1], 'the end of the alert')
+        assert not is_locked(flight.recorder.root)
+        flight.recorder.make('configure', 'activate', 'deactivate')
+        assert flight.recorder.stop() == 0
+
+
+def test_configure_on_a_disk_that_hangs_is_refused_and_releases_what_it_gets_later(
+    tmp_path: Path,
+) -> None:
+    with stalled_flight(tmp_path) as flight:
+        with flight.disk.hanging('all'):
+            assert not change_soon(flight, 'configure')
+            assert not change_soon(flight, 'configure')
+            assert flight.told() == [True]
+            before = len(flight.recorder.statuses('summary'))
+            flight.ground.wait_until(
+                lambda: len(flight.recorder.statuses('summary')) > before, 'diagnostics'
+            )
+        flight.ground.wait_until(lambda: not flight.told()[-1], 'the end of the alert')
+        assert not is_locked(flight.recorder.root)
+        flight.recorder.make('configure', 'activate', 'deactivate')
+        assert flight.recorder.stop() == 0
+
+
+def test_configure_with_files_that_hang_is_refused(tmp_path: Path) -> None:
+    with stalled_flight(tmp_path) as flight:
+        manifest = flight.recorder.root / 'manifest'
+        manifest.write_text('firmware 7')
+        flight.recorder.set('manifest_files', [str(manifest)])
+        with flight.disk.hanging('open'):
+            assert not flight.recorder.change_state('configure')
+        assert 'the files that the parameters name' in flight.recorder.log
+        flight.ground.wait_until(lambda: flight.recorder.change_state('configure'), 'configure')
+        assert flight.recorder.stop() == 0

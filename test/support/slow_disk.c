@@ -48,7 +48,8 @@ static int is_below(const char *path)
 {
   const char *root = getenv("FDR_SLOW_ROOT");
   size_t length = root == NULL ? 0 : strlen(root);
-  return length > 0 && path != NULL && strncmp(path, root, length) == 0;
+  return length > 0 && path != NULL && strncmp(path, root, length) == 0 &&
+         (path[length] == 0 || path[length] == '/');
 }
 
 static int is_below_fd(int fd)
