@@ -44,6 +44,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'segments_gone': AlertLevel.ERROR,
     'flight_moved': AlertLevel.WARN,
     'disk_low': AlertLevel.WARN,
+    'segment_not_opened': AlertLevel.WARN,
     'cap_misconfigured': AlertLevel.ERROR,
     'segments_dropped': AlertLevel.WARN,
     'overrun': AlertLevel.WARN,
@@ -69,8 +70,8 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
 """Every alert code and its level."""
 
 ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
-    'disk': 'disk_full disk_stalled write_error disk_low segments_gone flight_moved '
-    'flight_root_locked flight_root_unusable'.split(),
+    'disk': 'disk_full disk_stalled write_error disk_low segment_not_opened segments_gone '
+    'flight_moved flight_root_locked flight_root_unusable'.split(),
     'capacity': 'cap_misconfigured segments_dropped'.split(),
     'rings': ['overrun'],
     'transport': ['transport_loss'],

@@ -268,6 +268,15 @@ class Ring:
                 break
             self.take(1)
 
+    def take_surplus(self, most_fill: float) -> list[QueuedRecord]:
+        """Remove and return the oldest records until ring and budget are at most so full."""
+        records, budget, surplus = self._records, self.budget, []
+        while records and (
+            self.fill > most_fill or (budget is not None and budget.fill > most_fill)
+        ):
+            surplus += self.take(1)
+        return surplus
+
     def acknowledge_refusals(self) -> Refusals:
         """Return the refusals since the last call; consumer's thread."""
         now, seen = self.refusals, self._seen_refusals

@@ -346,7 +346,7 @@ class Recorder(LifecycleNode):
         if summary.is_complete:
             self.get_logger().info(f'closed {text}')
         else:
-            self.get_logger().error(f'closed without a footer: the disk refused it: {text}')
+            self.get_logger().error(f'closed without a footer: {summary.cause}: {text}')
 
     # --- autostart, services, parameters, status -----------------------------------------
 

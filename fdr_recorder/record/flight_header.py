@@ -27,6 +27,7 @@ from fdr_recorder.version import __version__
 import yaml
 
 _HASH_BLOCK_BYTES = 1024 * 1024
+_OLDEST_NS = 60_000_000_000
 
 
 def new_flight_header(
@@ -61,6 +62,14 @@ def new_flight_header(
         host_platform=platform.platform(),
         process_id=os.getpid(),
     )
+
+
+def beginning(header: FlightHeader, now: Reading) -> Reading:
+    """Return the reading of the clocks that a header has, unless it is an old one, or has none."""
+    then = Reading(header.flight_started_at_monotonic_ns, header.flight_started_at_ns)
+    then = then._replace(suspended_ns=now.suspended_ns)
+    age_ns = now.monotonic_ns - then.monotonic_ns
+    return then if then.system_ns > 0 and 0 <= age_ns <= _OLDEST_NS else now
 
 
 def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:

@@ -213,7 +213,11 @@ class TransportLoss(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class WriteError(Payload):
-    """The disk failed for a while; written once the disk accepts data again."""
+    """
+    The disk failed for a while; written once the disk accepts data again.
+
+    `segments` were ended by it before they were full; older recorders ended one each time.
+    """
 
     KIND = 'write_error'
 
@@ -223,6 +227,7 @@ class WriteError(Payload):
     last_error_ns: int = 0
     records: int = 0
     bytes: int = 0
+    segments: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import sys
 from typing import Final
 
@@ -139,16 +139,32 @@ class Chunk:
             self.records += taken
         return position
 
-    def remove_invalid(self) -> dict[int, int]:
-        """Remove records whose data are not bytes; return how many of each channel id."""
-        parts, removed = self._parts, dict.fromkeys(self.indexes, 0)
-        fresh = Chunk(self.clock)
+    def contents(self) -> Iterator[tuple[int, QueuedRecord]]:
+        """Return the records as they may be added to another chunk, with their channel ids."""
+        parts, offset_ns = self._parts, self.clock.offset_ns
         for prefix, data in zip(parts[::2], parts[1::2], strict=True):
             _, _, channel_id, sequence, log_time, publish_time = layout.MESSAGE_PREFIX.unpack(
                 prefix
             )
+            steady_ns = offset_ns - log_time
+            if steady_ns < 0:
+                log_time = steady_ns
+            yield channel_id, (log_time, publish_time, sequence, data, 0)
+
+    def batches(self) -> dict[int, list[QueuedRecord]]:
+        """Return the same by channel id."""
+        batches: dict[int, list[QueuedRecord]] = {number: [] for number in self.indexes}
+        for number, record in self.contents():
+            batches[number].append(record)
+        return batches
+
+    def remove_invalid(self) -> dict[int, int]:
+        """Remove records whose data are not bytes; return how many of each channel id."""
+        removed = dict.fromkeys(self.indexes, 0)
+        fresh = Chunk(self.clock)
+        for channel_id, record in self.contents():
+            data = record[3]
             if _is_data(data):
-                record = (log_time, publish_time, sequence, data, 0)
                 room = len(data) + RECORD_COST
                 fresh.add(channel_id, [record], 0, room=room, full_size=fresh.size + 1)
             else:

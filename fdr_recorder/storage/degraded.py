@@ -11,13 +11,20 @@
 """
 The degraded state: the disk refuses data.
 
-The flight then has no open segment. It discards and counts what comes from the rings, and once a
-second tries to open a new segment. The recorder's own records wait meanwhile.
+After a call that failed, nothing more is taken from the rings: they hold the records, and what
+was taken already waits here. The disk is tried again after 50, 100 and 200 ms, and then once a
+second. A single failure costs no record. When the quick tries have failed, the open segment is
+given up: its file may be all that is wrong. On a full disk it is given up at once, with the
+space of the reserve, and there are no quick tries: there would be several spells instead of
+one. Rings that are more than half full are relieved of their oldest records, which are counted;
+only so are records lost, and where the flight ends meanwhile. The recorder's own records wait,
+too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 import errno
 import logging
@@ -29,6 +36,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.kinds import SegmentRollover, WriteError
 from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.disk_errors import describe, FULL_ERRNOS
 from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.segment_log import SegmentLog
@@ -36,8 +44,11 @@ from fdr_recorder.units import plural
 
 logger = logging.getLogger(__name__)
 
+_Batch = tuple[ProducerAccount, Sequence[QueuedRecord]]
+QUICK_RETRIES_S: Final = (0.05, 0.1, 0.2)
 RETRY_INTERVAL_S: Final = 1.0
-_FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+MOST_FILL: Final = 0.5
+"""How full rings may be while the disk refuses data; the rest is for what comes at the end."""
 
 
 class DegradedState:
@@ -49,15 +60,26 @@ class DegradedState:
     Attributes:
         spell: The time in which the disk refuses data, as it will be recorded; None while it
             accepts them. Data that were in a chunk are not in its `bytes`.
+        cause: Why the disk has refused data last, for people.
 
     """
 
     def __init__(
-        self, log: SegmentLog, outbox: Outbox, space: FreeSpace, alerts: AlertBoard
+        self,
+        log: SegmentLog,
+        outbox: Outbox,
+        space: FreeSpace,
+        alerts: AlertBoard,
+        write: Callable[[ProducerAccount, Sequence[QueuedRecord]], object],
     ) -> None:
-        """Begin with a disk that accepts data."""
+        """Begin with a disk that accepts data; `write` writes records that had to wait."""
         self.spell: WriteError | None = None
+        self.cause = ''
+        self._write = write
+        self._held: list[_Batch] = []
+        self._tries = 0
         self._next_try = 0.0
+        self._is_final = False
         self._log = log
         self._outbox = outbox
         self._space = space
@@ -67,11 +89,12 @@ class DegradedState:
 
     def enter(self, error: OSError) -> None:
         """
-        Raise an alert, end what is there, and go on without an open segment.
+        Raise an alert, and let all records wait until the disk accepts data again.
 
         If the flight's directory is gone, it is made anew at once, and recording goes on.
         """
-        if self._log.durability.is_gone and self.spell is None:
+        durability = self._log.durability
+        if durability.is_gone and self.spell is None:
             try:
                 self._begin_anew()
                 self._log.open_next()
@@ -80,27 +103,88 @@ class DegradedState:
             else:
                 return
         now_ns = self._log.clock.now_ns()
-        spell = self.spell
-        is_new = spell is None
-        if spell is None:
+        self.cause = describe(error, self._log.directory.path)
+        if self.spell is None:
+            self._tries = 0
             number = error.errno or errno.EIO
             name = errno.errorcode.get(number, '')
-            spell = WriteError(error_number=number, error_name=name, first_error_ns=now_ns)
-            code = _alert_code(number)
-            path = self._log.directory.path
-            message = f'recording is suspended: {os.strerror(number)} in {path}'
+            self.spell = WriteError(
+                error_number=number, error_name=name, first_error_ns=now_ns, segments=0
+            )
+            message = f'recording is suspended, records wait: {self.cause}'
             logger.error('%s', message)
-            self._alerts.raise_alert(code, message, values={'errno': name or number})
+            self._alerts.raise_alert(
+                _alert_code(number), message, values={'errno': name or number}
+            )
+        self.spell = replace(self.spell, last_error_ns=now_ns)
         self._next_try = time.monotonic()
-        if not self._log.durability.is_gone:
-            self._next_try += RETRY_INTERVAL_S
+        is_full = self.spell.error_number in FULL_ERRNOS  # not over at once, but close to it
+        is_quick = self._tries < len(QUICK_RETRIES_S) and not is_full
+        if not durability.is_gone:
+            self._next_try += QUICK_RETRIES_S[self._tries] if is_quick else RETRY_INTERVAL_S
+        self._tries += 1
+        if not is_quick or durability.has_lost or self._is_final:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End the open segment: a new file may be accepted. Its open chunk then waits, too."""
         self._outbox.note_written_rollovers()
-        lost = self._log.durability.take_lost()
-        records = spell.records + lost + self._log.give_up()
-        self.spell = replace(spell, last_error_ns=now_ns, records=records)
+        drops = self._log.ledger.own_account(SegmentRollover)
+        if self.spell is not None and self._log.segment is not None:
+            self.spell = replace(self.spell, segments=self.spell.segments + 1)
+        waiting = self._log.give_up()
+        held: list[_Batch] = []
+        for account, batch in waiting:
+            if account is drops or self._is_final:  # the outbox has drops still
+                self.discard(account, batch)
+            else:
+                held.append((account, batch))
+        self._held[:0] = held
+        self._count(self._log.durability.take_lost())
         self._outbox.take_back_rollovers()
-        if is_new:  # later, when it is time to try again
+        with suppress(OSError):  # else it is part of the next try
             self._log.durability.submit(None, time.monotonic())
+
+    def _count(self, records: int, size: int = 0) -> None:
+        if self.spell is not None:
+            self.spell = replace(
+                self.spell,
+                records=self.spell.records + records,
+                bytes=self.spell.bytes + size,
+            )
+
+    def hold(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
+        """Keep records out of a ring until the disk accepts data, or discard them."""
+        if self._is_final or self.spell is None:
+            self.discard(account, batch)
+        else:
+            self._held.append((account, batch))
+
+    def recover_now(self) -> None:
+        """Try the disk as often as `QUICK_RETRIES_S` has; then discard what it refuses."""
+        while self.spell is not None and not self._is_final:
+            is_last_try = self._tries >= len(QUICK_RETRIES_S)
+            try:
+                self.leave()
+            except OSError as error:
+                self.enter(error)
+                if is_last_try:
+                    self.finish()
+                else:
+                    self.pause()
+
+    def pause(self) -> None:
+        """Wait until the next try is due, but not long: the flight ends."""
+        time.sleep(min(max(self._next_try - time.monotonic(), 0), QUICK_RETRIES_S[-1]))
+
+    def finish(self) -> None:
+        """Discard what waits, and from now on what the disk refuses: the flight ends."""
+        self._is_final = True
+        if self.spell is not None:
+            self._give_up()
+        held, self._held = self._held, []
+        for account, batch in held:
+            self.discard(account, batch)
 
     def _begin_anew(self) -> None:
         """Make the flight's directory again, and tell what is gone with it."""
@@ -154,33 +238,28 @@ class DegradedState:
     def discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that cannot be written."""
         account.dropped_write_error += len(batch)
-        if self.spell is not None:
-            self.spell = replace(
-                self.spell,
-                records=self.spell.records + len(batch),
-                bytes=self.spell.bytes + sum(len(record[3]) for record in batch),
-            )
+        self._count(len(batch), sum(len(record[3]) for record in batch))
 
     def try_again(self, now: float) -> None:
         """
-        Force to the disk what was given up, if it is time to; when that works, `leave`.
+        Try the disk again if it is time to; when it accepts data, `leave`.
 
         Raises:
             OSError: The disk still refuses data.
 
         """
-        if self.spell is None or now < self._next_try or self._log.durability.is_busy:
+        if now < self._next_try or self._log.durability.is_busy:
             return
-        if self._log.durability.is_gone:
+        if self.spell is not None:
             self.leave()
-            return
-        self._log.end_given_up()
-        if not self._log.durability.submit(None, now):
-            self.leave()
+        elif self._log.has_unended:
+            self._next_try = now + RETRY_INTERVAL_S
+            with suppress(OSError):  # of a file that alone is bad
+                self._log.end_previous()
 
     def leave(self, *, is_last: bool = False) -> None:
         """
-        Open a new segment and go on recording, if the state is degraded.
+        Write what waits and go on recording, if the state is degraded.
 
         Args:
             is_last: Whether only the footer is still to come, for which the reserve is meant.
@@ -192,22 +271,33 @@ class DegradedState:
         spell = self.spell
         if spell is None:
             return
-        if self._log.durability.is_gone:
+        log = self._log
+        if log.durability.is_gone:
             self._begin_anew()
         if not is_last:  # else the next chunk would fill the disk again
             self._space.make_room()
-        self._log.end_given_up()
-        self._log.open_next()
-        self._log.durability.settle(self._log.segment)  # a failure must not end the spell
+        if log.segment is not None:
+            log.end_previous()
+        else:
+            with suppress(OSError):  # that file alone may be bad: it is tried again later
+                log.end_previous()
+            log.durability.is_metadata_stale = True  # the disk is asked, whatever is due
+            log.durability.settle(None)
+            log.open_next()
+        log.durability.settle(log.segment)  # a failure must not end the spell
         if not is_last:
-            self._log.root.allocate_reserve(self._log.config.reserve_bytes)
+            log.root.allocate_reserve(log.config.reserve_bytes)
         self.spell = None
         self._outbox.emit(spell)
-        message = f'recording goes on; {spell.records} records were discarded'
-        logger.warning('%s: %s', self._log.directory.path, message)
+        lost = plural(spell.records, 'record') if spell.records else 'no record'
+        message = f'recording goes on; {lost} discarded'
+        logger.warning('%s: %s', log.directory.path, message)
         for code in ('disk_full', 'write_error'):
             self._alerts.clear(code, message)
+        held, self._held = self._held, []
+        for account, batch in held:
+            self._write(account, batch)
 
 
 def _alert_code(number: int) -> str:
-    return 'disk_full' if number in _FULL_ERRNOS else 'write_error'
+    return 'disk_full' if number in FULL_ERRNOS else 'write_error'

@@ -29,11 +29,13 @@ from fdr_recorder.errors import (
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.counters import FlightCounters
+from fdr_recorder.storage.degraded import QUICK_RETRIES_S
 from fdr_recorder.storage.disk_pulse import WRITING
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.preroll import Preroll
-from fdr_recorder.storage.recording import FlightRecording, RotationHook
+from fdr_recorder.storage.recording import FlightRecording
+from fdr_recorder.storage.rotation import RotationHook
 
 POLL_INTERVAL_S: Final = 0.15
 """How long the thread rests when the rings are empty. A record does not wake it, which would cost
@@ -115,7 +117,8 @@ class Drain:
         clients: The registered clients.
         recording: The open flight; None if there is none.
         status: What is going on; replaced as a whole.
-        poll_interval_s: How long to rest after a round that found the rings almost empty.
+        poll_interval_s: How long to rest after a round that found the rings almost empty...
+        rest_s: ...and how long to rest now.
 
     """
 
@@ -133,6 +136,7 @@ class Drain:
         self.recording: FlightRecording | None = None
         self.status = WriterStatus()
         self.poll_interval_s = min(POLL_INTERVAL_S, config.flush_interval_s * POLL_SHARE)
+        self.rest_s = self.poll_interval_s
         self._alerts = alerts
         self._preroll = preroll
         self._clock_step_s = clock_step_s
@@ -226,13 +230,27 @@ class Drain:
                 self._preroll.trim(self.clients.all())
                 self.clients.forget_empty()
             return False
-        batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
-        is_busy, accounts = False, recording.accounts
-        pulse = recording.log.root.pulse
-        pulse.step(WRITING)
+        recording.log.root.pulse.step(WRITING)
         recording.keep_pace()
         while self.clients.resumed:
             recording.account_of(self.clients.resumed.popleft())
+        is_busy = False
+        if recording.is_degraded:
+            recording.relieve(self.clients.all())
+        else:
+            is_busy = self._take_batches(recording)
+        now = time.monotonic()
+        recording.tick(now, 0.0 if is_busy else self.poll_interval_s)
+        self.rest_s = QUICK_RETRIES_S[0] if recording.is_degraded else self.poll_interval_s
+        if now - self._status_at >= STATUS_INTERVAL_S:
+            self._status_at = now
+            self.publish_status()
+        return is_busy
+
+    def _take_batches(self, recording: FlightRecording) -> bool:
+        """Take one batch from every ring; return whether some ring holds more."""
+        batch_size, batch_bytes = self.config.batch_size, self._batch_bytes
+        is_busy, accounts, pulse = False, recording.accounts, recording.log.root.pulse
         for client in self.clients.present:
             ring = client.ring
             account = accounts.get(client)
@@ -246,19 +264,18 @@ class Drain:
             pulse.step(WRITING)
             if recording.write(account, batch):
                 recording.keep_pace()
+            if recording.is_degraded:
+                return False
             is_busy = is_busy or len(batch) == batch_size or ring.bytes > batch_bytes
         if self.clients.retiring:
             self._drain_retiring(recording)
-        now = time.monotonic()
-        recording.tick(now, 0.0 if is_busy else self.poll_interval_s)
-        if now - self._status_at >= STATUS_INTERVAL_S:
-            self._status_at = now
-            self.publish_status()
         return is_busy
 
     def _drain_retiring(self, recording: FlightRecording) -> None:
         for client in tuple(self.clients.retiring):
-            self._take_all(client)
+            if recording.is_degraded:
+                return
+            self._take_all(client, is_last=False)
             if self.clients.forget_settled(client):
                 recording.finish_producer(client)
 
@@ -267,13 +284,17 @@ class Drain:
         clients = self.clients.close_rings()
         deadline = time.monotonic() + SETTLE_DEADLINE_S
         for client in clients:
-            self._take_all(client)
+            self._take_all(client, is_last=True)
             while not client.ring.is_settled() and time.monotonic() < deadline:
                 time.sleep(0)  # its producer is about to return from `enqueue`
-                self._take_all(client)
+                self._take_all(client, is_last=True)
 
-    def _take_all(self, client: FdrClient) -> None:
-        """Write what a ring holds; discard it if no flight is open."""
+    def _take_all(self, client: FdrClient, *, is_last: bool) -> None:
+        """
+        Write what a ring holds; discard it if no flight is open.
+
+        If the disk refuses data the rest stays in the ring, unless this `is_last`.
+        """
         recording = self.recording
         if recording is None:
             while client.ring.take(self.config.batch_size):
@@ -282,6 +303,10 @@ class Drain:
             return
         account = recording.account_of(client)
         while len(client.ring):
+            if recording.is_degraded:
+                if not is_last:
+                    return
+                recording.recover_now()
             recording.keep_pace()
             recording.log.root.pulse.step(WRITING)
             batch = client.ring.take(self.config.batch_size, self._batch_bytes)

@@ -299,6 +299,11 @@ class Durability:
                 segment.end()
             self._relist()
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether failed syncs have lost records since the last `take_lost`."""
+        return self._lost > 0
+
     def take_lost(self) -> int:
         """Return how many records failed syncs have lost since the last call."""
         lost, self._lost = self._lost, 0

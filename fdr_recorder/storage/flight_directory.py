@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 import os
 from pathlib import Path
 import secrets
-from typing import Final
+from typing import Final, TypeAlias
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
@@ -38,6 +38,7 @@ from fdr_recorder.storage.files import (
 from fdr_recorder.storage.locks import lock
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
+_Listed: TypeAlias = 'tuple[ClosedSegment, array[int]]'
 _NOT_KEPT: Final[Mapping[Channel, int]] = {}
 
 
@@ -233,22 +234,35 @@ class FlightDirectory:
 
     def add(self, segment: ClosedSegment) -> None:
         """Add a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
+        newer = self._take_newer(segment.index)
         self._segments.append(replace(segment, counts=_NOT_KEPT))
-        self._newest_listed = segment.index
+        self._newest_listed = max(segment.index, self._newest_listed)
         self.closed_bytes += segment.bytes
         self._topic_counts.append(segment.counts)
+        self._put_back(newer)
 
     def relist(self, segments: Sequence[ClosedSegment]) -> None:
-        """Describe the newest segments anew, oldest first; those that were dropped stay so."""
-        listed: list[ClosedSegment] = []
-        for segment in reversed(segments):
-            if not self._segments:
-                break
-            self.closed_bytes -= self._segments.pop().bytes
-            self._topic_counts.pop()
-            listed.append(segment)
-        for segment in reversed(listed):
-            self.add(segment)
+        """Describe segments anew; those that were dropped stay so."""
+        listed = {segment.index for segment in self._segments}
+        for segment in segments:
+            if segment.index in listed:
+                self.remove(segment.index)
+                self.add(segment)
+
+    def _take_newer(self, index: int) -> list[_Listed]:
+        """Take the segments behind this number out of the list; return them, newest first."""
+        newer: list[_Listed] = []
+        while self._segments and self._segments.newest.index > index:
+            segment = self._segments.pop()
+            self.closed_bytes -= segment.bytes
+            newer.append((segment, self._topic_counts.pop()))
+        return newer
+
+    def _put_back(self, newer: Sequence[_Listed]) -> None:
+        for segment, topics in reversed(newer):
+            self._segments.append(segment)
+            self.closed_bytes += segment.bytes
+            self._topic_counts.put_back(topics)
 
     @property
     def newest_listed(self) -> int:
@@ -265,17 +279,11 @@ class FlightDirectory:
 
     def remove(self, index: int) -> ClosedSegment:
         """Take a segment out of the list whose file is gone; return it, without its counts."""
-        newer: list[tuple[ClosedSegment, array[int]]] = []
-        while True:
-            segment, counts = self._segments.pop(), self._topic_counts.pop()
-            self.closed_bytes -= segment.bytes
-            if segment.index == index:
-                break
-            newer.append((segment, counts))
-        for behind, topics in reversed(newer):
-            self._segments.append(behind)
-            self.closed_bytes += behind.bytes
-            self._topic_counts.put_back(topics)
+        newer = self._take_newer(index)
+        segment = self._segments.pop()
+        self.closed_bytes -= segment.bytes
+        self._topic_counts.pop()
+        self._put_back(newer)
         return segment
 
     def drop_oldest(self) -> ClosedSegment:

@@ -37,6 +37,7 @@ class FlightSummary:
         path: Its directory.
         footer: The footer as it was written, or would have been.
         is_complete: Whether the footer is on disk; False if the disk refused it.
+        cause: Why it is not complete, and what to do; else empty.
 
     """
 
@@ -44,6 +45,7 @@ class FlightSummary:
     path: Path
     footer: FlightFooter
     is_complete: bool
+    cause: str = ''
 
 
 def finished_size(log: SegmentLog) -> int:
@@ -71,7 +73,12 @@ def write_footer(log: SegmentLog) -> FlightFooter:
     account.written -= 1
     now_ns = steady_now()
     segment.append(account.channel, [(now_ns, now_ns, sequence, encode(footer), 0)], force=True)
-    segment.flush(compress=False)  # compressed, its size would depend on its values
+    try:
+        segment.flush(compress=False)  # compressed, its size would depend on its values
+    except OSError:
+        segment.take_back()  # the next try writes another
+        log.ledger.count_write_error(account.channel, 1)
+        raise
     return footer
 
 

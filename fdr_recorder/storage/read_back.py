@@ -25,10 +25,6 @@ _ALIGNMENT: Final = 4096
 _WINDOW_BYTES: Final = 4 << 20
 
 
-class CacheOnlyError(Exception):
-    """What the medium has cannot be found out."""
-
-
 class Medium:
     """
     A file as the medium has it. Used by one thread; may block for as long as the disk does.
@@ -42,14 +38,14 @@ class Medium:
         Open the file of a descriptor, whatever its name is now.
 
         Raises:
-            CacheOnlyError: It cannot be opened for reading, for example because there is no /proc.
+            NotImplementedError: It cannot be opened for reading; perhaps there is no /proc.
 
         """
         path, flags = f'/proc/self/fd/{fd}', os.O_RDONLY | os.O_CLOEXEC
         try:
             self._fd = os.open(path, flags)
         except OSError as error:
-            raise CacheOnlyError from error
+            raise NotImplementedError from error
         self._direct_fd = -1
         with suppress(OSError):  # EINVAL: this file system does not have it
             self._direct_fd = os.open(path, flags | os.O_DIRECT)
@@ -67,7 +63,7 @@ class Medium:
         Read so many bytes from an offset; fewer at the end of the file.
 
         Raises:
-            CacheOnlyError: What the medium has cannot be told from the page cache.
+            NotImplementedError: What the medium has cannot be told from the page cache.
             OSError: The medium cannot be read.
 
         """
@@ -108,5 +104,5 @@ class Medium:
                     break  # the end of the file
             except BlockingIOError:
                 continue
-            raise CacheOnlyError
+            raise NotImplementedError
         return os.preadv(self._fd, [window], offset)

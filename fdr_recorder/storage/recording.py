@@ -17,7 +17,7 @@ any thread may.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 import logging
 import time
@@ -29,12 +29,12 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import Reading, SteadyClock
 from fdr_recorder.config import CLOCK_STEP_S, FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError
+from fdr_recorder.record.flight_header import beginning
 from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.storage.clock_discipline import read_discipline
 from fdr_recorder.storage.clock_watch import ClockWatch
-from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import ProducerAccount
-from fdr_recorder.storage.degraded import DegradedState
+from fdr_recorder.storage.degraded import DegradedState, MOST_FILL
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import (
     compose_footer,
@@ -46,18 +46,15 @@ from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.outbox import Outbox
+from fdr_recorder.storage.rotation import Rotation, RotationHook
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
-
-RotationHook = Callable[[ClosedSegment], None]
-"""Called with every segment that was closed because it was full."""
 
 FLUSH_SHARE: Final = 0.5
 """A chunk is written before it is this share of `flush_interval_s` old. Before that its records
 may have waited: in the middleware while the intake rests, in the ring while the writer does."""
 
-_OLDEST_HEADER_NS: Final = 60_000_000_000
 _CLOSING_TRIES: Final = 3
 """The second time with the space of the reserve, or for a footer that a failed sync has lost."""
 
@@ -65,7 +62,7 @@ _EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid
 """Cleared when the flight begins to close; the flight still records that."""
 _ALERTS: Final = (
     *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error',
-    'segments_gone', 'flight_moved',
+    'segments_gone', 'flight_moved', 'segment_not_opened',
 )
 """Cleared after the flight: closing it may raise these."""
 
@@ -105,7 +102,7 @@ class FlightRecording:
         clients = tuple(clients)
         now = Reading.now()
         waiting = [-ring.first_ns for ring in (client.ring for client in clients) if ring.first_ns]
-        began, discipline = _beginning(header, now), read_discipline()
+        began, discipline = beginning(header, now), read_discipline()
         clock = SteadyClock.begin(began, min(waiting, default=now.monotonic_ns))
         header = replace(
             header,
@@ -119,13 +116,15 @@ class FlightRecording:
         self.log = SegmentLog(root, header, config, self._invalid, clock)
         self.header = self.log.header
         self._alerts = alerts
-        self._on_rotation = on_rotation
         self._durability = self.log.durability
         self._outbox = Outbox(self.log, self.write)
         self.emit = self._outbox.emit
         self._losses = LossReports(self.log.ledger, alerts, self.emit, clock)
         self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
-        self._degraded = DegradedState(self.log, self._outbox, self._space, alerts)
+        self._degraded = DegradedState(
+            self.log, self._outbox, self._space, alerts, self.write
+        )
+        self._rotation = Rotation(self.log, alerts, on_rotation)
         self._clock_watch = ClockWatch(began, clock_step_s, alerts, self.emit)
         for client in clients:
             self.account_of(client)
@@ -208,8 +207,8 @@ class FlightRecording:
             segment = log.segment
             if channel.latched:
                 batch = log.latched.behind_repeats(batch)
-            if segment is None:
-                self._degraded.discard(account, batch[position:])
+            if segment is None or self.is_degraded:
+                self._degraded.hold(account, batch[position:])
                 break
             try:
                 after = segment.append(channel, batch, position)
@@ -224,11 +223,27 @@ class FlightRecording:
                     log.flush()
                 elif after == position:  # the segment has no room for it
                     has_rotated = True
-                    self._rotate()
+                    self._rotation.rotate()
             except OSError as error:
                 self._degraded.enter(error)
             position = after
         return has_rotated
+
+    def relieve(self, clients: Iterable[FdrClient]) -> None:
+        """Make room in rings that fill while the disk refuses data, the largest first."""
+        for client in sorted(clients, key=lambda client: client.ring.bytes, reverse=True):
+            if client.ring.offered == client.ring.acknowledged:
+                continue
+            account = self.account_of(client)
+            surplus = client.ring.take_surplus(MOST_FILL)
+            if surplus:
+                if account.channel.latched:
+                    self.log.latched.keep(account, surplus[-1])
+                self._degraded.discard(account, surplus)
+
+    def recover_now(self) -> None:
+        """Try a disk that refuses data a last time, if it does; the flight ends."""
+        self._degraded.recover_now()
 
     def keep_pace(self) -> None:
         """Wait for a disk that is segments behind; call it before taking records."""
@@ -238,31 +253,15 @@ class FlightRecording:
                 self._durability.catch_up(self.log.segment)
             except OSError as error:
                 self._degraded.enter(error)
-            self._call_hook()
+            self._rotation.call_hook()
 
     def split(self) -> None:
         """Begin the next segment, if the open one holds data. A failing disk raises no error."""
         try:
             if self.log.has_data:
-                self._rotate()
+                self._rotation.rotate()
         except OSError as error:
             self._degraded.enter(error)
-
-    def _rotate(self) -> None:
-        """Begin the next segment, and let the policies act on closed ones."""
-        self.log.rotate()
-        self._durability.take_outcome()
-        self._call_hook()
-
-    def _call_hook(self) -> None:
-        """Let the policies act on segments that were closed."""
-        while self._durability.rotated:
-            closed = self._durability.rotated.popleft()
-            if self._on_rotation is not None:
-                try:
-                    self._on_rotation(closed)
-                except Exception:
-                    logger.exception('the rotation hook failed; recording goes on')
 
     # --- at every round ----------------------------------------------------------------
 
@@ -282,21 +281,21 @@ class FlightRecording:
             self._invalid.suspects.pop(account, None)
         try:
             self._durability.take_outcome()
-            self._call_hook()
+            self._rotation.call_hook()
             self._degraded.take_out_removed()
             self._degraded.try_again(now)
+            if self.is_degraded:
+                return
             self._outbox.write_waiting()
             segment = self.log.segment
-            if segment is None:
+            if segment is None or self.is_degraded:
                 return
             if segment.pending_for(now) + rest_s > self.log.config.flush_interval_s * FLUSH_SHARE:
                 self.log.flush()
             if self._durability.is_sync_due(now):
                 self._space.restore_reserve()
                 self._space.watch()
-            duration = self.log.config.segment_duration_s
-            if duration and self.log.has_data and now - segment.opened_at >= duration:
-                self._rotate()
+            self._rotation.rotate_if_due(now)
             self._durability.submit(self.log.segment, now, may_unlink=not self._outbox)
         except OSError as error:
             self._degraded.enter(error)
@@ -316,14 +315,17 @@ class FlightRecording:
         The rings must be drained. If the disk still refuses data, the flight has no footer.
         """
         self._finish_reports()
+        self.recover_now()
         footer: FlightFooter | None = None
         is_complete = False
         for _ in range(_CLOSING_TRIES):
             try:
                 if footer is None or not self.log.has_footer:
                     self._degraded.leave(is_last=True)
+                    self.log.end_previous()
                     self._settle()  # before the footer counts all bytes
                     footer = None if self.is_degraded else self._write_footer()
+                self.log.end_previous()
                 self.log.shut_down(is_clean=footer is not None)
                 self._durability.settle(self.log.segment)
                 is_complete = footer is not None
@@ -331,12 +333,15 @@ class FlightRecording:
             except OSError as error:
                 self.log.shut_down(is_clean=False)
                 self._degraded.enter(error)
+                self.log.root.give_up_reserve()
+                self._degraded.pause()
         if not is_complete:
             footer = None
+            self._degraded.finish()
             self._outbox.discard()
             self.log.take_back_footer()
-            path = self.log.directory.path
-            logger.error('%s: closed without a footer: the disk refuses it', path)
+            path, cause = self.log.directory.path, self._degraded.cause
+            logger.error('%s: closed without a footer: %s', path, cause)
         self._finish_log()
         self._clear_alerts('the flight is closed')
         return FlightSummary(
@@ -344,17 +349,20 @@ class FlightRecording:
             self.log.directory.path,
             footer or compose_footer(self.log, clean_shutdown=False),
             is_complete=is_complete,
+            cause='' if is_complete else self._degraded.cause,
         )
 
     def abandon(self) -> None:
         """Stop without closing the flight: no footer, but every segment complete."""
         self._finish_reports()
+        self.recover_now()
         try:
             self._settle()
             if self.log.segment is not None:
                 self.log.end_segment()
         except OSError as error:
             self._degraded.enter(error)
+        self._degraded.finish()
         self._finish_log()
         self._clear_alerts('the writer has stopped')
 
@@ -369,7 +377,7 @@ class FlightRecording:
         while True:
             self._outbox.write_all()
             self._durability.settle(self.log.segment, may_unlink=not self._outbox)
-            self._call_hook()
+            self._rotation.call_hook()
             self._degraded.take_out_removed()
             if not self._outbox or self.log.segment is None:
                 return
@@ -377,6 +385,7 @@ class FlightRecording:
     def _finish_log(self) -> None:
         for _ in range(2):  # the second time with the space of the reserve
             try:
+                self.log.end_previous()
                 self._durability.settle(self.log.segment, may_unlink=not self._outbox)
                 break
             except OSError as error:
@@ -413,7 +422,7 @@ class FlightRecording:
         """Write the footer as the last record, into a segment that has room for it."""
         size = finished_size(self.log)
         if size > self.log.config.segment_size_bytes and self.log.has_data:
-            self._rotate()
+            self._rotation.rotate()
             self._settle()  # which may list another account in the footer
         footer = write_footer(self.log)
         try:
@@ -421,14 +430,6 @@ class FlightRecording:
         except OSError as error:  # the footer is in the file: there must be no second one
             self._degraded.enter(error)
         return footer
-
-
-def _beginning(header: FlightHeader, now: Reading) -> Reading:
-    """Return the reading of the clocks that a header has, unless it is an old one, or has none."""
-    then = Reading(header.flight_started_at_monotonic_ns, header.flight_started_at_ns)
-    then = then._replace(suspended_ns=now.suspended_ns)
-    age_ns = now.monotonic_ns - then.monotonic_ns
-    return then if then.system_ns > 0 and 0 <= age_ns <= _OLDEST_HEADER_NS else now
 
 
 def _log_records(

@@ -53,7 +53,7 @@ class Segment:
     The open segment. Used by one thread.
 
     Every method that writes may raise `OSError`; the file then ends with the last whole record
-    (a torn tail is cut off), and the chunk is still there: `discard` it, or try again.
+    (a torn tail is cut off), and the chunk is still there: `take_back` it, or try again.
 
     Attributes:
         index: Number of the segment in the flight.
@@ -127,7 +127,7 @@ class Segment:
         dir_fd: int | None = None,
     ) -> Segment:
         """
-        Create the file of a new segment.
+        Create the file of a new segment; raise `OSError` if it exists or cannot be created.
 
         Args:
             path: The file; must not exist.
@@ -143,9 +143,6 @@ class Segment:
             clock: Dates records that have a steady time.
             dir_fd: The directory in which to create it, wherever `path` leads now.
             keeps_parts: Whether a sync may fail without an end; see `UnsyncedTail`.
-
-        Raises:
-            OSError: The file exists or cannot be created.
 
         """
         beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
@@ -226,6 +223,12 @@ class Segment:
         return size
 
     # --- taking records ------------------------------------------------------------------
+
+    def grow(self, more_bytes: int) -> bool:
+        """Let the file become larger; return False if it has no number for another channel."""
+        self._max_bytes += more_bytes
+        self._measure_room()
+        return not self._contents.is_full
 
     def append(
         self,
@@ -365,13 +368,11 @@ class Segment:
             known.written += records
             on_written(known.channel, records)
 
-    def discard(self) -> dict[Channel, int]:
-        """Discard the records of the open chunk; return how many of each channel."""
+    def take_back(self) -> list[tuple[Channel, list[QueuedRecord]]]:
+        """Take the records out of the open chunk; return them by channel, in their order."""
         chunk, self._chunk = self._chunk, Chunk(self._clock)
-        return {
-            self._contents.by_id(channel_id).channel: len(index) // 2
-            for channel_id, index in chunk.indexes.items()
-        }
+        by_id = self._contents.by_id
+        return [(by_id(number).channel, batch) for number, batch in chunk.batches().items()]
 
     def sync(self, *, is_checked: bool = False) -> OSError | None:
         """Force what was written to the disk; as `UnsyncedTail.sync`. Any thread may call it."""

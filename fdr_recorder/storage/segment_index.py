@@ -104,6 +104,11 @@ class SegmentIndex:
         """Count the records in the file."""
         return sum(known.written for known in self._by_id.values())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all numbers of channels are given."""
+        return self._newest_channel_id >= MOST_CHANNELS
+
     def announcement_cost(self, channel: Channel) -> int:
         """
         Return the bytes that `announce` would add: before the chunks and in the summary.
@@ -112,7 +117,7 @@ class SegmentIndex:
         """
         if channel in self._channels:
             return 0
-        if self._newest_channel_id >= MOST_CHANNELS:
+        if self.is_full:
             return _NO_ROOM
         size = len(_channel_record(channel, 0, 0))
         if channel.schema not in self._schemas:

@@ -92,6 +92,11 @@ class SegmentList:
         """Return the number of segments."""
         return self._length
 
+    @property
+    def newest(self) -> ClosedSegment:
+        """Return the newest segment; there must be one."""
+        return self._blocks[-1].segments[-1]
+
     def append(self, segment: ClosedSegment) -> None:
         """Add the newest segment."""
         if not self._blocks or len(self._blocks[-1].segments) >= self._block_segments:

@@ -25,6 +25,7 @@ import logging
 import time
 from typing import Final
 
+from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, steady_now, SteadyClock
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.channel import Channel
@@ -37,7 +38,7 @@ from fdr_recorder.record.kinds import (
 )
 from fdr_recorder.storage.bag_metadata import custom_data
 from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.counters import FlightCounters, Ledger
+from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
 from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.durability import Durability
 from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
@@ -51,8 +52,6 @@ logger = logging.getLogger(__name__)
 
 GONE_CAP_BYTES: Final = 0
 """`cap_bytes` of a segment that no limit has dropped: another program has removed it."""
-MAX_DESCRIPTORS: Final = 64
-"""A rotation waits for the disk when this many ended segments are not on it yet."""
 
 
 class SegmentLog:
@@ -97,8 +96,8 @@ class SegmentLog:
         self.latched = LatchedRepeats(clock, config.segment_size_bytes)
         self.clock = clock
         self._invalid = invalid
-        self._unended: Segment | None = None
-        """A segment that was given up and could not be ended; ended once the disk allows it."""
+        self._unended: list[tuple[Segment, bool]] = []
+        """Segments before the open one that are not ended yet, and whether they were full."""
         self._crc_ahead = CrcAhead()
         self.announce = self._crc_ahead.announce
         self._is_shut_down = False
@@ -110,10 +109,12 @@ class SegmentLog:
     @property
     def total_bytes(self) -> int:
         """Size of all segments that were not dropped, the open one included."""
-        unlisted = (self._unended, self.segment)
-        return self.directory.closed_bytes + sum(
-            segment.size for segment in unlisted if segment is not None
-        )
+        return self.directory.closed_bytes + sum(segment.size for segment in self._unlisted())
+
+    def _unlisted(self) -> list[Segment]:
+        """Return the segments that are not ended."""
+        previous = [segment for segment, _ in self._unended]
+        return previous + ([self.segment] if self.segment is not None else [])
 
     def counters(self) -> FlightCounters:
         """Return the counters as they are now."""
@@ -191,20 +192,41 @@ class SegmentLog:
             self.segment.flush()
 
     def rotate(self) -> None:
-        """End the open segment because it is full, and open the next."""
-        self.end_segment(is_full=True)
-        self.ledger.rollover_count += 1
-        if len(self.durability.ended) >= MAX_DESCRIPTORS:
-            self.durability.catch_up(None)
+        """
+        Open the next segment, and end the open one because it is full.
+
+        If the next cannot be opened, the open one stays as it is.
+        """
+        previous = self.segment
+        assert previous is not None
         self.open_next()
+        self._unended.append((previous, True))
+        self.ledger.rollover_count += 1
+        self._end(previous)
         self.durability.submit(self.segment, time.monotonic())  # both names at once
 
-    def end_segment(self, *, is_full: bool = False) -> None:
+    def end_segment(self) -> None:
         """End the open segment; it is closed once it is on the disk."""
         assert self.segment is not None
-        self.segment.end()
-        self.durability.add_ended(self.segment, is_full=is_full)
-        self.segment = None
+        self._unended.append((self.segment, False))
+        segment, self.segment = self.segment, None
+        self._end(segment)
+
+    @property
+    def has_unended(self) -> bool:
+        """Whether segments that were open before could not be ended yet."""
+        return bool(self._unended)
+
+    def end_previous(self) -> None:
+        """End the segments that were open before, if that has not been possible yet."""
+        for segment, _ in list(self._unended):
+            self._end(segment)
+
+    def _end(self, segment: Segment) -> None:
+        segment.end()
+        is_full = next(full for unended, full in self._unended if unended is segment)
+        self._unended.remove((segment, is_full))
+        self.durability.add_ended(segment, is_full=is_full)
 
     def drop_oldest(self, cap_bytes: int) -> SegmentRollover:
         """
@@ -249,8 +271,9 @@ class SegmentLog:
         with suppress(OSError):
             if self.segment is not None:
                 self.end_segment()
-        self.give_up()
-        self.end_given_up()
+        for account, batch in self.give_up():
+            account.dropped_write_error += len(batch)
+        self.end_previous()
         self.directory.make_anew()
         gone = []
         while self.directory.closed_segments:
@@ -312,41 +335,38 @@ class SegmentLog:
 
     # --- when the disk refuses -----------------------------------------------------------
 
-    def give_up(self) -> int:
+    def give_up(self) -> list[tuple[ProducerAccount, list[QueuedRecord]]]:
         """
         End the open segment as well as the disk allows, using the space of the reserve.
 
         Returns:
-            The number of records that could not be written; they are counted.
+            The records of the open chunk, by producer, if that could not be written.
 
         """
-        segment, self.segment = self.segment, None
-        if segment is None:
-            return 0
-        lost = segment.discard()
-        for channel, records in lost.items():
-            self.ledger.count_write_error(channel, records)
+        if self.segment is not None:
+            self._unended.append((self.segment, False))
+            self.segment = None
+        if not self._unended:
+            return []
         self.root.give_up_reserve()
-        self._unended = segment
-        with suppress(OSError):
-            self.end_given_up()
         self.durability.is_metadata_stale = True
-        return sum(lost.values())
-
-    def end_given_up(self) -> None:
-        """End the segment that was given up, if that has not been possible yet."""
-        if self._unended is not None:
-            self._unended.end()
-            self.durability.add_ended(self._unended, is_full=False)
-            self._unended = None
+        with suppress(OSError):
+            self.end_previous()
+        waiting = [
+            (self.ledger.account_of(channel), batch)
+            for segment, _ in self._unended
+            for channel, batch in segment.take_back()
+        ]
+        with suppress(OSError):
+            self.end_previous()
+        return waiting
 
     def close(self) -> None:
         """End all threads, and close all files as they are."""
         self.durability.close()
         self._crc_ahead.stop()
-        for segment in (self._unended, self.segment):
-            if segment is not None:
-                segment.close()
+        for segment in self._unlisted():
+            segment.close()
         self.directory.close()
 
     def undo(self) -> None:

@@ -33,7 +33,7 @@ import os
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import decompress
 from fdr_recorder.storage.files import AppendFile
-from fdr_recorder.storage.read_back import CacheOnlyError, Medium
+from fdr_recorder.storage.read_back import Medium
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -229,7 +229,7 @@ class UnsyncedTail:
                 return part.is_whole(medium.read(part.offset, part.length))
             finally:
                 medium.close()
-        except CacheOnlyError:
+        except NotImplementedError:
             return if_unknown
         except OSError:
             return False

@@ -39,7 +39,7 @@ from fdr_recorder.storage.flight_directory import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.preroll import Preroll
-from fdr_recorder.storage.recording import RotationHook
+from fdr_recorder.storage.rotation import RotationHook
 
 logger = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ class FileFdrWriter:
                 pulse.step(WRITING)
                 is_busy = drain.round()
                 is_idle = drain.recording is None and not self._clients.is_listening
-                rest_s = None if is_idle else drain.poll_interval_s
+                rest_s = None if is_idle else drain.rest_s
                 pulse.rest()
                 self._obey(0 if is_busy else rest_s, pulse)
             pulse.step(WRITING)

@@ -209,7 +209,10 @@ class Life:
             for client in clients:
                 assert client.enqueue(numbered(self.sent, 2500)), 'the flight is not open'
             self.sent += 1
-            wait_until(lambda: not any(len(client.ring) for client in clients), 'the ring')
+            wait_until(
+                lambda: not any(len(client.ring) for client in clients) or self.fault.is_disk_full,
+                'the ring',
+            )
         time.sleep(0.03)
 
     def check(self) -> int:

@@ -138,19 +138,20 @@ def test_what_the_disk_refused_is_a_loss(
 ) -> None:
     monkeypatch.setattr('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.1)
     writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
-    writer, client = make_writer(), make_client('/blob', '0a')
+    writer, client = make_writer(), make_client('/blob', '0a', ring=RingConfig(max_records=20))
     open_flight(writer, 'x', client)
     writev.fail(28)
-    send(client, range(10))
-    wait_until(lambda: writer.status.is_degraded, 'the recording to be suspended')
+    send(client, range(100))
+    wait_until(lambda: client.ring.fill <= 0.5, 'room in the ring')
     writev.work()
     wait_until(lambda: not writer.status.is_degraded, 'the recording to go on')
-    send(client, range(10, 20))
+    send(client, range(100, 120))
     writer.close_flight('x')
     verification = verify(root / 'x')
     assert verification.damage == []
     assert causes(verification) == {'write_error'}
-    assert verification.losses[0].records == 10
+    (account,) = [item for item in verification.footer.producers if item.topic == '/blob']
+    assert verification.losses[0].records == account.dropped_write_error > 0
     assert 'the disk refused them' in str(verification)
 
 

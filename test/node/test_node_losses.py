@@ -134,7 +134,9 @@ def test_the_capacity_cap(ground: Ground, tmp_path: Path, root: Path) -> None:
 
 
 def test_a_full_disk(ground: Ground, tmp_path: Path) -> None:
-    options = {'topics': ['/chatter'], 'writer__chunk_size_bytes': 16_384}
+    options = {
+        'topics': ['/chatter'], 'writer__chunk_size_bytes': 16_384, 'ring__max_records': 20
+    }  # fmt: skip
     with (
         mounted_tmpfs(tmp_path / 'small', 4 << 20) as root,
         RecorderProcess(ground, tmp_path, root, **options) as recorder,
@@ -157,6 +159,8 @@ def test_a_full_disk(ground: Ground, tmp_path: Path) -> None:
         (raised,) = recorder.at_once('disk')
         assert raised.level == DiagnosticStatus.ERROR
         assert 'disk_full' in raised.values[0].key
+        for _ in range(40):
+            publish()
         summary = recorder.wait_for_summary(
             lambda values: int(values['records_dropped_write_error']) > 0, 'discarded records'
         )

@@ -220,7 +220,7 @@ def test_rotation_at_the_very_end_leaves_no_alert(make_writer: MakeWriter) -> No
     client = make_client()
     writer.register(client)
     segments = set()
-    for count in range(20, 36):
+    for count in range(8, 36):
         _, flight, _ = fly(writer, client, count, f'x{count}')
         segments.add(len(flight.segments))
         assert alerts.present() == (), count

@@ -139,10 +139,10 @@ def test_a_full_disk_suspends_the_recording_until_there_is_space(
         assert alert.code == 'disk_full'
         wait_until(lambda: writer.status.is_degraded, 'the status')
 
-        # Far more than the ring holds: it goes on being drained.
+        # Far more than the ring holds: it is relieved of the oldest.
         sent += send(client, range(sent, sent + 2000), 1000)
         assert client.ring.refusals.records == 0
-        wait_until(lambda: len(client.ring) == 0, 'the ring to be drained')
+        wait_until(lambda: client.ring.fill <= 0.5, 'room in the ring')
         assert writer.status.counters.records_dropped_overrun == 0
         assert len(errors(caplog)) == 1
         assert states(told) == [('disk_full', True)]
@@ -165,7 +165,7 @@ def test_a_full_disk_suspends_the_recording_until_there_is_space(
     assert found == sorted(set(found))
     (counters,) = [item for item in footer.producers if item.topic == '/blob']
     assert counters.offered == sent
-    assert counters.dropped_write_error == sent - len(found) >= 2000
+    assert counters.dropped_write_error == sent - len(found) >= 1800
     (record,) = flight.payloads(WriteError)
     assert (record.error_number, record.error_name) == (errno.ENOSPC, 'ENOSPC')
     assert record.records == footer.records_dropped_write_error
@@ -273,21 +273,21 @@ def test_each_error_suspends_and_is_over_by_itself(
         send(client, range(10 + 20 * spell, 20 + 20 * spell))
         wait_until(alerts.present, 'the alert')
         calls = writev.calls
-        wait_until(lambda least=calls + 2: writev.calls >= least, 'two more tries')
+        wait_until(lambda least=calls + 6: writev.calls >= least, 'six more tries')
         assert len(errors(caplog)) == spell + 1
         writev.work()
         wait_until(lambda: not alerts.present(), 'the end of the alert')
         send(client, range(20 + 20 * spell, 30 + 20 * spell))
         wait_until(lambda last=29 + 20 * spell: is_in_a_file(root / 'x', last), 'the records')
     flight = check_flight(writer.close_flight('x'))
-    assert numbers(flight) == [*range(10), *range(20, 30), *range(40, 50)]
+    assert numbers(flight) == list(range(50)), 'rings and writer have kept all'
     assert states(told) == [(code, True), (code, False)] * 2
     records = flight.payloads(WriteError)
     assert [(item.error_number, item.error_name) for item in records] == [
         (number, errno_name(number))
     ] * 2
-    assert [item.records for item in records] == [10, 10]
-    assert flight.footer.records_dropped_write_error == 20
+    assert [item.records for item in records] == [0, 0]
+    assert flight.footer.records_dropped_write_error == 0
 
 
 def test_the_recorders_own_records_wait_for_the_disk(
@@ -323,12 +323,12 @@ def test_latched_messages_are_in_the_segment_after_the_spell(
     client.enqueue(numbered(1))
     wait_until(alerts.present, 'the alert')
     client.enqueue(numbered(2))
-    wait_until(lambda: len(client.ring) == 0, 'the ring to be drained')
+    calls = writev.calls
+    wait_until(lambda: writev.calls >= calls + 6, 'six more tries')
     writev.work()
     wait_until(lambda: not alerts.present(), 'the disk')
     flight = check_flight(writer.close_flight('x'))
-    assert numbers(flight) == [2]
-    assert flight.footer.records_repeated == 1
+    assert sorted(set(numbers(flight))) == [1, 2]
 
 
 def test_a_foreign_file_in_the_way_of_a_segment_is_never_written_to(
@@ -392,12 +392,11 @@ def test_below_min_free_bytes_the_disk_counts_as_full(
     space.free_bytes = 99 << 20
     wait_until(lambda: writer.status.is_degraded, 'the recording to be suspended')
     send(client, range(10, 20))
-    wait_until(lambda: len(client.ring) == 0, 'the ring to be drained')
     space.free_bytes = 500 << 20
     wait_until(lambda: not writer.status.is_degraded, 'the recording to go on')
     send(client, range(20, 30))
     flight = check_flight(writer.close_flight('x'))
-    assert numbers(flight) == [*range(10), *range(20, 30)]
+    assert numbers(flight) == list(range(30))
     codes = [code for code, raised in states(told) if raised]
     assert sorted(codes) == ['disk_full', 'disk_low']
     assert alerts.present() == ()

@@ -481,7 +481,7 @@ def test_a_torn_write_is_cut_back_to_the_last_whole_record(
     assert sequences(read_segment(path).messages) == [0, 1]
 
 
-def test_discarding_says_what_is_lost_and_leaves_a_whole_file(
+def test_taking_back_returns_what_is_not_written_and_leaves_a_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / 's.mcap'
@@ -497,8 +497,9 @@ def test_discarding_says_what_is_lost_and_leaves_a_whole_file(
         SystemCall(patched, 'writev', only=is_segment_fd).fail(errno.EIO)
         with pytest.raises(OSError, match='Input/output'):
             segment.flush()
-    assert segment.discard() == {CHANNELS[0]: 1, CHANNELS[1]: 2}
-    assert segment.discard() == {}
+    taken = {channel: [item[2] for item in batch] for channel, batch in segment.take_back()}
+    assert taken == {CHANNELS[0]: [1], CHANNELS[1]: [2, 3]}
+    assert segment.take_back() == []
     closed = segment.finish()
     assert closed.counts == {CHANNELS[0]: 1, CHANNELS[1]: 0}
     assert written == {'/topic0': 1}
@@ -531,7 +532,7 @@ def test_a_torn_tail_that_cannot_be_cut_off_is_never_written_after(
                 segment.flush()
         torn = path.read_bytes()
         assert segment.size == len(torn)
-        segment.discard()
+        segment.take_back()
         with pytest.raises(OSError, match='Input/output'):
             segment.finish()
         assert path.read_bytes() == torn

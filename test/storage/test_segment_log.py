@@ -282,16 +282,21 @@ def test_a_slow_disk_is_waited_for_when_it_is_segments_behind(
 # --- when the disk refuses ---------------------------------------------------------------------
 
 
-def test_giving_up_counts_what_is_lost_and_ends_the_segment(flight: Flight) -> None:
+def test_giving_up_returns_what_is_not_written_and_ends_the_segment(
+    flight: Flight, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flight.log.open_next()
     flight.append(1)
     flight.log.flush()
     flight.append(2, 3)
-    assert flight.log.give_up() == 2
+    with SystemCall(monkeypatch, 'writev', only=is_segment_fd).failing(errno.EIO):
+        ((account, batch),) = flight.log.give_up()
+    assert account is flight.account
+    assert [record[2] for record in batch] == [2, 3]
     assert flight.log.segment is None
     assert flight.account.written == 1
-    assert flight.account.dropped_write_error == 2
-    assert flight.log.give_up() == 0, 'there is nothing left'
+    assert flight.log.give_up() == [], 'there is nothing left'
+    flight.log.end_previous()
     flight.close()
     assert flight.topics(0) == [HEADER, '/blob']
 
@@ -305,10 +310,10 @@ def test_a_segment_that_cannot_be_ended_is_ended_later(
         flight.log.give_up()
         assert flight.log.directory.closed_segments == 0
         with pytest.raises(OSError, match='No space left'):
-            flight.log.end_given_up()
+            flight.log.end_previous()
     size = (flight.log.directory.path / 'segment_000000.mcap').stat().st_size
     assert flight.log.total_bytes == size, 'it counts although it is not listed'
-    flight.log.end_given_up()
+    flight.log.end_previous()
     assert flight.log.directory.closed_segments == 1
     flight.log.open_next()
     assert flight.log.newest_index == 1
@@ -327,11 +332,16 @@ def test_giving_up_frees_the_reserve(root: Path) -> None:
         flight.close()
 
 
-def test_what_is_discarded_is_counted_for_its_own_producer(flight: Flight) -> None:
+def test_what_is_not_written_is_returned_for_its_own_producer(
+    flight: Flight, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = flight.producer('/other')
     flight.log.open_next()
     flight.append(1)
     assert flight.log.segment is not None
     flight.log.segment.append(other.channel, [(1, 1, 1, b'', 0)] * 3)
-    flight.log.give_up()
-    assert (flight.account.dropped_write_error, other.dropped_write_error) == (1, 3)
+    with SystemCall(monkeypatch, 'writev', only=is_segment_fd).failing(errno.EIO):
+        waiting = flight.log.give_up()
+    assert [(account, len(batch)) for account, batch in waiting] == [
+        (flight.account, 1), (other, 3)
+    ]  # fmt: skip

@@ -72,6 +72,15 @@ class SystemCall:
 
         self._before = before
 
+    @contextmanager
+    def failing(self, error: int | BaseException) -> Iterator[None]:
+        """Fail inside the block."""
+        self.fail(error)
+        try:
+            yield
+        finally:
+            self.work()
+
     def work(self) -> None:
         """Let everything through again."""
         self._before = lambda _number: None
@@ -127,12 +136,13 @@ def free_space(free_bytes: Callable[[], int], real: Callable[[Any], os.statvfs_r
 
 
 @contextmanager
-def mounted_tmpfs(path: Path, size_bytes: int) -> Iterator[Path]:
+def mounted_tmpfs(path: Path, size_bytes: int, *options: str) -> Iterator[Path]:
     """Mount a small file system; skip the test where that is not permitted."""
+    choices = ','.join([f'size={size_bytes}', *options])
     path.mkdir(exist_ok=True)
     try:
         done = subprocess.run(
-            ['mount', '-t', 'tmpfs', '-o', f'size={size_bytes}', 'tmpfs', str(path)],
+            ['mount', '-t', 'tmpfs', '-o', choices, 'tmpfs', str(path)],
             capture_output=True,
             text=True,
             check=False,

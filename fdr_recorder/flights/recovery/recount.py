@@ -104,7 +104,9 @@ def recounted_footer(
         records_written=written,
         records_dropped_overrun=sum(producer.dropped_overrun for producer in producers),
         bytes_written=bytes_present + drops.bytes,
-        rollover_count=max(segments[-1].index - len(write_errors), 0),
+        rollover_count=max(
+            segments[-1].index - sum(error.segments for error in write_errors), 0
+        ),
         clean_shutdown=False,
         segments_dropped=drops.segments,
         bytes_dropped=drops.bytes,

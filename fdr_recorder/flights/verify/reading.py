@@ -177,7 +177,9 @@ class FlightReading:
         elif isinstance(payload, WriteError):
             self.write_errors += payload.records
             times = payload.first_error_ns, payload.last_error_ns
-            self.result.losses.append(Loss('write_error', payload.records, '', '', *times))
+            if payload.records:  # else all records have waited for the disk
+                loss = Loss('write_error', payload.records, '', '', *times)
+                self.result.losses.append(loss)
         elif isinstance(payload, SegmentRollover):
             self.rollovers.append(payload)
 
