@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Final
 
@@ -36,8 +37,9 @@ def main(args: list[str] | None = None) -> int:
     The flight is closed and the last diagnostics are sent before rclpy is shut down.
 
     Returns:
-        The exit code: 0, also after SIGINT, SIGTERM and SIGHUP; 1 if the flight could not be
-        closed, because the disk does not answer (`EndSignals` then ends what hangs).
+        The exit code: 0, also after SIGINT, SIGTERM and SIGHUP. If the flight could not be closed
+        because the disk does not answer, this does not return: the process ends with 1, without
+        waiting for threads that hang, or go on (`EndSignals` ends what hangs before).
 
     """
     with ros_process(args) as signals, executor_of(node := Recorder()) as executor:
@@ -52,7 +54,10 @@ def main(args: list[str] | None = None) -> int:
                 executor.spin_once(timeout_sec=FAREWELL_S)
         else:
             node.trigger_shutdown()
-        return 0 if node.is_finalized else 1
+        is_finalized = node.is_finalized
+    if not is_finalized:  # threads still run in C++, which aborts when the interpreter goes
+        os._exit(1)
+    return 0
 
 
 def _spin_once(executor: SingleThreadedExecutor) -> None:

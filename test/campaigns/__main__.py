@@ -29,8 +29,8 @@ import traceback
 from typing import TextIO
 
 # Run as a directory: its parent has the helpers of all tests, and this package under its name.
-# (`test` itself is no package: Python has one of that name.)
-sys.path[:1] = [str(Path(__file__).resolve().parents[1] / room) for room in ('', 'support')]
+# (`test` itself is no package: Python has one of that name.) The loads are in `bench`.
+sys.path[:1] = [str(Path(__file__).resolve().parents[1] / room) for room in ('', 'support', '..')]
 
 from campaigns import Campaign, campaigns, chance, short_round  # noqa: E402
 

@@ -15,12 +15,14 @@ from __future__ import annotations
 from dataclasses import replace
 import fcntl
 from functools import partial
+from itertools import count
 import json
 import os
 from pathlib import Path
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 from campaigns._recovered import snapshot
@@ -32,6 +34,7 @@ from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.flight_root import LOCK_NAME
 from producers import make_client, numbered, open_flight, send
@@ -153,6 +156,41 @@ def test_what_the_disk_refused_is_a_loss(
     (account,) = [item for item in verification.footer.producers if item.topic == '/blob']
     assert verification.losses[0].records == account.dropped_write_error > 0
     assert 'the disk refused them' in str(verification)
+
+
+def test_refusals_told_in_a_dropped_segment_are_no_damage(
+    make_writer: MakeWriter, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('fdr_recorder.storage.losses.REPORT_INTERVAL_S', 0.0)
+    writer = make_writer(**SMALL, batch_size=8)
+    client = make_client('/blob', '0a', ring=RingConfig(max_records=300))
+    policy = CapacityCapPolicy(60_000, writer, writer.alerts)
+    may_go_on, is_held = threading.Event(), threading.Event()
+
+    def rotated(closed: ClosedSegment) -> None:
+        policy.on_rotation(closed)
+        is_held.set()
+        may_go_on.wait(10)
+
+    writer.on_rotation = rotated
+    open_flight(writer, 'x', client)
+    numbers = count(1)
+
+    def offer() -> bool:
+        number = next(numbers)
+        return client.enqueue(numbered(number, 500), sequence=number)
+
+    wait_until(lambda: offer() and is_held.is_set(), 'the writer is held up')
+    while offer():
+        pass
+    may_go_on.set()  # first it tells of the refusal, then it writes what the ring holds
+    wait_until(lambda: len(client.ring) == 0, 'an empty ring')
+    assert offer()
+    footer = writer.close_flight('x').footer
+    assert footer.records_dropped_overrun == 1
+    verification = verify(root / 'x')
+    assert verification.damage == []
+    assert sum(loss.records for loss in verification.losses if loss.cause == 'overrun') == 1
 
 
 def test_dropped_segments_are_a_loss(make_writer: MakeWriter, root: Path) -> None:

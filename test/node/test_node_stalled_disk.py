@@ -16,14 +16,9 @@ The calls hang in C, without the interpreter's lock, as in the kernel: see `slow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
-from itertools import count
 from pathlib import Path
 import signal
 import time
-from typing import Any
 
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
@@ -31,107 +26,8 @@ from flight_check import open_flight_files
 from ground import DiagnosticStatus, own_ground, values_of
 import pytest
 from recorder_process import is_locked, RecorderProcess
-from slow_disk import SlowDisk
-from std_msgs.msg import String
-
-TOPIC = '/load'
-TOLD_WITHIN_S = 2.0
-ENDED_WITHIN_S = 5.0
-ANSWERED_WITHIN_S = 5.0
-SLACK_S = 2.0
-"""These machines are slow at times; what hangs for ever is found all the same."""
-
-
-class StalledFlight:
-    """A recorder whose disk can be made to hang, and a publisher."""
-
-    def __init__(self, recorder: RecorderProcess, disk: SlowDisk) -> None:
-        self.recorder, self.disk, self.ground = recorder, disk, recorder.ground
-        self.sent = count()
-
-    @cached_property
-    def publisher(self) -> Any:
-        return self.ground.publisher(String, TOPIC)
-
-    def load_until(self, condition: object, what: str) -> None:
-        """Publish until a condition is true."""
-        assert callable(condition)
-
-        def loaded() -> bool:
-            for _ in range(10):
-                self.publisher.publish(String(data=str(next(self.sent))))
-            return bool(condition())
-
-        self.ground.wait_until(loaded, what)
-
-    def told(self) -> list[bool]:
-        """Return what the ground was told at once of the stall: raised or cleared."""
-        said = [
-            (status.message, [item.key for item in status.values])
-            for status in self.recorder.at_once('disk')
-        ]
-        return [
-            'disk_stalled' in keys
-            for message, keys in said
-            if 'disk_stalled' in keys or 'disk_stalled over' in message
-        ]
-
-    def is_stored(self) -> bool:
-        return bool(self.recorder.flights()) and self.recorder.stored(TOPIC) > 0
-
-    def stall(self, *calls: str) -> float:
-        """Let calls hang; return for how long (seconds) until the ground was told."""
-        before = len(self.told())
-        self.disk.hang(*calls)
-        since = time.monotonic()
-        self.load_until(lambda: len(self.told()) > before, 'the alert disk_stalled')
-        assert self.told()[-1]
-        return time.monotonic() - since
-
-    def go_on(self) -> None:
-        """Let the disk answer again; wait until the ground is told, and messages come in."""
-        self.disk.answer()
-        self.load_until(lambda: not self.told()[-1], 'the end of the alert')
-
-
-@contextmanager
-def stalled_flight(directory: Path, *transitions: str) -> Iterator[StalledFlight]:
-    root = directory / 'flights'
-    root.mkdir()
-    disk = SlowDisk(directory, root)
-    with own_ground() as ground:
-        recorder = RecorderProcess(
-            ground,
-            directory,
-            root,
-            topics=[TOPIC],
-            ring__max_records=400,
-            writer__sync_interval_s=0.5,
-            environment=disk.environment,
-        )
-        try:
-            with recorder:
-                recorder.make(*transitions)
-                flight = StalledFlight(recorder, disk)
-                if 'activate' in transitions:
-                    flight.load_until(flight.is_stored, 'messages on the disk')
-                yield flight
-        finally:
-            disk.answer()
-
-
-def check(flight: StalledFlight) -> None:
-    """Check that every message is in the flight, or counted by its cause."""
-    (path,) = flight.recorder.flights()
-    assert verify(path).verdict in (Verdict.CLEAN, Verdict.LOSSES)
-    files = open_flight_files(path)
-    footer = files.footer
-    stored = len(files.of_topic(TOPIC))
-    (account,) = [producer for producer in footer.producers if producer.topic == TOPIC]
-    assert footer.clean_shutdown
-    assert stored == account.written
-    assert account.offered == account.written + account.dropped_overrun
-    assert account.offered + account.lost_transport == next(flight.sent)
+from slow_disk import ANSWERED_WITHIN_S, ENDED_WITHIN_S, SLACK_S, SlowDisk, TOLD_WITHIN_S
+from stalled_flight import check, stalled_flight, StalledFlight
 
 
 @pytest.mark.parametrize('calls', [['fsync'], ['write'], ['all']], ids=' '.join)
@@ -187,6 +83,19 @@ def test_a_signal_ends_it_while_the_disk_hangs(
         (path,) = flight.recorder.flights()
         recover(path)
         assert verify(path).verdict in (Verdict.CLEAN, Verdict.LOSSES)
+
+
+@pytest.mark.parametrize('later_s', [0.3, 1.0])
+def test_a_signal_while_messages_still_come_in_does_not_abort_the_process(
+    tmp_path: Path, later_s: float
+) -> None:
+    options = {'ring__max_records': 20_000}  # they are still taken in
+    with stalled_flight(tmp_path, 'configure', 'activate', **options) as flight:
+        flight.stall('all')
+        later = time.monotonic() + later_s
+        flight.load_until(lambda: time.monotonic() > later, 'the end of the time')
+        assert flight.recorder.stop(signal.SIGTERM) == 1
+        assert 'terminate called' not in flight.recorder.log
 
 
 def test_deactivate_says_what_it_could_not_do_and_does_it_once_the_disk_answers(

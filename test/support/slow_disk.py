@@ -20,6 +20,12 @@ import subprocess
 
 import pytest
 
+TOLD_WITHIN_S = 2.0
+ENDED_WITHIN_S = 5.0
+ANSWERED_WITHIN_S = 5.0
+SLACK_S = 2.0
+"""These machines are slow at times; what hangs for ever is found all the same."""
+
 
 class SlowDisk:
     """
@@ -64,6 +70,14 @@ class SlowDisk:
     def is_reached(self) -> bool:
         """Tell whether a call hangs, or has hung, since `hang`."""
         return self._reached.exists()
+
+    @property
+    def reached_at(self) -> float | None:
+        """When the first call since `hang` met this (as `time.time`); None if none has."""
+        try:
+            return self._reached.stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     @contextmanager
     def hanging(self, *calls: str) -> Iterator[None]:

@@ -196,8 +196,11 @@ class _Comparison(FlightReading):
         footer = self.result.footer
         discarded: Counter[tuple[str, str]] = Counter()
         of_folded: Counter[tuple[str, str]] = Counter()
+        gone: Counter[tuple[str, str]] = Counter()  # told in segments that were dropped
         has_folded = set()
         for item in footer.producers if footer is not None else ():
+            if footer is not None and footer.segments_dropped:
+                gone[item.topic, item.publisher] += item.dropped_overrun
             if item.folded:
                 has_folded.add((item.topic, item.type))
                 of_folded[item.topic, item.type] += item.dropped_write_error
@@ -213,6 +216,8 @@ class _Comparison(FlightReading):
             of = key[0], producer.type
             if unexplained <= of_folded[of]:
                 of_folded[of] -= unexplained
+            elif unexplained <= gone[key] - producer.lost:
+                self.result.losses.append(Loss('overrun', unexplained, *key))
             elif of in has_folded and self._has_returned(key):
                 self.result.losses.append(Loss('transport', unexplained, *key))
             elif unexplained <= budget:  # a recovered flight does not know whose they were
