@@ -247,7 +247,7 @@ class FlightRecording:
 
     def keep_pace(self) -> None:
         """Wait for a disk that is segments behind; call it before taking records."""
-        if self._durability.is_behind:
+        if self._durability.is_behind and not self.is_degraded:
             try:
                 self.log.flush()
                 self._durability.catch_up(self.log.segment)
