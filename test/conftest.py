@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
 from pathlib import Path
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,23 @@ def nothing_left_behind() -> Iterator[None]:
     wait_until(lambda: _recorder_threads() <= threads, 'the end of all fdr_* threads')
     wait_until(lambda: _child_processes() <= children, 'the end of all child processes')
     assert _file_locks() <= locks
+
+
+@contextmanager
+def handled(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    """Let processes that start meanwhile ignore a signal, or not."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.fixture
+def hangup_ends() -> Iterator[None]:
+    """Let SIGHUP end what starts now, even if the tests themselves are run by `nohup`."""
+    with handled(signal.SIGHUP, signal.SIG_DFL):
+        yield
 
 
 @pytest.fixture

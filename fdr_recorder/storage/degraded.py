@@ -129,21 +129,23 @@ class DegradedState:
     def _give_up(self) -> None:
         """End the open segment: a new file may be accepted. Its open chunk then waits, too."""
         self._outbox.note_written_rollovers()
-        drops = self._log.ledger.own_account(SegmentRollover)
         if self.spell is not None and self._log.segment is not None:
             self.spell = replace(self.spell, segments=self.spell.segments + 1)
-        waiting = self._log.give_up()
-        held: list[_Batch] = []
+        waiting = [*self._log.give_up(), *self._held]
+        self._held = []
         for account, batch in waiting:
-            if account is drops or self._is_final:  # the outbox has drops still
+            if account is self._drops or self._is_final:  # the outbox has drops still
                 self.discard(account, batch)
             else:
-                held.append((account, batch))
-        self._held[:0] = held
+                self._held.append((account, batch))
         self._count(self._log.durability.take_lost())
         self._outbox.take_back_rollovers()
         with suppress(OSError):  # else it is part of the next try
             self._log.durability.submit(None, time.monotonic())
+
+    @property
+    def _drops(self) -> ProducerAccount:
+        return self._log.ledger.own_account(SegmentRollover)
 
     def _count(self, records: int, size: int = 0) -> None:
         if self.spell is not None:
@@ -155,7 +157,8 @@ class DegradedState:
 
     def hold(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Keep records out of a ring until the disk accepts data, or discard them."""
-        if self._is_final or self.spell is None:
+        is_taken_back = self._log.segment is None and account is self._drops
+        if self._is_final or self.spell is None or is_taken_back:
             self.discard(account, batch)
         else:
             self._held.append((account, batch))

@@ -38,8 +38,10 @@ class Outbox:
         self,
         log: SegmentLog,
         write: Callable[[ProducerAccount, Sequence[QueuedRecord]], object],
+        is_refused: Callable[[], bool],
     ) -> None:
-        """Take the flight's segments, and the function that writes records to them."""
+        """Take the flight's segments, what writes records to them, whether the disk refuses."""
+        self._is_refused = is_refused
         self._log = log
         self._ledger = log.ledger
         self._write = write
@@ -80,7 +82,7 @@ class Outbox:
         self._is_writing = True
         try:
             for _ in range(len(self._waiting)):
-                if self._log.segment is None:
+                if self._log.segment is None or self._is_refused():
                     break
                 time_ns, payload = self._waiting.popleft()
                 try:
@@ -91,18 +93,30 @@ class Outbox:
                 account = self._ledger.own_account(type(payload))
                 time_ns = min(time_ns, self._latest_ns.get(type(payload), 0))
                 self._latest_ns[type(payload)] = time_ns
-                self._write(account, [(time_ns, time_ns, account.count_own(), data, 0)])
+                record = (time_ns, time_ns, account.count_own(), data, 0)
                 if isinstance(payload, SegmentRollover):
-                    self._forget_unlinked()
-                    if payload.segment_index in self._removed:
-                        self._removed[payload.segment_index] = self._log.newest_index, payload
-                    self._rollovers.append((self._log.newest_index, time_ns, payload))
+                    self._write_rollover(account, record, payload)
+                else:
+                    self._write(account, [record])
         finally:
             self._is_writing = False
 
+    def _write_rollover(
+        self, account: ProducerAccount, record: QueuedRecord, payload: SegmentRollover
+    ) -> None:
+        self._forget_unlinked()
+        entry = (self._log.newest_index, record[0], payload)
+        self._rollovers.append(entry)  # first: writing it may fail, and take it back
+        self._write(account, [record])
+        newest = self._log.newest_index  # writing it may have begun a segment
+        if self._rollovers and self._rollovers[-1] is entry:
+            self._rollovers[-1] = (newest, record[0], payload)
+        if payload.segment_index in self._removed:
+            self._removed[payload.segment_index] = newest, payload
+
     def write_all(self) -> None:
         """Write all that waits, and what writing it adds, unless the disk refuses."""
-        while self._waiting and self._log.segment is not None:
+        while self._waiting and self._log.segment is not None and not self._is_refused():
             self.write_waiting()
 
     def _forget_unlinked(self) -> None:

@@ -117,7 +117,7 @@ class FlightRecording:
         self.header = self.log.header
         self._alerts = alerts
         self._durability = self.log.durability
-        self._outbox = Outbox(self.log, self.write)
+        self._outbox = Outbox(self.log, self.write, lambda: self.is_degraded)
         self.emit = self._outbox.emit
         self._losses = LossReports(self.log.ledger, alerts, self.emit, clock)
         self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)

@@ -12,14 +12,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 import os
 from pathlib import Path
 import signal
 import subprocess
 import sys
 
+from conftest import handled
 from ground import Ground
 import pytest
 from recorder_process import is_locked, read_flight, RecorderProcess
@@ -40,23 +39,6 @@ def fly_until_stored(ground: Ground, recorder: RecorderProcess) -> None:
     for number in range(3):
         publisher.publish(String(data=str(number)))
     ground.wait_until(lambda: recorder.stored('/chatter'), 'a message on disk')
-
-
-@contextmanager
-def handled(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
-    """Let processes that start meanwhile ignore a signal, or not."""
-    before = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
-
-
-@pytest.fixture
-def hangup_ends() -> Iterator[None]:
-    """Let SIGHUP end what starts now, even if the tests themselves are run by `nohup`."""
-    with handled(signal.SIGHUP, signal.SIG_DFL):
-        yield
 
 
 @pytest.mark.parametrize('state', WAY_TO)

@@ -39,12 +39,15 @@ QUICK = {'debounce_s': 0.1, 'post_roll_s': 0.0, 'source_timeout_s': 30.0}
 class TriggerProcess(NodeProcess):
     """The trigger in a process of its own."""
 
-    def __init__(self, ground: Ground, directory: Path, **options: object) -> None:
+    def __init__(
+        self, ground: Ground, directory: Path, *, forked: bool = True, **options: object
+    ) -> None:
         super().__init__(
             ground,
             directory,
             'fdr_recorder.node.trigger',
             'flight_trigger',
+            forked=forked,
             options={**QUICK, **options},
         )
 
@@ -358,9 +361,10 @@ def test_a_misspelt_parameter_ends_it_at_once(ground: Ground, tmp_path: Path) ->
         assert "unknown parameter 'sorce'; did you mean 'source'?" in trigger.log
 
 
+@pytest.mark.usefixtures('hangup_ends')
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_it(ground: Ground, tmp_path: Path, number: signal.Signals) -> None:
-    with TriggerProcess(ground, tmp_path) as trigger:
+    with TriggerProcess(ground, tmp_path, forked=False) as trigger:
         assert trigger.get('source') == 'bool'
         assert trigger.stop(number) == 0
 
