@@ -73,7 +73,7 @@ class Medium:
         while start + len(found) < end:
             size = self._fill(start + len(found), end - start - len(found))
             is_end = start + len(found) + size >= os.fstat(self._fd).st_size
-            if not is_end:  # go on at a multiple
+            if not is_end and start + len(found) + size < end:  # go on at a multiple
                 size -= size % _ALIGNMENT
             found += self._window[:size]
             if is_end or not size:

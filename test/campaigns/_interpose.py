@@ -82,6 +82,8 @@ def interposed(directory: Path, watch: Watch) -> Iterator[dict[int, Path]]:
                     args = (*args[:place], files[directory_fd] / args[place], *args[place + 1:])
             if kwargs.get('src_dir_fd') in files:
                 args = (files[kwargs['src_dir_fd']] / args[0], *args[1:])
+            if name == 'statvfs' and args[0] in files:
+                args = (files[args[0]],)
             if not args or not is_below(args[0]):
                 return real(*given, **kwargs)
             path = Path(args[0])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import errno
+import os
 from pathlib import Path
 
 from conftest import MakeWriter
@@ -171,6 +172,31 @@ def test_what_cannot_be_told_from_the_page_cache_is_counted(
     sent = send_until(lambda: len(told) == 2, client)
     flight = check_flight(writer.close_flight('x'))
     assert check_losses(flight, sent) > 0
+
+
+def test_what_is_read_back_is_whole_although_the_file_grows_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / 'file'
+    path.write_bytes(bytes(range(256)) * 25)  # it ends within a block
+    really_fill = Medium._fill
+
+    def fill(medium: Medium, offset: int, wanted: int) -> int:
+        size = really_fill(medium, offset, wanted)
+        with path.open('ab') as file:
+            file.write(b'more' * 1000)
+        return size
+
+    with path.open('r+b') as file:
+        os.fsync(file.fileno())
+        medium = Medium(file.fileno())
+        try:
+            monkeypatch.setattr(Medium, '_fill', fill)
+            assert medium.read(4800, 1600) == (bytes(range(256)) * 25)[4800:]
+        except NotImplementedError:
+            pytest.skip('what the medium has cannot be told on this file system')
+        finally:
+            medium.close()
 
 
 def test_what_was_written_during_the_sync_that_failed_is_in_doubt_too(
