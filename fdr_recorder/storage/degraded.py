@@ -191,7 +191,8 @@ class DegradedState:
 
     def _begin_anew(self) -> None:
         """Make the flight's directory again, and tell what is gone with it."""
-        self._tell_gone(self._log.begin_anew())
+        if gone := self._log.begin_anew():
+            self._tell_gone(gone)
 
     def take_out_removed(self) -> None:
         """

@@ -153,7 +153,8 @@ def test_a_directory_that_was_deleted_is_made_anew(
     wait_until(lambda: 'segments_gone' in codes(told), 'the alert')
     wait_until((root / 'x').exists, 'the directory')
     check_made_anew(writer, sender, root / 'x')
-    assert codes(told) == ['segments_gone']
+    assert codes(told)[0] == 'segments_gone'
+    assert set(codes(told)) <= {'segments_gone', 'write_error'}, 'rmtree may meet the new one, too'
 
 
 def test_a_file_system_mounted_above_the_root_gets_the_flight(
