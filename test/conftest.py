@@ -20,7 +20,8 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from fdr_recorder import AlertBoard, FdrWriterConfig, FileFdrWriter
+from false_clock import FalseClock
+from fdr_recorder import Alert, AlertBoard, FdrWriterConfig, FileFdrWriter
 from fork_server import fork_server
 from producers import make_client, open_flight, send
 import pytest
@@ -71,6 +72,28 @@ def nothing_left_behind() -> Iterator[None]:
     wait_until(lambda: _recorder_threads() <= threads, 'the end of all fdr_* threads')
     wait_until(lambda: _child_processes() <= children, 'the end of all child processes')
     assert _file_locks() <= locks
+
+
+@pytest.fixture
+def alerts() -> AlertBoard:
+    """Return a board without alerts."""
+    return AlertBoard()
+
+
+@pytest.fixture
+def told(alerts: AlertBoard) -> list[Alert]:
+    """Return what a listener of the board hears."""
+    heard: list[Alert] = []
+    alerts.listen(heard.append)
+    return heard
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FalseClock:
+    """Return the system clock of this test; it may be set."""
+    clock = FalseClock()
+    monkeypatch.setattr('time.time_ns', clock)
+    return clock
 
 
 @contextmanager

@@ -33,14 +33,6 @@ QUICK = FdrWriterConfig(min_free_bytes=0, reserve_bytes=0, flush_interval_s=0.05
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FalseClock:
-    """Return the system clock of this test; it may be set."""
-    clock = FalseClock()
-    monkeypatch.setattr('time.time_ns', clock)
-    return clock
-
-
-@pytest.fixture
 def writer(root: Path) -> Iterator[FileFdrWriter]:
     """Return a started writer that keeps a pre-roll."""
     writer = FileFdrWriter(root, QUICK, preroll_s=60.0)

@@ -35,14 +35,6 @@ DAY = 86_400 * S
 QUICK = FdrWriterConfig(min_free_bytes=0, reserve_bytes=0, flush_interval_s=0.05)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FalseClock:
-    """Return the system clock of this test; it may be set."""
-    clock = FalseClock()
-    monkeypatch.setattr('time.time_ns', clock)
-    return clock
-
-
 class Bed:
     """A watch that the test asks to look, with both clocks in its hands."""
 

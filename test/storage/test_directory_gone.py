@@ -38,18 +38,6 @@ def retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.05)
 
 
-@pytest.fixture
-def alerts() -> AlertBoard:
-    return AlertBoard()
-
-
-@pytest.fixture
-def told(alerts: AlertBoard) -> list[Alert]:
-    heard: list[Alert] = []
-    alerts.listen(heard.append)
-    return heard
-
-
 class Sender:
     """Sends numbered records, and counts them."""
 

@@ -43,18 +43,6 @@ from waiting import wait_until
 SMALL = {'segment_size_bytes': 64 * 1024, 'chunk_size_bytes': 4096}
 
 
-@pytest.fixture
-def alerts() -> AlertBoard:
-    return AlertBoard()
-
-
-@pytest.fixture
-def told(alerts: AlertBoard) -> list[Alert]:
-    heard: list[Alert] = []
-    alerts.listen(heard.append)
-    return heard
-
-
 def check_all_there(flight: FlightFiles, sent: int) -> None:
     assert sent_numbers(flight) == list(range(sent))
     footer = flight.footer
@@ -336,3 +324,26 @@ def test_a_split_that_could_not_be_made_is_made_later(
     calls.work()
     wait_until(lambda: writer.status.segment_index == 1, 'the split')
     check_all_there(check_flight(writer.close_flight('x')), 10)
+
+
+def test_a_segment_that_has_no_number_for_another_channel_does_not_grow(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, alerts: AlertBoard
+) -> None:
+    """What cannot go into it waits, as for a disk that refuses data."""
+    monkeypatch.setattr('fdr_recorder.storage.segment_index.MOST_CHANNELS', 6)
+    writer = make_writer(alerts=alerts)
+    clients = [make_client(f'/blob{number}') for number in range(9)]
+    calls = SystemCall(
+        monkeypatch, 'open', only=lambda path, *_args, **_options: is_segment_path(path)
+    )
+    open_flight(writer, 'x', *clients)
+    calls.fail(errno.EMFILE)
+    for client in clients:
+        send(client, range(5))
+    wait_until(lambda: writer.status.is_degraded, 'records to wait')
+    calls.work()
+    wait_until(lambda: not alerts.present(), 'the next segment')
+    flight = check_flight(writer.close_flight('x'))
+    assert flight.footer.records_dropped_write_error == 0
+    for number in range(9):
+        assert sent_numbers(flight, f'/blob{number}') == list(range(5))

@@ -13,12 +13,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-import shutil
 import struct
-import subprocess
 import time
 
-import pytest
+from preload import preload_library
 
 
 class FalseClock:
@@ -42,13 +40,9 @@ class ProcessClock:
     """
 
     def __init__(self, directory: Path) -> None:
-        compiler = shutil.which('cc') or shutil.which('gcc')
-        if compiler is None:
-            pytest.skip('no C compiler: the system clock of a process cannot be set')
-        library = directory / 'false_clock.so'
-        source = Path(__file__).with_name('false_clock.c')
-        command = [compiler, '-shared', '-fPIC', '-O1', '-o', library, source, '-ldl']
-        subprocess.run(command, check=True)
+        library = preload_library(
+            'false_clock', directory, 'the system clock of a process cannot be set'
+        )
         self._path = directory / 'false_clock'
         self._error_ns = 0
         self.error_ns = 0

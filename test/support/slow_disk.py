@@ -15,10 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-import shutil
-import subprocess
 
-import pytest
+from preload import preload_library
 
 TOLD_WITHIN_S = 2.0
 ENDED_WITHIN_S = 5.0
@@ -41,13 +39,7 @@ class SlowDisk:
     """
 
     def __init__(self, directory: Path, root: Path) -> None:
-        compiler = shutil.which('cc') or shutil.which('gcc')
-        if compiler is None:
-            pytest.skip('no C compiler: a disk cannot be made to hang')
-        library = directory / 'slow_disk.so'
-        source = Path(__file__).with_name('slow_disk.c')
-        command = [compiler, '-shared', '-fPIC', '-O1', '-o', library, source, '-ldl']
-        subprocess.run(command, check=True)
+        library = preload_library('slow_disk', directory, 'a disk cannot be made to hang')
         self._calls = directory / 'slow_calls'
         self._reached = directory / 'slow_calls.reached'
         self.environment = {
