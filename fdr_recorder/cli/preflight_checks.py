@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-import os
 from pathlib import Path
 import shutil
 import time
@@ -35,6 +34,7 @@ from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
 from fdr_recorder.record.flight_header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.storage.chunk import RECORD_COST
+from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.flight_root import root_holder
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.selection import TopicSelection
@@ -206,8 +206,7 @@ class PreflightChecks:
     # --- space ---------------------------------------------------------------------------
 
     def _check_space(self, config: FdrConfig, root: Path, rate: float | None) -> Check:
-        status = os.statvfs(root)
-        free = status.f_bavail * status.f_frsize
+        free = free_bytes(root)
         usable = free - config.writer.min_free_bytes - config.writer.reserve_bytes
         text = f'{format_size(free)} free'
         if config.writer.min_free_bytes:

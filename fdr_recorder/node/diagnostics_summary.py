@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 import threading
 import time
@@ -22,6 +21,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.node.diagnostics_publisher import key_values
 from fdr_recorder.storage.disk_pulse import WRITING
 from fdr_recorder.storage.drain import WriterStatus
+from fdr_recorder.storage.files import free_bytes
 
 if TYPE_CHECKING:
     from fdr_recorder.node.graph_watch import GraphWatch
@@ -116,8 +116,6 @@ class _FreeBytes:
 
     def _measure(self, root: Path) -> None:
         try:
-            status = os.statvfs(root)
+            self._bytes = free_bytes(root)
         except OSError:
             self._bytes = None
-        else:
-            self._bytes = status.f_bavail * status.f_frsize

@@ -38,6 +38,12 @@ def close_fd(fd: int) -> None:
         os.close(fd)
 
 
+def free_bytes(place: Path | int) -> int:
+    """Return the space left for an ordinary process on the file system of a path or descriptor."""
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable (`fsync` of the directory, POSIX)."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

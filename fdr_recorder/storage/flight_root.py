@@ -141,11 +141,6 @@ class FlightRoot:
 
     # --- space -----------------------------------------------------------------------------
 
-    def free_bytes(self) -> int:
-        """Return the space left for an ordinary process, in bytes."""
-        status = os.statvfs(self._fd)
-        return status.f_bavail * status.f_frsize
-
     def allocate_reserve(self, size: int) -> None:
         """Allocate the emergency space of so many bytes, if the disk has it; 0 frees it."""
         if size == 0:

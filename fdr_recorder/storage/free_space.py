@@ -18,6 +18,7 @@ import os
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.record.kinds import SegmentRollover
+from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.segment_log import SegmentLog
 
 
@@ -80,10 +81,9 @@ class FreeSpace:
     def _free_bytes(self) -> int | None:
         """Return the space left where the flight is; None if the file system does not say."""
         try:
-            status = os.statvfs(self._directory.fd)
+            return free_bytes(self._directory.fd)
         except OSError:
             return None
-        return status.f_bavail * status.f_frsize
 
     @property
     def _enough_bytes(self) -> int:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable
 import errno
 import logging
-from math import inf
 import time
 from typing import Final
 
@@ -53,38 +52,44 @@ class Rotation:
         self._log = log
         self._alerts = alerts
         self._on_rotation = on_rotation
-        self._retry_at = inf
-        """When to open a segment that could not be opened (monotonic seconds)."""
+        self._refused: OSError | None = None
+        """Why the next segment could not be opened."""
+        self._retry_at = 0.0
+        """When to try again (monotonic seconds)."""
 
     def rotate(self) -> None:
         """Begin the next segment; let the open one grow if that cannot be opened."""
         log, now = self._log, time.monotonic()
         previous = log.segment
         assert previous is not None
-        if self._retry_at == inf or now >= self._retry_at:
+        if self._refused is None or now >= self._retry_at:
             if len(log.durability.ended) >= MAX_DESCRIPTORS:
                 log.durability.catch_up(previous)
             try:
                 log.rotate()
             except OSError as error:
-                if log.segment is not previous or not previous.grow(0):
+                if log.segment is not previous:
                     raise
-                self._retry_at = now + RETRY_INTERVAL_S
+                self._refused, self._retry_at = error, now + RETRY_INTERVAL_S
                 self._tell(error)
             else:
-                self._retry_at = inf
+                self._refused = None
                 self._alerts.clear('segment_not_opened', 'the next segment is open')
                 log.durability.take_outcome()
                 self.call_hook()
                 return
-        previous.grow(log.config.chunk_size_bytes)
+        assert self._refused is not None
+        if not previous.grow(log.config.chunk_size_bytes):
+            raise self._refused
 
     def rotate_if_due(self, now: float) -> None:
         """Rotate by age, or because the next segment could not be opened before."""
         segment, duration = self._log.segment, self._log.config.segment_duration_s
         if segment is not None and segment.has_data:
-            is_old = bool(duration) and now - segment.opened_at >= duration
-            if now >= self._retry_at or (is_old and self._retry_at == inf):
+            is_due = bool(duration) and now - segment.opened_at >= duration
+            if self._refused is not None:
+                is_due = now >= self._retry_at
+            if is_due:
                 self.rotate()
 
     def call_hook(self) -> None:

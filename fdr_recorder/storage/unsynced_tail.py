@@ -114,11 +114,6 @@ class UnsyncedTail:
         self._lost_from: int | None = None
 
     @property
-    def is_in_doubt(self) -> bool:
-        """Whether a sync has failed, and what it covered is not confirmed."""
-        return self._doubt_end > 0
-
-    @property
     def is_lost(self) -> bool:
         """Whether something was read back and found not to be what was written."""
         return self._lost_from is not None
