@@ -45,7 +45,7 @@ def test_it_must_be_a_directory(ground: Ground, tmp_path: Path) -> None:
         root.mkdir()
         recorder.make('configure')
         recorder.wait_for_ok('disk')
-        raised, cleared = recorder.at_once('disk')
+        raised, cleared = recorder.at_once('disk', count=2)
         assert raised.level == DiagnosticStatus.ERROR
         assert cleared.level == DiagnosticStatus.OK
 

@@ -37,7 +37,7 @@ def test_overrun(ground: Ground, tmp_path: Path, root: Path) -> None:
         status = recorder.wait_for_alert('rings', 'overrun')
         assert status.level == DiagnosticStatus.WARN
         recorder.wait_for_ok('rings')
-        raised, cleared = recorder.at_once('rings')
+        raised, cleared = recorder.at_once('rings', count=2)
         assert '/burst' in raised.message
         assert cleared.message.startswith('overrun over: ')
         assert 5 <= seconds_between(recorder, 'rings') < 10
@@ -112,7 +112,7 @@ def test_the_capacity_cap(ground: Ground, tmp_path: Path, root: Path) -> None:
         assert summary.message.startswith('recording ')
         recorder.make('deactivate')
         recorder.wait_for_ok('capacity')
-        assert len(recorder.at_once('capacity')) == 2
+        assert len(recorder.at_once('capacity', count=2)) == 2
     (path,) = recorder.flights()
     rollovers = open_flight_files(path).payloads(SegmentRollover)
     footer = open_flight_files(path).footer
@@ -171,7 +171,7 @@ def test_a_full_disk(ground: Ground, tmp_path: Path) -> None:
 
         ballast.unlink()
         recorder.wait_for_ok('disk')
-        assert len(recorder.at_once('disk')) == 2
+        assert len(recorder.at_once('disk', count=2)) == 2
         publish()
         ground.wait_until(
             lambda: not publish() and len(list(recorder.flights()[0].glob('*.mcap'))) == 2,

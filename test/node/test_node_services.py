@@ -135,6 +135,10 @@ def test_autostart_waits_for_its_flight_root(ground: Ground, tmp_path: Path) -> 
         until(recorder, 'active')
         recorder.wait_for_ok('disk')
         # One raise, which may have been too early for the ground, and one clear.
+        ground.wait_until(
+            lambda: any(item.level == DiagnosticStatus.OK for item in recorder.at_once('disk')),
+            'the end of the alert at once',
+        )
         levels = [status.level for status in recorder.at_once('disk')]
         assert levels in ([DiagnosticStatus.ERROR, DiagnosticStatus.OK], [DiagnosticStatus.OK])
 

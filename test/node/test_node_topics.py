@@ -98,7 +98,7 @@ def test_a_type_that_is_not_installed(ground: Ground, tmp_path: Path, root: Path
         chatter.publish(String(data='all the same'))
         ground.wait_until(lambda: recorder.stored('/chatter') == 1, 'the message on disk')
         recorder.wait_for_summary(lambda values: values['topics_subscribed'] == '1', 'a second')
-        assert len(recorder.at_once('topics')) == 1
+        assert len(recorder.at_once('topics', count=1)) == 1
         recorder.make('deactivate')
         flight = recorder.read_flight()
         assert not flight.of_topic('/point')

@@ -53,10 +53,15 @@ class TriggerProcess(NodeProcess):
 
     def check_one_spell(self, part: str, code: str) -> None:
         """Check that an alert was raised once (too early for the ground, perhaps) and cleared."""
+
+        def over() -> list[DiagnosticStatus]:
+            begin = f'{code} over'
+            return [item for item in self.at_once(part) if item.message.startswith(begin)]
+
+        self.ground.wait_until(over, f'the end of {code} at once')
         said = [status for status in self.at_once(part) if has_alert(status, code)]
-        over = [item for item in self.at_once(part) if item.message.startswith(f'{code} over')]
         assert len(said) <= 1
-        assert len(over) == 1
+        assert len(over()) == 1
 
 
 class Autopilot:

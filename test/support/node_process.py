@@ -189,17 +189,25 @@ class NodeProcess:
             if status.name == f'{self.name}: {part}'
         ]
 
-    def at_once(self, part: str) -> list[DiagnosticStatus]:
+    def at_once(self, part: str, *, count: int = 0) -> list[DiagnosticStatus]:
         """
         Return the statuses of a fault group that came because an alert was raised or cleared.
 
-        They come alone; those that come once a second come with the summary.
+        They come alone; those that come once a second come with the summary, and may be faster:
+        wait until there are `count`.
         """
-        return [
-            array.status[0]
-            for array in self.ground.arrays
-            if len(array.status) == 1 and array.status[0].name == f'{self.name}: {part}'
-        ]
+
+        def found() -> list[DiagnosticStatus] | None:
+            alone = [
+                array.status[0]
+                for array in self.ground.arrays
+                if len(array.status) == 1 and array.status[0].name == f'{self.name}: {part}'
+            ]
+            return alone if len(alone) >= count else None
+
+        if count:
+            self.ground.wait_until(found, f'{count} of {part} at once')
+        return found() or []
 
     def wait_for_alert(self, part: str, code: str) -> DiagnosticStatus:
         """Return the first status of the group that says that this fault is present."""
