@@ -29,7 +29,11 @@ QOS_KEY: Final = 'offered_qos_profiles'
 TYPE_HASH_KEY: Final = 'topic_type_hash'
 PUBLISHER_KEY: Final = 'publisher_gid'
 NODE_KEY: Final = 'publisher_node'
-"""Keys in the metadata of an MCAP channel record: two of rosbag2, two of this recorder."""
+LOSS_DETECTION_KEY: Final = 'loss_detection'
+"""Keys in the metadata of an MCAP channel record: two of rosbag2, three of this recorder."""
+BY_SEQUENCE: Final = 'sequence'
+NO_DETECTION: Final = 'none'
+"""Values of `LOSS_DETECTION_KEY`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,16 @@ class Channel:
     metadata: Mapping[str, str] = field(default_factory=dict)
     latched: bool = False
     message_encoding: str = CDR
+
+    @property
+    def loss_detection(self) -> str:
+        """
+        How losses in transport can be seen: `BY_SEQUENCE` or `NO_DETECTION`.
+
+        Empty for what does not come from the middleware. What is known of a publisher may change
+        while it is recorded: ask when it is told.
+        """
+        return self.metadata.get(LOSS_DETECTION_KEY, '')
 
     def file_metadata(self) -> dict[str, str]:
         """

@@ -21,7 +21,12 @@ from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake.topic_intake import Producer, TopicIntake, UNKNOWN_GID
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import node_names
-from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.channel import (
+    BY_SEQUENCE,
+    Channel,
+    LOSS_DETECTION_KEY,
+    NO_DETECTION,
+)
 from fdr_recorder.storage.writer import FileFdrWriter
 from rclpy.node import Node
 
@@ -50,12 +55,14 @@ class Publishers:
         self._budget = RingBudget(config.total_bytes)
         self._absent = AbsentPublishers()
 
-    def meet(self, intake: TopicIntake, gid: bytes) -> Producer:
+    def meet(self, intake: TopicIntake, gid: bytes, is_numbered: bool) -> Producer:
         """
         Make the ring of a publisher, at its first message; one that was lost has its ring again.
 
         If its node is unknown, ask the graph. That costs 0.1 ms, or 4 ms for a topic with a
         hundred publishers; then all of them are known.
+
+        Losses can be seen where the middleware numbers the messages, and tells whose they are.
         """
         if gid != UNKNOWN_GID and not intake.plan.publishers.get(gid):
             with self._quarantine.guard(intake.plan.name, NAME):
@@ -66,7 +73,9 @@ class Publishers:
         if absent is not None and self._writer.resume(absent.client):
             intake.producers[gid] = absent
             return absent
-        metadata = dict(plan.metadata)
+        can_detect = is_numbered and gid != UNKNOWN_GID
+        detection = BY_SEQUENCE if can_detect else NO_DETECTION
+        metadata = {**plan.metadata, LOSS_DETECTION_KEY: detection}
         channel = Channel(
             plan.name, plan.schema, publisher=gid.hex(), metadata=metadata, latched=plan.is_latched
         )

@@ -30,6 +30,13 @@ MAX_REPEAT: Final = 1 << 20
 """A number that is lower by more is no repetition: subscriptions overlap for a second only."""
 UNKNOWN_GID: Final = b''
 """Stands for all publishers of a topic where rclpy does not tell the publisher."""
+NOT_NUMBERED: Final = 2**64 - 1
+"""What the middleware gives for the number of a message if it does not number them; None, too."""
+
+
+def is_numbered(number: object) -> bool:
+    """Tell whether the middleware has numbered a message."""
+    return isinstance(number, int) and 0 <= number < NOT_NUMBERED
 
 
 @dataclass(eq=False)
@@ -71,7 +78,7 @@ class TopicIntake:
 
     plan: TopicPlan
     subscription: TopicSubscription
-    meet: Callable[[TopicIntake, bytes], Producer]
+    meet: Callable[[TopicIntake, bytes, bool], Producer]
     times: ArrivalTimes = field(default_factory=ArrivalTimes)
     producers: dict[bytes, Producer] = field(default_factory=dict)
     heard_at: float = field(default_factory=time.monotonic)
@@ -114,7 +121,8 @@ class TopicIntake:
                 gid = publisher['data'] if publisher is not None else UNKNOWN_GID
                 if gid != last_gid:
                     last_gid = gid
-                    producer = producers.get(gid) or self.meet(self, gid)
+                    number = info['publication_sequence_number']
+                    producer = producers.get(gid) or self.meet(self, gid, is_numbered(number))
                     offer = producer.client.offer
                 sequence = info['publication_sequence_number'] or 0
                 published_ns, received_ns = info['source_timestamp'], info['received_timestamp']
