@@ -187,6 +187,29 @@ def test_a_file_that_is_no_segment_is_set_aside_not_deleted(record: Record, root
     check_recovered(flight)
 
 
+def test_a_segment_that_was_opened_and_not_begun_is_no_damage(record: Record, root: Path) -> None:
+    flight = record()
+    newest = segment_files(flight)[-1]
+    empty = flight / f'segment_{newest.index + 1:06d}.mcap'
+    empty.touch()
+    [recovered] = recover(root)
+    assert recovered.set_aside == ()
+    assert not empty.exists()
+    _, verification = check_recovered(flight)
+    assert not [loss for loss in verification.losses if loss.cause == 'unreadable']
+
+
+def test_an_empty_segment_that_was_on_the_disk_is_damage(record: Record, root: Path) -> None:
+    flight = record(count=60)
+    last, between = segment_files(flight)[-1], segment_files(flight)[1]
+    assert last != between
+    os.truncate(between.path, 0)
+    (flight / 'metadata.yaml').unlink()
+    [recovered] = recover(root)
+    assert recovered.set_aside == (between.path.name,)
+    assert between.path.with_name(between.path.name + DAMAGED_SUFFIX).exists()
+
+
 def test_a_flight_of_which_nothing_can_be_read_is_no_flight(root: Path) -> None:
     (root / 'x').mkdir()
     (root / 'x' / 'segment_000000.mcap').write_bytes(bytes(100))

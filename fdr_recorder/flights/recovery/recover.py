@@ -278,6 +278,9 @@ class _Work:
                 segment.path, segment.index, was_synced=was_synced, started_ns=started_ns
             )
         except SegmentError as error:
+            if self._is_unused(segment):
+                segment.path.unlink()
+                return
             logger.warning('%s; set aside as %s%s', error, segment.path.name, DAMAGED_SUFFIX)
             segment.path.rename(segment.path.with_name(segment.path.name + DAMAGED_SUFFIX))
             self.set_aside.append(segment.path.name)
@@ -285,6 +288,14 @@ class _Work:
         if self.segments and not self.segments[-1].is_closed:
             self._end(self.segments[-1])
         self.segments.append(contents)
+
+    def _is_unused(self, segment: SegmentFile) -> bool:
+        """Tell whether it is the next segment, opened ahead, to which nothing was written."""
+        return (
+            segment.path.name not in self.metadata.segments
+            and segment.path.stat().st_size == 0
+            and segment == segment_files(self.flight)[-1]
+        )
 
     def _restore(self, contents: SegmentContents) -> Segment:
         """Open a segment to go on at the end of its data; what is behind it was kept before."""
