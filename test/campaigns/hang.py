@@ -33,6 +33,7 @@ from typing import Any, Final
 from campaigns._recovered import check_recovered
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.mcap.layout import MAGIC
 from fdr_recorder.record.kinds import SegmentRollover
 from flight_check import check_identities, open_flight_files
 from slow_disk import SLACK_S, SlowDisk, TOLD_WITHIN_S
@@ -71,8 +72,9 @@ def run_short_round(rng: random.Random, directory: Path) -> Mapping[str, int | f
 
 
 def closed_segments(flight: Path) -> dict[Path, bytes]:
-    """Return the segments of a flight that is being recorded, except the newest."""
-    return {path: path.read_bytes() for path in sorted(flight.glob('*.mcap'))[:-1]}
+    """Return the closed segments of a flight that is recorded; a hang leaves some that are not."""
+    contents = {path: path.read_bytes() for path in sorted(flight.glob('*.mcap'))[:-1]}
+    return {path: content for path, content in contents.items() if content.endswith(MAGIC)}
 
 
 def check_closed(closed: Mapping[Path, bytes]) -> None:
