@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 import re
 
+from fdr_recorder.mcap.layout import ROS2IDL
 from fdr_recorder.record.channel import Channel, QOS_KEY, qos_list, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.closed_segment import ClosedSegment
@@ -47,13 +48,20 @@ class Topic:
 
     @classmethod
     def of(cls, channel: Channel) -> Topic:
-        """Return the topic to which a channel belongs."""
+        """
+        Return the topic to which a channel belongs.
+
+        Types with a `wstring` go without hash: `rosbags` cannot make it again, and refuses a bag
+        whose hashes it cannot check.
+        """
+        schema = channel.schema
+        is_wide = schema.encoding == ROS2IDL and 'wstring' in schema.definition
         return cls(
             channel.topic,
-            channel.schema.name,
+            schema.name,
             channel.message_encoding,
             channel.metadata.get(QOS_KEY, ''),
-            channel.metadata.get(TYPE_HASH_KEY, ''),
+            '' if is_wide else channel.metadata.get(TYPE_HASH_KEY, ''),
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any, cast, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.types.typestore import typestore_of
+from fdr_recorder.types.typestore import typestore_of, WIDE_STRING
 from rosbags.interfaces import Nodetype
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _Convert = Callable[[Any], Any]
 
+_HEADER_BYTES: Final = 4
 _BYTES: Final = frozenset(('byte', 'char', 'octet', 'uint8'))
 _FLOAT32: Final = struct.Struct('<f')
 
@@ -51,6 +52,8 @@ class JsonDecoder:
         self._longest = longest
         self._converters: dict[str, _Convert] = {}
         self._store = typestore_of(schema)
+        self._is_padded = 'wstring' in schema.definition
+        """rmw_fastrtps reserves too much for a message with `wstring`, and sends all of it."""
 
     def decode(self, data: bytes) -> dict[str, Any]:
         """
@@ -59,11 +62,18 @@ class JsonDecoder:
         Raise `RecordError` if the bytes do not fit the definition.
         """
         try:
-            message = self._store.deserialize_cdr(data, self._name)
+            message = self._deserialize(data)
             return cast('dict[str, Any]', self._message(self._name)(message))
         except Exception as error:  # the generated decoder can raise anything
             msg = f'{len(data)} bytes cannot be decoded as {self._name}: {error!r:.200}'
             raise RecordError(msg) from error
+
+    def _deserialize(self, data: bytes) -> object:
+        if not self._is_padded:
+            return self._store.deserialize_cdr(data, self._name)
+        code = self._store.get_msgdef(self._name)
+        read = code.deserialize_cdr_le if data[1] else code.deserialize_cdr_be
+        return read(data[_HEADER_BYTES:], 0, code.cls, self._store)[0]
 
     def _message(self, type_name: str) -> _Convert:
         convert = self._converters.get(type_name)
@@ -80,7 +90,7 @@ class JsonDecoder:
 
     def _field(self, node: FieldDesc) -> _Convert:
         if node[0] == Nodetype.NAME:
-            return self._message(node[1])
+            return _wide_string if node[1] == WIDE_STRING else self._message(node[1])
         if node[0] == Nodetype.BASE:
             return _FLOATS.get(node[1][0], _unchanged)
         element, _ = node[1]
@@ -97,6 +107,10 @@ class JsonDecoder:
             return values if convert is _unchanged else list(map(convert, values))
 
         return convert_list
+
+
+def _wide_string(value: Any) -> str:  # noqa: ANN401 - of a generated class
+    return cast('bytes', value.units.astype('<u2').tobytes()).decode('utf-16-le', 'replace')
 
 
 def _unchanged(value: object) -> object:

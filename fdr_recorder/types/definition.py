@@ -208,16 +208,17 @@ class Definition:
         }
         return f'RIHS01_{hashlib.sha256(json.dumps(whole).encode()).hexdigest()}'
 
-    @property
+    @cached_property
     def encoding(self) -> str:
         """
-        How `text` is encoded: `ros2msg` of the MCAP registry, or `ros2idl` for services.
+        How `text` is encoded: `ros2msg` of the MCAP registry, or `ros2idl`.
 
-        The syntax of `.msg` files has no name for a type that is not a message, and readers
-        interpret such names differently: `rosbags` cannot even open a bag with events of a service
-        in `ros2msg`. All of them read `ros2idl`.
+        The latter is for services, as the syntax of `.msg` files has no name for a type that is
+        not a message, and readers interpret such names differently; and for types with a
+        `wstring`. `rosbags` cannot even open a bag that has one of these in `ros2msg`.
         """
-        return ROS2IDL if '/srv/' in self.name else ROS2MSG
+        is_wide = any(field.type == 'wstring' for _, fields in self._members() for field in fields)
+        return ROS2IDL if is_wide or '/srv/' in self.name else ROS2MSG
 
     @property
     def schema(self) -> Schema:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 import re
-from typing import Final, TYPE_CHECKING
+from typing import cast, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.layout import ROS2IDL
@@ -40,7 +40,13 @@ MAX_TYPES: Final = 200
 MAX_UNROLLED: Final = 1000
 """Elements of fixed arrays of strings or messages: the generated decoder has a line for each."""
 
+WIDE_STRING: Final = 'fdr_recorder/msg/WideString'
+"""Stands for `wstring`, which `rosbags` cannot decode: `units` of UTF-16, each in 32 bits, as
+rmw_fastrtps sends them."""
+
 _EMPTY_LINE: Final = re.compile(r'^[ \t]*(?:#.*)?\n', re.MULTILINE)
+_WIDE_BOUND: Final = re.compile(r'^([ \t]*wstring)<=\d+', re.MULTILINE)
+"""Does not change the wire format, and `rosbags` cannot parse it."""
 _IDL: Final = re.compile(r'(?:[\w\s:;{}\[\],>]|<(?!<|\s*sequence))*')
 """All IDL that `Definition` writes. The time that `rosbags` takes for nested sequences, and the
 memory that it takes for expressions, have no bound."""
@@ -105,11 +111,32 @@ def _parse(schema: Schema) -> Typesdict:
             if struct.strip():
                 types.update(get_types_from_idl(struct))
     else:
-        types = get_types_from_msg(text, schema.name)
+        types = get_types_from_msg(_WIDE_BOUND.sub(r'\1', text), schema.name)
     _check('types', len(types), MAX_TYPES)
+    if 'wstring' in text:
+        types = _replace_wide_strings(types)
     unrolled = sum(_unrolled(node) for _, fields in types.values() for _, node in fields)
     _check('array elements', unrolled, MAX_UNROLLED)
     return types
+
+
+def _replace_wide_strings(types: Typesdict) -> Typesdict:
+    def replaced(node: FieldDesc) -> FieldDesc:
+        if node[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+            element, size = node[1]
+            return cast('FieldDesc', (node[0], (replaced(element), size)))
+        name = node[1] if node[0] == Nodetype.NAME else node[1][0]
+        is_wide = name.rpartition('/')[2] == 'wstring' and name not in types
+        return (Nodetype.NAME, WIDE_STRING) if is_wide else node
+
+    units: FieldDesc = (Nodetype.SEQUENCE, ((Nodetype.BASE, ('uint32', 0)), 0))
+    return {
+        **{
+            name: (constants, [(field, replaced(node)) for field, node in fields])
+            for name, (constants, fields) in types.items()
+        },
+        WIDE_STRING: ([], [('units', units)]),
+    }
 
 
 def _check(what: str, count: int, limit: int) -> None:

@@ -14,15 +14,22 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import fields
+from functools import partial
 import importlib.util
+import json
 import os
 from pathlib import Path
 import random
 import string
 from typing import Any
 
+from fdr_recorder.cli.exit_codes import EXIT_OK
+from fdr_recorder.cli.main import main
 from fdr_recorder.errors import RecordError
+from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
+from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.message_class import import_message_class, text_of_class
+from fdr_recorder.types.cdr_to_json import JsonDecoder
 from fdr_recorder.types.definition import Definition
 from ground import Ground, PointStamped, RELIABLE, serialize_message
 from installed_types import parse, type_hashes
@@ -175,6 +182,24 @@ def test_it_decodes_what_the_middleware_serialises() -> None:
     assert compared > 50
 
 
+@pytest.mark.parametrize('encoding', [ROS2IDL, ROS2MSG])
+def test_wide_strings(encoding: str) -> None:
+    """The recorder writes them with IDL; others have files with `.msg` text."""
+    sent = pytest.importorskip('test_msgs.msg').WStrings(
+        wstring_value='aä€😀z',
+        array_of_wstrings=['x', '', '€'],
+        bounded_sequence_of_wstrings=['ß'],
+        unbounded_sequence_of_wstrings=[],
+    )
+    definition = from_class('test_msgs/msg/WStrings')
+    assert definition.encoding == ROS2IDL
+    schema = definition.schema
+    if encoding == ROS2MSG:
+        schema = Schema(schema.name, '\n'.join(definition.texts.values()))
+    decoded = JsonDecoder(schema).decode(bytes(serialize_message(sent)))
+    assert decoded == {name: getattr(sent, name) for name in sent.get_fields_and_field_types()}
+
+
 # --- in a recording ----------------------------------------------------------------------------
 
 
@@ -213,6 +238,25 @@ def test_the_events_of_a_service_and_of_an_action(
     assert [event['request'] for event in events[:2]] == [[{'data': True}], []]
     assert [event['response'] for event in events[:2]] == [[], [{'success': False, 'message': ''}]]
     assert decoded(flight, topics[1]) == [plain(message)]
+
+
+def test_wide_strings_and_their_neighbours(
+    ground: Ground, tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`rosbags` has no decoder for the former; it opens the bag, and decodes the others."""
+    wide = pytest.importorskip('test_msgs.msg').WStrings
+    text, point = wide(wstring_value='aä€😀z'), filled(PointStamped, random.Random(1))
+    with RecorderProcess(ground, tmp_path, root, topics=['/wide', '/point']) as recorder:
+        recorder.make('configure', 'activate')
+        ground.publisher(wide, '/wide').publish(text)
+        ground.publisher(PointStamped, '/point').publish(point)
+        for topic in ('/wide', '/point'):
+            ground.wait_until(partial(recorder.stored, topic), f'the message of {topic}')
+        recorder.make('deactivate')
+        (flight,) = recorder.flights()
+    assert decoded(flight, '/point') == [plain(point)]
+    assert main(['cat', str(flight), '-t', '/wide']) == EXIT_OK
+    assert json.loads(capsys.readouterr().out)['message']['wstring_value'] == 'aä€😀z'
 
 
 OTHER_VERSION = """
