@@ -132,7 +132,8 @@ class FailingDiskFlight:
         What lay on the disk before must be there afterwards.
         """
         self.load_until(self._is_stored, 'messages on the disk')
-        self._stored = {path: path.read_bytes() for path in self._segments}
+        contents = {path: path.read_bytes() for path in self._segments}
+        self._stored = {path: content for path, content in contents.items() if content}
         self.codes.append(_CODES[fault.error_number not in FULL_ERRNOS])
         fault.begin(self)
         told = 2 * len(self.codes) - 1
@@ -187,9 +188,10 @@ class FailingDiskFlight:
         """
         Return what the ground was told at once of the disk: code, raised or cleared.
 
-        Meanwhile every summary is an ERROR.
+        Meanwhile every summary is an ERROR, but for one that was made right before.
         """
         told: list[tuple[str, bool]] = []
+        is_under_way = False
         for array in self._ground.arrays:
             first, *others = array.status
             is_failing = bool(told) and told[-1][1]
@@ -199,8 +201,10 @@ class FailingDiskFlight:
                     told.append((told[-1][0], False))
                 elif code is not None and not (is_failing and is_about_low_space(first)):
                     told.append((code, True))
+                    is_under_way = True
             elif first.name == f'{self.recorder.name}: summary' and is_failing:
-                assert first.level == DiagnosticStatus.ERROR, first
+                assert first.level == DiagnosticStatus.ERROR or is_under_way, first
+                is_under_way = False
         return told
 
     def check(self) -> int:
