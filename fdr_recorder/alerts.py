@@ -25,6 +25,8 @@ import threading
 import time
 from typing import Final
 
+from fdr_recorder.units import encodable
+
 logger = logging.getLogger(__name__)
 
 
@@ -150,12 +152,15 @@ class AlertBoard:
         """
         Raise a fault, or renew its message; see `Alert`.
 
+        What UTF-8 cannot encode in its texts is escaped: the ground and the flight must have them.
+
         Returns:
             True if the fault has just begun. False if it was present already: listeners are not
             called, but `present` returns the new message.
 
         """
-        details = {key: str(value) for key, value in (values or {}).items()}
+        details = {encodable(key): encodable(value) for key, value in (values or {}).items()}
+        subject, message = encodable(subject), encodable(message)
         alert = Alert(code, message, subject, True, details, time.time_ns())
         with self._lock:
             is_new = (code, subject) not in self._present
@@ -166,6 +171,7 @@ class AlertBoard:
 
     def clear(self, code: str, message: str = 'over', *, subject: str = '') -> bool:
         """End a fault; return False if it was not present."""
+        subject, message = encodable(subject), encodable(message)
         with self._lock:
             alert = self._present.pop((code, subject), None)
             if alert is not None:

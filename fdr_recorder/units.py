@@ -22,6 +22,21 @@ _MINUS: Final = '\N{MINUS SIGN}'
 _SLOW_HZ: Final = 0.995
 _LONGEST: Final = 160
 
+# --- text ------------------------------------------------------------------------------------
+
+
+def encodable(text: object) -> str:
+    """
+    Return text that UTF-8 can encode, whatever it is made from.
+
+    Names of the graph may have lone surrogates, for bytes that are no UTF-8; they are escaped.
+    """
+    try:
+        return str(text).encode(errors='backslashreplace').decode()
+    except Exception:  # whatever foreign objects raise
+        return f'<{type(text).__name__}>'
+
+
 # --- sizes and counts ------------------------------------------------------------------------
 
 

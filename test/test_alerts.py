@@ -12,10 +12,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 import threading
 
-from fdr_recorder import Alert, AlertBoard, AlertLevel
+from conftest import MakeWriter
+from fdr_recorder import Alert, AlertBoard, AlertLevel, FlightHeader
 from fdr_recorder.alerts import ALERT_LEVELS
+from fdr_recorder.record.kinds import AlertRecord
+from flight_check import check_flight
 import pytest
 
 
@@ -159,3 +163,37 @@ def test_many_threads_give_one_raise_and_one_clear_in_turn(
         states = [alert.raised for alert in told if alert.subject == subject]
         assert states == [True, False] * (len(states) // 2)
     assert len(told) == sum(raised) + sum(cleared)
+
+
+class Nameless:
+
+    def __str__(self) -> str:
+        raise RuntimeError('no text')
+
+
+def test_an_alert_can_be_encoded_whatever_its_texts_are(
+    board: AlertBoard, told: list[Alert]
+) -> None:
+    values = {'topic\udc80': '/b\udc80', 'path': Path('/f\udcff'), 'what': Nameless()}
+    board.raise_alert('overrun', 'of /b\udc80', subject='/b\udc80', values=values)
+    board.clear('overrun', 'of /b\udc80: over', subject='/b\udc80')
+    assert [alert.raised for alert in told] == [True, False]
+    assert dict(told[0].values) == {
+        'topic\\udc80': '/b\\udc80', 'path': '/f\\udcff', 'what': '<Nameless>'
+    }
+    for alert in told:
+        texts = (alert.message, alert.subject, *alert.values, *alert.values.values())
+        assert all(text.encode() for text in texts)
+
+
+@pytest.mark.parametrize('topic', ['/b\udc80', Nameless()])
+def test_an_alert_about_a_topic_without_a_proper_name_reaches_the_flight(
+    make_writer: MakeWriter, topic: str
+) -> None:
+    writer = make_writer()
+    writer.open_flight(FlightHeader(flight_id='x'))
+    writer.alerts.raise_alert('transport_loss', f'of {topic!r}', subject=topic)
+    records = check_flight(writer.close_flight('x')).payloads(AlertRecord)
+    (begin, end) = (record for record in records if record.code == 'transport_loss')
+    assert begin.subject in ('/b\\udc80', '<Nameless>')
+    assert (begin.raised, end.raised) == (True, False)

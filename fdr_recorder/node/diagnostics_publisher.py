@@ -17,6 +17,7 @@ from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from fdr_recorder.alerts import Alert, AlertBoard
+from fdr_recorder.units import encodable
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
@@ -130,4 +131,4 @@ def level_of(worst: Alert | None) -> bytes:
 
 def key_values(values: Mapping[str, object]) -> list[KeyValue]:
     """Return values as `DiagnosticStatus.values`."""
-    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+    return [KeyValue(key=key, value=encodable(value)) for key, value in values.items()]

@@ -119,6 +119,21 @@ def read_discipline(runtime: Path = _RUNTIME) -> Discipline:
     running = [
         program
         for program, names in _SIGNS.items()
-        if any((runtime / name).exists() for name in names)
+        if any(_is_there(runtime / name) for name in names)
     ]
     return Discipline(state, '+'.join(running) or 'unknown', values)
+
+
+def _is_there(path: Path) -> bool:
+    """
+    Tell whether there is a file; raises no error.
+
+    A directory that only its program may enter, as that of chrony, is there while that runs.
+    """
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -38,6 +38,8 @@ SETTLE_S: Final = 5.0
 has told the kernel what it thinks of it."""
 ALERT_HOLD_S: Final = 5.0
 """A step is an event: its alert is cleared after this time."""
+FAILURE_PAUSE_S: Final = 5.0
+"""Pause after a look that failed: the next one may fail, too."""
 _STOP_DEADLINE_S: Final = 1.0
 _SUSPENDED_NS: Final = 50_000_000
 
@@ -86,14 +88,20 @@ class ClockWatch:
         self._must_stop.set()
         self._thread.join(_STOP_DEADLINE_S)
         if not self._thread.is_alive():
-            self.look()
+            self._try_to_look()
 
     def _run(self) -> None:
+        while not self._must_stop.wait(WATCH_INTERVAL_S):
+            if not self._try_to_look():
+                self._must_stop.wait(FAILURE_PAUSE_S)
+
+    def _try_to_look(self) -> bool:
         try:
-            while not self._must_stop.wait(WATCH_INTERVAL_S):
-                self.look()
+            self.look()
         except Exception:
-            logger.exception('the system clock is not watched any more; recording goes on')
+            logger.exception('a look at the system clock has failed; recording goes on')
+            return False
+        return True
 
     def look(self) -> None:
         """Compare the clocks now."""

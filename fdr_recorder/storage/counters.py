@@ -24,6 +24,7 @@ from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import Payload, ProducerCounters
+from fdr_recorder.units import encodable
 
 KEPT_ACCOUNTS: Final = 1000
 """Accounts that a flight keeps of producers that have left."""
@@ -52,13 +53,9 @@ class FlightCounters:
         return asdict(self)
 
 
-def _encodable(text: object) -> str:
-    return str(text).encode(errors='backslashreplace').decode()
-
-
 def _key(channel: Channel) -> tuple[str, str]:
     """Return topic and type of a channel, as text that can be encoded whatever they are."""
-    return _encodable(channel.topic), _encodable(getattr(channel.schema, 'name', None))
+    return encodable(channel.topic), encodable(getattr(channel.schema, 'name', None))
 
 
 class ProducerAccount:
@@ -85,7 +82,7 @@ class ProducerAccount:
         """Open the account, for the records that the client offers from now on or that wait."""
         self.channel = channel
         self.topic, self.type = _key(channel)
-        self.publisher = _encodable(channel.publisher)
+        self.publisher = encodable(channel.publisher)
         self.client = client
         self.written = 0
         self.repeated = 0

@@ -27,6 +27,7 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.units import encodable
 
 STALL_S: Final = 0.9
 """A disk that takes longer than this over one step is stalled. A healthy one needs milliseconds,
@@ -128,10 +129,10 @@ class StallWatch:
             records = client.ring.unacknowledged_refusals
             refused += records
             if records:
-                topic = client.channel.topic
+                topic = encodable(client.channel.topic)
                 message = f'records of {topic} were dropped: its ring is full, the disk is stalled'
                 values = {'topic': topic, 'records': records}
-                self._alerts.raise_alert('overrun', message, subject=str(topic), values=values)
+                self._alerts.raise_alert('overrun', message, subject=topic, values=values)
         outcome = 'records wait in the rings'
         if what != WRITING:
             outcome = 'recording goes on, but the newest records would not survive a power cut yet'

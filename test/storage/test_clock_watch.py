@@ -13,7 +13,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import os
 from pathlib import Path
+import tempfile
 import threading
 import time
 
@@ -31,6 +33,7 @@ import pytest
 from waiting import wait_until
 
 S = 1_000_000_000
+NOBODY = 65534
 DAY = 86_400 * S
 QUICK = FdrWriterConfig(min_free_bytes=0, reserve_bytes=0, flush_interval_s=0.05)
 
@@ -209,12 +212,59 @@ def test_a_watch_that_fails_costs_no_record(
 
     monkeypatch.setattr(clock_watch.ClockWatch, 'look', fail)
     writer.open_flight(FlightHeader(flight_id='x'))
-    wait_until(lambda: 'is not watched any more' in caplog.text, 'the log')
-    monkeypatch.undo()
+    wait_until(lambda: 'a look at the system clock has failed' in caplog.text, 'the log')
     check_flight(writer.close_flight('x'))
 
 
+def test_a_watch_that_has_failed_watches_on(
+    writer: FileFdrWriter,
+    clock: FalseClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(clock_watch, 'FAILURE_PAUSE_S', 0.01)
+    writer.open_flight(FlightHeader(flight_id='x'))
+    with monkeypatch.context() as context:
+        context.setattr(clock_watch.ClockWatch, 'look', lambda _: 1 // 0)
+        wait_until(lambda: 'ZeroDivisionError' in caplog.text, 'the log')
+    clock.error_ns += DAY
+    wait_until(writer.alerts.present, 'the alert')
+    (step,) = steps_of(writer, 'x')
+    assert round((step.after_ns - step.before_ns) / S) == 86400
+
+
 # --- who keeps the clock -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """Give a directory like /run, which others may read; this process has no privileges."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        (Path(name) / 'chrony').mkdir()
+        (Path(name) / 'chrony' / 'chronyd.pid').touch()
+        (Path(name) / 'chrony').chmod(0o000)
+        if user == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(user)
+            (Path(name) / 'chrony').chmod(0o755)
+
+
+def test_a_directory_that_only_chrony_may_enter_does_not_keep_a_flight_from_beginning(
+    runtime: Path,
+) -> None:
+    assert read_discipline(runtime).source == 'chrony'
+
+
+@pytest.mark.parametrize('name', ['loop', 'x' * 300, 'file'])
+def test_what_cannot_be_looked_into_is_no_sign(tmp_path: Path, name: str) -> None:
+    (tmp_path / 'loop').symlink_to('loop')
+    (tmp_path / 'file').touch()
+    assert read_discipline(tmp_path / name).source == 'unknown'
 
 
 def test_what_may_set_the_clock_is_found_by_its_files(tmp_path: Path) -> None:

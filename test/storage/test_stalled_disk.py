@@ -129,3 +129,26 @@ def test_the_step_that_holds_up_the_writer_is_the_one_that_is_told() -> None:
     assert pulse.stall[1] == 'sync of a segment'
     pulse._steps = {}
     assert pulse.stall == (0.0, '')
+
+
+def test_a_topic_that_has_no_name_does_not_hide_the_stall(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nameless:
+
+        def __str__(self) -> str:
+            raise RuntimeError('no text')
+
+    writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    alerts = AlertBoard()
+    writer = make_writer(alerts=alerts)
+    client = make_client(ring=RingConfig(max_records=8))
+    nameless = make_client(Nameless(), ring=RingConfig(max_records=1))  # type: ignore[arg-type]
+    open_flight(writer, 'x', client, nameless)
+    with writev.stalled() as reached:
+        client.enqueue(numbered(0))
+        assert reached.wait(20)
+        send(nameless, range(5), patient=False)
+        wait_until(lambda: {'disk_stalled', 'overrun'} <= set(codes(alerts)), 'both alerts')
+    wait_until(lambda: 'disk_stalled' not in codes(alerts), 'the end of the alert')
+    assert writer.close_flight('x').is_complete
