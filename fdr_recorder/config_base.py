@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 import math
 from typing import Any, cast, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -196,6 +195,8 @@ class Configuration:
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     """Say that a parameter is unknown, and which one is probably meant."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
+
     names = {option.rpartition('.')[2]: option for option in known}
     names |= {option: option for option in known}
     near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)

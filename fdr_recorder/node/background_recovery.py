@@ -15,12 +15,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 import threading
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.flights.directory import flight_directories
-from fdr_recorder.flights.recovery.recover import Failure, needs_recovery, recover_root
 from fdr_recorder.storage.flight_root import FlightRoot
+
+if TYPE_CHECKING:
+    from fdr_recorder.flights.recovery.recover import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,9 @@ class BackgroundRecovery:
             self._alerts.clear(code, 'the flight root is released')
 
     def _run(self) -> None:
+        """Look for unclosed flights; load what can read flights only where there is one."""
+        if not self._flights:
+            return
         try:
             if self._may_change:
                 self._recover()
@@ -76,6 +81,8 @@ class BackgroundRecovery:
             logger.exception('recovery failed; recording is not affected')
 
     def _look(self) -> None:
+        from fdr_recorder.flights.recovery.recover import needs_recovery  # noqa: PLC0415
+
         for flight in self._flights:
             if self._must_stop.is_set():
                 return
@@ -96,6 +103,8 @@ class BackgroundRecovery:
         )
 
     def _recover(self) -> None:
+        from fdr_recorder.flights.recovery.recover import recover_root  # noqa: PLC0415
+
         recovered = recover_root(
             self._root,
             flights=self._flights,

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 import logging
 import os
@@ -19,10 +20,17 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from rclpy.logging import get_logger
 
 _PROBE_BYTES: Final = 4096
+_SEVERITIES: Final = (
+    (logging.ERROR, LoggingSeverity.ERROR),
+    (logging.WARNING, LoggingSeverity.WARN),
+    (logging.INFO, LoggingSeverity.INFO),
+    (logging.NOTSET, LoggingSeverity.DEBUG),
+)
 
 
 @cache
@@ -59,21 +67,21 @@ class RosLogHandler(logging.Handler):
     Send Python log records to a ROS logger, and so to the console, the log file and /rosout.
 
     DEBUG does not go to /rosout: with one log line per record, recording /rosout would not end.
+
+    `RcutilsLogger` would look for the line of code that logs in all modules that are loaded, which
+    takes tens of milliseconds; a record has it.
     """
 
     def __init__(self, logger: RcutilsLogger) -> None:
         super().__init__()
-        self._logger = logger
-        self._debug_logger = get_logger(f'{logger.name}.debug')  # belongs to no node
+        self._names = (logger.name, f'{logger.name}.debug')
+        self._log: Callable[..., None] = rclpy_implementation.rclpy_logging_rcutils_log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log the record. rclpy allows each line of code only one level."""
-        message = self.format(record)
-        if record.levelno >= logging.ERROR:
-            self._logger.error(message)
-        elif record.levelno >= logging.WARNING:
-            self._logger.warning(message)
-        elif record.levelno >= logging.INFO:
-            self._logger.info(message)
-        else:
-            self._debug_logger.debug(message)
+        """Log the record."""
+        level = record.levelno
+        severity = next(known for least, known in _SEVERITIES if level >= least)
+        name = self._names[severity == LoggingSeverity.DEBUG]  # that of no node
+        self._log(
+            severity, name, self.format(record), record.funcName, record.pathname, record.lineno
+        )

@@ -17,10 +17,12 @@ import os
 import time
 from typing import Final
 
+from fdr_recorder.node.quick_start import imports_are_done  # before ROS messages
 from fdr_recorder.node.recorder import Recorder
 from fdr_recorder.node.ros_process import executor_of, ros_process
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+imports_are_done()
 logger = logging.getLogger(__name__)
 
 FAILURE_PAUSE_S: Final = 0.1

@@ -174,7 +174,7 @@ class Recorder(LifecycleNode):
         try:
             return change(transition)
         except RuntimeError as error:  # RCLError
-            self.get_logger().error(f'transition {transition} refused: {error}')
+            logger.error('transition %s refused: %s', transition, error)
             return TransitionCallbackReturn.FAILURE
 
     def _attempt(
@@ -184,7 +184,7 @@ class Recorder(LifecycleNode):
         try:
             act()
         except FdrError as error:
-            self.get_logger().error(f'{name} refused: {error}')
+            logger.error('%s refused: %s', name, error)
             self._board.raise_alert(error.alert_code, f'{name} refused: {error}')
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
@@ -225,7 +225,7 @@ class Recorder(LifecycleNode):
             watch.start()
             self._parts = _Parts(config, root, writer, intake, watch, release.pop_all())
             self._keep_preroll(self._parts)
-        self.get_logger().info(f'flight root {root.path}; {watch.subscribed} topics subscribed')
+        logger.info('flight root %s; %s topics subscribed', root.path, watch.subscribed)
 
     def _read_config(self) -> FdrConfig:
         """Read the parameters, and the files that they name."""
@@ -266,7 +266,7 @@ class Recorder(LifecycleNode):
                 raise
         finally:
             parts.intake.replay_latched()
-        self.get_logger().info(f'recording to {parts.root.path / flight_id}')
+        logger.info('recording to %s', parts.root.path / flight_id)
 
     def _deactivate(self) -> None:
         parts = self._parts
@@ -276,7 +276,7 @@ class Recorder(LifecycleNode):
         try:
             if flight_id is not None:  # else the writer has failed
                 if not parts.intake.catch_up():
-                    self.get_logger().warning('the intake is late: some messages may be missing')
+                    logger.warning('the intake is late: some messages may be missing')
                 summary = parts.writer.close_flight(flight_id)
             parts.writer.stop()
         except DiskStalledError:  # the writer goes on, and closes the flight once it can
@@ -344,9 +344,9 @@ class Recorder(LifecycleNode):
             f'{lost} lost, {footer.segments_dropped} segments dropped'
         )
         if summary.is_complete:
-            self.get_logger().info(f'closed {text}')
+            logger.info('closed %s', text)
         else:
-            self.get_logger().error(f'closed without a footer: {summary.cause}: {text}')
+            logger.error('closed without a footer: %s: %s', summary.cause, text)
 
     # --- autostart, services, parameters, status -----------------------------------------
 

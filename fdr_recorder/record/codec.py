@@ -12,26 +12,28 @@
 Encode the recorder's own records as CDR, and decode them.
 
 Their definitions are the files in `msg/`, installed to `share/fdr_recorder/msg` for ROS and inside
-this package for everybody else. No code is generated at build time: `rosbags` encodes and decodes
-by the definitions at run time.
+this package for everybody else. No code is generated at build time: `Encoder` and `rosbags`, which
+decodes by the definitions of any version in a file, use them at run time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, MISSING
 from functools import cache, lru_cache
 import math
 from pathlib import Path
 import re
-from typing import Any, cast, Final, TypeVar
+from typing import Any, Final, TYPE_CHECKING, TypeVar
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.record.encoder import Encoder
 from fdr_recorder.record.kinds import MESSAGE_PACKAGE, Payload, PAYLOADS
 from fdr_recorder.types.definition import Definition
 from fdr_recorder.types.typestore import typestore_of
-from rosbags.typesys.store import Typestore
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
 
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
@@ -66,26 +68,17 @@ def _read_own_msg(name: str) -> str:
     return path.read_text(encoding='utf-8')
 
 
+@cache
+def _encoder(type_name: str) -> Encoder:
+    return Encoder(_collect(type_name))
+
+
 def encode(payload: Payload) -> bytes:
     """Encode a payload as CDR; raise `RecordError` if a value does not fit its field."""
     try:
-        schema = own_definition(type(payload)).schema
-        store = typestore_of(schema)
-        return bytes(store.serialize_cdr(_to_message(payload, store), schema.name))
-    except Exception as error:  # the generated encoder can raise anything
+        return _encoder(payload.type_name()).encode(payload)
+    except Exception as error:  # whatever the values are
         raise RecordError(f'{payload!r} cannot be encoded: {error}') from error
-
-
-def _to_message(payload: Payload, store: Typestore) -> object:
-    values = {name: _to_field(getattr(payload, name), store) for name in payload.known_keys()}
-    return store.types[payload.type_name()](**values)
-
-
-def _to_field(value: object, store: Typestore) -> Any:  # noqa: ANN401 - any field type
-    if isinstance(value, Mapping):
-        key_value = cast('Any', store.types[f'{MESSAGE_PACKAGE}/msg/KeyValue'])
-        return [key_value(key=key, value=text) for key, text in value.items()]
-    return [_to_message(part, store) for part in value] if isinstance(value, tuple) else value
 
 
 def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) -> Payload:

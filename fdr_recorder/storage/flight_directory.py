@@ -20,7 +20,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 import os
 from pathlib import Path
-import secrets
 from typing import Final, TypeAlias
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
@@ -45,7 +44,7 @@ _NOT_KEPT: Final[Mapping[Channel, int]] = {}
 def new_flight_id() -> str:
     """Return `flight_<UTC yyyymmddThhmmssZ>_<4 hex>`."""
     now = datetime.now(timezone.utc)
-    return f'flight_{now:%Y%m%dT%H%M%SZ}_{secrets.token_hex(2)}'
+    return f'flight_{now:%Y%m%dT%H%M%SZ}_{os.urandom(2).hex()}'
 
 
 def check_flight_id(flight_id: str) -> None:

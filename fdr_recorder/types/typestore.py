@@ -13,6 +13,8 @@ The types in a schema, parsed by `rosbags`: their fields, and a decoder of their
 
 A schema comes from a file, which may be hostile. The limits below bound the time and the memory
 that parser, generator and decoder take; the definitions of real messages are far below them.
+
+`rosbags` is loaded when it is first used: a recorder that starts need not wait for it.
 """
 
 from __future__ import annotations
@@ -25,12 +27,10 @@ from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.layout import ROS2IDL
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.types.definition import SEPARATOR
-from rosbags.interfaces import Nodetype
-from rosbags.typesys import get_types_from_idl, get_types_from_msg
-from rosbags.typesys.store import Typestore
 
 if TYPE_CHECKING:
     from rosbags.interfaces.typing import FieldDesc, Typesdict
+    from rosbags.typesys.store import Typestore
 
 MAX_CHARACTERS: Final = 1 << 20
 MAX_PARSED_CHARACTERS: Final = 100_000
@@ -82,6 +82,8 @@ def typestore_of(schema: Schema) -> Typestore:
         RecordError: As `parse_types`, or the definition lacks a type or contains itself.
 
     """
+    from rosbags.typesys.store import Typestore  # noqa: PLC0415
+
     types = parse_types(schema)
     store = Typestore()
     try:
@@ -97,6 +99,8 @@ def _unusable(schema: Schema, error: Exception) -> RecordError:
 
 
 def _parse(schema: Schema) -> Typesdict:
+    from rosbags.typesys import get_types_from_idl, get_types_from_msg  # noqa: PLC0415
+
     is_idl = schema.encoding == ROS2IDL
     _check('characters', len(schema.definition), MAX_CHARACTERS)
     text = schema.definition if is_idl else _EMPTY_LINE.sub('', schema.definition)
@@ -121,6 +125,8 @@ def _parse(schema: Schema) -> Typesdict:
 
 
 def _replace_wide_strings(types: Typesdict) -> Typesdict:
+    from rosbags.interfaces import Nodetype  # noqa: PLC0415
+
     def replaced(node: FieldDesc) -> FieldDesc:
         if node[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE):
             element, size = node[1]
@@ -145,6 +151,8 @@ def _check(what: str, count: int, limit: int) -> None:
 
 
 def _unrolled(node: FieldDesc) -> int:
+    from rosbags.interfaces import Nodetype  # noqa: PLC0415
+
     if node[0] != Nodetype.ARRAY:
         return 0
     (kind, element), size = node[1]

@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import sys
 
+from fdr_recorder.node.quick_start import imports_are_done  # before ROS messages
 from fdr_recorder.node.trigger.flight_trigger import main
+
+imports_are_done()
 
 if __name__ == '__main__':
     sys.exit(main())
