@@ -279,6 +279,17 @@ def test_a_segment_of_another_flight_is_damage(record: Record) -> None:
     assert_damaged(ours, "belongs to flight 'other'")
 
 
+def test_a_first_segment_of_another_flight_is_damage(record: Record) -> None:
+    ours, other = record('ours'), record('other')
+    shutil.copy(segment_files(other)[0].path, segment_files(ours)[0].path)
+    assert_damaged(ours, 'belongs to flight')
+
+
+def test_a_flight_whose_directory_has_another_name_is_whole(record: Record) -> None:
+    flight = record('ours')
+    assert verify(flight.rename(flight.with_name('to be kept'))).verdict is Verdict.CLEAN
+
+
 def test_a_segment_in_the_place_of_another_is_damage(record: Record) -> None:
     flight = record()
     first, second = segment_files(flight)[1:3]

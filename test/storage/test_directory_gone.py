@@ -112,6 +112,7 @@ def test_a_flight_goes_on_in_a_directory_that_was_renamed(
     summary = writer.close_flight('x')
     assert summary.path == moved
     flight = check_flight(summary)
+    assert verify(moved).verdict is Verdict.CLEAN
     assert numbers(flight) == list(range(sender.sent))
     assert codes(told) == ['flight_moved']
     assert str(moved) in told[0].message

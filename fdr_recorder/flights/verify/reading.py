@@ -73,6 +73,7 @@ class FlightReading:
         self.write_errors = 0
         self.started_ns = 0
         self.tear: SegmentError | None = None
+        self._flight_id = ''
 
     def damaged(self, text: str) -> None:
         """Take in what is wrong, in words."""
@@ -116,7 +117,9 @@ class FlightReading:
         payload = self._decode(message)
         if not isinstance(payload, FlightHeader):
             self.damaged(f'{segment.path}: does not begin with a flight header')
-        elif payload.flight_id != self.result.path.name:
+            return
+        self._flight_id = self._flight_id or payload.flight_id  # the directory may be renamed
+        if payload.flight_id != self._flight_id:
             self.damaged(f'{segment.path}: belongs to flight {payload.flight_id[:80]!r}')
         elif not self.started_ns:
             self.started_ns = payload.flight_started_at_ns or message.log_time_ns
