@@ -168,11 +168,12 @@ def run_one(
             figures = run_round(chance(outcome.seed, number), directory)
     except pytest.skip.Exception as error:
         outcome.skipped = str(error)
-    except Exception:
+    except Exception as error:
         text = traceback.format_exc()
         outcome.failures.append(Failure(number, outcome.seed, str(directory), text))
         keep = True
-        print(f'{campaign.NAME}, round {number}: {text.splitlines()[-1]}', file=stream)
+        first_line = f'{type(error).__name__}: {error}'.splitlines()[0]
+        print(f'{campaign.NAME}, round {number}: {first_line}', file=stream)
     else:
         for name, value in figures.items():
             outcome.figures.setdefault(name, []).append(value)
@@ -261,6 +262,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
     parsed = parse(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):  # no process of a round may be left behind
+        signal.signal(number, signal.default_int_handler)
     known = campaigns()
     if parsed.name == 'list':
         for campaign in known.values():

@@ -20,6 +20,7 @@ import sys
 
 from campaigns import Campaign, campaigns, chance, short_round
 import pytest
+from waiting import wait_until
 
 SEED = 1
 RUNNER = Path(__file__).parent
@@ -79,6 +80,24 @@ def run_round(rng, directory):
 """
 
 
+ENDLESS = """
+from __future__ import annotations
+
+import time
+
+NAME, ABOUT, DEFAULT_ROUNDS, SHORT_ROUNDS = 'endless', 'Goes on.', 4, 1
+
+
+def run_round(rng, directory):
+    (directory / 'begun').touch()
+    try:
+        time.sleep(60)
+    finally:
+        (directory / 'ended').touch()
+    return {}
+"""
+
+
 @pytest.fixture
 def runner(tmp_path: Path) -> Path:
     """Return the runner with campaigns of the test's own."""
@@ -127,6 +146,21 @@ def test_a_failing_round_is_kept_and_can_be_run_alone(runner: Path) -> None:
     alone = run(runner, 'bad', '--seed', '5', '--only', '2')
     assert alone.returncode == 1
     assert run(runner, 'bad', '--seed', '5', '--only', '1').returncode == 0
+
+
+def test_a_campaign_that_is_ended_gives_its_results(runner: Path) -> None:
+    (runner / 'endless.py').write_text(ENDLESS)
+    process = subprocess.Popen(
+        [sys.executable, str(runner), 'endless'],
+        stdout=subprocess.PIPE,
+        env={**os.environ, 'TMPDIR': str(runner.parent)},
+        text=True,
+    )
+    wait_until(lambda: list(runner.parent.glob('*/round_0/begun')), 'the first round')
+    process.terminate()
+    output, _ = process.communicate(timeout=20)
+    assert 'endless' in output
+    assert list(runner.parent.glob('*/round_0/ended'))
 
 
 def test_a_campaign_that_cannot_run_here_says_why(runner: Path) -> None:
