@@ -38,6 +38,9 @@ class TransportLosses(NamedTuple):
         last_sequence: Highest missing sequence number.
         first_ns: When the first loss since the last acknowledgement was noticed (CLOCK_MONOTONIC).
         last_ns: When the latest loss was noticed.
+        before_match: How many of others, that the publisher had sent before it was heard.
+        last_before_match: Highest sequence number of these.
+        before_match_ns: When they were noticed.
 
     """
 
@@ -46,6 +49,9 @@ class TransportLosses(NamedTuple):
     last_sequence: int = 0
     first_ns: int = 0
     last_ns: int = 0
+    before_match: int = 0
+    last_before_match: int = 0
+    before_match_ns: int = 0
 
 
 class FdrClient:
@@ -92,6 +98,7 @@ class FdrClient:
         self.losses = TransportLosses()
         """Replaced as a whole by the producer's thread."""
         self._acknowledged_losses = 0
+        self._acknowledged_before_match = 0
         self._next_sequence = 0
 
     def enqueue(
@@ -151,22 +158,50 @@ class FdrClient:
             ValueError: A number does not fit into 64 bits, or the last is below the first.
 
         """
-        first_sequence = int(operator.index(first_sequence))
-        last_sequence = int(operator.index(last_sequence))
-        if not 0 <= first_sequence <= last_sequence < 2**64:
-            raise ValueError(f'no range of numbers: {first_sequence} to {last_sequence}')
+        lost, last_sequence = _jump(first_sequence, last_sequence)
         now = time.monotonic_ns()
-        records, first, _, first_ns, _ = self.losses
+        records, first, _, first_ns, *_ = self.losses
         if self._acknowledged_losses == records:  # all earlier ones are reported
-            first, first_ns = first_sequence, now
-        lost = min(last_sequence - first_sequence + 1, MAX_LOSS)
-        self.losses = TransportLosses(records + lost, first, last_sequence, first_ns, now)
+            first, first_ns = int(operator.index(first_sequence)), now
+        self.losses = self.losses._replace(
+            records=records + lost,
+            first_sequence=first,
+            last_sequence=last_sequence,
+            first_ns=first_ns,
+            last_ns=now,
+        )
+
+    def count_before_match(self, first_sequence: int, last_sequence: int) -> None:
+        """
+        Count messages that the publisher had sent before it was heard; as `count_transport_loss`.
+
+        For one that has come while a flight is open.
+        """
+        lost, last_sequence = _jump(first_sequence, last_sequence)
+        self.losses = self.losses._replace(
+            before_match=self.losses.before_match + lost,
+            last_before_match=last_sequence,
+            before_match_ns=time.monotonic_ns(),
+        )
 
     def acknowledge_losses(self) -> TransportLosses:
         """Return the losses since the last call; writer's thread."""
-        losses, seen = self.losses, self._acknowledged_losses
+        losses = self.losses
+        seen, seen_before_match = self._acknowledged_losses, self._acknowledged_before_match
         self._acknowledged_losses = losses.records
-        return losses._replace(records=losses.records - seen)
+        self._acknowledged_before_match = losses.before_match
+        return losses._replace(
+            records=losses.records - seen, before_match=losses.before_match - seen_before_match
+        )
+
+
+def _jump(first_sequence: int, last_sequence: int) -> tuple[int, int]:
+    """Return how many messages a range of sequence numbers counts as, and the last number."""
+    first_sequence = int(operator.index(first_sequence))
+    last_sequence = int(operator.index(last_sequence))
+    if not 0 <= first_sequence <= last_sequence < 2**64:
+        raise ValueError(f'no range of numbers: {first_sequence} to {last_sequence}')
+    return min(last_sequence - first_sequence + 1, MAX_LOSS), last_sequence
 
 
 def _valid_time(time_ns: int) -> int:

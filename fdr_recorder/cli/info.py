@@ -37,8 +37,9 @@ EXAMPLES: Final = """\
   fdr info flight_20261122T110505Z_1aef
   fdr info flight_20261122T110505Z_1aef --json | jq '.topics[] | {name, messages, rate_hz}'
 
-A gap is the longest time between two consecutive messages of a topic. `fdr info` reads indexes,
-not messages; use `fdr verify` to check the messages themselves.
+A gap is the longest time between two consecutive messages of a topic. `?` means that losses in
+transport cannot be seen on a topic. `fdr info` reads indexes, not messages; use `fdr verify` to
+check the messages themselves.
 """
 _TOPIC_COLUMNS: Final = (
     'topic', 'type', '>publishers', '>messages', '>rate', '>size', '>longest gap', '>lost'
@@ -50,6 +51,8 @@ _EVENT_FIELDS: Final = (
 )
 _MOST_LINES: Final = 40
 """Of segments and of events, on the screen; JSON has all."""
+_MOST_LATE: Final = 10
+"""Topics that are named for what was sent before it was heard."""
 _ADVICE: Final = {'unclean': ': it was never closed; `fdr recover` makes it whole'}
 
 
@@ -107,17 +110,25 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'size', f'{size} in {plural(flight.segments, "segment")}{kept}'
     yield 'records', f'{flight.records:,}'
     yield 'missing', str(flight.losses)
+    unseen = flight.losses.unseen
+    if unseen:
+        yield 'unknown', str(unseen)
+    if flight.losses.before_match:
+        yield 'late', _late(found)
     if footer is not None:
+        lost = f'{footer.records_lost_transport:,} lost in transport'
+        if unseen:
+            lost = f'at least {lost}' if footer.records_lost_transport else ''
         counters = (
-            (footer.records_written, 'written'),
-            (footer.records_repeated, 'repeated'),
-            (footer.records_lost_transport, 'lost in transport'),
-            (footer.records_dropped_overrun, 'refused by full rings'),
-            (footer.records_dropped_write_error, 'refused by the disk'),
-            (footer.rollover_count, 'segments rolled over'),
-            (footer.segments_dropped, 'dropped'),
+            f'{footer.records_written:,} written',
+            f'{footer.records_repeated:,} repeated',
+            lost,
+            f'{footer.records_dropped_overrun:,} refused by full rings',
+            f'{footer.records_dropped_write_error:,} refused by the disk',
+            f'{footer.rollover_count:,} segments rolled over',
+            f'{footer.segments_dropped:,} dropped',
         )
-        yield 'counters', ', '.join(f'{count:,} {what}' for count, what in counters)
+        yield 'counters', ', '.join(filter(None, counters))
     if header is not None:
         environment = (
             f'fdr_recorder {header.software_version}'.rstrip(),
@@ -143,7 +154,7 @@ def _topic_row(flight: ListedFlight, topic: TopicInfo) -> tuple[str, ...]:
         f'{rate:.1f} Hz' if rate is not None else '',
         format_size(topic.bytes),
         gap if topic.gap_ns else '',
-        f'{topic.lost:,}',
+        topic.lost_text,
     )
 
 
@@ -171,7 +182,19 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
     words = ', '.join(
         f'{name} {getattr(said, name)}' for name in _EVENT_FIELDS if hasattr(said, name)
     )
+    if getattr(said, 'before_match', False):
+        words += ', sent before it was heard'
     return _offset(flight, event.time_ns), said.KIND, topic, words
+
+
+def _late(found: FlightInfo) -> str:
+    """Say what publishers that came in flight had sent before they were heard."""
+    late = [topic for topic in found.topics.values() if topic.before_match]
+    late.sort(key=lambda topic: (-topic.before_match, topic.name))
+    said = [f'{topic.before_match:,} of {topic.name}' for topic in late[:_MOST_LATE]]
+    if len(late) > _MOST_LATE:
+        said.append(f'and of {plural(len(late) - _MOST_LATE, "more topic")}')
+    return f'messages were sent before their publisher was heard: {", ".join(said)}'
 
 
 def _clock(found: FlightInfo) -> str:

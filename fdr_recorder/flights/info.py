@@ -34,7 +34,7 @@ from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.walk import IndexedChunk
-from fdr_recorder.record.channel import PUBLISHER_KEY
+from fdr_recorder.record.channel import LOSS_DETECTION_KEY, PUBLISHER_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -43,6 +43,7 @@ from fdr_recorder.record.kinds import (
     Payload,
     TransportLoss,
 )
+from fdr_recorder.record.loss_detection import Unseen, unseen_in_channels, unseen_in_footer
 from fdr_recorder.units import NS_PER_S
 
 
@@ -64,6 +65,8 @@ class TopicInfo:
         lost_transport: How many never reached the recorder.
         dropped_overrun: How many a full ring refused.
         dropped_write_error: How many the disk refused, as far as it is known whose they were.
+        before_match: How many publishers that came in flight had sent before they were heard.
+        why_unseen: Why losses in transport cannot be seen; empty if they can.
 
     """
 
@@ -79,6 +82,8 @@ class TopicInfo:
     lost_transport: int = 0
     dropped_overrun: int = 0
     dropped_write_error: int = 0
+    before_match: int = 0
+    why_unseen: str = ''
 
     @property
     def is_own(self) -> bool:
@@ -87,8 +92,16 @@ class TopicInfo:
 
     @property
     def lost(self) -> int:
-        """How many are missing."""
-        return self.lost_transport + self.dropped_overrun + self.dropped_write_error
+        """How many are known to be missing."""
+        lost = self.lost_transport + self.dropped_overrun + self.dropped_write_error
+        return lost + self.before_match
+
+    @property
+    def lost_text(self) -> str:
+        """Return the same in words: `12`, `?` if nobody knows, `12 + ?` if there may be more."""
+        if not self.why_unseen:
+            return f'{self.lost:,}'
+        return f'{self.lost:,} + ?' if self.lost else '?'
 
     @property
     def rate_hz(self) -> float | None:
@@ -112,7 +125,13 @@ class TopicInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
-        return {**asdict(self), 'publishers': sorted(self.publishers), 'rate_hz': self.rate_hz}
+        is_unknown = self.why_unseen and not self.lost_transport
+        return {
+            **asdict(self),
+            'publishers': sorted(self.publishers),
+            'rate_hz': self.rate_hz,
+            'lost_transport': None if is_unknown else self.lost_transport,
+        }
 
 
 @dataclass
@@ -166,6 +185,7 @@ class FlightInfo:
         segments: Oldest first.
         events: In the order of time.
         damage: What could not be read, in words.
+        producers: Topic, publisher and `loss_detection` of each channel that has messages.
 
     """
 
@@ -176,6 +196,7 @@ class FlightInfo:
     segments: list[SegmentInfo] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
+    producers: set[tuple[str, str, str]] = field(default_factory=set)
 
     def topic(self, name: str, type_name: str = '') -> TopicInfo:
         """Return a topic; add it if it is new."""
@@ -277,6 +298,13 @@ class _Segment:
         if topic is None:
             topic = self._result.topic(channel.topic, channel.schema.name)
             topic.publishers |= {channel.metadata.get(PUBLISHER_KEY, '')} - {''}
+            self._result.producers.add(
+                (
+                    channel.topic,
+                    channel.metadata.get(PUBLISHER_KEY, ''),
+                    channel.metadata.get(LOSS_DETECTION_KEY, ''),
+                )
+            )
             self._topics[channel] = topic
         return topic
 
@@ -307,15 +335,30 @@ def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
 
 def _add_losses(result: FlightInfo) -> None:
     """Say of each topic what it lost: as the footer does, else as the records of losses do."""
+    unseen = _unseen(result)
+    losses = replace(result.listed.losses, unseen=unseen)
+    result.listed = replace(result.listed, losses=losses)
+    for topic in result.topics.values():
+        topic.why_unseen = unseen.reasons.get(topic.name, '')
     if result.footer is not None:
         for producer in result.footer.producers:
             topic = result.topic(producer.topic, producer.type)
             topic.lost_transport += producer.lost_transport
             topic.dropped_overrun += producer.dropped_overrun
             topic.dropped_write_error += producer.dropped_write_error
+            topic.before_match += producer.before_match
         return
     for loss in (event.payload for event in result.events):
         if isinstance(loss, Overrun):
             result.topic(loss.topic).dropped_overrun += loss.records
+        elif isinstance(loss, TransportLoss) and loss.before_match:
+            result.topic(loss.topic).before_match += loss.records
         elif isinstance(loss, TransportLoss):
             result.topic(loss.topic).lost_transport += loss.records
+
+
+def _unseen(result: FlightInfo) -> Unseen:
+    """Return where losses in transport cannot be seen: as the footer, else as channels tell."""
+    if result.footer is not None:
+        return unseen_in_footer(result.footer, result.header)
+    return unseen_in_channels(result.producers, result.header)

@@ -31,6 +31,7 @@ from fdr_recorder.flights.recovery.recover import needs_recovery
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.flights.utc import utc_times, UtcTimes
 from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightHeader, Payload
+from fdr_recorder.record.loss_detection import Unseen, unseen_in_channels, unseen_in_footer
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_numbers import MAX_FLIGHT_NUMBER
@@ -60,6 +61,8 @@ class Losses:
         overrun: Refused by a full ring.
         write_error: Refused by the disk.
         capacity: Dropped with the oldest segments, to free space.
+        before_match: Sent by publishers that came in flight, before they were heard.
+        unseen: Where losses in transport cannot be seen: there may be more than are counted.
 
     """
 
@@ -67,21 +70,43 @@ class Losses:
     overrun: int = 0
     write_error: int = 0
     capacity: int = 0
+    before_match: int = 0
+    unseen: Unseen = field(default_factory=Unseen)
 
     @property
     def total(self) -> int:
-        """All of them."""
-        return self.transport + self.overrun + self.write_error + self.capacity
+        """All of them that are known."""
+        return (
+            self.transport + self.overrun + self.write_error + self.capacity + self.before_match
+        )
 
     def __str__(self) -> str:
         """Say it in words, for example `36 lost in transport, 2 overrun`."""
-        said = (
+        counted = (
             (self.transport, 'lost in transport'),
             (self.overrun, 'overrun'),
             (self.write_error, 'refused by the disk'),
             (self.capacity, 'dropped for space'),
+            (self.before_match, 'sent before heard'),
         )
-        return ', '.join(f'{count:,} {what}' for count, what in said if count) or 'none'
+        said = [f'{count:,} {what}' for count, what in counted if count]
+        if self.unseen and self.transport:
+            said[0] = f'at least {said[0]}'
+        elif self.unseen:
+            said.append(f'unknown in transport on {self.unseen.count}')
+        return ', '.join(said) or 'none'
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for `json.dumps`; `transport` is None if none is known, and some unseen."""
+        is_unknown = self.unseen and not self.transport
+        return {
+            'transport': None if is_unknown else self.transport,
+            'overrun': self.overrun,
+            'write_error': self.write_error,
+            'capacity': self.capacity,
+            'before_match': self.before_match,
+            'unseen_topics': self.unseen.topics,
+        }
 
 
 @dataclass(frozen=True)
@@ -138,6 +163,8 @@ class ListedFlight:
         """Return it for `json.dumps`."""
         values = asdict(self)
         del values['utc']
+        values['losses'] = self.losses.to_dict()
+        values['unseen'] = str(self.losses.unseen)
         values['utc_started_ns'] = self.utc_started_ns
         values['utc_ended_ns'] = self.utc.at(self.ended_ns)
         values.update(path=str(self.path), flight_id=self.path.name, state=self.state.value)
@@ -190,14 +217,26 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
             )
         counters = {name: getattr(footer, name) for name in FlightCounters().as_dict()}
         records = footer.records_written - in_dropped
+        unseen = unseen_in_footer(footer, header)
     else:
         is_recording = is_being_recorded(flight, holder, started_ns)
         state = FlightState.RECORDING if is_recording else FlightState.UNCLEAN
-        records = listed_records + sum(
-            contents.records
+        unlisted = [
+            last if segment is segments[-1] else _read(segment)
             for segment in segments
-            if segment.path.name not in named
-            and (contents := last if segment is segments[-1] else _read(segment)) is not None
+            if segment.path.name not in named or segment is segments[-1]
+        ]
+        there = [contents for contents in unlisted if contents is not None]
+        records = listed_records + sum(
+            contents.records for contents in there if contents.path.name not in named
+        )
+        unseen = unseen_in_channels(
+            (
+                (channel.topic, channel.publisher, channel.loss_detection)
+                for contents in there
+                for channel in contents.found.counts
+            ),
+            header,
         )
     return ListedFlight(
         path=flight,
@@ -214,6 +253,8 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
             overrun=counters.get('records_dropped_overrun', 0),
             write_error=counters.get('records_dropped_write_error', 0),
             capacity=in_dropped,
+            before_match=counters.get('records_before_match', 0),
+            unseen=unseen,
         ),
         segments_dropped=counters.get('segments_dropped', 0),
         ros_distro=header.ros_distro,

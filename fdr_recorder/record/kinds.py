@@ -34,8 +34,9 @@ RECORD_SCHEMA_VERSION: Final = '1.3.0'
 1.2.0: identity of software, vehicle and host in the header; all further counters, in total and
 for each producer, in the footer; the other kinds.
 1.3.0: `log_time` is steady; its offset, and the state of the clock, in the header, the clock at
-the end in the footer; clock_step and clock_status; `flight_number` in the header; `folded` in
-the counters of producers.
+the end in the footer; clock_step and clock_status; `flight_number` in the header; `folded`,
+`loss_detection`, `first_sequence` and `before_match` in the counters of producers, and the total
+of the last one; `before_match` in transport_loss.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -114,11 +115,17 @@ class ProducerCounters(Payload):
     """
     The counters of one producer in one flight.
 
-    `offered = written - repeated + dropped_overrun + dropped_write_error` holds for each; with a
-    reliable publisher whose gid is known, `published = offered + lost_transport`.
+    `offered = written - repeated + dropped_overrun + dropped_write_error` holds for each, and
+    `published = offered + lost_transport + before_match` where `loss_detection` is `sequence`.
+    Where it is `none` losses in transport cannot be seen, and the last two mean nothing. It is
+    empty for what does not come from a middleware, and in flights of versions before 1.3.0.
+
+    `first_sequence` is the number of the first message that was recorded; 0 if it is not known.
+    `before_match` counts what a publisher that came while the flight was open had sent before it
+    was heard.
 
     With `folded` above 0 these are the sums of so many publishers of the topic and type that have
-    left; `publisher` is empty then.
+    left; `publisher` is empty then, and `first_sequence` is 0.
     """
 
     topic: str = ''
@@ -131,6 +138,9 @@ class ProducerCounters(Payload):
     dropped_write_error: int = 0
     lost_transport: int = 0
     folded: int = 0
+    loss_detection: str = ''
+    first_sequence: int = 0
+    before_match: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +167,7 @@ class FlightFooter(Payload):
     flight_ended_at_ns: int = 0
     host_suspended_ns: int = 0
     clock_state: int = 0
+    records_before_match: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +208,8 @@ class TransportLoss(Payload):
     Messages of one publisher never arrived.
 
     `records` of the sequence numbers from `first_sequence` to `last_sequence` (both lost) are
-    missing.
+    missing. With `before_match` these are what a publisher that came while the flight was open had
+    sent before it was heard.
     """
 
     KIND = 'transport_loss'
@@ -209,6 +221,7 @@ class TransportLoss(Payload):
     last_sequence: int = 0
     first_seen_ns: int = 0
     last_seen_ns: int = 0
+    before_match: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

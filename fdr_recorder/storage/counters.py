@@ -24,6 +24,7 @@ from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import Payload, ProducerCounters
+from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.units import encodable
 
 KEPT_ACCOUNTS: Final = 1000
@@ -47,6 +48,7 @@ class FlightCounters:
     records_dropped_write_error: int = 0
     records_lost_transport: int = 0
     records_repeated: int = 0
+    records_before_match: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """Return the counters by name."""
@@ -75,6 +77,10 @@ class ProducerAccount:
             they cannot be encoded.
         lost_transport: Messages lost in transport.
         folded: How many accounts were folded into this one; 0 for that of a producer.
+        loss_detection: Whether losses in transport can be seen; that of the channel, when the
+            writer last looked.
+        first_sequence: Number of the first message that was taken from the ring; None before.
+        before_match: What a publisher that came late had sent before it was heard.
 
     """
 
@@ -90,6 +96,9 @@ class ProducerAccount:
         self.dropped_write_error = 0
         self.lost_transport = 0
         self.folded = 0
+        self.loss_detection = joint_detection(channel.loss_detection, '')
+        self.first_sequence: int | None = None
+        self.before_match = 0
         self._own_offered = 0
         self._offered_before = client.ring.acknowledged if client is not None else 0
 
@@ -121,6 +130,13 @@ class ProducerAccount:
         self.dropped_overrun += other.dropped_overrun
         self.dropped_write_error += other.dropped_write_error
         self.lost_transport += other.lost_transport
+        self.before_match += other.before_match
+        self.loss_detection = joint_detection(self.loss_detection, other.loss_detection)
+
+    def note_first(self, sequence: int) -> None:
+        """Note the number of the first message; one that is no number becomes 0, unknown."""
+        is_number = type(sequence) is int and 0 <= sequence < 1 << 64
+        self.first_sequence = sequence if is_number else 0
 
     def count_own(self) -> int:
         """Count one more of the recorder's own records; return its sequence number."""
@@ -140,6 +156,9 @@ class ProducerAccount:
             dropped_write_error=self.dropped_write_error,
             lost_transport=self.lost_transport,
             folded=self.folded,
+            loss_detection=self.loss_detection,
+            first_sequence=self.first_sequence or 0,
+            before_match=self.before_match,
         )
 
 
@@ -258,4 +277,5 @@ class Ledger:
             ),
             records_lost_transport=sum(account.lost_transport for account in accounts),
             records_repeated=sum(account.repeated for account in accounts),
+            records_before_match=sum(account.before_match for account in accounts),
         )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.capture.client import TransportLosses
 from fdr_recorder.capture.ring import (
     MAX_RECORDS,
     RECORD_OVERHEAD_BYTES,
@@ -24,8 +25,9 @@ from fdr_recorder.capture.ring import (
 )
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
+from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
-from fdr_recorder.units import format_size
+from fdr_recorder.units import format_size, plural
 
 REPORT_INTERVAL_S: Final = 0.5
 """Losses of one producer within this time become one record."""
@@ -82,7 +84,10 @@ class LossReports:
             )
             cause = _refusal_cause(refusals, client.ring.limits)
             self._tell(overrun, f'records of {topic} were dropped: {cause}', now)
+        account.loss_detection = joint_detection(account.channel.loss_detection, '')
         losses = client.acknowledge_losses()
+        if losses.before_match:
+            self._tell_late(account, losses, now)
         if losses.records:
             account.lost_transport += losses.records
             loss = TransportLoss(
@@ -95,6 +100,23 @@ class LossReports:
                 last_seen_ns=self._date(losses.last_ns),
             )
             self._tell(loss, f'messages of {topic} did not arrive', now)
+
+    def _tell_late(self, account: ProducerAccount, losses: TransportLosses, now: float) -> None:
+        """Report what a publisher had sent before it was heard."""
+        records, noticed_ns = losses.before_match, self._date(losses.before_match_ns)
+        account.before_match += records
+        late = TransportLoss(
+            topic=account.topic,
+            publisher=account.publisher,
+            records=records,
+            first_sequence=1,
+            last_sequence=losses.last_before_match,
+            first_seen_ns=noticed_ns,
+            last_seen_ns=noticed_ns,
+            before_match=True,
+        )
+        messages = f'{plural(records, "message")} of {account.topic}'
+        self._tell(late, f'{messages} had been sent before their publisher was heard', now)
 
     def _tell(self, record: Overrun | TransportLoss, message: str, now: float) -> None:
         self._last_loss_at[record.KIND, record.topic] = now

@@ -192,6 +192,8 @@ class FlightRecording:
 
         """
         channel, log = account.channel, self.log
+        if account.first_sequence is None:
+            account.note_first(batch[0][2])
         if log.config.debug_log_per_record:
             _log_records(account, batch, log.clock)
         if account in self._invalid.suspects:

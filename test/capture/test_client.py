@@ -16,7 +16,7 @@ from array import array
 import time
 
 from fdr_recorder import Channel, FdrClient, RingConfig
-from fdr_recorder.capture.client import MAX_TIME_NS
+from fdr_recorder.capture.client import MAX_LOSS, MAX_TIME_NS, TransportLosses
 from fdr_recorder.capture.ring import RECORD_OVERHEAD_BYTES, RingBudget
 from producers import BLOB, make_client
 import pytest
@@ -179,4 +179,23 @@ def test_losses_of_later_spells_add_up_until_they_are_acknowledged() -> None:
 
 
 def test_a_client_without_losses_has_none_to_acknowledge() -> None:
-    assert make_client().acknowledge_losses() == (0, 0, 0, 0, 0)
+    assert make_client().acknowledge_losses() == TransportLosses()
+
+
+def test_what_was_sent_before_it_was_heard_is_counted_apart() -> None:
+    client = make_client()
+    client.count_before_match(1, 4)
+    client.count_transport_loss(7, 7)
+    losses = client.acknowledge_losses()
+    assert (losses.records, losses.before_match, losses.last_before_match) == (1, 4, 4)
+    assert losses.before_match_ns > 0
+    client.count_transport_loss(9, 9)
+    losses = client.acknowledge_losses()
+    assert (losses.records, losses.before_match) == (1, 0)
+
+
+@pytest.mark.parametrize('last', [2**63 - 1, 2**64 - 1])
+def test_an_absurd_first_number_is_bounded(last: int) -> None:
+    client = make_client()
+    client.count_before_match(1, last)
+    assert client.acknowledge_losses().before_match == MAX_LOSS

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from fdr_recorder import Channel, FdrClient, FlightFooter, FlightHeader, RingConfig
+from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import Overrun
 from fdr_recorder.storage.counters import FlightCounters, KEPT_ACCOUNTS, Ledger
 from producers import BLOB, make_client
@@ -96,13 +97,27 @@ def test_a_snapshot_has_all_counters_of_the_producer() -> None:
     client = open_client('/imu')
     account = Ledger().open_account(client)
     enqueue(client, 9)
-    names = ('written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport')
+    names = (
+        'written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport',
+        'before_match',
+    )  # fmt: skip
     for number, name in enumerate(names, 10):
         setattr(account, name, number)
     snapshot = account.snapshot()
     assert (snapshot.topic, snapshot.type, snapshot.publisher) == ('/imu', BLOB.name, '')
     assert snapshot.offered == 9
-    assert [getattr(snapshot, name) for name in names] == [10, 11, 12, 13, 14]
+    assert [getattr(snapshot, name) for name in names] == [10, 11, 12, 13, 14, 15]
+
+
+@pytest.mark.parametrize(
+    ('taken', 'expected'), [(7, 7), (0, 0), (2**64 - 1, 2**64 - 1), (-1, 0), (2**64, 0)]
+)
+def test_the_first_number_is_noted_once_and_fits_the_footer(taken: int, expected: int) -> None:
+    account = Ledger().open_account(open_client())
+    assert account.snapshot().first_sequence == 0
+    account.note_first(taken)
+    assert account.snapshot().first_sequence == expected
+    assert encode(FlightFooter(producers=(account.snapshot(),)))
 
 
 # --- all producers -----------------------------------------------------------------------------
@@ -146,6 +161,9 @@ def test_accounts_of_producers_that_left_are_folded_by_topic_and_type() -> None:
         client = make_client('/odd' if number % 2 else '/even', f'{number:04x}')
         account = ledger.open_account(client)
         account.written = number
+        account.before_match = 2 * number
+        account.note_first(number)
+        account.loss_detection = 'none' if number == 3 else 'sequence'
         ledger.close_account(account)
     before = ledger.totals(0)
     folded = ledger.fold()
@@ -157,6 +175,9 @@ def test_accounts_of_producers_that_left_are_folded_by_topic_and_type() -> None:
     assert (even.topic, even.type, even.publisher) == ('/even', BLOB.name, '')
     assert (even.folded, even.written) == (3, 0 + 2 + 4)
     assert (odd.topic, odd.folded, odd.written) == ('/odd', 2, 1 + 3)
+    assert (even.loss_detection, odd.loss_detection) == ('sequence', 'none')
+    assert (even.before_match, odd.before_match) == (2 * (0 + 2 + 4), 2 * (1 + 3))
+    assert (even.first_sequence, odd.first_sequence) == (0, 0)
     ledger.count_written(folded[4].channel, 10)  # it was in the open chunk
     ledger.count_write_error(folded[3].channel, 1)
     even, odd = (account.snapshot() for account in ledger.accounts[-2:])
@@ -185,6 +206,7 @@ def test_totals_are_the_sums_of_all_accounts_and_what_was_dropped() -> None:
         account.dropped_overrun = 3 * factor
         account.dropped_write_error = 4 * factor
         account.lost_transport = 5 * factor
+        account.before_match = 6 * factor
     ledger.rollover_count, ledger.segments_dropped, ledger.bytes_dropped = 6, 7, 8000
     assert ledger.totals(bytes_present=500) == FlightCounters(
         records_written=101,
@@ -192,6 +214,7 @@ def test_totals_are_the_sums_of_all_accounts_and_what_was_dropped() -> None:
         records_dropped_overrun=303,
         records_dropped_write_error=404,
         records_lost_transport=505,
+        records_before_match=606,
         bytes_written=8500,
         rollover_count=6,
         segments_dropped=7,

@@ -82,6 +82,38 @@ def test_transport_losses_are_counted_and_become_one_record_and_an_alert(scene: 
     assert [alert.code for alert in scene.alerts.present()] == ['transport_loss']
 
 
+def test_what_was_sent_before_it_was_heard_is_told_likewise(scene: Scene) -> None:
+    scene.client.count_before_match(1, 41)
+    scene.client.count_transport_loss(50, 50)
+    scene.reports.report(10.0)
+    assert (scene.account.before_match, scene.account.lost_transport) == (41, 1)
+    late, loss = scene.records
+    assert isinstance(late, TransportLoss)
+    assert isinstance(loss, TransportLoss)
+    assert (late.topic, late.publisher, late.before_match) == ('/imu', '0a', True)
+    assert (late.records, late.first_sequence, late.last_sequence) == (41, 1, 41)
+    assert 0 < late.first_seen_ns == late.last_seen_ns
+    assert (loss.records, loss.before_match) == (1, False)
+    first = scene.told[0]
+    assert first.code == 'transport_loss'
+    assert first.message == (
+        '41 messages of /imu had been sent before their publisher was heard'
+    )
+    scene.reports.report(11.0)
+    assert (scene.account.before_match, len(scene.records)) == (41, 2)
+
+
+def test_whether_losses_can_be_seen_may_change(scene: Scene) -> None:
+    metadata = {'loss_detection': 'sequence'}
+    client = FdrClient(Channel('/imu', BLOB, metadata=metadata))
+    ledger = Ledger()
+    account = ledger.open_account(client)
+    assert account.snapshot().loss_detection == 'sequence'
+    metadata['loss_detection'] = 'none'
+    LossReports(ledger, scene.alerts, scene.records.append).report(10.0)
+    assert account.snapshot().loss_detection == 'none'
+
+
 def test_a_loss_is_reported_once(scene: Scene) -> None:
     scene.refuse(1)
     scene.client.count_transport_loss(1, 1)

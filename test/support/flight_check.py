@@ -227,6 +227,7 @@ def check_flight(summary: FlightSummary, *, dropped: Iterable[int] = ()) -> Flig
         'records_dropped_write_error',
         'records_lost_transport',
         'records_repeated',
+        'records_before_match',
     ):
         assert int(flight.custom_data[name]) == getattr(footer, name), name
     return flight
@@ -251,6 +252,7 @@ def check_identities(
         ('records_dropped_write_error', 'dropped_write_error'),
         ('records_lost_transport', 'lost_transport'),
         ('records_repeated', 'repeated'),
+        ('records_before_match', 'before_match'),
     ):
         parts = sum(getattr(producer, part) for producer in footer.producers)
         assert getattr(footer, total) == parts, total

@@ -45,9 +45,12 @@ def make_client(
     schema: Schema = BLOB,
     latched: bool = False,
     ring: RingConfig | None = None,
+    loss_detection: str = '',
 ) -> FdrClient:
-    """Make a client with a channel of its own."""
+    """Make a client with a channel of its own; `loss_detection` as the node sets it."""
     metadata = {'offered_qos_profiles': ''}
+    if loss_detection:
+        metadata['loss_detection'] = loss_detection
     return FdrClient(
         Channel(topic, schema, publisher=publisher, metadata=metadata, latched=latched), ring
     )

@@ -27,13 +27,15 @@ from fdr_recorder.record.kinds import (
     TransportLoss,
     WriteError,
 )
+from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import KEPT_ACCOUNTS
 from fdr_recorder.units import iso_time
 
 _MAX_COUNT: Final = (1 << 63) - 1
 _COUNTS: Final = (
-    'offered', 'written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport'
+    'offered', 'written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport',
+    'before_match',
 )
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
@@ -113,6 +115,7 @@ def recounted_footer(
         records_dropped_write_error=sum(record.records for record in write_errors),
         records_lost_transport=sum(producer.lost_transport for producer in producers),
         records_repeated=sum(producer.repeated for producer in producers),
+        records_before_match=sum(producer.before_match for producer in producers),
         producers=tuple(map(_bounded, producers)),
     )
     return _bounded(footer)
@@ -128,10 +131,12 @@ def _producers(
             values = sums.setdefault(key, {'type': channel.schema.name})
             _add(values, 'written', count)
             _add(values, 'repeated', contents.repeated.get(channel, 0))
+            known = values.get('loss_detection', '')
+            values['loss_detection'] = joint_detection(known, channel.loss_detection)
     for record in records:
         if isinstance(record, Overrun | TransportLoss):
-            name = 'dropped_overrun' if isinstance(record, Overrun) else 'lost_transport'
-            _add(sums.setdefault((record.topic, record.publisher), {}), name, record.records)
+            values = sums.setdefault((record.topic, record.publisher), {})
+            _add(values, _cause(record), record.records)
     key = FlightFooter.channel_topic(), ''
     _add(sums.setdefault(key, {'type': FlightFooter.type_name()}), 'written', 1)
     return [
@@ -145,6 +150,13 @@ def _producers(
         )
         for (topic, publisher), values in sums.items()
     ]
+
+
+def _cause(record: Overrun | TransportLoss) -> str:
+    """Return the counter of a producer to which a record of losses belongs."""
+    if isinstance(record, Overrun):
+        return 'dropped_overrun'
+    return 'before_match' if record.before_match else 'lost_transport'
 
 
 def _folded(
@@ -169,6 +181,8 @@ def _folded(
     for item in oldest:
         values = sums.setdefault((item.topic, item.type), {})
         _add(values, 'folded', 1)
+        known = values.get('loss_detection', '')
+        values['loss_detection'] = joint_detection(known, item.loss_detection)
         for name in _COUNTS:
             _add(values, name, getattr(item, name))
     gone = {id(item) for item in oldest}

@@ -35,6 +35,11 @@ from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.kinds import FlightFooter, ProducerCounters, SegmentRollover
+from fdr_recorder.record.loss_detection import (
+    Unseen,
+    unseen_in_channels,
+    unseen_in_footer,
+)
 from fdr_recorder.storage import bag_metadata
 
 
@@ -81,6 +86,7 @@ class _Comparison(FlightReading):
         if self.tear is not None and not result.is_being_written:
             self.damaged(str(self.tear))
         known = {file.index for file in (*segments, *set_aside)}
+        result.unseen = self._unseen()
         self._check_continuity([index for index in sorted(known) if index <= segments[-1].index])
         if footer is not None:
             self._check_footer(footer)
@@ -90,6 +96,13 @@ class _Comparison(FlightReading):
             self._check_sequences()
             self._check_metadata(segments)
         return result
+
+    def _unseen(self) -> Unseen:
+        """Return where losses in transport cannot be seen: by the footer, else by the channels."""
+        if self.result.footer is not None:
+            return unseen_in_footer(self.result.footer, self.header)
+        channels = ((*key, producer.loss_detection) for key, producer in self.producers.items())
+        return unseen_in_channels(channels, self.header)
 
     @property
     def is_closed(self) -> bool:
@@ -152,10 +165,22 @@ class _Comparison(FlightReading):
             self._check_producer(counters)
         if not footer.segments_dropped:
             self._check_written(footer)
-        for part in ('dropped_overrun', 'lost_transport', 'repeated'):
+        self._note_before_match(footer)
+        for part in ('dropped_overrun', 'lost_transport', 'repeated', 'before_match'):
             total = f'records_{part}'
             if getattr(footer, total) != sum(getattr(item, part) for item in footer.producers):
                 self.damaged(f'{total} is not the sum over the producers')
+
+    def _note_before_match(self, footer: FlightFooter) -> None:
+        """Take in what was sent before it was heard, if that is told in dropped segments alone."""
+        untold: Counter[str] = Counter()
+        for counters in footer.producers:
+            untold[counters.topic] += counters.before_match
+        for (topic, _), producer in self.producers.items():
+            untold[topic] -= producer.before_match
+        self.result.losses += [
+            Loss('before_match', records, topic) for topic, records in (+untold).items()
+        ]
 
     def _check_written(self, footer: FlightFooter) -> None:
         """Compare what the footer counts with what is there; folded accounts by topic and type."""

@@ -22,7 +22,7 @@ from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
 from fdr_recorder.mcap.decode import LOST_TOPIC_PREFIX, Message
 from fdr_recorder.mcap.gaps import Gap
-from fdr_recorder.record.channel import PUBLISHER_KEY
+from fdr_recorder.record.channel import LOSS_DETECTION_KEY, NO_DETECTION, PUBLISHER_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -46,14 +46,17 @@ class Producer:
     """
     What the files contain of one producer.
 
-    `type` is that of its messages; `lost` is what records of losses say is missing; `missing`
+    `type` is that of its messages, `loss_detection` that of its channel; `lost` is what records of
+    losses say is missing, `before_match` what they say was sent before it was heard; `missing`
     counts missing sequence numbers.
     """
 
     type: str = ''
+    loss_detection: str = ''
     written: int = 0
     repeated: int = 0
     lost: int = 0
+    before_match: int = 0
     missing: int = 0
     last_sequence: int | None = None
 
@@ -72,6 +75,7 @@ class FlightReading:
         self.rollovers: list[SegmentRollover] = []
         self.write_errors = 0
         self.started_ns = 0
+        self.header: FlightHeader | None = None
         self.tear: SegmentError | None = None
         self._flight_id = ''
 
@@ -121,7 +125,8 @@ class FlightReading:
         self._flight_id = self._flight_id or payload.flight_id  # the directory may be renamed
         if payload.flight_id != self._flight_id:
             self.damaged(f'{segment.path}: belongs to flight {payload.flight_id[:80]!r}')
-        elif not self.started_ns:
+        elif self.header is None:
+            self.header = payload
             self.started_ns = payload.flight_started_at_ns or message.log_time_ns
 
     def _check_summary(self, segment: SegmentFile, count: int) -> None:
@@ -142,6 +147,7 @@ class FlightReading:
         producer = self.producers.get(key) or self.producers.setdefault(key, Producer())
         producer.written += 1
         producer.type = channel.schema.name
+        producer.loss_detection = channel.metadata.get(LOSS_DETECTION_KEY, '')
         self.last = message
         if channel.topic.startswith(OWN_TOPIC_PREFIX):
             self._note(self._decode(message))
@@ -151,9 +157,9 @@ class FlightReading:
             self._follow(key, producer, message.sequence)
 
     def _follow(self, key: tuple[str, str], producer: Producer, sequence: int) -> None:
-        """Count missing sequence numbers; without a gid they mean nothing."""
+        """Count missing sequence numbers; without a gid, or not numbered, they mean nothing."""
         last, producer.last_sequence = producer.last_sequence, sequence
-        if last is None or not key[1]:
+        if last is None or not key[1] or producer.loss_detection == NO_DETECTION:
             return
         step = (sequence - last) % _SEQUENCE_RANGE
         if step == 0 or step > _SEQUENCE_RANGE // 2:  # the intake lets no such pair through
@@ -175,6 +181,11 @@ class FlightReading:
             self.result.footer = payload
         elif isinstance(payload, Overrun):
             self._lost('overrun', payload, payload.first_drop_ns, payload.last_drop_ns)
+        elif isinstance(payload, TransportLoss) and payload.before_match:
+            key = payload.topic, payload.publisher
+            self.producers.setdefault(key, Producer()).before_match += payload.records
+            loss = Loss('before_match', payload.records, *key, last_ns=payload.last_seen_ns)
+            self.result.losses.append(loss)
         elif isinstance(payload, TransportLoss):
             self._lost('transport', payload, payload.first_seen_ns, payload.last_seen_ns)
         elif isinstance(payload, WriteError):

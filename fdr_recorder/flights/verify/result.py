@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.units import iso_time, plural
 
 
@@ -35,8 +36,8 @@ class Loss:
     Something that the recording does not contain, and says so.
 
     Attributes:
-        cause: `transport`, `overrun`, `write_error`, `capacity`, `removed`, `unreadable`, or
-            `unclean`.
+        cause: `transport`, `before_match`, `overrun`, `write_error`, `capacity`, `removed`,
+            `unreadable`, or `unclean`.
         records: How many records; 0 if nobody knows.
         topic: Of which topic; empty if of any.
         publisher: Of which publisher.
@@ -64,6 +65,8 @@ class Loss:
             return f'{self.segments}: not on the disk when the recorder was ended'
         text = {
             'transport': f'{self.records} messages of {self.topic} never reached the recorder',
+            'before_match': f'{self.records} messages of {self.topic} were sent before their '
+            'publisher was heard',
             'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
             'write_error': f'{self.records} records were discarded: the disk refused them',
             'capacity': f'{self.records} records went with the oldest segments, to free space',
@@ -102,6 +105,7 @@ class Verification:
         bytes: Their size.
         kept: Files that hold what recovery has cut off, and their sizes; no reader needs them.
         footer: The footer; None for a flight that was not closed.
+        unseen: Where losses in transport cannot be seen.
 
     """
 
@@ -114,6 +118,7 @@ class Verification:
     bytes: int = 0
     kept: dict[str, int] = field(default_factory=dict)
     footer: FlightFooter | None = None
+    unseen: Unseen = field(default_factory=Unseen)
 
     @property
     def verdict(self) -> Verdict:
@@ -134,8 +139,11 @@ class Verification:
             f'  kept: {name}, {plural(size, "byte")} that recovery has cut off'
             for name, size in self.kept.items()
         ]
+        if self.unseen:
+            lines.append(f'  unknown: {self.unseen}')
         if self.verdict is Verdict.CLEAN:
-            lines.append('  clean: every byte is as written, every record accounted for')
+            record = 'record that arrived' if self.unseen else 'record'
+            lines.append(f'  clean: every byte is as written, every {record} accounted for')
         return '\n'.join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,4 +160,6 @@ class Verification:
             'damage': list(self.damage),
             'kept': [{'file_name': name, 'bytes': size} for name, size in self.kept.items()],
             'losses': [asdict(loss) for loss in self.losses],
+            'unseen_topics': self.unseen.topics,
+            'unseen': str(self.unseen),
         }
