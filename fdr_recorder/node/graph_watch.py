@@ -24,8 +24,8 @@ from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import TypeUnknownError
 from fdr_recorder.node.definitions import Definitions
+from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
 from fdr_recorder.node.intake.thread import IntakeThread
-from fdr_recorder.node.intake.topic_intake import UNKNOWN_GID
 from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
 from fdr_recorder.node.topic_plan import node_names, plan_topic, plan_unlisted, TopicPlan

@@ -296,7 +296,7 @@ def test_a_segment_in_the_place_of_another_is_damage(record: Record) -> None:
     content = first.path.read_bytes()
     first.path.write_bytes(second.path.read_bytes())
     second.path.write_bytes(content)
-    assert_damaged(flight, 'sequence number')
+    assert_damaged(flight, 'begun before')
 
 
 def test_metadata_that_names_other_segments_is_damage(record: Record) -> None:

@@ -21,6 +21,7 @@ from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.config import FdrConfig, FdrWriterConfig
 from fdr_recorder.node import message_class, quarantine
 from fdr_recorder.node.graph_watch import GraphWatch
+from fdr_recorder.node.intake.subscription_protocol import RawMessage
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.topic_plan import plan_own_topic, TopicPlan
@@ -44,8 +45,8 @@ class Faults:
     def __init__(self) -> None:
         self.errors: dict[tuple[str, str], BaseException] = {}
         self.raised: list[tuple[str, str]] = []
-        self.change_info: dict[str, Callable[[Any], Any]] = {}
-        """What becomes of the info of a topic's messages."""
+        self.change: dict[str, Callable[[RawMessage], RawMessage]] = {}
+        """What the middleware makes of a topic's messages, or of those of all others ('')."""
 
     def check(self, call: str, topic: str = '') -> None:
         """Raise the error of a call, if it has one now."""
@@ -101,10 +102,9 @@ class _FaultySubscriber(WaitSetSubscriber):
         take = made.take
 
         def take_and_change() -> Any:
-            message, change = take(), self._faults.change_info.get(plan.name)
-            if message is None or change is None:
-                return message
-            return message[0], change(message[1])
+            changes = self._faults.change
+            message, change = take(), changes.get(plan.name) or changes.get('')
+            return message if message is None or change is None else change(message)
 
         made.take = take_and_change
         return made

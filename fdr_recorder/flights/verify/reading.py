@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
@@ -22,7 +22,12 @@ from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
 from fdr_recorder.mcap.decode import LOST_TOPIC_PREFIX, Message
 from fdr_recorder.mcap.gaps import Gap
-from fdr_recorder.record.channel import LOSS_DETECTION_KEY, NO_DETECTION, PUBLISHER_KEY
+from fdr_recorder.record.channel import (
+    LOSS_DETECTION_KEY,
+    NO_DETECTION,
+    PUBLISHER_KEY,
+    QOS_KEY,
+)
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -33,6 +38,7 @@ from fdr_recorder.record.kinds import (
     TransportLoss,
     WriteError,
 )
+from fdr_recorder.record.numbering import HISTORY_S, NOTHING_EXPECTED, Numbering
 
 _SEQUENCE_RANGE: Final = 1 << 32
 _MAX_DAMAGE: Final = 100
@@ -47,8 +53,7 @@ class Producer:
     What the files contain of one producer.
 
     `type` is that of its messages, `loss_detection` that of its channel; `lost` is what records of
-    losses say is missing, `before_match` what they say was sent before it was heard; `missing`
-    counts missing sequence numbers.
+    losses say is missing, `before_match` what they say was sent before it was heard.
     """
 
     type: str = ''
@@ -57,8 +62,33 @@ class Producer:
     repeated: int = 0
     lost: int = 0
     before_match: int = 0
-    missing: int = 0
-    last_sequence: int | None = None
+    numbering: Numbering = field(default_factory=Numbering)
+    heard_ns: int | None = None
+    """Log time of its first message."""
+
+    @property
+    def missing(self) -> int:
+        """Count the sequence numbers that are missing."""
+        self.numbering.give_up()
+        return self.numbering.missing
+
+    def follow(self, message: Message) -> None:
+        """Follow sequence numbers, of which the file has the low 32 bits, if they say anything."""
+        metadata, numbering = message.channel.metadata, self.numbering
+        if not metadata.get(PUBLISHER_KEY) or metadata.get(LOSS_DETECTION_KEY) == NO_DETECTION:
+            return
+        if self.heard_ns is None:
+            self.heard_ns = message.log_time_ns
+        number, expected = message.sequence, numbering.next_number
+        if expected != NOTHING_EXPECTED:
+            step = (number - expected) % _SEQUENCE_RANGE
+            number = expected + step - (_SEQUENCE_RANGE if step > _SEQUENCE_RANGE // 2 else 0)
+        is_history = (
+            'transient_local' in metadata.get(QOS_KEY, '')
+            and message.publish_time_ns < self.heard_ns
+            and message.log_time_ns < self.heard_ns + HISTORY_S * 1e9
+        )
+        numbering.follow(number, message.publish_time_ns, is_history=is_history)
 
 
 class FlightReading:
@@ -76,6 +106,7 @@ class FlightReading:
         self.write_errors = 0
         self.started_ns = 0
         self.header: FlightHeader | None = None
+        self._begun_ns = 0
         self.tear: SegmentError | None = None
         self._flight_id = ''
 
@@ -128,6 +159,10 @@ class FlightReading:
         elif self.header is None:
             self.header = payload
             self.started_ns = payload.flight_started_at_ns or message.log_time_ns
+        if payload.log_time_offset_ns:  # else by a clock
+            if message.log_time_ns < self._begun_ns:  # that may be set back
+                self.damaged(f'{segment.path}: was begun before the segment in front of it')
+            self._begun_ns = message.log_time_ns
 
     def _check_summary(self, segment: SegmentFile, count: int) -> None:
         try:
@@ -154,19 +189,7 @@ class FlightReading:
         elif message.log_time_ns == header_time_ns:
             producer.repeated += 1
         else:
-            self._follow(key, producer, message.sequence)
-
-    def _follow(self, key: tuple[str, str], producer: Producer, sequence: int) -> None:
-        """Count missing sequence numbers; without a gid, or not numbered, they mean nothing."""
-        last, producer.last_sequence = producer.last_sequence, sequence
-        if last is None or not key[1] or producer.loss_detection == NO_DETECTION:
-            return
-        step = (sequence - last) % _SEQUENCE_RANGE
-        if step == 0 or step > _SEQUENCE_RANGE // 2:  # the intake lets no such pair through
-            self.damaged(f'{key[0]}: sequence number {sequence} follows {last}')
-            producer.last_sequence = last
-        else:
-            producer.missing += step - 1
+            producer.follow(message)
 
     def _decode(self, message: Message) -> Payload | None:
         try:

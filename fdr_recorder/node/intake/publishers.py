@@ -18,7 +18,9 @@ from typing import Final
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
-from fdr_recorder.node.intake.topic_intake import Producer, TopicIntake, UNKNOWN_GID
+from fdr_recorder.node.intake.producer import Producer
+from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
+from fdr_recorder.node.intake.topic_intake import TopicIntake
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import node_names
 from fdr_recorder.record.channel import (
@@ -35,6 +37,10 @@ MOST_ABSENT: Final = 1000
 MOST_LATCHED_BYTES: Final = 16 * 1024 * 1024
 """Of their latched messages."""
 
+MOST_UNIDENTIFIED: Final = 100
+"""Publishers of one topic that have rings of their own though the graph does not know their gids;
+further ones share a ring."""
+
 NAME: Final = 'has publishers that cannot be listed'
 """Work that can fail, in the words of `Quarantine`."""
 
@@ -43,7 +49,14 @@ _Key = tuple[str, str, bytes]
 
 
 class Publishers:
-    """Gives each publisher a ring, and takes it back. Belongs to the intake thread."""
+    """
+    Gives each publisher a ring, and takes it back. Belongs to the intake thread.
+
+    A message's gid is the publisher's identity if the graph knows it. Some middlewares give
+    another one, which means nothing outside of this process: it separates publishers, too, but no
+    channel has it, and the graph cannot say which of them have left. So of their rings as many
+    are kept as the graph has publishers; messages without a gid share one.
+    """
 
     def __init__(
         self, node: Node, writer: FileFdrWriter, config: RingConfig, quarantine: Quarantine
@@ -54,6 +67,8 @@ class Publishers:
         self._quarantine = quarantine
         self._budget = RingBudget(config.total_bytes)
         self._absent = AbsentPublishers()
+        self._are_gids_known = False
+        """Whether a gid of a message was one of the graph, which may learn of others later."""
 
     def meet(self, intake: TopicIntake, gid: bytes, is_numbered: bool) -> Producer:
         """
@@ -61,33 +76,64 @@ class Publishers:
 
         If its node is unknown, ask the graph. That costs 0.1 ms, or 4 ms for a topic with a
         hundred publishers; then all of them are known.
-
-        Losses can be seen where the middleware numbers the messages, and tells whose they are.
         """
-        if gid != UNKNOWN_GID and not intake.plan.publishers.get(gid):
-            with self._quarantine.guard(intake.plan.name, NAME):
-                endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)
-                intake.plan = replace(intake.plan, publishers=node_names(endpoints))
+        is_identified = self._identify(intake, gid)
+        unidentified = [of for of, each in intake.producers.items() if not each.is_identified]
+        if not is_identified and len(unidentified) >= MOST_UNIDENTIFIED:
+            gid = UNKNOWN_GID  # it would be no help to tell these apart
+            if gid in intake.producers:
+                return intake.producers[gid]
         plan = intake.plan
         absent = self._absent.pop((plan.name, plan.type_name, gid))
         if absent is not None and self._writer.resume(absent.client):
             intake.producers[gid] = absent
             return absent
-        can_detect = is_numbered and gid != UNKNOWN_GID
+        can_detect = is_numbered and is_identified
         detection = BY_SEQUENCE if can_detect else NO_DETECTION
         metadata = {**plan.metadata, LOSS_DETECTION_KEY: detection}
         channel = Channel(
-            plan.name, plan.schema, publisher=gid.hex(), metadata=metadata, latched=plan.is_latched
+            plan.name,
+            plan.schema,
+            publisher=gid.hex() if is_identified else '',
+            metadata=metadata,
+            latched=plan.is_latched,
         )
         client = FdrClient(channel, self._config, budget=self._budget)
-        producer = intake.producers[gid] = Producer(client, metadata)
+        producer = intake.producers[gid] = Producer(client, metadata, is_identified)
         producer.name(plan.publishers.get(gid, ''))
         self._writer.register(client)
         return producer
 
+    def _identify(self, intake: TopicIntake, gid: bytes) -> bool:
+        """Tell whether a gid is the one by which the graph knows a publisher."""
+        if gid == UNKNOWN_GID:
+            return False
+        if not intake.plan.publishers.get(gid):
+            with self._quarantine.guard(intake.plan.name, NAME):
+                endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)
+                intake.plan = replace(intake.plan, publishers=node_names(endpoints))
+        if gid in intake.plan.publishers:
+            self._are_gids_known = True
+        return self._are_gids_known
+
+    def retire_surplus(self, intake: TopicIntake) -> None:
+        """
+        Retire rings of publishers of which the graph cannot say whether they have left.
+
+        As many stay as there are publishers without a ring of their own, those heard last.
+        """
+        unidentified = sorted(
+            (gid for gid, producer in intake.producers.items() if not producer.is_identified),
+            key=lambda gid: intake.producers[gid].heard_ns,
+        )
+        others = len(intake.plan.publishers.keys() - intake.producers.keys())
+        for gid in unidentified[: max(len(unidentified) - others, 0)]:
+            self.part_with(intake, gid)
+
     def part_with(self, intake: TopicIntake, gid: bytes) -> None:
         """Retire the ring of a publisher, which may be found again."""
         producer = intake.producers.pop(gid)
+        producer.give_up()
         self._writer.retire(producer.client)
         self._absent.add((intake.plan.name, intake.plan.type_name, gid), producer)
 

@@ -14,12 +14,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fdr_recorder.node.topic_plan import TopicPlan
 
-RawMessage = tuple[bytes, Mapping[str, Any]]
-"""A serialised message, and its info from the middleware (times, sequence number, gid)."""
+RawMessage = tuple[bytes, int, int, int | None, bytes]
+"""
+A message as the middleware gives it: serialised data, publish time and reception time (nanoseconds
+of the system clock, 0 if unknown), sequence number, gid of the publisher (empty if unknown).
+
+A plain tuple, because one is made for every message. A message that is not numbered has None, or
+`NOT_NUMBERED`. The gid may be one that the graph does not know.
+"""
+NOT_NUMBERED: Final = 2**64 - 1
+"""The number that a middleware gives which does not number messages (`rmw_message_info_t`)."""
+UNKNOWN_GID: Final = b''
+"""Stands for all publishers of a topic where messages do not tell whose they are."""
+
+
+def is_numbered(number: object) -> bool:
+    """Tell whether the middleware has numbered a message."""
+    return type(number) is int and 0 <= number < NOT_NUMBERED
+
+
+def raw_message(data: bytes, info: Mapping[str, Any]) -> RawMessage:
+    """Return a message with the info that rclpy gives, whatever is missing in it."""
+    publisher = info.get('publisher_gid')
+    gid = publisher.get('data') if isinstance(publisher, Mapping) else None
+    source_ns, received_ns = info.get('source_timestamp'), info.get('received_timestamp')
+    number = info.get('publication_sequence_number')
+    return (
+        data,
+        source_ns if type(source_ns) is int else 0,
+        received_ns if type(received_ns) is int else 0,
+        number if type(number) is int else None,
+        gid if type(gid) is bytes else b'',
+    )
 
 
 class TopicSubscription(Protocol):

@@ -22,7 +22,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from fdr_recorder.node.intake.subscription_protocol import RawMessage, TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import (
+    raw_message,
+    RawMessage,
+    TopicSubscription,
+)
 from fdr_recorder.node.topic_plan import publisher_gid, TopicPlan
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -44,7 +48,7 @@ class _Subscription:
         self._publishers: frozenset[bytes] = frozenset()
 
         def receive(data: bytes, info: Mapping[str, Any]) -> None:
-            self._queue.append((data, info))
+            self._queue.append(raw_message(data, info))
             on_message()
 
         self._subscription = node.create_subscription(

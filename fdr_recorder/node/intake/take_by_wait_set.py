@@ -27,7 +27,11 @@ from contextlib import contextmanager, ExitStack
 from functools import partial
 from typing import Any, Final
 
-from fdr_recorder.node.intake.subscription_protocol import RawMessage, TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import (
+    raw_message,
+    RawMessage,
+    TopicSubscription,
+)
 from fdr_recorder.node.topic_plan import TopicPlan
 from rclpy.node import Node
 
@@ -52,6 +56,19 @@ WAIT_NS: Final = 1_000_000_000
 """A bound, should a wake-up ever be missed."""
 
 
+def _take_by_rclpy(
+    handle: Any,  # noqa: ANN401 - a private class of rclpy's
+    plan: TopicPlan,
+) -> Callable[[], RawMessage | None]:
+    take_message = partial(handle.take_message, plan.message_type, True)
+
+    def take() -> RawMessage | None:
+        message = take_message()
+        return None if message is None else raw_message(*message)
+
+    return take
+
+
 class _Subscription:
     """
     A `TopicSubscription` below rclpy's own class.
@@ -69,9 +86,7 @@ class _Subscription:
             self._refused: Any = _rclpy.EventHandle(
                 self.handle, _EVENTS.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS
             )
-        self.take: Callable[[], RawMessage | None] = partial(
-            self.handle.take_message, plan.message_type, True
-        )
+        self.take: Callable[[], RawMessage | None] = _take_by_rclpy(self.handle, plan)
         self._last = (0, 0, 0)
 
     @property

@@ -18,7 +18,7 @@ publisher of a message: there a topic has one ring for all its publishers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -31,11 +31,16 @@ from typing import Final
 from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
+from fdr_recorder.node.intake.producer import OpenGaps
 from fdr_recorder.node.intake.publishers import Publishers
 from fdr_recorder.node.intake.requests import Requests
-from fdr_recorder.node.intake.subscription_protocol import Subscriber, TopicSubscription
+from fdr_recorder.node.intake.subscription_protocol import (
+    Subscriber,
+    TopicSubscription,
+    UNKNOWN_GID,
+)
 from fdr_recorder.node.intake.successor import Successor
-from fdr_recorder.node.intake.topic_intake import TopicIntake, UNKNOWN_GID
+from fdr_recorder.node.intake.topic_intake import TopicIntake
 from fdr_recorder.node.intake.waiting import lend_wait, WAIT
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
@@ -98,6 +103,7 @@ class IntakeThread:
         self._writer = writer
         self._publishers = Publishers(node, writer, config, quarantine)
         self._times = ArrivalTimes()
+        self._open_gaps = OpenGaps()
         self.intakes: dict[str, TopicIntake] = {}
         self._successors: dict[str, Successor] = {}
         self._replaced: list[TopicSubscription] = []
@@ -113,7 +119,9 @@ class IntakeThread:
     def add(self, plan: TopicPlan) -> None:
         """Subscribe to a topic; raise RCLError if the middleware refuses."""
         subscription = self._subscriber.subscribe(plan)
-        intake = TopicIntake(plan, subscription, self._publishers.meet, self._times)
+        intake = TopicIntake(
+            plan, subscription, self._publishers.meet, self._times, self._open_gaps
+        )
 
         def add() -> None:
             self.intakes[plan.name] = intake
@@ -145,19 +153,17 @@ class IntakeThread:
             intake.plan = replace(intake.plan, publishers=nodes)
             for gid, producer in intake.producers.items():
                 producer.name(nodes.get(gid, ''))
+            self._publishers.retire_surplus(intake)
 
         self._requests.make(name)
 
     def replace(self, plan: TopicPlan) -> None:
         """Subscribe to a topic with another QoS; no message is recorded twice or missed."""
-        successor = Successor(plan, self._subscriber.subscribe(plan))
         self._drop_successor(plan.name)
-        self._successors[plan.name] = successor
-
-        def begin() -> None:
-            self.intakes[plan.name].known = set()
-
-        self._requests.make(begin)
+        # first: what the other one takes may be taken already
+        intake = self.intakes[plan.name]
+        self._requests.make_and_wait(intake.await_successor)
+        self._successors[plan.name] = Successor(plan, self._subscriber.subscribe(plan))
 
     def _drop_successor(self, topic: str) -> None:
         if topic in self._successors:
@@ -171,8 +177,9 @@ class IntakeThread:
     def tidy(self) -> None:
         """Switch to new subscriptions that are due; destroy those that were replaced."""
         now = time.monotonic()
-        if self._replaced:
-            self._requests.make(partial(self._forget_known, frozenset(self._successors)))
+        for intake in list(self.intakes.values()):
+            if intake.overlap is not None and intake.overlap.ends_at < now:
+                self._requests.make(intake.end_overlap)
         while self._replaced:
             with self._quarantine.guard('', 'a subscription cannot be destroyed'):
                 self._replaced.pop().destroy()
@@ -202,18 +209,25 @@ class IntakeThread:
         return time.monotonic() - intake.heard_at if intake is not None else 0.0
 
     def publishers(self, topic: str) -> set[bytes]:
-        """Return the gids of a topic's publishers that have a ring; any thread."""
+        """Return the gids that have a ring, and that the graph knows or knew; any thread."""
         intake = self.intakes.get(topic)
-        return set(intake.producers) - {UNKNOWN_GID} if intake is not None else set()
+        producers = list(intake.producers.items()) if intake is not None else []
+        return {gid for gid, producer in producers if producer.is_identified}
 
     def forget_publishers(self, topic: str, gone: set[bytes]) -> None:
-        """Retire the rings of publishers that have left; the writer still takes what they hold."""
+        """
+        Retire the rings of publishers that have left; the writer still takes what they hold.
+
+        `UNKNOWN_GID` stands for all that the graph does not know.
+        """
 
         def forget() -> None:
             self._gather()
-            self._drain(self.intakes[topic])  # else their last messages would make a new ring
-            for gid in gone & self.intakes[topic].producers.keys():
-                self._publishers.part_with(self.intakes[topic], gid)
+            intake = self.intakes[topic]
+            self._drain(intake)  # else their last messages would make a new ring
+            for gid, producer in list(intake.producers.items()):
+                if (gid if producer.is_identified else UNKNOWN_GID) in gone:
+                    self._publishers.part_with(intake, gid)
 
         self._requests.make(forget)
 
@@ -231,16 +245,22 @@ class IntakeThread:
             self._is_opening = True
             latched = [intake for intake in self.intakes.values() if intake.plan.is_latched]
             self._take_all(latched)  # makes all publishers known
+            self._open_gaps.settle()
+            self._open_gaps.is_patient = True
             latched_bytes = sum(intake.latched_bytes for intake in self.intakes.values())
             is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
             for intake in latched:
-                clients = {gid: producer.client for gid, producer in intake.producers.items()}
+                producers = dict(intake.producers)
                 subscription = None
-                if clients:
+                if producers:
                     with self._quarantine.guard(intake.plan.name, REPLAY):
                         subscription = self._subscriber.subscribe(intake.plan)
                 intake.replay = LatchedReplay(
-                    subscription, clients, self._times, is_repeated=is_repeated
+                    subscription,
+                    producers,
+                    self._times,
+                    taken=intake.recent,
+                    is_repeated=is_repeated,
                 )
 
         self._requests.make_and_wait(hold)
@@ -266,9 +286,16 @@ class IntakeThread:
         """
         Wait until all messages that arrived before this call are in the rings.
 
-        Return False if that takes longer than `requests.DEADLINE_S`.
+        From now on until the next flight, missing numbers are lost at once. Return False if that
+        takes longer than `requests.DEADLINE_S`.
         """
-        return self._requests.make_and_wait(lambda: self._take_all(self.intakes.values()))
+
+        def catch_up() -> None:
+            self._open_gaps.is_patient = False
+            self._take_all(self.intakes.values())
+            self._open_gaps.settle()
+
+        return self._requests.make_and_wait(catch_up)
 
     def stop(self) -> None:
         """End the thread, release rings and subscriptions. Idempotent."""
@@ -345,6 +372,8 @@ class IntakeThread:
                     if is_over:
                         self._end_replay(intake)
                 self._quarantine.relent('', SERVE)
+                if self._open_gaps:
+                    self._open_gaps.settle(self._times.round_ns)
                 if not most and not self._is_set_stale:
                     wait()
                 if most < HURRY:
@@ -363,9 +392,10 @@ class IntakeThread:
         if self._quarantine.faults(topic, TAKE) < RENEW_AFTER:
             return
         with self._quarantine.guard(topic, RENEW):
+            intake.await_successor()
             subscription = self._subscriber.subscribe(intake.plan)
             self._replaced.append(intake.subscription)
-            intake.subscription = subscription
+            intake.succeed(intake.plan, subscription)
 
     def _gather(self) -> None:
         """Make all messages that have arrived available to `take`."""
@@ -397,21 +427,19 @@ class IntakeThread:
             replay.finish()
         intake.arrival_ns = max(intake.arrival_ns, replay.arrival_ns)
         if replay.known:
-            intake.known = replay.known | (intake.known or set())
+            intake.leave_out(replay.known)
         if replay.subscription is not None:
             self._replaced.append(replay.subscription)
         self._is_set_stale = True
 
     def _take_over(self, successor: Successor) -> None:
-        """Switch a topic to its new subscription."""
-        self._gather()
+        """Switch a topic to its new subscription, unless a replay must be over first."""
         intake = self.intakes[successor.plan.name]
+        if intake.replay is not None:
+            if self._successors.setdefault(successor.plan.name, successor) is not successor:
+                self._replaced.append(successor.subscription)
+            return
+        self._gather()
         self._drain(intake)
         self._replaced.append(intake.subscription)
-        intake.plan, intake.subscription = successor.plan, successor.subscription
-
-    def _forget_known(self, adapting: Collection[str]) -> None:
-        """Forget `known` messages of topics that have no second subscription any more."""
-        for topic, intake in self.intakes.items():
-            if topic not in adapting:
-                intake.known = None
+        intake.succeed(successor.plan, successor.subscription)

@@ -12,46 +12,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 import time
 from typing import Final
 
-from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
-from fdr_recorder.node.intake.subscription_protocol import RawMessage, TopicSubscription
+from fdr_recorder.node.intake.overlap import Key, Overlap
+from fdr_recorder.node.intake.producer import OpenGaps, Producer
+from fdr_recorder.node.intake.subscription_protocol import (
+    is_numbered,
+    RawMessage,
+    TopicSubscription,
+)
 from fdr_recorder.node.topic_plan import TopicPlan
-from fdr_recorder.record.channel import NODE_KEY
 
 TAKE_LIMIT: Final = 2000
 """Most messages taken from one topic before the next topic."""
-MAX_REPEAT: Final = 1 << 20
-"""A number that is lower by more is no repetition: subscriptions overlap for a second only."""
-UNKNOWN_GID: Final = b''
-"""Stands for all publishers of a topic where rclpy does not tell the publisher."""
-NOT_NUMBERED: Final = 2**64 - 1
-"""What the middleware gives for the number of a message if it does not number them; None, too."""
-
-
-def is_numbered(number: object) -> bool:
-    """Tell whether the middleware has numbered a message."""
-    return isinstance(number, int) and 0 <= number < NOT_NUMBERED
-
-
-@dataclass(eq=False)
-class Producer:
-    """One publisher of one topic."""
-
-    client: FdrClient
-    metadata: dict[str, str]
-    next_sequence: int | None = None
-    """The number after that of the last message; None before the first, or without a gid."""
-
-    def name(self, node_name: str) -> None:
-        """Set the node name that segments store, from the next segment on."""
-        if node_name:
-            self.metadata[NODE_KEY] = node_name
+MOST_RECENT: Final = 100
+"""Messages that are remembered where numbers do not tell which were taken: publishers that come
+again repeat what they hold."""
 
 
 @dataclass(eq=False)
@@ -66,13 +48,14 @@ class TopicIntake:
         subscription: Where the messages come from.
         meet: Makes the ring of a publisher, at its first message.
         times: Dates messages; shared by all topics.
+        open_gaps: Producers of which numbers are missing; shared by all topics.
         producers: The publishers by gid.
         heard_at: When a message was last taken, or this was made (monotonic seconds).
         arrival_ns: When the newest message had arrived, or this was made (CLOCK_MONOTONIC).
         is_empty: Whether the last look at the subscription left nothing there.
         replay: Latched messages that come first; those of `subscription` wait meanwhile.
-        known: Without gids: publish time and sequence number of each message that another
-            subscription may have taken, too; None while there is no other.
+        overlap: What another subscription has taken or will take, too; None while there is none.
+        recent: The latest messages whose numbers say nothing.
 
     """
 
@@ -80,12 +63,14 @@ class TopicIntake:
     subscription: TopicSubscription
     meet: Callable[[TopicIntake, bytes, bool], Producer]
     times: ArrivalTimes = field(default_factory=ArrivalTimes)
+    open_gaps: OpenGaps = field(default_factory=OpenGaps)
     producers: dict[bytes, Producer] = field(default_factory=dict)
     heard_at: float = field(default_factory=time.monotonic)
     arrival_ns: int = field(default_factory=time.monotonic_ns)
     is_empty: bool = False
     replay: LatchedReplay | None = None
-    known: set[tuple[int, int]] | None = None
+    overlap: Overlap | None = None
+    recent: deque[Key] = field(default_factory=lambda: deque(maxlen=MOST_RECENT))
 
     @property
     def served(self) -> TopicSubscription | None:
@@ -111,26 +96,31 @@ class TopicIntake:
         times = self.times
         shift_ns, latest_ns = times.shift_ns, times.round_ns
         earliest_ns = max(self.arrival_ns, times.emptied_ns) if self.is_empty else self.arrival_ns
-        last_gid: bytes | None = None
-        taken = 0
+        is_overlapping = self.overlap is not None
+        *_, number, last_gid = message
+        producer = producers.get(last_gid) or self.meet(self, last_gid, is_numbered(number))
+        producer.heard_ns = latest_ns
+        offer = producer.client.offer
+        taken = last_published_ns = 0
         try:
             while True:
                 taken += 1
-                data, info = message
-                publisher = info.get('publisher_gid')
-                gid = publisher['data'] if publisher is not None else UNKNOWN_GID
+                data, published_ns, received_ns, number, gid = message
                 if gid != last_gid:
-                    last_gid = gid
-                    number = info['publication_sequence_number']
+                    if last_published_ns > producer.newest_ns:  # noqa: PLR1730 - faster
+                        producer.newest_ns = last_published_ns
+                    last_gid, last_published_ns = gid, 0
                     producer = producers.get(gid) or self.meet(self, gid, is_numbered(number))
+                    producer.heard_ns = latest_ns
                     offer = producer.client.offer
-                sequence = info['publication_sequence_number'] or 0
-                published_ns, received_ns = info['source_timestamp'], info['received_timestamp']
-                if sequence == producer.next_sequence or self._is_new(
-                    producer, published_ns, sequence
-                ):
-                    if gid:
-                        producer.next_sequence = sequence + 1
+                if number == producer.next_number and not is_overlapping:
+                    sequence: int | None = producer.next_number
+                    producer.next_number += 1
+                else:
+                    producer.newest_ns = max(producer.newest_ns, last_published_ns)
+                    sequence = self._follow(producer, gid, number, published_ns)
+                last_published_ns = published_ns
+                if sequence is not None:
                     arrival_ns = received_ns + shift_ns
                     if not earliest_ns <= arrival_ns <= latest_ns:
                         arrival_ns = times.place(received_ns, earliest_ns)
@@ -144,27 +134,58 @@ class TopicIntake:
                 message = following
         finally:
             self.arrival_ns, self.is_empty = earliest_ns, taken < TAKE_LIMIT
+            if last_published_ns > producer.newest_ns:  # noqa: PLR1730 - faster
+                producer.newest_ns = last_published_ns
         self.heard_at = time.monotonic()
         return taken
 
-    def _is_new(self, producer: Producer, published_ns: int, sequence: int) -> bool:
+    def _follow(
+        self, producer: Producer, gid: bytes, number: int | None, published_ns: int
+    ) -> int | None:
         """
-        Check a message whose number is not the expected one; count those in between as lost.
+        Note a message whose number is not the expected one, or that may come twice.
 
-        It is not new if another subscription of the topic has taken it already.
+        Return its number in the record; None if another subscription has taken it.
         """
-        expected = producer.next_sequence
-        if expected is not None:
-            if expected - MAX_REPEAT <= sequence < expected:
-                return False
-            first = max(expected, 0)
-            if sequence > first:  # else its numbers begin anew
-                producer.client.count_transport_loss(first, sequence - 1)
-        elif self.known is not None:
-            if (published_ns, sequence) in self.known:
-                return False
-            self.known.add((published_ns, sequence))
-        return True
+        has_number = is_numbered(number)
+        key = gid, number if has_number else None, published_ns
+        if self.overlap is not None and (has_number or published_ns > 0):
+            is_new = self.overlap.is_new(key)
+        else:
+            is_new = True
+        if number is not None and self.plan.is_latched and producer.has_sent(number, published_ns):
+            is_new = False  # matched again, its publisher repeats what it holds
+        if not producer.is_followed:
+            self.recent.append(key)
+        if not is_new:
+            return None
+        sequence = producer.number(number, published_ns, self.times.round_ns)
+        if producer.has_gaps:
+            self.open_gaps.note(producer)
+        return sequence
+
+    def await_successor(self) -> None:
+        """Remember from now on what is taken: another subscription may take it, too."""
+        if self.overlap is None:
+            self.overlap = Overlap()
+        self.overlap.begin(self.recent)
+
+    def succeed(self, plan: TopicPlan, subscription: TopicSubscription) -> None:
+        """Take from another subscription, which has taken nothing before `await_successor`."""
+        self.plan, self.subscription = plan, subscription
+        if self.overlap is not None:
+            self.overlap.take_over()
+
+    def leave_out(self, known: Iterable[Key]) -> None:
+        """Leave out messages that another subscription has taken before this one."""
+        if self.overlap is None:
+            self.overlap = Overlap()
+        self.overlap.leave_out(known)
+
+    def end_overlap(self) -> None:
+        """Forget what former subscriptions have taken, if it comes no more."""
+        if self.overlap is not None and self.overlap.ends_at < time.monotonic():
+            self.overlap = None
 
     def drain_all(self) -> None:
         """Take all available messages."""

@@ -1,0 +1,122 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""One publisher of one topic: its ring, and what its sequence numbers say of losses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.clock import Reading
+from fdr_recorder.node.intake.subscription_protocol import is_numbered
+from fdr_recorder.record.channel import BY_SEQUENCE, LOSS_DETECTION_KEY, NO_DETECTION, NODE_KEY
+from fdr_recorder.record.numbering import HISTORY_S, NumberGap, Numbering
+
+GRACE_NS: Final = 1_000_000_000
+"""How long missing numbers may still come: topics with keys are delivered in another order."""
+
+
+class Producer(Numbering):
+    """
+    One publisher of one topic, or all of them where messages do not tell whose they are.
+
+    A gap that nothing fills within `GRACE_NS` is a loss; what was counted once stays so. Belongs
+    to the intake thread.
+
+    Attributes:
+        client: Its ring.
+        metadata: Of its channel; segments have it as it is when they are begun.
+        is_identified: Whether its gid is one that the graph knows.
+        met: When it was first heard.
+        heard_ns: When the last round began in which it was heard (CLOCK_MONOTONIC).
+
+    """
+
+    def __init__(
+        self, client: FdrClient, metadata: dict[str, str], is_identified: bool = True
+    ) -> None:
+        """Begin without a message."""
+        super().__init__()
+        self.client = client
+        self.metadata = metadata
+        self.is_identified = is_identified
+        self.met = Reading.now()
+        self.heard_ns = 0
+        self._unnumbered = 0
+
+    def name(self, node_name: str) -> None:
+        """Set the node name that segments store, from the next segment on."""
+        if node_name:
+            self.metadata[NODE_KEY] = node_name
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether its numbers tell of losses: the channel says so, too."""
+        return self.metadata.get(LOSS_DETECTION_KEY, BY_SEQUENCE) == BY_SEQUENCE
+
+    def number(self, number: int | None, published_ns: int, now_ns: int) -> int:
+        """
+        Note a message whose number may not be the expected one; return its number in the record.
+
+        Without numbers, messages are counted from 1.
+        """
+        if number is None or not is_numbered(number):
+            self._unnumbered += 1
+            self.metadata[LOSS_DETECTION_KEY] = NO_DETECTION
+            self.stop()
+            return self._unnumbered
+        if self.is_followed:
+            met = self.met
+            is_history = (
+                self.client.channel.latched
+                and published_ns < met.system_ns
+                and now_ns < met.monotonic_ns + HISTORY_S * 1e9
+            )
+            self.follow(number, published_ns, now_ns, is_history=is_history)
+        return number
+
+    def note_missing(self, gap: NumberGap) -> None:
+        """Count numbers that are given up as lost in transport."""
+        self.client.count_transport_loss(gap.first, gap.last)
+
+
+class OpenGaps:
+    """
+    The producers of all topics of which numbers are missing. Belongs to the intake thread.
+
+    Attributes:
+        is_patient: Whether gaps wait for `GRACE_NS`; not while a flight closes.
+
+    """
+
+    def __init__(self) -> None:
+        """Begin without a gap."""
+        self._producers: set[Producer] = set()
+        self.is_patient = True
+
+    def __len__(self) -> int:
+        """Return how many producers have gaps."""
+        return len(self._producers)
+
+    def note(self, producer: Producer) -> None:
+        """Note that a producer has gaps; without a flight there is nothing to wait for."""
+        if self.is_patient and producer.client.ring.is_open:
+            self._producers.add(producer)
+        else:
+            producer.give_up()
+
+    def settle(self, now_ns: int | None = None) -> None:
+        """Count as lost what has not come within the grace, or at once without a time."""
+        before_ns = None if now_ns is None else now_ns - GRACE_NS
+        for producer in list(self._producers):
+            producer.give_up(before_ns)
+            if not producer.has_gaps:
+                self._producers.discard(producer)
