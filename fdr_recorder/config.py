@@ -28,6 +28,8 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+OLDEST_BAG_VERSION, BAG_VERSION = 5, 9
+"""Versions of the bag metadata that can be written."""
 FLIGHT_ID_PATTERN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}')
 """Valid flight ids; match with `fullmatch`, because `$` would accept a trailing newline."""
 
@@ -35,6 +37,12 @@ CLOCK_STEP_S = 0.1
 
 MIN_SEGMENT_SIZE_BYTES = 16 * KIB
 """A smaller segment would be mostly header, schemas and summary."""
+
+
+def _check_bag_version(version: int) -> str:
+    if version and version < OLDEST_BAG_VERSION:
+        return f'must be 0, or {OLDEST_BAG_VERSION} to {BAG_VERSION}, not {version}'
+    return ''
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,14 @@ class FdrWriterConfig(Configuration):
     )
     compression: str = option(
         'none', 'Compression of chunks.', choices=('none', 'lz4', 'zstd')
+    )
+    bag_version: int = option(
+        0,
+        'Version of the bag metadata, for the rosbag2 that is to read the flight: 5 for Humble, 7 '
+        'for Iron, 9 for Jazzy and later; 0 for the ROS 2 distribution that the recorder runs on.',
+        0,
+        BAG_VERSION,
+        check=_check_bag_version,
     )
     min_free_bytes: int = option(
         512 * MIB,

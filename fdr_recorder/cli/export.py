@@ -21,6 +21,7 @@ from fdr_recorder.cli.console import print_json, progress, say, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight
 from fdr_recorder.cli.query_arguments import add_query, make_query
+from fdr_recorder.config import BAG_VERSION, OLDEST_BAG_VERSION
 from fdr_recorder.units import format_duration, format_size, NS_PER_S, plural
 
 SUMMARY: Final = 'Copy a flight, or a part of it, into one MCAP file or a bag'
@@ -29,6 +30,7 @@ EXAMPLES: Final = """\
   fdr export FLIGHT -o bag -t '/imu/*' -t /tf_static          some topics, as a rosbag2 bag
   fdr export FLIGHT -o end.mcap --start -10                   the last ten seconds
   fdr export FLIGHT -o flight.mcap --utc                      log times in true UTC
+  fdr export FLIGHT -o bag --bag-version 5              a bag that ROS 2 Humble plays
   fdr export FLIGHT -o cut.mcap --start 62.5 --duration 5 --compression zstd
 
 With --utc log times are true UTC, as `fdr info` shows it: the clock of the vehicle may have been
@@ -62,6 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='compression of the output (default: none)',
     )
+    parser.add_argument(
+        '--bag-version',
+        type=int,
+        choices=range(OLDEST_BAG_VERSION, BAG_VERSION + 1),
+        default=BAG_VERSION,
+        help='version of the bag metadata, for the rosbag2 that is to read it: 5 for Humble, 7 '
+        'for Iron, 9 for Jazzy and later (default: 9)',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
     flight, query = make_query(args, with_latched=True)
     with progress(f'exporting {flight.path.name}', flight.bytes, quiet=args.json) as advance:
         exported = export(
-            query, args.output.expanduser(), compression=args.compression, advance=advance
+            query,
+            args.output.expanduser(),
+            compression=args.compression,
+            bag_version=args.bag_version,
+            advance=advance,
         )
     if args.json:
         print_json({**asdict(exported), 'path': str(exported.path)})

@@ -23,7 +23,7 @@ from secrets import token_hex
 import shutil
 from typing import Final
 
-from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.config import BAG_VERSION, FdrWriterConfig
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.query import Query
@@ -74,6 +74,7 @@ def export(
     *,
     compression: str = 'none',
     ros_distro: str | None = None,
+    bag_version: int = BAG_VERSION,
     advance: Advance = lambda _bytes: None,
 ) -> Exported:
     """
@@ -87,6 +88,8 @@ def export(
         out: `<name>.mcap` for a file, any other name for a bag's directory. It must not exist.
         compression: Compression of the chunks: `none`, `lz4` or `zstd`.
         ros_distro: ROS distribution that a bag names; by default that of the flight.
+        bag_version: Version of the bag metadata, for the rosbag2 that is to read it: 5 for Humble,
+            7 for Iron, 9 for Jazzy and later. The file's channels are described accordingly.
         advance: Called with the number of bytes that are done since the last call.
 
     Raises:
@@ -115,11 +118,11 @@ def export(
         if not is_file:
             built.mkdir(DIRECTORY_MODE)
         path = built if is_file else built / f'{out.name}_0{FILE_SUFFIX}'
-        closed = _write(query, path, compression, advance)
+        closed = _write(query, path, compression, bag_version, advance)
         if not is_file:
             if ros_distro is None:
                 ros_distro = list_flight(query.flight).ros_distro
-            directory = FlightDirectory(built, ros_distro)
+            directory = FlightDirectory(built, ros_distro, bag_version=bag_version)
             directory.add(closed)
             directory.commit(_about(query))
         if os.path.lexists(out):
@@ -141,7 +144,9 @@ def export(
     )
 
 
-def _write(query: Query, path: Path, compression: str, advance: Advance) -> ClosedSegment:
+def _write(
+    query: Query, path: Path, compression: str, bag_version: int, advance: Advance
+) -> ClosedSegment:
     """Write the file; raise `ExportError` if there is no message to write."""
     segment = Segment.create(
         path,
@@ -150,6 +155,7 @@ def _write(query: Query, path: Path, compression: str, advance: Advance) -> Clos
         chunk_size_bytes=FdrWriterConfig.chunk_size_bytes,
         compression=compression,
         metadata=_about(query),
+        bag_version=bag_version,
     )
     is_empty = True
     find_channel = _channel_finder()

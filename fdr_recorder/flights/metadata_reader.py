@@ -27,15 +27,26 @@ _MAX_BYTES: Final = 64 << 20
 _SEGMENT_NAME: Final = re.compile(r'"(segment_\d+\.mcap)"')
 _COUNTER: Final = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
 _MESSAGE_COUNT: Final = re.compile(r'^  message_count: (\d{1,18})$', re.MULTILINE)
+_VERSION: Final = re.compile(r'^  version: (\d{1,2})$', re.MULTILINE)
 _HEAD_CHARACTERS: Final = 4096
 
 
 class Metadata(NamedTuple):
-    """What reading and recovery use: listed files, counters, records in the listed files."""
+    """
+    What reading and recovery use.
+
+    Attributes:
+        segments: Names of the listed files.
+        counters: The numbers in `custom_data`.
+        records: Number of records in the listed files.
+        bag_version: Version of the bag metadata; 0 if unknown.
+
+    """
 
     segments: frozenset[str] = frozenset()
     counters: Mapping[str, int] = MappingProxyType({})
     records: int = 0
+    bag_version: int = 0
 
 
 def read_metadata(flight: Path) -> Metadata:
@@ -53,8 +64,10 @@ def read_metadata(flight: Path) -> Metadata:
     except (OSError, UnicodeDecodeError):
         return Metadata()
     count = _MESSAGE_COUNT.search(text, 0, _HEAD_CHARACTERS)
+    version = _VERSION.search(text, 0, _HEAD_CHARACTERS)
     return Metadata(
         frozenset(_SEGMENT_NAME.findall(text)),
         {name: int(value) for name, value in _COUNTER.findall(text)},
         int(count[1]) if count else 0,
+        int(version[1]) if version else 0,
     )

@@ -24,6 +24,7 @@ from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import PUBLISHER_KEY, QOS_KEY
+from fdr_recorder.record.offered_qos import offers_latched
 from fdr_recorder.topics.names import compile_pattern
 
 
@@ -153,5 +154,4 @@ class Query:
 
 def _is_latched(channel: FileChannel) -> bool:
     """Tell whether a topic is latched (transient local)."""
-    qos = channel.metadata.get(QOS_KEY, '')
-    return 'transient_local' in qos and 'volatile' not in qos
+    return offers_latched(channel.metadata.get(QOS_KEY, ''))

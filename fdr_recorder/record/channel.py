@@ -14,16 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-import json
-import logging
 from typing import Final
 
+from fdr_recorder.config import BAG_VERSION
 from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.schema import Schema
-import yaml
-
-logger = logging.getLogger(__name__)
+from fdr_recorder.record.offered_qos import in_bag_version, qos_list
 
 QOS_KEY: Final = 'offered_qos_profiles'
 TYPE_HASH_KEY: Final = 'topic_type_hash'
@@ -72,43 +68,15 @@ class Channel:
         """
         return self.metadata.get(LOSS_DETECTION_KEY, '')
 
-    def file_metadata(self) -> dict[str, str]:
+    def file_metadata(self, bag_version: int = BAG_VERSION) -> dict[str, str]:
         """
-        Return the key-value pairs of the MCAP channel record.
+        Return the key-value pairs of the MCAP channel record, in a bag of that version.
 
         QoS profiles that are not a YAML list are left out: readers would refuse the whole bag.
         """
         metadata = dict(self.metadata)
         if self.publisher:
             metadata[PUBLISHER_KEY] = self.publisher
-        if metadata.get(QOS_KEY) and not qos_list(metadata[QOS_KEY]):
-            metadata[QOS_KEY] = ''
+        if qos := metadata.get(QOS_KEY):
+            metadata[QOS_KEY] = in_bag_version(qos, bag_version) if qos_list(qos) else ''
         return metadata
-
-
-_MOST_DEPTH: Final = 20
-"""Of brackets in QoS profiles. Parsing takes seconds where there are thousands, and the writer's
-thread does it."""
-
-
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for sign in text:
-        depth += (sign in '[{') - (sign in ']}')
-        deepest = max(deepest, depth)
-    return deepest
-
-
-@lru_cache(maxsize=256)
-def qos_list(text: str) -> str:
-    """Return QoS profiles that are a YAML list as JSON, in one line; else an empty text."""
-    try:
-        is_hostile = '&' in text or '*' in text or _depth(text) > _MOST_DEPTH
-        profiles = None if is_hostile else yaml.safe_load(text)
-        if isinstance(profiles, list) and all(isinstance(item, dict) for item in profiles):
-            return json.dumps(profiles)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
-        pass
-    if text:
-        logger.warning('QoS profiles are left out, they are not a YAML list: %.80r', text)
-    return ''

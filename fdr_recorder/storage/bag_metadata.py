@@ -9,7 +9,10 @@
 # the License.
 
 """
-The text of `metadata.yaml`, which makes a flight directory a rosbag2 bag (metadata version 9).
+The text of `metadata.yaml`, which makes a flight directory a rosbag2 bag (version 5 to 9).
+
+The versions differ, for a reader, in the QoS profiles alone: up to 8 a text, since 9 a list. What
+came with versions 6 to 8 is always there, and older readers do not look at it.
 
 No YAML library renders it, because it is renewed at every rotation: the lines of the segments come
 from `SegmentList`, which keeps them.
@@ -22,15 +25,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 import re
 
+from fdr_recorder.config import BAG_VERSION
 from fdr_recorder.mcap.layout import ROS2IDL
-from fdr_recorder.record.channel import Channel, QOS_KEY, qos_list, TYPE_HASH_KEY
+from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
+from fdr_recorder.record.offered_qos import FIRST_WITH_NAMES, in_bag_version, qos_list
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.version import __version__
 
 FILE_NAME = 'metadata.yaml'
-BAG_VERSION = 9
 
 RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
 FLIGHT_NUMBER_KEY = 'flight_number'
@@ -92,6 +96,7 @@ def render(
     topic_counts: Mapping[Topic, int],
     custom_data: Mapping[str, str],
     ros_distro: str,
+    bag_version: int = BAG_VERSION,
 ) -> list[bytes]:
     """
     Return the text of `metadata.yaml`, in pieces.
@@ -101,13 +106,13 @@ def render(
     start, end = time_range
     beginning = (
         'rosbag2_bagfile_information:\n',
-        f'  version: {BAG_VERSION}\n',
+        f'  version: {bag_version}\n',
         '  storage_identifier: mcap\n',
         f'  duration: {{nanoseconds: {max(end - start, 0)}}}\n',
         f'  starting_time: {{nanoseconds_since_epoch: {start}}}\n',
         f'  message_count: {sum(topic_counts.values())}\n',
         '  topics_with_message_count:' + ('\n' if topic_counts else ' []\n'),
-        *(_topic(topic, count) for topic, count in topic_counts.items()),
+        *(_topic(topic, count, bag_version) for topic, count in topic_counts.items()),
         '  compression_format: ""\n',
         '  compression_mode: ""\n',
         '  relative_file_paths:' + ('\n' if path_lines else ' []\n'),
@@ -149,19 +154,21 @@ def _quoted(text: str) -> str:
     return '"' + _NOT_PLAIN.sub(lambda match: f'\\U{ord(match[0]):08X}', text) + '"'
 
 
-def _topic(topic: Topic, count: int) -> str:
-    return f'{_topic_metadata(topic)}      message_count: {count}\n'
+def _topic(topic: Topic, count: int, bag_version: int) -> str:
+    return f'{_topic_metadata(topic, bag_version)}      message_count: {count}\n'
 
 
 @lru_cache(maxsize=4096)
-def _topic_metadata(topic: Topic) -> str:
+def _topic_metadata(topic: Topic, bag_version: int) -> str:
     """Return the part that stays; the QoS profiles are YAML in the channel and a list here."""
-    profiles = qos_list(topic.offered_qos_profiles) or '[]'
+    profiles = qos_list(topic.offered_qos_profiles)
+    if bag_version < FIRST_WITH_NAMES:
+        profiles = _quoted(in_bag_version(profiles, bag_version))
     return (
         '    - topic_metadata:\n'
         f'        name: {_quoted(topic.name)}\n'
         f'        type: {_quoted(topic.type)}\n'
         f'        serialization_format: {_quoted(topic.serialization_format)}\n'
-        f'        offered_qos_profiles: {profiles}\n'
+        f'        offered_qos_profiles: {profiles or "[]"}\n'
         f'        type_description_hash: {_quoted(topic.type_description_hash)}\n'
     )

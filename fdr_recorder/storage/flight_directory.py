@@ -25,6 +25,7 @@ from typing import Final, TypeAlias
 from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.record.offered_qos import bag_version_for
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import (
@@ -100,24 +101,34 @@ class FlightDirectory:
         path: Where it is; another place after it was renamed.
         fd: Its descriptor, by which it is used until `close` whatever its name is; it holds the
             lock. -1 for a directory that is used by its name.
+        bag_version: Version of the bag metadata that it writes.
         closed_bytes: Size of the closed segments that were not dropped.
         dropped: The dropped segments whose files must be unlinked, in this order.
 
     """
 
-    def __init__(self, path: Path, ros_distro: str = '', *, lock_fd: int = -1) -> None:
-        """Use a directory that exists; `create` makes one for a new flight."""
+    def __init__(
+        self, path: Path, ros_distro: str = '', *, bag_version: int = 0, lock_fd: int = -1
+    ) -> None:
+        """
+        Use a directory that exists; `create` makes one for a new flight.
+
+        The bag version 0 means that of the distribution.
+        """
         self.path = path
         self.fd = lock_fd
         self.closed_bytes = 0
         self._ros_distro = ros_distro
+        self.bag_version = bag_version or bag_version_for(ros_distro)
         self._segments = SegmentList()
         self.dropped: deque[ClosedSegment] = deque()
         self._topic_counts = TopicCounts()
         self._newest_listed = -1
 
     @classmethod
-    def create(cls, root: Path, flight_id: str, *, ros_distro: str = '') -> FlightDirectory:
+    def create(
+        cls, root: Path, flight_id: str, *, ros_distro: str = '', bag_version: int = 0
+    ) -> FlightDirectory:
         """
         Create the directory of a new flight; it stays locked until `close`.
 
@@ -144,7 +155,7 @@ class FlightDirectory:
             with suppress(OSError):
                 path.rmdir()
             raise FlightStorageError(path, error) from error
-        return cls(path, ros_distro, lock_fd=lock_fd)
+        return cls(path, ros_distro, bag_version=bag_version, lock_fd=lock_fd)
 
     def close(self) -> None:
         """Unlock the directory. Idempotent."""
@@ -303,6 +314,7 @@ class FlightDirectory:
             self._topic_counts.totals(),
             custom_data,
             self._ros_distro,
+            self.bag_version,
         )
 
     def commit(self, custom_data: Mapping[str, str]) -> None:

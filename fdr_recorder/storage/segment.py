@@ -11,9 +11,9 @@
 """
 One segment: an MCAP file that only ever grows at its end.
 
-Written in file order, never seeking: magic, header, metadata, then schemas and channels before
-the first chunk that needs them, chunks each followed by its message indexes, and finally the end
-of the data section, the summary, the footer and the magic again.
+Written in file order, never seeking: magic, header, metadata, then schemas and channels before the
+first chunk that needs them, chunks each followed by its message indexes, and finally the end of
+the data section, the summary, the footer and the magic again.
 
 The segment always knows how large its file would be if it were finished now, so that its size
 limit holds for the whole file, summary included.
@@ -28,6 +28,7 @@ from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
+from fdr_recorder.config import BAG_VERSION
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
@@ -60,8 +61,7 @@ class Segment:
         opened_at: When it was opened (monotonic seconds).
         is_ended: Whether the summary is written.
         unsynced: What is not known to be on the disk.
-        has_data: Whether it holds records. The owner sets this to False once a segment has the
-            records that every segment begins with; the next `append` sets it to True.
+        has_data: Whether it has records beside those it begins with, at which the owner resets it.
 
     """
 
@@ -125,6 +125,7 @@ class Segment:
         clock: SteadyClock = NO_CLOCK,
         keeps_parts: bool = False,
         dir_fd: int | None = None,
+        bag_version: int = BAG_VERSION,
     ) -> Segment:
         """
         Create the file of a new segment; raise `OSError` if it exists or cannot be created.
@@ -137,20 +138,20 @@ class Segment:
             compression: `none`, `lz4` or `zstd`.
             metadata: Content of the metadata record that explains the file.
             on_written: Called with a channel and the number of its records just written.
-            on_invalid: Called with a channel and the number of its records that were discarded
-                from the chunk, because their data are not bytes.
+            on_invalid: Likewise of its records discarded because their data are not bytes.
             crc: Computes the CRC-32 of a chunk's records.
             clock: Dates records that have a steady time.
             dir_fd: The directory in which to create it, wherever `path` leads now.
             keeps_parts: Whether a sync may fail without an end; see `UnsyncedTail`.
+            bag_version: Version of the bag metadata for which channels are described.
 
         """
-        beginning = layout.MAGIC + encode.header(PROFILE, LIBRARY)
-        record = encode.metadata(METADATA_NAME, metadata)
+        head = layout.MAGIC + encode.header(PROFILE, LIBRARY)
+        about = encode.metadata(METADATA_NAME, metadata)
         return cls(
             AppendFile(path, dir_fd=dir_fd),
-            SegmentIndex(encode.metadata_index(len(beginning), len(record), METADATA_NAME)),
-            [beginning + record],
+            SegmentIndex(encode.metadata_index(len(head), len(about), METADATA_NAME), bag_version),
+            [head + about],
             index=index,
             max_bytes=max_bytes,
             chunk_size_bytes=chunk_size_bytes,

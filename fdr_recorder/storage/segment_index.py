@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from fdr_recorder.config import BAG_VERSION, OLDEST_BAG_VERSION
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
@@ -60,11 +61,12 @@ class SegmentIndex:
 
     """
 
-    def __init__(self, metadata_index: bytes) -> None:
+    def __init__(self, metadata_index: bytes, bag_version: int = BAG_VERSION) -> None:
         """Begin with no channel and no chunk, but the record that tells where the metadata is."""
         self.first_log_time_ns = 0
         self.last_log_time_ns = 0
         self._metadata_index = metadata_index
+        self._bag_version = bag_version
         self._schemas: dict[Schema, tuple[int, bytes]] = {}
         self._channels: dict[Channel, KnownChannel] = {}
         self._by_id: dict[int, KnownChannel] = {}
@@ -119,7 +121,7 @@ class SegmentIndex:
             return 0
         if self.is_full:
             return _NO_ROOM
-        size = len(_channel_record(channel, 0, 0))
+        size = len(_channel_record(channel, 0, 0, self._bag_version))
         if channel.schema not in self._schemas:
             size += len(_schema_record(channel.schema, 0))
         return 2 * size + _STATISTICS_PER_CHANNEL
@@ -153,7 +155,8 @@ class SegmentIndex:
 
     def add_channel(self, channel: Channel, channel_id: int, schema_id: int) -> KnownChannel:
         """Add a channel under a number."""
-        known = KnownChannel(channel, channel_id, _channel_record(channel, channel_id, schema_id))
+        record = _channel_record(channel, channel_id, schema_id, self._bag_version)
+        known = KnownChannel(channel, channel_id, record)
         self._channels[channel] = self._by_id[channel_id] = known
         self._newest_channel_id = max(self._newest_channel_id, channel_id)
         self.end_size += len(known.record) + _STATISTICS_PER_CHANNEL
@@ -226,9 +229,12 @@ def _schema_record(schema: Schema, schema_id: int) -> bytes:
     return encode.schema(schema_id, schema.name, encoding, schema.definition.encode())
 
 
-def _channel_record(channel: Channel, channel_id: int, schema_id: int) -> bytes:
+def _channel_record(
+    channel: Channel, channel_id: int, schema_id: int, bag_version: int
+) -> bytes:
+    metadata = channel.file_metadata(bag_version)
     return encode.channel(
-        channel_id, schema_id, channel.topic, channel.message_encoding, channel.file_metadata()
+        channel_id, schema_id, channel.topic, channel.message_encoding, metadata
     )
 
 
@@ -236,7 +242,7 @@ def check_channel(channel: Channel) -> str:
     """Return why the description of a channel cannot be encoded; an empty text if it can."""
     try:
         _schema_record(channel.schema, 0)
-        _channel_record(channel, 0, 0)
+        _channel_record(channel, 0, 0, OLDEST_BAG_VERSION)
         hash(channel.schema)
     except Exception as error:  # whatever foreign objects raise
         return f'the description of its channel is invalid ({error!r:.200})'

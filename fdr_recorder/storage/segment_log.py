@@ -85,7 +85,10 @@ class SegmentLog:
     ) -> None:
         """Create the flight's directory, no segment yet; raises as `FlightDirectory.create`."""
         self.directory = FlightDirectory.create(
-            root.path, header.flight_id, ros_distro=header.ros_distro
+            root.path,
+            header.flight_id,
+            ros_distro=header.ros_distro,
+            bag_version=config.bag_version,
         )
         self.segment: Segment | None = None
         self.newest_index = -1
@@ -166,6 +169,7 @@ class SegmentLog:
             clock=self.clock,
             keeps_parts=True,
             dir_fd=self.directory.fd,
+            bag_version=self.directory.bag_version,
         )
         own = self.ledger.own_account(FlightHeader)
         now_ns = steady_now()

@@ -101,7 +101,7 @@ def needs_recovery(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    named, counters, _ = read_metadata(flight)
+    named, counters, *_ = read_metadata(flight)
     if named != {segment.path.name for segment in segments}:
         return True
     try:
@@ -345,7 +345,8 @@ class _Work:
         footer = self._last_footer(last) or self._write_footer(last)
         sync_directory(self.flight)
         header = self._header()
-        directory = FlightDirectory(self.flight, header.ros_distro)
+        version = self.metadata.bag_version
+        directory = FlightDirectory(self.flight, header.ros_distro, bag_version=version)
         for contents in self.segments:
             directory.add(contents.closed())
         counters = FlightCounters(

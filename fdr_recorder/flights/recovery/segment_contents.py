@@ -23,7 +23,7 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
-from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY, qos_list
+from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -31,6 +31,7 @@ from fdr_recorder.record.kinds import (
     OWN_TOPIC_PREFIX,
     Payload,
 )
+from fdr_recorder.record.offered_qos import qos_list
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.segment import LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex

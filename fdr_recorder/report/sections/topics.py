@@ -12,12 +12,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from fdr_recorder.flights.info import TopicInfo
 from fdr_recorder.record.kinds import ProducerCounters
+from fdr_recorder.record.offered_qos import with_names
 from fdr_recorder.report.gather import Report, Source
 from fdr_recorder.report.html import Child, fact_list, h, Html, path, table
 from fdr_recorder.report.svg import Drawing
@@ -205,11 +206,11 @@ def _qos(text: str) -> tuple[str, ...]:
     profiles = load_yaml(text, _LONGEST_QOS)
     if not isinstance(profiles, list):
         return ()
-    lines = (_profile(profile) for profile in profiles if isinstance(profile, Mapping))
+    lines = (_profile(with_names(profile)) for profile in profiles if isinstance(profile, dict))
     return tuple(dict.fromkeys(line for line in lines if line))
 
 
-def _profile(profile: Mapping[str, Any]) -> str:
+def _profile(profile: dict[str, Any]) -> str:
     said = [profile.get(key) for key in _QOS_KEYS]
     words = [short(str(value).replace('_', ' '), 40) for value in said[:3] if _is_said(value)]
     if said[3] and isinstance(said[3], int):
