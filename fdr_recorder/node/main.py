@@ -44,7 +44,10 @@ def main(args: list[str] | None = None) -> int:
         waiting for threads that hang, or go on (`EndSignals` ends what hangs before).
 
     """
-    with ros_process(args) as signals, executor_of(node := Recorder()) as executor:
+    with (
+        ros_process(args) as signals,
+        executor_of(node := Recorder(), signals.output.why_no_file()) as executor,
+    ):
         signals.serve(executor, node.progress, lambda: node.unclosed_flight)
         node.autostart()
         while not signals.has_come and not node.is_ending:

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import os
 import signal
@@ -22,25 +22,26 @@ import threading
 import time
 from typing import Final
 
-from fdr_recorder.node.logs import why_no_log_file
+from fdr_recorder.node.log_output import LogOutput
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.logging import clear_config
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 
 @contextmanager
-def ros(args: list[str] | None) -> Iterator[None]:
+def ros(args: list[str]) -> Iterator[None]:
     """
     Run rclpy without its own signal handlers: they would shut the context down too early.
 
-    Without arguments, it takes those of this process's command line. If there can be no log file,
-    at which rclpy would refuse to start, it runs without one.
+    It writes no log file: `LogOutput` does.
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
-    if why_no_log_file():
-        args = [*(sys.argv if args is None else args), '--ros-args', '--disable-external-lib-logs']
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(
+        args=[*args, '--ros-args', '--disable-external-lib-logs'],
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
     try:
         yield
     finally:
@@ -48,12 +49,12 @@ def ros(args: list[str] | None) -> Iterator[None]:
 
 
 @contextmanager
-def executor_of(node: Node) -> Iterator[SingleThreadedExecutor]:
+def executor_of(node: Node, why_no_log_file: str = '') -> Iterator[SingleThreadedExecutor]:
     """Lend an executor that serves a node; destroy both at the end. Warn of no log file."""
-    if why := why_no_log_file():
+    if why_no_log_file:
         node.get_logger().warning(
-            f'no log file: {why}; logs go to the console and /rosout. For a log file, set '
-            'ROS_LOG_DIR to a directory that can be written'
+            f'no log file: {why_no_log_file}; logs go to the console and /rosout. For a log file, '
+            'set ROS_LOG_DIR to a directory that can be written'
         )
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -90,14 +91,18 @@ class EndSignals:
     The same thread ends the process if the main thread does not: that may wait for a disk that
     never answers.
 
+    Args:
+        last_word: Tells, in bounded time, why the process ends by force.
+
     Attributes:
         has_come: Whether one of the signals has arrived.
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_word: Callable[[str], object]) -> None:
         """Handle the signals from now on: none ends the process by itself."""
         self.has_come = False
+        self._last_word = last_word
         self._wake: Callable[[], object] = lambda: None
         self._progress: Callable[[], object] = lambda: None
         self._unclosed: Callable[[], str] = lambda: ''
@@ -147,7 +152,7 @@ class EndSignals:
                 got_on = now
         flight = self._unclosed()
         end = _UNCLOSED.format(flight) if flight else ''
-        os.write(2, f'{_NOT_ENDED}{end}\n'.encode())  # a log may be on the disk that hangs
+        self._last_word(f'{_NOT_ENDED}{end}')
         os._exit(1)
 
     def come(self) -> None:
@@ -162,12 +167,31 @@ class EndSignals:
         self._writer.close()
 
 
+class RosProcess(EndSignals):
+    """What a process with one node has: signals that end it, console and log file."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.output = LogOutput(args)
+        super().__init__(self._say_and_flush)
+
+    def _say_and_flush(self, text: str) -> None:
+        self.output.say(text)
+        self.output.flush()
+
+
 @contextmanager
-def ros_process(args: list[str] | None) -> Iterator[EndSignals]:
-    """Run rclpy, as `ros`, in a process that SIGINT, SIGTERM and SIGHUP end in good order."""
-    signals = EndSignals()
+def ros_process(args: list[str] | None) -> Iterator[RosProcess]:
+    """
+    Run rclpy, as `ros`, in a process that SIGINT, SIGTERM and SIGHUP end in good order.
+
+    Without arguments, it takes those of this process's command line.
+    """
+    process = RosProcess(sys.argv if args is None else args)
     try:
-        with ros(args):
-            yield signals
+        with process.output.environment():
+            clear_config()  # reads it anew
+        with ros(process.output.args):
+            yield process
     finally:
-        signals.ignore()
+        process.ignore()
+        process.output.flush()

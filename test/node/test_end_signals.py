@@ -19,12 +19,12 @@ import time
 import pytest
 
 PROGRAM = """
-import time
+import sys, time
 from fdr_recorder.node import ros_process
 ros_process.END_DEADLINE_S, ros_process.STUCK_S, ros_process.END_BOUND_S = 1.0, 0.5, {bound}
 class Executor:
     def create_task(self, task): pass
-signals = ros_process.EndSignals()
+signals = ros_process.EndSignals(sys.stderr.write)
 signals.serve(Executor(), lambda: {progress}, lambda: '/flights/x')
 signals.come()
 time.sleep({busy})

@@ -96,6 +96,16 @@ static void hang_at(int directory, const char *path, const char *call)
     return real(__VA_ARGS__); \
   }
 
+#define BY_STREAM(result, name, parameters, ...) \
+  result name parameters \
+  { \
+    REAL(result, name, parameters); \
+    if (stream != NULL && is_below_fd(fileno(stream))) hang("write"); \
+    return real(__VA_ARGS__); \
+  }
+
+BY_STREAM(size_t, fwrite, (const void *d, size_t s, size_t n, FILE *stream), d, s, n, stream)
+BY_STREAM(int, fflush, (FILE *stream), stream)
 BY_FD(ssize_t, write, "write", (int fd, const void *data, size_t size), fd, data, size)
 BY_FD(ssize_t, writev, "write", (int fd, const struct iovec *iov, int n), fd, iov, n)
 BY_FD(ssize_t, pwrite64, "write", (int fd, const void *data, size_t n, off_t at), fd, data, n, at)

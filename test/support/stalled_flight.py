@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
@@ -84,7 +84,10 @@ class StalledFlight:
 
 @contextmanager
 def stalled_flight(
-    directory: Path, *transitions: str, **options: object
+    directory: Path,
+    *transitions: str,
+    environment: Mapping[str, str] | None = None,
+    **options: object,
 ) -> Iterator[StalledFlight]:
     """Start a recorder, make transitions, and lend it; `options` are parameters."""
     root = directory / 'flights'
@@ -95,7 +98,7 @@ def stalled_flight(
             ground,
             directory,
             root,
-            environment=disk.environment,
+            environment=disk.environment | (environment or {}),
             **{
                 'topics': [TOPIC],
                 'ring__max_records': 400,

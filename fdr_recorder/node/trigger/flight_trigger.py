@@ -233,7 +233,7 @@ def main(args: list[str] | None = None) -> int:
         except FdrError as error:
             get_logger(NODE_NAME).fatal(str(error))
             return 1
-        with executor_of(node) as executor:
+        with executor_of(node, signals.output.why_no_file()) as executor:
             signals.serve(executor)
             while not signals.has_come:
                 executor.spin_once()
