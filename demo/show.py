@@ -30,6 +30,7 @@ _FOOTER_FACTS = (
     'records_dropped_overrun',
     'records_dropped_write_error',
     'records_lost_transport',
+    'records_before_match',
     'bytes_written',
     'rollover_count',
 )

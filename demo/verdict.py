@@ -50,6 +50,7 @@ class Row:
 # The causes of losses that the recorder counts, by the footer's fields.
 _CAUSES = {
     'records_lost_transport': 'lost in transport',
+    'records_before_match': 'sent before they were heard',
     'records_dropped_overrun': 'refused by a full ring',
     'records_dropped_write_error': 'not written, the disk failed',
 }

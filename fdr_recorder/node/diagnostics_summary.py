@@ -74,9 +74,13 @@ class RecorderSummary:
         if free is not None and bytes_rate > 0:
             values['estimated_seconds_to_full'] = f'{free / bytes_rate:.0f}'
         values |= writer.counters.as_dict()
+        unseen = str(writer.unseen)
+        if unseen:
+            values['unseen_losses'] = unseen
+            values['records_lost_transport'] = values['records_lost_transport'] or 'unknown'
         is_held_up = writer.is_degraded or writer.stalled_step == WRITING
         is_recording = not is_held_up and age_s < STALE_S
-        return _summary(state, writer.flight_id if is_recording else '', values)
+        return _summary(state, writer.flight_id if is_recording else '', values, unseen)
 
     def _rates(self, writer: WriterStatus) -> tuple[float, float]:
         """Return records and bytes per second since the last call."""
@@ -90,11 +94,14 @@ class RecorderSummary:
         return records / elapsed_s, size / elapsed_s
 
 
-def _summary(state: str, recorded: str, values: dict[str, object]) -> DiagnosticStatus:
+def _summary(
+    state: str, recorded: str, values: dict[str, object], remark: str = ''
+) -> DiagnosticStatus:
+    message = f'recording {recorded}' if recorded else f'not recording ({state})'
     return DiagnosticStatus(
         level=DiagnosticStatus.OK if recorded else DiagnosticStatus.WARN,
         name='summary',
-        message=f'recording {recorded}' if recorded else f'not recording ({state})',
+        message=f'{message}; {remark}' if remark else message,
         values=key_values({'state': state, **values}),
     )
 

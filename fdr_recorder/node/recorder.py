@@ -38,6 +38,7 @@ from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.root_taking import take_root
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
+from fdr_recorder.record.loss_detection import unseen_in_footer
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
@@ -338,10 +339,13 @@ class Recorder(LifecycleNode):
             footer.records_dropped_overrun
             + footer.records_dropped_write_error
             + footer.records_lost_transport
+            + footer.records_before_match
         )
+        unseen = str(unseen_in_footer(footer, None))
         text = (
             f'{summary.path}: {footer.records_written} records, {footer.bytes_written} bytes, '
-            f'{lost} lost, {footer.segments_dropped} segments dropped'
+            f'{lost} {"known to be " if unseen else ""}lost, '
+            f'{footer.segments_dropped} segments dropped{f"; {unseen}" if unseen else ""}'
         )
         if summary.is_complete:
             logger.info('closed %s', text)

@@ -17,7 +17,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fdr_recorder.record.channel import BY_SEQUENCE, NO_DETECTION
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, OWN_TOPIC_PREFIX
+from fdr_recorder.record.kinds import (
+    FlightFooter,
+    FlightHeader,
+    OWN_TOPIC_PREFIX,
+    ProducerCounters,
+)
 from fdr_recorder.units import plural, short
 
 UNNUMBERED: Final = 'the middleware does not number messages'
@@ -54,6 +59,12 @@ class Unseen:
     def count(self) -> str:
         """Return how many they are, in words: `3 topics`."""
         return plural(len(self.reasons), 'topic')
+
+    @property
+    def sentence(self) -> str:
+        """Return `str(self)` with a capital and a full stop."""
+        text = str(self)
+        return f'{text[0].upper()}{text[1:]}.' if text else ''
 
     def __str__(self) -> str:
         """Say it in one sentence, without full stop; empty if there is no such topic."""
@@ -95,17 +106,36 @@ def why_unseen(
 def unseen_in_footer(footer: FlightFooter, header: FlightHeader | None) -> Unseen:
     """Return the topics on which losses in transport could not be seen, by a flight's footer."""
     rmw = header.rmw_implementation if header is not None else ''
+    return unseen_in_accounts(footer.producers, is_first_known=footer.clean_shutdown, rmw=rmw)
+
+
+def unseen_in_accounts(
+    producers: Iterable[ProducerCounters], *, is_first_known: bool = True, rmw: str = ''
+) -> Unseen:
+    """
+    Return the same by accounts of producers.
+
+    Args:
+        producers: The accounts.
+        is_first_known: Whether a `first_sequence` of 0 says that messages are not numbered; not in
+            a flight that was recovered.
+        rmw: As for `why_unseen`.
+
+    """
+
+    def is_numbered(item: ProducerCounters) -> bool | None:
+        if item.first_sequence:
+            return True
+        return False if is_first_known and not item.folded else None
+
     return collect_unseen(
         (
             item.topic,
             why_unseen(
-                item.loss_detection,
-                item.publisher,
-                is_numbered=_is_numbered(item.first_sequence, footer, item.folded),
-                rmw=rmw,
+                item.loss_detection, item.publisher, is_numbered=is_numbered(item), rmw=rmw
             ),
         )
-        for item in footer.producers
+        for item in producers
     )
 
 
@@ -135,9 +165,3 @@ def joint_detection(one: str, other: str) -> str:
     """Return the `loss_detection` of two publishers together; empty if neither is known."""
     both = (one, other)
     return next((value for value in (NO_DETECTION, BY_SEQUENCE) if value in both), '')
-
-
-def _is_numbered(first_sequence: int, footer: FlightFooter, folded: int) -> bool | None:
-    if first_sequence:
-        return True
-    return False if footer.clean_shutdown and not folded else None

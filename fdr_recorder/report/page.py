@@ -209,10 +209,16 @@ def _facts(report: Report) -> Html:
         ('Duration', [precise_duration(listed.duration_s), h('small', f'to {ended}')]),
         ('Messages', [f'{report.messages:,}', h('small', f'{len(report.topics):,} topics')]),
         ('On disk', [format_size(listed.bytes), h('small', segments)]),
-        ('Not here', [f'{losses.total:,}', h('small', _causes(losses))]),
+        ('Not here', [_not_here(losses), h('small', _causes(losses))]),
         ('Alerts', [f'{len(levels):,}', h('small', _levels(levels))]),
     )
     return fact_list(facts, class_='facts')
+
+
+def _not_here(losses: Losses) -> str:
+    if not losses.unseen:
+        return f'{losses.total:,}'
+    return f'at least {losses.total:,}' if losses.total else 'unknown'
 
 
 def _causes(losses: Losses) -> str:
@@ -221,8 +227,12 @@ def _causes(losses: Losses) -> str:
         (losses.overrun, 'ring full'),
         (losses.write_error, 'disk'),
         (losses.capacity, 'dropped'),
+        (losses.before_match, 'sent before heard'),
     )
-    return ', '.join(f'{count:,} {cause}' for count, cause in causes if count) or 'none known'
+    said = [f'{count:,} {cause}' for count, cause in causes if count]
+    if losses.unseen:
+        said.append(f'transport unknown on {losses.unseen.count}')
+    return ', '.join(said) or 'none known'
 
 
 def _levels(levels: list[int]) -> str:

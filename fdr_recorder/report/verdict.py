@@ -21,6 +21,7 @@ from typing import Final
 from fdr_recorder.flights.listing import FlightState
 from fdr_recorder.flights.verify import Loss
 from fdr_recorder.record.kinds import ClockStep, FlightHeader, SegmentRollover
+from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.sections.balance import Balance, balance_of
 from fdr_recorder.report.sections.configuration import config_options
@@ -104,6 +105,7 @@ class LossGroup:
         messages, topic = plural(self.records, 'message'), short(self.topic)
         text = {
             'transport': f'{messages} of {topic} never reached the recorder',
+            'before_match': f'{messages} of {topic} were sent before their publisher was heard',
             'overrun': f'{messages} of {topic} were refused, because the ring was full',
             'write_error': f'{messages} were discarded, because the disk refused them',
             'capacity': _capacity(report, self.records),
@@ -155,6 +157,8 @@ def verdict(report: Report) -> Conclusion:
     sentences = [group.sentence(report) for group in groups]
     sentences += [_of_files(loss) for loss in verification.losses if loss.segments or loss.bytes]
     sentences = _most(sentences, 'and {} more; the topics below have them all.')
+    if verification.unseen:
+        sentences.append(verification.unseen.sentence)
     directory = f'{report.info.listed.path}/'
     damage = [
         short(text.replace(directory, ''), _LONGEST)
@@ -173,7 +177,7 @@ def verdict(report: Report) -> Conclusion:
         )
     if state is not FlightState.CLEAN or balance is None:
         return _unclosed(report, sentences)
-    return _closed(balance, sentences)
+    return _closed(balance, sentences, verification.unseen)
 
 
 def _is_tear(report: Report, damage: str) -> bool:
@@ -211,7 +215,7 @@ def _bound(header: FlightHeader) -> str:
     return f': at most {flush:g} s after a crash, {flush + sync:g} s after a power cut'
 
 
-def _closed(balance: Balance, sentences: list[str]) -> Conclusion:
+def _closed(balance: Balance, sentences: list[str], unseen: Unseen) -> Conclusion:
     known, missing = balance.published, balance.missing
     if not known:
         return Conclusion(
@@ -219,9 +223,15 @@ def _closed(balance: Balance, sentences: list[str]) -> Conclusion:
         )
     noun = f'every one of {known:,} messages' if known > 1 else 'the only message'
     everyone = f'{noun} is accounted for'
+    if unseen:  # of which nobody knows whether messages are missing
+        everyone = f'{noun} that the recorder knows of is accounted for'
     if missing:
         headline = f'{everyone[0].upper()}{everyone[1:]}; {missing:,} are not in this recording.'
         return Conclusion(Level.LOSS, headline, tuple(sentences))
+    if unseen:
+        headline = f'{everyone[0].upper()}{everyone[1:]}; more may be missing on {unseen.count}.'
+        none = 'Nothing was refused by a full ring or by the disk, or dropped.'
+        return Conclusion(Level.WARN, headline, (none, *sentences))
     none = 'Nothing was lost on the way, refused by a full ring or by the disk, or dropped.'
     return Conclusion(Level.GOOD, f'Complete: {everyone}.', (none, *sentences))
 

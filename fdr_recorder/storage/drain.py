@@ -27,6 +27,7 @@ from fdr_recorder.errors import (
     FlightNotOpenError,
 )
 from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.degraded import QUICK_RETRIES_S
@@ -68,6 +69,7 @@ class WriterStatus:
         made_at: When the writer made this (monotonic seconds); 0 if it has not yet.
         stalled_s: For how many seconds the disk has not answered; 0 while it does.
         stalled_step: What it does not answer; `WRITING` if that holds up the writer.
+        unseen: Where losses in transport cannot be seen.
 
     """
 
@@ -83,6 +85,7 @@ class WriterStatus:
     made_at: float = 0.0
     stalled_s: float = 0.0
     stalled_step: str = ''
+    unseen: Unseen = field(default_factory=Unseen)
 
     def now(self, clients: Iterable[FdrClient], stall: tuple[float, str]) -> WriterStatus:
         """
@@ -331,6 +334,7 @@ class Drain:
             total_bytes=recording.total_bytes,
             counters=recording.log.counters(),
             is_degraded=recording.is_degraded,
+            unseen=recording.losses.unseen,
             producers=len(clients),
             made_at=time.monotonic(),
         )

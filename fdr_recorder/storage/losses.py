@@ -24,8 +24,9 @@ from fdr_recorder.capture.ring import (
     TOTAL_BYTES,
 )
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
+from fdr_recorder.record.channel import NO_DETECTION
 from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
-from fdr_recorder.record.loss_detection import joint_detection
+from fdr_recorder.record.loss_detection import joint_detection, Unseen, unseen_in_accounts
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 from fdr_recorder.units import format_size, plural
 
@@ -49,6 +50,8 @@ class LossReports:
         self._ledger = ledger
         self._alerts = alerts
         self._emit = emit
+        self.unseen = Unseen()
+        """Where losses in transport cannot be seen, at the last report."""
         self._date = clock.at_monotonic
         self._reported_at = 0.0
         self._last_loss_at: dict[tuple[str, str], float] = {}
@@ -61,6 +64,10 @@ class LossReports:
         self._reported_at = now
         for account in self._ledger.accounts:
             self.report_producer(account, now)
+        self.unseen = unseen_in_accounts(
+            account.snapshot() for account in self._ledger.accounts
+            if account.loss_detection == NO_DETECTION
+        )
         for (code, topic), last_loss_at in list(self._last_loss_at.items()):
             if now - last_loss_at >= ALERT_HOLD_S:
                 del self._last_loss_at[code, topic]

@@ -75,6 +75,7 @@ class FlightRecording:
         header: The flight's header.
         log: Its segments.
         accounts: The accounts of the present producers.
+        losses: Reports losses before the disk.
         emit: Adds one of the recorder's own records, to be written with the next `tick`; any
             thread.
 
@@ -119,7 +120,7 @@ class FlightRecording:
         self._durability = self.log.durability
         self._outbox = Outbox(self.log, self.write, lambda: self.is_degraded)
         self.emit = self._outbox.emit
-        self._losses = LossReports(self.log.ledger, alerts, self.emit, clock)
+        self.losses = LossReports(self.log.ledger, alerts, self.emit, clock)
         self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
         self._degraded = DegradedState(
             self.log, self._outbox, self._space, alerts, self.write
@@ -177,7 +178,7 @@ class FlightRecording:
     def finish_producer(self, client: FdrClient) -> None:
         """Close the account of a producer that is gone; its ring must be empty."""
         account = self.accounts.pop(client)
-        self._losses.report_producer(account, time.monotonic())
+        self.losses.report_producer(account, time.monotonic())
         self.log.ledger.close_account(account)
         self.log.latched.leave(account)
 
@@ -277,7 +278,7 @@ class FlightRecording:
 
         """
         if not self.is_degraded:  # else they add up until the disk takes records again
-            self._losses.report(now)
+            self.losses.report(now)
         self._invalid.report(now)
         for account in self.log.ledger.fold():
             self._invalid.suspects.pop(account, None)
@@ -397,7 +398,7 @@ class FlightRecording:
     def _finish_reports(self) -> None:
         """Report the last losses and the last step of the clock, and record no more alerts."""
         self._clock_watch.stop()
-        self._losses.report(time.monotonic(), hurry=True)
+        self.losses.report(time.monotonic(), hurry=True)
         for code in _EARLY_ALERTS:
             self._alerts.clear_all(code, 'the flight is being closed')
         self._alerts.unlisten(self._record_alert)

@@ -29,8 +29,12 @@ from fdr_recorder.record.loss_detection import (
     unseen_in_footer,
     UNTOLD,
 )
+from fdr_recorder.report.gather import gather
+from fdr_recorder.report.page import render
+from fdr_recorder.report.verdict import Level, verdict
 from flight_check import check_identities, open_flight_files
 import pytest
+from report_pages import Page
 
 
 def said(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
@@ -180,6 +184,38 @@ def test_what_was_sent_before_it_was_heard_explains_no_gap(
 ) -> None:
     flight = record_blind(make_writer, root, topics=(LATE,), tells_loss=False)
     assert f'{LOST} messages are missing without a trace' in str(verify(flight))
+
+
+def test_the_report_says_it(flight: Path) -> None:
+    report = gather(flight)
+    found = verdict(report)
+    assert found.level is Level.LOSS
+    assert found.headline == (
+        f'Every one of {3 * SENT + LOST + BEFORE_MATCH} messages that the recorder knows of is '
+        f'accounted for; {LOST + BEFORE_MATCH} are not in this recording.'
+    )
+    assert f'L{SENTENCE[1:]}.' in found.sentences
+    late = f'{BEFORE_MATCH} messages of /late were sent before their publisher was heard, at '
+    assert any(sentence.startswith(late) for sentence in found.sentences)
+    page = Page(render(report))
+    assert f'L{SENTENCE[1:]}.' in page.text
+    assert 'The sum above is right' in page.text
+    assert any(words.startswith(f'{BEFORE_MATCH} messages of /late') for words in page.words())
+
+
+def test_the_report_does_not_call_it_complete(blind: Path) -> None:
+    report = gather(blind)
+    found = verdict(report)
+    assert found.level is Level.WARN
+    assert found.headline == (
+        f'Every one of {2 * SENT} messages that the recorder knows of is accounted for; '
+        'more may be missing on 2 topics.'
+    )
+    page = Page(render(report))
+    assert 'Nothing was lost on the way' not in page.text
+    assert 'never reached the recorder' not in page.text
+    assert 'transport unknown on 2 topics' in page.text
+    assert f'cannot be seen: {UNNUMBERED}' in page.text
 
 
 # --- flights that were not closed --------------------------------------------------------------

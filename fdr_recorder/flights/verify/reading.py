@@ -207,7 +207,8 @@ class FlightReading:
         elif isinstance(payload, TransportLoss) and payload.before_match:
             key = payload.topic, payload.publisher
             self.producers.setdefault(key, Producer()).before_match += payload.records
-            loss = Loss('before_match', payload.records, *key, last_ns=payload.last_seen_ns)
+            times = payload.first_seen_ns, payload.last_seen_ns
+            loss = Loss('before_match', payload.records, *key, *times)
             self.result.losses.append(loss)
         elif isinstance(payload, TransportLoss):
             self._lost('transport', payload, payload.first_seen_ns, payload.last_seen_ns)

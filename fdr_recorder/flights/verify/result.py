@@ -84,6 +84,8 @@ def when(first_ns: int, last_ns: int) -> str:
     """Say between which times, as far as they are known."""
     if first_ns and last_ns:  # the clock may have been set back meanwhile
         first_ns, last_ns = sorted((first_ns, last_ns))
+        if first_ns == last_ns:
+            return f', at {iso_time(first_ns)}'
         return f', between {iso_time(first_ns)} and {iso_time(last_ns)}'
     if first_ns:
         return f', after {iso_time(first_ns)}'

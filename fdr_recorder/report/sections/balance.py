@@ -33,6 +33,7 @@ class Balance:
     Attributes:
         offered: Reached the recorder.
         lost_transport: Never reached it, as far as sequence numbers tell.
+        before_match: Sent by publishers that came in flight, before they were heard.
         dropped_overrun: Refused by a full ring.
         dropped_write_error: Discarded, because the disk refused them.
         written: Lie in segments, repeats and dropped segments included.
@@ -44,6 +45,7 @@ class Balance:
 
     offered: int
     lost_transport: int
+    before_match: int
     dropped_overrun: int
     dropped_write_error: int
     written: int
@@ -54,12 +56,13 @@ class Balance:
     @property
     def published(self) -> int:
         """How many messages are known of."""
-        return self.offered + self.lost_transport
+        return self.offered + self.lost_transport + self.before_match
 
     @property
     def missing(self) -> int:
         """How many of them are not here."""
-        return self.lost_transport + self.dropped_overrun + self.dropped_write_error + self.dropped
+        on_the_way = self.lost_transport + self.before_match
+        return on_the_way + self.dropped_overrun + self.dropped_write_error + self.dropped
 
 
 def balance_of(report: Report) -> Balance | None:
@@ -76,6 +79,7 @@ def balance_of(report: Report) -> Balance | None:
     return Balance(
         offered=total('offered'),
         lost_transport=total('lost_transport'),
+        before_match=total('before_match'),
         dropped_overrun=total('dropped_overrun'),
         # a recovered flight knows the sum, but not whose they were
         dropped_write_error=total('dropped_write_error') or footer.records_dropped_write_error,
@@ -104,16 +108,19 @@ def balance_section(report: Report) -> Html:
             f'{plural(report.messages, "message")} can be read.',
         )
     else:
-        content = [_messages(balance, footer), _bytes(report, footer)]
+        unseen = report.verification.unseen.sentence
+        content = [_messages(balance, footer, unseen), _bytes(report, footer)]
     return h(
         'section', h('h2', 'Accounts'), h('div', content, class_='card ledgers'), id='accounts'
     )
 
 
-def _messages(balance: Balance, footer: FlightFooter) -> Html:
+def _messages(balance: Balance, footer: FlightFooter, unseen: str) -> Html:
+    lost = (_MINUS, balance.lost_transport, 'never reached the recorder')
     rows: list[tuple[str, int, str]] = [
         ('', balance.published, 'published, as far as sequence numbers tell'),
-        (_MINUS, balance.lost_transport, 'never reached the recorder'),
+        *([lost] if balance.lost_transport or not unseen else []),
+        (_MINUS, balance.before_match, 'sent before their publishers were heard'),
         ('=', balance.offered, 'reached the recorder'),
         (_MINUS, balance.dropped_overrun, 'refused, because a ring was full'),
         (_MINUS, balance.dropped_write_error, 'discarded, because the disk refused them'),
@@ -139,7 +146,7 @@ def _messages(balance: Balance, footer: FlightFooter) -> Html:
             _is_balanced(balance) and balance.written - balance.dropped == balance.present,
             'The sum above is right, and what the footer counts is in the files.',
         ),
-        h('p', f'Beside them, {plural(own, "record")} of the recorder itself.'),
+        h('p', f'{unseen} Beside them, {plural(own, "record")} of the recorder itself.'.strip()),
     )
 
 

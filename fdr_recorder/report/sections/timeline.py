@@ -75,6 +75,9 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
         _lane(drawing, 'Refused: disk', _losses(drawing, losses, 'write_error'), 'square'),
         _lane(drawing, 'No message at all', _quiet(report, drawing)),
     ]
+    late = _losses(drawing, losses, 'before_match')
+    if late:
+        lanes.insert(2, _lane(drawing, 'Sent before heard', late, 'diamond'))
     unreadable = _unreadable(report, drawing)
     if unreadable:
         lanes.append(_lane(drawing, 'Cannot be read', unreadable))

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from fdr_recorder.flights.info import TopicInfo
+from fdr_recorder.record.channel import NO_DETECTION
 from fdr_recorder.record.kinds import ProducerCounters
 from fdr_recorder.record.offered_qos import with_names
 from fdr_recorder.report.gather import Report, Source
@@ -97,6 +98,7 @@ def _topic(
         f'{count:,} {cause}'
         for count, cause in (
             (topic.lost_transport, 'transport'),
+            (topic.before_match, 'sent before heard'),
             (topic.dropped_overrun, 'ring full'),
             (topic.dropped_write_error, 'disk'),
         )
@@ -114,7 +116,7 @@ def _topic(
         ('num', 'size', format_size(topic.bytes)),
         ('num', 'longest gap', precise_duration(gap_s) if gap_s else '\N{EN DASH}'),
         ('num lost' if topic.lost else 'num', 'lost',
-         [f'{topic.lost:,}', [h('small', cause) for cause in causes]]),
+         [topic.lost_text, [h('small', cause) for cause in causes]]),
     )  # fmt: skip
     return h(
         'details',
@@ -162,20 +164,25 @@ def _more(topic: TopicInfo, source: Source, producers: Iterable[ProducerCounters
         facts.append(('Longest gap', gap))
     profiles = list(dict.fromkeys(line for text in source.qos for line in _qos(text)))
     facts += [('Offered QoS', profile) for profile in profiles[:_MOST_PROFILES]]
-    return h('div', fact_list(facts), _publishers(source, list(producers)), class_='more-of')
+    if topic.why_unseen:
+        facts.append(('Losses in transport', f'cannot be seen: {topic.why_unseen}'))
+    publishers = _publishers(topic, source, list(producers))
+    return h('div', fact_list(facts), publishers, class_='more-of')
 
 
-def _publishers(source: Source, producers: list[ProducerCounters]) -> Html:
+def _publishers(topic: TopicInfo, source: Source, producers: list[ProducerCounters]) -> Html:
     columns = (
-        'Publisher', 'Offered', 'Written', 'Repeated', 'Lost in transport', 'Ring full', 'Disk'
+        'Publisher', 'First number', 'Sent before heard', 'Lost in transport', 'Offered',
+        'Ring full', 'Disk', 'Repeated', 'Written',
     )  # fmt: skip
     rows: list[Html] = []
     for item in sorted(producers, key=_is_of_one)[:_MOST_PUBLISHERS]:
         counts = (
-            item.offered, item.written, item.repeated, item.lost_transport, item.dropped_overrun,
-            item.dropped_write_error,
+            item.offered, item.dropped_overrun, item.dropped_write_error, item.repeated,
+            item.written,
         )  # fmt: skip
-        cells = [h('td', f'{count:,}', class_='num') for count in counts]
+        cells = [h('td', text, class_='num') for text in _on_the_way(item, topic)]
+        cells += [h('td', f'{count:,}', class_='num') for count in counts]
         left = [f'{plural(item.folded, "publisher")} that left']
         who = left if item.folded else _publisher(source, item.publisher)
         rows.append(h('tr', h('td', who), cells))
@@ -189,6 +196,14 @@ def _publishers(source: Source, producers: list[ProducerCounters]) -> Html:
     if left_out:
         rows.append(h('tr', h('td', f'and {plural(left_out, "publisher")} more')))
     return h('div', table(columns, rows), class_='scroll')
+
+
+def _on_the_way(item: ProducerCounters, topic: TopicInfo) -> tuple[str, ...]:
+    """Return first number, what was sent before it was heard, losses in transport, in words."""
+    is_unseen = item.loss_detection == NO_DETECTION or bool(topic.why_unseen)
+    known = (item.before_match, item.lost_transport)
+    said = ('?' if is_unseen and not count else f'{count:,}' for count in known)
+    return (f'{item.first_sequence:,}' if item.first_sequence else '', *said)
 
 
 def _is_of_one(item: ProducerCounters) -> bool:
