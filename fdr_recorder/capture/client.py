@@ -97,6 +97,8 @@ class FdrClient:
         """Publish time, sequence number and data of the last message of a latched channel."""
         self.losses = TransportLosses()
         """Replaced as a whole by the producer's thread."""
+        self.is_numbered = True
+        """Whether the publisher's messages have numbers of the middleware; producer's thread."""
         self._acknowledged_losses = 0
         self._acknowledged_before_match = 0
         self._next_sequence = 0

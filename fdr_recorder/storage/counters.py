@@ -134,8 +134,9 @@ class ProducerAccount:
         self.loss_detection = joint_detection(self.loss_detection, other.loss_detection)
 
     def note_first(self, sequence: int) -> None:
-        """Note the number of the first message; one that is no number becomes 0, unknown."""
+        """Note the number of the first message; 0 if the middleware did not number it."""
         is_number = type(sequence) is int and 0 <= sequence < 1 << 64
+        is_number = is_number and (self.client is None or self.client.is_numbered)
         self.first_sequence = sequence if is_number else 0
 
     def count_own(self) -> int:

@@ -45,6 +45,7 @@ CONFIGURED = ALWAYS | {
     'records_dropped_write_error',
     'records_lost_transport',
     'records_repeated',
+    'records_before_match',
 }
 GROUPS = ['summary', 'disk', 'capacity', 'rings', 'transport', 'topics', 'recorder']
 

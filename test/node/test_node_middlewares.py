@@ -30,6 +30,7 @@ from fdr_recorder.node.intake.topic_intake import TopicIntake
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
 from fdr_recorder.record.flight_header import FlightHeader
+from fdr_recorder.record.loss_detection import unseen_in_footer, UNTOLD
 from flight_check import check_flight, FlightFiles
 from ground import BEST_EFFORT, Ground, LATCHED
 from mcap.reader import make_reader
@@ -139,6 +140,26 @@ def test_all_is_kept_and_channels_say_what_is_known(
         assert {item.publisher for item in flight.of_topic(TOPIC)} == {''}
         producers = [item for item in flight.footer.producers if item.topic == TOPIC]
         assert sorted(item.offered for item in producers) == [20, 30]
+
+
+@pytest.mark.parametrize('middleware', MIDDLEWARES)
+def test_the_footer_says_why_losses_cannot_be_seen(
+    make_writer: MakeWriter, middleware: str
+) -> None:
+    scene = Scene(make_writer, middleware, 'plain')
+    scene.take(scene.publish(*[scene.join()] * 10))
+    unseen = unseen_in_footer(scene.close().footer, None)
+    if scene.detection == 'sequence':
+        assert str(unseen) == ''
+    elif middleware == 'rclpy of Jazzy':
+        assert unseen.reasons == {TOPIC: UNTOLD}
+    elif middleware != 'unknown':
+        assert str(unseen) == (
+            'losses in transport cannot be seen on 1 topic (/topic): '
+            'the middleware does not number messages'
+        )
+    else:
+        assert unseen.topics == [TOPIC]
 
 
 @pytest.mark.parametrize('middleware', MIDDLEWARES)

@@ -51,6 +51,17 @@ class Producer(Numbering):
         self.met = Reading.now()
         self.heard_ns = 0
         self._unnumbered = 0
+        self._is_new = False
+        self._first_heard = 0
+        """Of a new one: what is missing below this number was sent before it was heard."""
+
+    def expect_all(self) -> None:
+        """
+        Expect its first message: it has come while a flight is open.
+
+        Numbers begin at 1. What it has sent before the first that is heard is missing.
+        """
+        self._is_new, self.next_number = True, 1
 
     def name(self, node_name: str) -> None:
         """Set the node name that segments store, from the next segment on."""
@@ -71,6 +82,7 @@ class Producer(Numbering):
         if number is None or not is_numbered(number):
             self._unnumbered += 1
             self.metadata[LOSS_DETECTION_KEY] = NO_DETECTION
+            self.client.is_numbered = False
             self.stop()
             return self._unnumbered
         if self.is_followed:
@@ -80,12 +92,17 @@ class Producer(Numbering):
                 and published_ns < met.system_ns
                 and now_ns < met.monotonic_ns + HISTORY_S * 1e9
             )
+            if self._is_new and (is_history or self.next_number == 1):
+                self._first_heard, is_history = max(self._first_heard, number), False
             self.follow(number, published_ns, now_ns, is_history=is_history)
         return number
 
     def note_missing(self, gap: NumberGap) -> None:
-        """Count numbers that are given up as lost in transport."""
-        self.client.count_transport_loss(gap.first, gap.last)
+        """Count numbers that are given up: lost in transport, or sent before it was heard."""
+        if gap.last < self._first_heard:
+            self.client.count_before_match(gap.first, gap.last)
+        else:
+            self.client.count_transport_loss(gap.first, gap.last)
 
 
 class OpenGaps:

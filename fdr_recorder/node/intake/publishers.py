@@ -18,6 +18,7 @@ from typing import Final
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import RingBudget
 from fdr_recorder.config import RingConfig
+from fdr_recorder.node.intake.newcomers import Newcomers
 from fdr_recorder.node.intake.producer import Producer
 from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
 from fdr_recorder.node.intake.topic_intake import TopicIntake
@@ -69,6 +70,8 @@ class Publishers:
         self._absent = AbsentPublishers()
         self._are_gids_known = False
         """Whether a gid of a message was one of the graph, which may learn of others later."""
+        self.newcomers = Newcomers()
+        """Knows which publishers have come while a flight is open."""
 
     def meet(self, intake: TopicIntake, gid: bytes, is_numbered: bool) -> Producer:
         """
@@ -100,6 +103,8 @@ class Publishers:
         )
         client = FdrClient(channel, self._config, budget=self._budget)
         producer = intake.producers[gid] = Producer(client, metadata, is_identified)
+        if can_detect and self._writer.open_flight_id and self.newcomers.is_one(gid):
+            producer.expect_all()
         producer.name(plan.publishers.get(gid, ''))
         self._writer.register(client)
         return producer
@@ -112,6 +117,7 @@ class Publishers:
             with self._quarantine.guard(intake.plan.name, NAME):
                 endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)
                 intake.plan = replace(intake.plan, publishers=node_names(endpoints))
+                self.newcomers.list(intake.plan.publishers)
         if gid in intake.plan.publishers:
             self._are_gids_known = True
         return self._are_gids_known

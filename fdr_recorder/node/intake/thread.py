@@ -118,6 +118,7 @@ class IntakeThread:
 
     def add(self, plan: TopicPlan) -> None:
         """Subscribe to a topic; raise RCLError if the middleware refuses."""
+        self._publishers.newcomers.list(plan.publishers)
         subscription = self._subscriber.subscribe(plan)
         intake = TopicIntake(
             plan, subscription, self._publishers.meet, self._times, self._open_gaps
@@ -147,6 +148,7 @@ class IntakeThread:
 
     def name_publishers(self, topic: str, nodes: Mapping[bytes, str]) -> None:
         """Set the node names of a topic's publishers; the graph learns them after the gids."""
+        self._publishers.newcomers.list(nodes)
 
         def name() -> None:
             intake = self.intakes[topic]
@@ -243,6 +245,7 @@ class IntakeThread:
 
         def hold() -> None:
             self._is_opening = True
+            self._publishers.newcomers.begin_flight()
             latched = [intake for intake in self.intakes.values() if intake.plan.is_latched]
             self._take_all(latched)  # makes all publishers known
             self._open_gaps.settle()
