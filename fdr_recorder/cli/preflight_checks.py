@@ -21,7 +21,6 @@ import time
 from typing import Final
 
 from fdr_recorder.cli.console import progress
-from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter_file
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import (
     ConfigInvalidError,
@@ -31,6 +30,7 @@ from fdr_recorder.errors import (
 )
 from fdr_recorder.flights.directory import flights_in
 from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
+from fdr_recorder.parameter_file import located, read_parameter_file, write_parameter_file
 from fdr_recorder.record.flight_header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.storage.chunk import RECORD_COST
@@ -115,7 +115,9 @@ class PreflightChecks:
         try:
             config = self._read_config()
         except ConfigInvalidError as error:
-            yield from (Check('configuration', Outcome.FAILED, text) for text in error.mistakes)
+            files = [self._config_file] if self._config_file else []
+            mistakes = located(error.mistakes, files)
+            yield from (Check('configuration', Outcome.FAILED, text) for text in mistakes)
             return
         yield Check('configuration', Outcome.OK, str(self._config_file or 'all defaults'))
         root = Path(config.flight_root).expanduser()

@@ -17,14 +17,31 @@ import os
 import time
 from typing import Final
 
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.quick_start import imports_are_done  # before ROS messages
-from fdr_recorder.node.recorder import Recorder
+from fdr_recorder.node.recorder import NODE_NAME, Recorder
 from fdr_recorder.node.ros_process import executor_of, ros_process
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 imports_are_done()
 logger = logging.getLogger(__name__)
 
+COMMAND_LINE: Final = CommandLine(
+    'recorder',
+    NODE_NAME,
+    """\
+Record topics of a vehicle, flight by flight. It is a lifecycle node: it subscribes when it is
+configured, and records while it is active.
+
+examples:
+  ros2 run fdr_recorder recorder --ros-args --params-file recorder.yaml
+  ros2 run fdr_recorder recorder --ros-args -p autostart:=true -p all_topics:=true
+  ros2 launch fdr_recorder recorder.launch.py params_file:=recorder.yaml
+  ros2 lifecycle set /fdr_recorder activate
+  fdr check --config recorder.yaml     try parameters, disk and topics before a flight""",
+    FdrConfig,
+)
 FAILURE_PAUSE_S: Final = 0.1
 """Pause after a callback that failed: it may fail again at once."""
 FAREWELL_S: Final = 0.3
@@ -43,9 +60,12 @@ def main(args: list[str] | None = None) -> int:
         because the disk does not answer, this does not return: the process ends with 1, without
         waiting for threads that hang, or go on (`EndSignals` ends what hangs before).
 
+    Raises:
+        SystemExit: The command line asks for help (0), or is wrong (2).
+
     """
     with (
-        ros_process(args) as signals,
+        ros_process(COMMAND_LINE, args) as signals,
         executor_of(node := Recorder(), signals.output.why_no_file()) as executor,
     ):
         signals.serve(executor, node.progress, lambda: node.unclosed_flight)

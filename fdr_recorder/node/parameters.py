@@ -13,10 +13,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import sys
 from typing import Any, Generic, TypeVar
 
 from fdr_recorder.config_base import Configuration, is_of_ros, Option
 from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.parameter_file import located, parameter_files
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -95,14 +97,18 @@ class Parameters(Generic[_Config]):
         Return the configuration that the parameters describe.
 
         Raises:
-            ConfigInvalidError: Names every wrong value and every unknown parameter.
+            ConfigInvalidError: Names every wrong value and every unknown parameter, and where in
+                the parameter files of the command line it stands.
 
         """
         # an empty list in a parameter file has no type and arrives as no value
         values = {name: self._node.get_parameter_or(name).value for name in self._options}
-        return self._config.from_options(
-            {name: value for name, value in values.items() if value is not None} | self._unknown
-        )
+        given = {name: value for name, value in values.items() if value is not None}
+        try:
+            return self._config.from_options(given | self._unknown)
+        except ConfigInvalidError as error:
+            mistakes = located(error.mistakes, parameter_files(sys.argv))
+            raise ConfigInvalidError(mistakes) from error
 
     def _ours(self, parameters: Sequence[Parameter[Any]]) -> dict[str, object]:
         return {item.name: item.value for item in parameters if item.name in self._options}

@@ -22,6 +22,7 @@ import threading
 import time
 from typing import Final
 
+from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.log_output import LogOutput
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -30,18 +31,29 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 
+class RosArgumentsError(Exception):
+    """ROS cannot use the arguments of the command line."""
+
+
 @contextmanager
 def ros(args: list[str]) -> Iterator[None]:
     """
     Run rclpy without its own signal handlers: they would shut the context down too early.
 
     It writes no log file: `LogOutput` does.
+
+    Raises:
+        RosArgumentsError: ROS cannot use the arguments.
+
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
-    rclpy.init(
-        args=[*args, '--ros-args', '--disable-external-lib-logs'],
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
+    try:
+        rclpy.init(
+            args=[*args, '--ros-args', '--disable-external-lib-logs'],
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except Exception as error:  # of several classes, by version
+        raise RosArgumentsError(str(error)) from error
     try:
         yield
     finally:
@@ -180,18 +192,27 @@ class RosProcess(EndSignals):
 
 
 @contextmanager
-def ros_process(args: list[str] | None) -> Iterator[RosProcess]:
+def ros_process(command: CommandLine, args: list[str] | None) -> Iterator[RosProcess]:
     """
     Run rclpy, as `ros`, in a process that SIGINT, SIGTERM and SIGHUP end in good order.
 
     Without arguments, it takes those of this process's command line.
+
+    Raises:
+        SystemExit: The command line asks for help, or is wrong, which stderr says.
+
     """
-    process = RosProcess(sys.argv if args is None else args)
+    arguments = sys.argv if args is None else args
+    command.check(arguments[1:] if args is None else arguments)
+    process = RosProcess(arguments)
     try:
         with process.output.environment():
             clear_config()  # reads it anew
         with ros(process.output.args):
             yield process
+    except RosArgumentsError as error:
+        process.output.say(command.why_refused(arguments, error))
+        raise SystemExit(2) from error
     finally:
         process.ignore()
         process.output.flush()

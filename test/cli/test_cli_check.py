@@ -23,8 +23,8 @@ from conftest import Record
 from disk_faults import free_space, mounted_tmpfs
 from fdr_recorder import ConfigInvalidError, FdrConfig, FlightRoot
 from fdr_recorder.cli.main import main
-from fdr_recorder.cli.parameter_file import read_parameter_file, write_parameter_file
 from fdr_recorder.cli.preflight_checks import WORK_NAME
+from fdr_recorder.parameter_file import read_parameter_file, write_parameter_file
 import pytest
 import yaml
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.errors import ConfigInvalidError, FdrError
+from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values, STEADY_CLOCK
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import qos_for
@@ -33,6 +34,18 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 NODE_NAME: Final = 'flight_trigger'
+COMMAND_LINE: Final = CommandLine(
+    'flight_trigger',
+    NODE_NAME,
+    """\
+Open a flight when the vehicle arms, and close it after it has disarmed: it drives the lifecycle of
+a recorder.
+
+examples:
+  ros2 run fdr_recorder flight_trigger --ros-args -p source:=px4
+  ros2 run fdr_recorder flight_trigger --ros-args --params-file trigger.yaml""",
+    TriggerConfig,
+)
 TICK_S: Final = 0.05
 ASK_INTERVAL_S: Final = 1.0
 """How often to ask the recorder for its state, and to repeat a refused transition."""
@@ -226,8 +239,11 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 if a parameter is wrong or the source's message type is missing.
 
+    Raises:
+        SystemExit: The command line asks for help (0), or is wrong (2).
+
     """
-    with ros_process(args) as signals:
+    with ros_process(COMMAND_LINE, args) as signals:
         try:
             node = FlightTrigger()
         except FdrError as error:

@@ -1,0 +1,87 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+
+"""The command line of a node: `--help`, ROS arguments, and mistakes in them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from dataclasses import dataclass
+import shutil
+from textwrap import TextWrapper
+
+from fdr_recorder.config_base import Configuration, Options
+from fdr_recorder.parameter_file import mistakes_in_files, parameter_files
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """
+    The command line of a program that runs one node.
+
+    Attributes:
+        program: Name of the executable.
+        node: Name of the node.
+        description: What it does, and examples.
+        config: The parameters.
+
+    """
+
+    program: str
+    node: str
+    description: str
+    config: type[Configuration]
+
+    def check(self, arguments: Sequence[str]) -> None:
+        """
+        Answer `--help` with the parameters, and refuse arguments that are not for ROS.
+
+        Raises:
+            SystemExit: Help was printed (0), or an argument is unknown (2).
+
+        """
+        parser = ArgumentParser(
+            prog=self.program,
+            usage=f'{self.program} [-h] [--ros-args [-p NAME:=VALUE] [--params-file FILE] ...]',
+            description=self.description,
+            epilog=f'parameters:\n{_parameters(self.config.options())}',
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        parser.parse_args(_of_others(arguments))
+
+    def why_refused(self, arguments: Sequence[str], error: Exception) -> str:
+        """Return why ROS refuses arguments: all mistakes in parameter files, else what it says."""
+        mistakes = mistakes_in_files(parameter_files(arguments), self.config, self.node)
+        return '\n'.join(f'{self.program}: {text}' for text in mistakes or [str(error)])
+
+
+def _of_others(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments outside of `--ros-args ... --`."""
+    others, is_of_ros = [], False
+    for argument in arguments:
+        if argument in ('--ros-args', '--') and (argument == '--ros-args' or is_of_ros):
+            is_of_ros = argument == '--ros-args'
+        elif not is_of_ros:
+            others.append(argument)
+    return others
+
+
+def _parameters(options: Options) -> str:
+    """Return a paragraph for each parameter: name, default, meaning."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    wrapper = TextWrapper(width, initial_indent=' ' * 6, subsequent_indent=' ' * 6)
+    lines = []
+    for name, (default, option) in options.items():
+        value = list(default) if isinstance(default, tuple) else default
+        lines.append(f'  {name}  (default: {value!r})'.replace("''", 'empty'))
+        lines += wrapper.wrap(option.description)
+    return '\n'.join(lines)
