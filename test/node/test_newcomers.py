@@ -25,7 +25,7 @@ from fdr_recorder.node.intake.newcomers import MOST_LISTED, Newcomers
 from fdr_recorder.node.intake.producer import OpenGaps, Producer
 from fdr_recorder.record.kinds import ProducerCounters, TransportLoss
 from flight_check import FlightFiles
-from ground import Ground, LATCHED, PUBLISHERS_ARE_TOLD
+from ground import Ground, LATCHED
 from producers import make_client
 from publisher_process import PublisherProcess
 import pytest
@@ -133,10 +133,6 @@ def test_memory_is_bounded(settled: None) -> None:
 
 # --- real publishers ---------------------------------------------------------------------------
 
-told = pytest.mark.skipif(
-    not PUBLISHERS_ARE_TOLD, reason='rclpy does not say here who published a message (Jazzy)'
-)
-
 
 @pytest.fixture
 def recorder(ground: Ground, root: Path, settled: None) -> Iterator[FaultyRecorder]:
@@ -150,7 +146,6 @@ def account_of(flight: FlightFiles, topic: str) -> ProducerCounters:
     return account
 
 
-@told
 @pytest.mark.parametrize('is_latched', [False, True])
 def test_what_is_sent_before_the_topic_is_subscribed_to(
     ground: Ground, recorder: FaultyRecorder, *, is_latched: bool
@@ -181,7 +176,6 @@ def test_what_is_sent_before_the_topic_is_subscribed_to(
     assert verification.verdict is Verdict.LOSSES
 
 
-@told
 def test_a_publisher_that_was_there_before_the_flight(
     ground: Ground, recorder: FaultyRecorder
 ) -> None:
@@ -201,7 +195,6 @@ def test_a_publisher_that_was_there_before_the_flight(
     assert verify(flight.path).verdict is Verdict.CLEAN
 
 
-@told
 def test_a_publisher_that_discovery_loses_and_finds_is_not_new(
     ground: Ground, recorder: FaultyRecorder
 ) -> None:
@@ -217,7 +210,6 @@ def test_a_publisher_that_discovery_loses_and_finds_is_not_new(
     assert (account.offered, account.lost_transport, account.before_match) == (2, 0, 0)
 
 
-@told
 def test_a_recorder_that_discovers_late(ground: Ground, tmp_path: Path, root: Path) -> None:
     """It is stopped while a publisher comes and publishes."""
     with RecorderProcess(ground, tmp_path, root, topics=['/late', '/early']) as recorder:
