@@ -249,3 +249,19 @@ def test_a_recovered_flight_says_it(make_writer: MakeWriter, root: Path) -> None
     assert counters['/fdr/flight_header'].loss_detection == ''
     assert verify(flight).damage == []
     assert verify(flight).unseen.topics == ['/a', '/b']
+
+
+# --- flights of older versions -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('close', [True, False])
+def test_a_flight_of_a_version_that_did_not_say(
+    make_writer: MakeWriter, root: Path, capsys: pytest.CaptureFixture[str], *, close: bool
+) -> None:
+    """Version 0.1.0 followed the numbers of publishers that it knew, and of no others."""
+    flight = record_blind(make_writer, root, topics=('/a', LATE), close=close, detection='')
+    found = json.loads(said(capsys, 0, 'info', flight, '--json'))
+    assert found['losses']['unseen_topics'] == ['/a']
+    assert found['unseen'] == f'losses in transport cannot be seen on 1 topic (/a): {EITHER}'
+    assert f'unknown   {found["unseen"]}\n' in said(capsys, 0, 'info', flight)
+    assert verify(flight).unseen.topics == ['/a']

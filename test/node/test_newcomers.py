@@ -21,7 +21,7 @@ from faulty_recorder import Faults, FaultyRecorder
 from fdr_recorder.capture.client import MAX_LOSS
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.node.intake import newcomers
-from fdr_recorder.node.intake.newcomers import MOST_LISTED, Newcomers
+from fdr_recorder.node.intake.newcomers import Arrival, MOST_LISTED, Newcomers, SURE
 from fdr_recorder.node.intake.producer import OpenGaps, Producer
 from fdr_recorder.record.kinds import ProducerCounters, TransportLoss
 from flight_check import FlightFiles
@@ -108,20 +108,51 @@ def test_what_a_latched_publisher_holds_is_not_missing(
 
 def test_who_was_listed_before_a_flight_is_not_new(settled: None) -> None:
     known = Newcomers()
-    assert not known.is_one(b'unlisted'), 'no flight is open'
+    assert known.arrival(b'unlisted') is None, 'no flight is open'
     known.list([b'a'])
     known.begin_flight()
     known.list([b'a', b'b'])
-    assert [known.is_one(gid) for gid in (b'a', b'b', b'unlisted')] == [False, True, True]
+    assert [known.arrival(gid) for gid in (b'a', b'b', b'unlisted')] == [None, SURE, SURE]
     known.begin_flight()
-    assert not known.is_one(b'b')
+    assert known.arrival(b'b') is None
 
 
-def test_who_is_listed_while_discovery_settles_is_not_new() -> None:
+def test_who_is_listed_while_discovery_settles_may_have_been_there_before() -> None:
     known = Newcomers()
+    before_ns = time.time_ns()
     known.begin_flight()
     known.list([b'a'])
-    assert not known.is_one(b'a')
+    arrival = known.arrival(b'a')
+    assert arrival is not None
+    assert before_ns <= arrival.since_ns <= time.time_ns()
+    assert not arrival.is_likely
+    assert known.arrival(b'unlisted') == arrival
+
+
+@pytest.mark.parametrize(
+    ('first', 'heard', 'heard_s', 'is_likely', 'before_match'),
+    [
+        (51, 100, 0.5, False, 50),  # 100 Hz: it has begun 0.5 s before it was heard
+        (101, 100, 0.5, False, 0),
+        (360_001, 100, 60.0, True, 0),  # an hour ago
+        (51, 1, 0.5, False, 0),  # one message has no rate
+        (51, 1, 0.5, True, 50),
+    ],
+)
+def test_the_rate_tells_who_was_there_before(
+    first: int, heard: int, heard_s: float, is_likely: bool, before_match: int
+) -> None:
+    """It was first heard so many seconds after the flight was opened."""
+    client = make_client('/a', '0a')
+    client.ring.is_open = True
+    producer = Producer(client, {})
+    producer.expect_all(Arrival(NOW_NS, is_likely))
+    first_ns = NOW_NS + int(heard_s * 1e9)
+    for place in range(heard):
+        producer.number(first + place, first_ns + place * 10_000_000, 0)
+    producer.give_up()
+    assert client.losses.before_match == before_match
+    assert client.losses.records == 0
 
 
 def test_memory_is_bounded(settled: None) -> None:
@@ -215,7 +246,7 @@ def test_a_recorder_that_discovers_late(ground: Ground, tmp_path: Path, root: Pa
     with RecorderProcess(ground, tmp_path, root, topics=['/late', '/early']) as recorder:
         recorder.make('configure', 'activate')
         began = time.monotonic()
-        ground.wait_until(lambda: time.monotonic() > began + newcomers.DISCOVERY_S)
+        ground.wait_until(lambda: time.monotonic() > began + newcomers.FIRST_DISCOVERY_S)
         recorder.send(signal.SIGSTOP)
         with PublisherProcess(
             ground, tmp_path, '/late', reliability='best_effort', subscribers=0

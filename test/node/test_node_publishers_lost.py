@@ -133,12 +133,13 @@ def check(flight: FlightFiles, publisher: str = '') -> ProducerCounters:
     recorded = sum(
         loss.records
         for loss in flight.payloads(TransportLoss)
-        if loss.publisher == counters.publisher
+        if loss.publisher == counters.publisher and not loss.before_match
     )
     assert recorded == counters.lost_transport
     verification = verify(flight.path)
     assert verification.damage == []
-    assert (verification.verdict is Verdict.LOSSES) == (flight.footer.records_lost_transport > 0)
+    missing = flight.footer.records_lost_transport + flight.footer.records_before_match
+    assert (verification.verdict is Verdict.LOSSES) == (missing > 0)
     return counters
 
 

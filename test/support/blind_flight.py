@@ -33,12 +33,12 @@ SENTENCE = (
 
 def record_blind(
     make_writer: MakeWriter, root: Path, *, topics: tuple[str, ...] = (*UNNUMBERED, LATE),
-    close: bool = True, tells_loss: bool = True,
+    close: bool = True, tells_loss: bool = True, detection: str = 'none',
 ) -> Path:
     """Record messages of some of the topics above; return the flight, closed or abandoned."""
     writer = make_writer(**SMALL)
     clients = {
-        topic: make_client(topic, gid, loss_detection='none')
+        topic: make_client(topic, gid, loss_detection=detection)
         for topic, gid in UNNUMBERED.items()
     } | {LATE: make_client(LATE, '0c', loss_detection='sequence')}
     for topic in topics:

@@ -16,12 +16,34 @@ from collections.abc import Iterable
 import math
 import threading
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
-DISCOVERY_S: Final = 1.0
-"""For so long after configure the graph may list publishers that have been there all the time."""
+FIRST_DISCOVERY_S: Final = 1.0
+"""For so long after configure the graph lists publishers that have been there all the time."""
+DISCOVERY_S: Final = 5.0
+"""For so long it may still do so: Fast DDS announces itself every 3 s."""
+CLEARLY_BEFORE_NS: Final = 10_000_000_000
+"""A burst looks like messages of a longer time."""
 MOST_LISTED: Final = 10_000
 """Publishers whose first listing is remembered."""
+
+
+class Arrival(NamedTuple):
+    """
+    How sure it is that a publisher has come while a flight is open.
+
+    Attributes:
+        since_ns: It has not if it began before this time (system clock), as far as its rate tells;
+            0: it has come, whatever that tells.
+        is_likely: Whether it has if it has no rate.
+
+    """
+
+    since_ns: int = 0
+    is_likely: bool = True
+
+
+SURE: Final = Arrival()
 
 
 class Newcomers:
@@ -35,8 +57,9 @@ class Newcomers:
     def __init__(self) -> None:
         """Begin without a publisher and without a flight."""
         self._listed_at: dict[bytes, float] = {}
-        self._settled_at = time.monotonic() + DISCOVERY_S
+        self._made_at = time.monotonic()
         self._opened_at = math.inf
+        self._opened_ns = 0
         self._lock = threading.Lock()
 
     def list(self, gids: Iterable[bytes]) -> None:
@@ -50,10 +73,17 @@ class Newcomers:
 
     def begin_flight(self) -> None:
         """Note that a flight opens now."""
-        self._opened_at = time.monotonic()
+        self._opened_at, self._opened_ns = time.monotonic(), time.time_ns()
 
-    def is_one(self, gid: bytes) -> bool:
-        """Tell whether a publisher has come since the flight was opened."""
+    def arrival(self, gid: bytes) -> Arrival | None:
+        """Tell whether a publisher has come since the flight was opened; None if it has not."""
         with self._lock:
-            listed_at = self._listed_at.get(gid, math.inf)
-        return max(self._opened_at, self._settled_at) < listed_at
+            listed_at = self._listed_at.get(gid, time.monotonic())
+        if listed_at <= self._opened_at:
+            return None
+        age_s = listed_at - self._made_at
+        if age_s > DISCOVERY_S:
+            return SURE
+        if age_s > FIRST_DISCOVERY_S:
+            return Arrival(self._opened_ns - CLEARLY_BEFORE_NS)
+        return Arrival(self._opened_ns, is_likely=False)

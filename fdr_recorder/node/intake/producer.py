@@ -16,6 +16,7 @@ from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.clock import Reading
+from fdr_recorder.node.intake.newcomers import Arrival, SURE
 from fdr_recorder.node.intake.subscription_protocol import is_numbered
 from fdr_recorder.record.channel import BY_SEQUENCE, LOSS_DETECTION_KEY, NO_DETECTION, NODE_KEY
 from fdr_recorder.record.numbering import HISTORY_S, NumberGap, Numbering
@@ -51,17 +52,18 @@ class Producer(Numbering):
         self.met = Reading.now()
         self.heard_ns = 0
         self._unnumbered = 0
-        self._is_new = False
+        self._arrival: Arrival | None = None
         self._first_heard = 0
         """Of a new one: what is missing below this number was sent before it was heard."""
+        self._first_published_ns = 0
 
-    def expect_all(self) -> None:
+    def expect_all(self, arrival: Arrival = SURE) -> None:
         """
         Expect its first message: it has come while a flight is open.
 
         Numbers begin at 1. What it has sent before the first that is heard is missing.
         """
-        self._is_new, self.next_number = True, 1
+        self._arrival, self.next_number = arrival, 1
 
     def name(self, node_name: str) -> None:
         """Set the node name that segments store, from the next segment on."""
@@ -92,17 +94,27 @@ class Producer(Numbering):
                 and published_ns < met.system_ns
                 and now_ns < met.monotonic_ns + HISTORY_S * 1e9
             )
-            if self._is_new and (is_history or self.next_number == 1):
+            if self._arrival is not None and (is_history or self.next_number == 1):
                 self._first_heard, is_history = max(self._first_heard, number), False
+                self._first_published_ns = self._first_published_ns or published_ns
             self.follow(number, published_ns, now_ns, is_history=is_history)
         return number
 
     def note_missing(self, gap: NumberGap) -> None:
         """Count numbers that are given up: lost in transport, or sent before it was heard."""
-        if gap.last < self._first_heard:
-            self.client.count_before_match(gap.first, gap.last)
-        else:
+        if gap.last >= self._first_heard:
             self.client.count_transport_loss(gap.first, gap.last)
+        elif self._arrival is not None and self._has_come(self._arrival):
+            self.client.count_before_match(gap.first, gap.last)
+
+    def _has_come(self, arrival: Arrival) -> bool:
+        """Tell whether it has come while the flight was open: by its rate, if that is needed."""
+        sent = self.next_number - 1 - self._first_heard
+        span_ns = self.newest_ns - self._first_published_ns
+        if not arrival.since_ns or sent <= 0 or span_ns <= 0:
+            return arrival.is_likely
+        began_ns = self._first_published_ns - (self._first_heard - 1) * span_ns / sent
+        return began_ns >= arrival.since_ns
 
 
 class OpenGaps:

@@ -103,8 +103,9 @@ class Publishers:
         )
         client = FdrClient(channel, self._config, budget=self._budget)
         producer = intake.producers[gid] = Producer(client, metadata, is_identified)
-        if can_detect and self._writer.open_flight_id and self.newcomers.is_one(gid):
-            producer.expect_all()
+        arrival = self.newcomers.arrival(gid)
+        if can_detect and self._writer.open_flight_id and arrival is not None:
+            producer.expect_all(arrival)
         producer.name(plan.publishers.get(gid, ''))
         self._writer.register(client)
         return producer
