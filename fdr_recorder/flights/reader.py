@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+import re
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import segment_files
@@ -39,7 +40,9 @@ Advance = Callable[[int], None]
 
 def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:
     """Open a segment as `SegmentReader` does; the recorder's own schemas are known if lost."""
-    return SegmentReader(path, started_ns=started_ns, known_schema=_known_schema)
+    return SegmentReader(
+        path, started_ns=started_ns, known_schema=_known_schema, is_steady=_is_steady
+    )
 
 
 def _known_schema(topic: str, metadata: Mapping[str, Mapping[str, str]]) -> Schema | None:
@@ -50,6 +53,13 @@ def _known_schema(topic: str, metadata: Mapping[str, Mapping[str, str]]) -> Sche
     if payload_type is None or version != RECORD_SCHEMA_VERSION:
         return None
     return own_definition(payload_type).schema
+
+
+def _is_steady(metadata: Mapping[str, Mapping[str, str]]) -> bool:
+    """Tell whether the log times of a segment are steady: since schema 1.3.0."""
+    version = metadata.get(METADATA_NAME, {}).get('record_schema_version', '')
+    match = re.match(r'(\d{1,9})\.(\d{1,9})', version, re.ASCII)
+    return match is not None and (int(match[1]), int(match[2])) >= (1, 3)
 
 
 def read_segments(flight: Path, damage: list[str]) -> Iterator[SegmentReader]:

@@ -20,7 +20,7 @@ be read, which the reader steps over.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 import sys
@@ -36,6 +36,7 @@ from fdr_recorder.mcap.walk import indexed_chunks, IndexedChunk, walk
 _READABLE_OPCODES: Final = {layout.SCHEMA, layout.CHANNEL, layout.CHUNK, layout.DATA_END}
 _USED_OPCODES: Final = _READABLE_OPCODES | {layout.HEADER, layout.MESSAGE_INDEX, layout.METADATA}
 
+IsSteady = Callable[[Mapping[str, Mapping[str, str]]], bool]
 _LONGEST_WAIT_NS: Final = 60_000_000_000
 """For so long a record may have waited when its segment was begun. What is older, and was found by
 searching, may be none of this segment: a file system may show what was there before."""
@@ -79,6 +80,7 @@ class SegmentReader(RecordFile):
         *,
         started_ns: int = 0,
         known_schema: KnownSchema = lambda _topic, _metadata: None,
+        is_steady: IsSteady = lambda _metadata: False,
     ) -> None:
         """
         Open the file as `RecordFile` does.
@@ -87,6 +89,7 @@ class SegmentReader(RecordFile):
             path: Where it is.
             started_ns: When the recording began (system clock), if that is known.
             known_schema: Asked for a schema whose record is lost in a gap.
+            is_steady: Asked, with the metadata, whether no log time follows a clock that is set.
 
         """
         super().__init__(path)
@@ -99,6 +102,7 @@ class SegmentReader(RecordFile):
         self.schemas = self.decoder.schemas
         self.channels = self.decoder.channels
         self._begun_ns = started_ns
+        self._is_steady = is_steady
         self._last_ns = 0
         self._patience = _PATIENCE_FACTOR * self.size + _PATIENCE_BYTES
 
@@ -235,16 +239,18 @@ class SegmentReader(RecordFile):
     def _find_gap(self, offset: int, error: SegmentError) -> Gap:
         """Find where whole records begin again; raise the error if they do not."""
         stop = min(offset + MAX_RECORD_BYTES, self.size)
+        is_old = False
         for end in self._next_records(offset, stop):  # its length may be right
             gap = Gap(offset, end, error)
             if gap.take() and self._is_sound_behind(gap):
-                return gap
+                if not (self._is_old(gap) and self._is_steady(self.metadata)):
+                    return gap
+                is_old = True
         start = offset + layout.RECORD_PREFIX.size
-        is_old = False
         for end in possible_records(self.read, start, stop):
             gap = Gap(offset, end, error)
             if self._is_sound_behind(gap):
-                if not gap.last_ns or gap.last_ns >= self._begun_ns - _LONGEST_WAIT_NS:
+                if not self._is_old(gap):
                     return gap
                 is_old = True
             if self._patience < 0:
@@ -252,6 +258,10 @@ class SegmentReader(RecordFile):
         if is_old and stop == self.size:  # not to be read, and not to be cut off either
             return Gap(offset, stop, error)
         raise error
+
+    def _is_old(self, gap: Gap) -> bool:
+        """Tell whether what follows a gap is older than what may be in this segment."""
+        return bool(gap.last_ns) and gap.last_ns < self._begun_ns - _LONGEST_WAIT_NS
 
     def _next_records(self, offset: int, stop: int) -> Iterator[int]:
         """Yield where records that data can be read from begin, going by the lengths of all."""

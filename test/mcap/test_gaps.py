@@ -20,6 +20,7 @@ from contextlib import suppress
 import errno
 import os
 from pathlib import Path
+import zlib
 
 from campaigns._recovered import check_recovered, last_footer
 from campaigns.torn import records_of
@@ -31,7 +32,7 @@ from fdr_recorder.flights.recovery.recover import recover, recover_flight
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import SegmentReader
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, RECORD_SCHEMA_VERSION
 from producers import BLOB, make_client, number_of, open_flight, send
 import pytest
 
@@ -279,6 +280,39 @@ def test_old_data_that_show_in_a_hole_are_not_read(
     found = numbers_in(flight)
     assert max(found) < COUNT
     assert set(range(COUNT)) - set(found) == lost
+
+
+def make_old(path: Path, number: int, by_ns: int) -> None:
+    """Make the records of a chunk older, which stays whole."""
+    start, end = find(path, layout.CHUNK, number)
+    chunk = bytearray(path.read_bytes()[start:end])
+    fixed = layout.RECORD_PREFIX.size
+    first_ns, last_ns, size, _ = layout.CHUNK_FIXED.unpack_from(chunk, fixed)
+    place = first = len(chunk) - size
+    while place < len(chunk):
+        head = list(layout.MESSAGE_PREFIX.unpack_from(chunk, place))
+        head[4] -= by_ns
+        layout.MESSAGE_PREFIX.pack_into(chunk, place, *head)
+        place += layout.RECORD_PREFIX.size + head[1]
+    crc = zlib.crc32(chunk[first:])
+    layout.CHUNK_FIXED.pack_into(chunk, fixed, first_ns - by_ns, last_ns - by_ns, size, crc)
+    overwrite(path, start, bytes(chunk))
+
+
+@pytest.mark.parametrize('version', ['1.3.0', '1.2.0'])
+def test_old_data_in_just_the_right_place_are_not_read(
+    flight: Path, torn: Path, version: str
+) -> None:
+    behind = numbers_in_chunk(torn, 2) | numbers_in_chunk(torn, 3)
+    lost = behind | numbers_in_chunk(torn, 1)
+    for number in (2, 3):
+        make_old(torn, number, 3_600_000_000_000)
+    turn_bit(torn, find(torn, layout.CHUNK, 1)[1] - 10)
+    content = torn.read_bytes()
+    torn.write_bytes(content.replace(RECORD_SCHEMA_VERSION.encode(), version.encode()))
+    os.truncate(torn, find(torn, layout.CHUNK, 4)[0])
+    is_steady = version == '1.3.0'  # else the clock may have been set back
+    assert set(numbers_in(flight)) & lost == (set() if is_steady else behind)
 
 
 def test_a_chunk_that_looks_like_a_private_record_is_lost_with_a_trace(
