@@ -30,6 +30,7 @@ from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake import take_by_wait_set
 from fdr_recorder.node.intake.subscription_protocol import Subscriber
 from fdr_recorder.node.intake.take_by_executor import ExecutorSubscriber
+from fdr_recorder.node.intake.take_trial import rcl_take
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
@@ -324,7 +325,7 @@ class Recorder(LifecycleNode):
 
     def _subscriber(self, config: FdrConfig) -> Subscriber:
         if not config.intake_via_executor and take_by_wait_set.IS_AVAILABLE:
-            return take_by_wait_set.WaitSetSubscriber(self)
+            return take_by_wait_set.WaitSetSubscriber(self, rcl_take(self))
         logger.warning('messages come through an executor of rclpy: about 8,000 a second at most')
         return ExecutorSubscriber(self)
 

@@ -26,6 +26,7 @@ from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.intake import publishers as absent_publishers
 from fdr_recorder.node.intake.publishers import AbsentPublishers
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
+from fdr_recorder.node.intake.take_trial import rcl_take
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import Producer
 from fdr_recorder.node.quarantine import Quarantine
@@ -33,7 +34,7 @@ from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.record.kinds import ProducerCounters
 from flight_check import check_flight, FlightFiles
-from ground import Ground, LATCHED, PUBLISHERS_ARE_TOLD
+from ground import Ground, LATCHED
 from producers import make_client
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -41,10 +42,6 @@ from std_msgs.msg import String
 
 TOPIC = '/imu'
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-pytestmark = pytest.mark.skipif(
-    not PUBLISHERS_ARE_TOLD, reason='rclpy does not say here who published a message (Jazzy)'
-)
 
 
 class Scene:
@@ -56,7 +53,7 @@ class Scene:
         self.ground, self.root = ground, root
         self.config = FdrConfig(flight_root=str(root))
         self.writer: FileFdrWriter = make_writer()
-        self.subscriber = WaitSetSubscriber(ground.node)
+        self.subscriber = WaitSetSubscriber(ground.node, rcl_take(ground.node))
         self.intake = IntakeThread(
             ground.node, self.subscriber, self.writer, self.config.ring, Quarantine(AlertBoard())
         )

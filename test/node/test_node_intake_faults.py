@@ -17,7 +17,7 @@ import threading
 
 from faulty_recorder import Faults, FaultyRecorder
 from fdr_recorder.capture.client import MAX_LOSS
-from ground import Ground, LATCHED, PUBLISHERS_ARE_TOLD, RELIABLE
+from ground import Ground, LATCHED, RELIABLE
 import pytest
 from std_msgs.msg import String
 
@@ -79,8 +79,7 @@ def test_the_take_of_one_topic_fails(ground: Ground, root: Path, error: BaseExce
     recorded = [message.sequence for message in flight.of_topic('/bad')]
     assert recorded == sorted(set(recorded))
     assert recorded[-1] == 11
-    if PUBLISHERS_ARE_TOLD:
-        assert len(recorded) + flight.footer.records_lost_transport == 11
+    assert len(recorded) + flight.footer.records_lost_transport == 11
 
 
 @pytest.mark.parametrize(
@@ -209,7 +208,6 @@ def test_a_request_that_fails_does_not_stop_the_others(ground: Ground, root: Pat
     assert {alert.code for alert in recorder.told} == {'intake_failed'}
 
 
-@pytest.mark.skipif(not PUBLISHERS_ARE_TOLD, reason='rclpy does not tell the publisher')
 @pytest.mark.parametrize(
     ('numbers', 'recorded', 'lost'),
     [

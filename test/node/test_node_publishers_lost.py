@@ -20,7 +20,7 @@ from unittest import mock
 from fdr_recorder import Verdict, verify
 from fdr_recorder.record.kinds import ProducerCounters, TransportLoss
 from flight_check import FlightFiles
-from ground import Ground, PUBLISHERS_ARE_TOLD
+from ground import Ground
 from publisher_process import PublisherProcess
 import pytest
 from recorder_process import read_flight, RecorderProcess
@@ -33,10 +33,6 @@ MATCH_DEADLINE_S = 6
 PROFILE = 'short_lease.xml'
 NO_SHARED_MEMORY = {'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}
 """Its ports are not trusted any more once a process was stopped."""
-
-pytestmark = pytest.mark.skipif(
-    not PUBLISHERS_ARE_TOLD, reason='rclpy does not say here who published a message (Jazzy)'
-)
 
 
 class Scene:

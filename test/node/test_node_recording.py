@@ -17,7 +17,7 @@ import random
 import time
 
 from fdr_recorder.record.kinds import TransportLoss
-from ground import BEST_EFFORT, Ground, LATCHED, PUBLISHERS_ARE_TOLD, serialize_message
+from ground import BEST_EFFORT, Ground, LATCHED, serialize_message
 from publisher_process import PublisherProcess
 import pytest
 from rclpy.duration import Duration
@@ -67,9 +67,6 @@ def test_values_times_and_sequences(ground: Ground, tmp_path: Path, root: Path) 
 
 
 @pytest.mark.smoke
-@pytest.mark.skipif(
-    not PUBLISHERS_ARE_TOLD, reason='rclpy does not say here who published a message (Jazzy)'
-)
 def test_every_publisher_of_a_topic_has_its_channel(
     ground: Ground, tmp_path: Path, root: Path
 ) -> None:
@@ -101,27 +98,6 @@ def test_every_publisher_of_a_topic_has_its_channel(
     assert {(item.publisher, item.offered, item.lost_transport) for item in producers} == {
         (own, 10, 0) for own in gids
     }
-
-
-@pytest.mark.smoke
-@pytest.mark.skipif(PUBLISHERS_ARE_TOLD, reason='rclpy says here who published a message')
-def test_all_publishers_of_a_topic_share_a_channel_where_they_are_not_told(
-    ground: Ground, tmp_path: Path, root: Path
-) -> None:
-    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
-        recorder.make('configure', 'activate')
-        publishers = [ground.publisher(String, '/chatter') for _ in range(2)]
-        for number in range(10):
-            for name, publisher in zip('ab', publishers, strict=True):
-                publisher.publish(String(data=f'{name} {number}'))
-        ground.wait_until(lambda: recorder.stored('/chatter') == 20, 'all on disk')
-        recorder.make('deactivate')
-    flight = recorder.read_flight()
-    texts = [message.data[8:11].decode() for message in flight.of_topic('/chatter', '')]
-    for name in 'ab':
-        assert [text for text in texts if text[0] == name] == [f'{name} {n}' for n in range(10)]
-    (producer,) = [item for item in flight.footer.producers if item.topic == '/chatter']
-    assert (producer.offered, producer.lost_transport) == (20, 0)
 
 
 @pytest.mark.smoke
@@ -206,7 +182,7 @@ def test_what_was_acknowledged_before_deactivate_is_accounted_for(
         recorder.make('deactivate')
     flight = recorder.read_flight()
     (producer,) = [item for item in flight.footer.producers if item.topic == '/burst']
-    assert producer.publisher == (told if PUBLISHERS_ARE_TOLD else '')
+    assert producer.publisher == told
     recorded = flight.of_topic('/burst')
     assert producer.offered + producer.lost_transport == BURST, (
         f'recorded are {recorded[0].sequence} to {recorded[-1].sequence}'

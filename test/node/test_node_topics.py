@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fdr_recorder.record.kinds import AlertRecord
-from ground import BEST_EFFORT, DiagnosticStatus, Ground, PointStamped, PUBLISHERS_ARE_TOLD
+from ground import BEST_EFFORT, DiagnosticStatus, Ground, PointStamped
 from publisher_process import PublisherProcess
 from recorder_process import are_the_same, RecorderProcess
 from std_msgs.msg import String
@@ -51,7 +51,7 @@ def test_a_publisher_that_leaves_and_returns(ground: Ground, tmp_path: Path, roo
         recorder.make('configure', 'activate')
         for stay in range(2):
             with PublisherProcess(ground, tmp_path, '/chatter') as publisher:
-                gids.append(publisher.hear()['gid'] if PUBLISHERS_ARE_TOLD else '')
+                gids.append(publisher.hear()['gid'])
                 publisher.ask('publish', 100 * stay, 50)
                 ground.wait_until(
                     lambda count=50 * (stay + 1): recorder.stored('/chatter') == count, 'on disk'
@@ -213,7 +213,7 @@ def test_a_best_effort_publisher_that_comes_after_a_reliable_one(
         )
         recorder.make('deactivate')
     recorded = recorder.read_flight().of_topic('/chatter')
-    assert len({message.publisher for message in recorded}) == 1 + PUBLISHERS_ARE_TOLD
+    assert len({message.publisher for message in recorded}) == 2
     of_reliable = [item for item in recorded if b'best effort' not in item.data]
     assert are_the_same(of_reliable, [String(data='reliable'), String(data='still here')])
     assert [message.sequence for message in of_reliable] == [1, 2]

@@ -23,6 +23,7 @@ from fdr_recorder.node import message_class, quarantine
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake.subscription_protocol import RawMessage
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
+from fdr_recorder.node.intake.take_trial import rcl_take
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.topic_plan import plan_own_topic, TopicPlan
 from fdr_recorder.record.flight_header import new_flight_header
@@ -91,7 +92,7 @@ class _FaultySubscriber(WaitSetSubscriber):
     """Takes, waits and subscribes with faults."""
 
     def __init__(self, node: Any, faults: Faults) -> None:
-        super().__init__(node)
+        super().__init__(node, rcl_take(node))
         self._faults = faults
 
     def subscribe(self, plan: TopicPlan) -> Any:

@@ -44,7 +44,7 @@ __all__ = [
     'BEST_EFFORT',
     'DEADLINE_S',
     'LATCHED',
-    'PUBLISHERS_ARE_TOLD',
+    'RCLPY_TELLS_PUBLISHERS',
     'RELIABLE',
     'DiagnosticStatus',
     'Ground',
@@ -55,8 +55,8 @@ __all__ = [
     'values_of',
 ]
 
-PUBLISHERS_ARE_TOLD = hasattr(subscription, 'MessageInfo')
-"""Whether rclpy says who has published a message; that of Jazzy does not."""
+RCLPY_TELLS_PUBLISHERS = hasattr(subscription, 'MessageInfo')
+"""Whether rclpy says who has published a message; that of Jazzy does not, but rcl below it."""
 DEADLINE_S = 30.0
 _SLICE_S = 0.02
 _T = TypeVar('_T')
@@ -189,13 +189,7 @@ class Ground:
         return publisher
 
     def gids(self, topic: str) -> set[str]:
-        """
-        Return the gids of a topic's publishers, hexadecimal, as recordings have them.
-
-        Where rclpy does not tell who publishes, that is one without a name.
-        """
-        if not PUBLISHERS_ARE_TOLD:
-            return {''}
+        """Return the gids of a topic's publishers, hexadecimal, as recordings have them."""
         endpoints = self.node.get_publishers_info_by_topic(topic)
         return {bytes(endpoint.endpoint_gid).hex() for endpoint in endpoints}
 

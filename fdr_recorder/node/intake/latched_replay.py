@@ -184,8 +184,8 @@ class LatchedReplay:
         self._waiting.discard(gid)
         wait = self._waits[gid]
         messages, producer = wait.messages, wait.producer
-        if self._is_repeated and wait.has_newest and len(messages) == 1:
-            return
+        if self._is_repeated and messages and wait.is_newest(messages[0]):
+            del messages[0]  # nothing older is held: the flight begins with it
         is_cut = bool(messages) and producer.is_followed
         if not self._is_repeated and not wait.has_newest and not is_cut:
             if not messages:  # its publisher may be gone; the last message is here

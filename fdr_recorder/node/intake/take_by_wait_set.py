@@ -16,8 +16,9 @@ it. These subscriptions belong to the node, so the graph shows them, but no exec
 
 This file has everything that the recorder uses below rclpy's public interface: `Subscription`
 with `take_message`, `EventHandle`, `WaitSet` and `GuardCondition`. They are the same in rclpy 7.1
-(Jazzy) and 9.x (Kilted), except that Jazzy's message info lacks the publisher's gid. With an rclpy
-without them, `executor` is used instead.
+(Jazzy) and 9.x (Kilted), except that Jazzy's message info lacks the publisher's gid; so messages
+are taken by `take_by_rcl.py`, where that works. With an rclpy without the others,
+`take_by_executor.py` is used instead.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from fdr_recorder.node.intake.subscription_protocol import (
     RawMessage,
     TopicSubscription,
 )
+from fdr_recorder.node.intake.take_by_rcl import RclTake
 from fdr_recorder.node.topic_plan import TopicPlan
 from rclpy.node import Node
 
@@ -76,7 +78,7 @@ class _Subscription:
     Executors visit each object of rclpy's class whenever they wake: 3 ms with 500 topics.
     """
 
-    def __init__(self, node: Node, plan: TopicPlan) -> None:
+    def __init__(self, node: Node, plan: TopicPlan, how: RclTake | None) -> None:
         with node.handle:
             self.handle: Any = _rclpy.Subscription(
                 node.handle, plan.message_type, plan.name, plan.qos.get_c_qos_profile()
@@ -86,7 +88,12 @@ class _Subscription:
             self._refused: Any = _rclpy.EventHandle(
                 self.handle, _EVENTS.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS
             )
-        self.take: Callable[[], RawMessage | None] = _take_by_rclpy(self.handle, plan)
+        self.take: Callable[[], RawMessage | None]
+        self._end_taking: Callable[[], None] | None = None
+        if how is not None:
+            self.take, self._end_taking = how.of(self.handle)
+        else:
+            self.take = _take_by_rclpy(self.handle, plan)
         self._last = (0, 0, 0)
 
     @property
@@ -109,6 +116,8 @@ class _Subscription:
         return self._last != last
 
     def destroy(self) -> None:
+        if self._end_taking is not None:
+            self._end_taking()
         for handle in (self._matched, self._refused, self.handle):
             handle.destroy_when_not_in_use()
 
@@ -116,14 +125,16 @@ class _Subscription:
 class WaitSetSubscriber:
     """A `Subscriber` with a wait set of its own."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, how: RclTake | None = None) -> None:
+        """Start without subscriptions; messages are taken by rclpy, or as `how` says."""
         self._node = node
+        self._how = how
         self._context: Any = node.context.handle
         self._guard = _rclpy.GuardCondition(self._context)  # type: ignore[arg-type]
 
     def subscribe(self, plan: TopicPlan) -> _Subscription:
         """As `Subscriber.subscribe`."""
-        return _Subscription(self._node, plan)
+        return _Subscription(self._node, plan, self._how)
 
     @contextmanager
     def serving(
