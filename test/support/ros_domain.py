@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import itertools
 import os
 from pathlib import Path
+import re
 import socket
 import sys
 
@@ -32,10 +33,14 @@ def own_domain() -> Iterator[int]:
     Lend a ROS domain that no other test on this machine has at the time.
 
     A socket is bound to a name for it: that is exclusive within the network namespace, which is as
-    far as ROS reaches here, and ends with the process.
+    far as ROS reaches here, and ends with the process. A domain in which a process was left, which
+    would answer in the place of the test's own, is not lent.
     """
+    taken = _domains_of_processes()
     for _ in _DOMAINS:
         domain_id = _DOMAINS[(os.getpid() + next(_lent)) % len(_DOMAINS)]
+        if domain_id in taken:
+            continue
         with socket.socket(socket.AF_UNIX) as name:
             try:
                 name.bind(f'\0fdr_recorder_test_domain_{domain_id}')
@@ -44,6 +49,19 @@ def own_domain() -> Iterator[int]:
             yield domain_id
             return
     pytest.fail('all ROS domains are in use')
+
+
+def _domains_of_processes() -> set[int]:
+    """Return the domains that other processes of this machine have been started with."""
+    found: set[int] = set()
+    for path in Path('/proc').glob('[0-9]*/environ'):
+        try:
+            match = re.search(rb'(?:^|\0)ROS_DOMAIN_ID=(\d{1,3})\0', path.read_bytes())
+        except OSError:  # it has ended, or is another user's
+            continue
+        if match is not None and path.parent.name != str(os.getpid()):
+            found.add(int(match[1]))
+    return found
 
 
 def ros_environment(domain_id: int, profile: str = 'quick_discovery.xml') -> dict[str, str]:
