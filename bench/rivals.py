@@ -76,17 +76,19 @@ def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]
     thread = IntakeThread(node, subscriber, FileFdrWriter('.'), RingConfig(), quarantine)
     intakes = {}
     for topic in topics:
-        plan = plan_topic(node, topic, Definitions(node), _DEPTH)
+        plan = plan_topic(
+            topic, node.get_publishers_info_by_topic(topic), Definitions(node), _DEPTH
+        )
         assert plan is not None
         thread.add(plan)
-        intake = thread.intakes[topic]
-        intakes[topic] = _CountingIntake(intake.plan, intake.subscription, intake.meet)
+        intake = thread.intakes[plan.key]
+        intakes[plan.key] = _CountingIntake(intake.plan, intake.subscription, intake.meet)
     thread.intakes.update(intakes)
     thread.start()
     sys.stdin.read()
     thread.catch_up()
     thread.stop()
-    return {topic: intake.count for topic, intake in intakes.items()}
+    return {key.topic: intake.count for key, intake in intakes.items()}
 
 
 def count_simply(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:

@@ -12,26 +12,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 import logging
 import math
 import threading
 import time
 from typing import Final
 
-from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
+from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
-from fdr_recorder.errors import TypeUnknownError
 from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
 from fdr_recorder.node.intake.thread import IntakeThread
-from fdr_recorder.node.qos import NO_OVERRIDE, qos_for, refusals
+from fdr_recorder.node.qos import qos_for
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
-from fdr_recorder.node.topic_plan import node_names, plan_topic, plan_unlisted, TopicPlan
-from fdr_recorder.topics.names import absolute
-from fdr_recorder.topics.qos_overrides import parse_qos_overrides
-from fdr_recorder.topics.selection import TopicSelection
+from fdr_recorder.node.topic_alerts import TopicAlerts
+from fdr_recorder.node.topic_plan import (
+    endpoints_by_type,
+    node_names,
+    plan_topic,
+    plan_unlisted,
+    TopicPlan,
+)
+from fdr_recorder.node.wanted_topics import WantedTopics
+from fdr_recorder.topics.names import TopicType
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -65,8 +70,11 @@ class GraphWatch:
 
     A timer of the node would wake the executor, which costs ten times as much as asking the graph.
 
-    Whatever fails for a topic is the concern of that topic alone: `Quarantine` decides when it is
-    tried again. (An import that never returns would hold up the watch, though not the intake.)
+    Of a topic with several types, each is subscribed to and planned apart.
+
+    Whatever fails for a topic is the concern of that topic alone, or of one type of it:
+    `Quarantine` decides when it is tried again. (An import that never returns would hold up the
+    watch, though not the intake.)
     """
 
     def __init__(
@@ -85,29 +93,16 @@ class GraphWatch:
         """
         self._node = node
         self._intake = intake
-        self._alerts = alerts
         self._quarantine = quarantine
+        self._tells = TopicAlerts(alerts, quarantine)
         self._definitions = Definitions(node)
         self._depth = config.intake_depth
-        namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
-        self._selection = TopicSelection(config, lambda name: absolute(name, namespace, node_name))
-        if not self._selection.names and not self._selection.is_open:
-            logger.warning('no topics are chosen: only the flight header is recorded')
-        resolve = node.resolve_topic_name  # applies remappings
-        overrides, _ = parse_qos_overrides(config.qos_profile_overrides)
-        self._overrides = {resolve(name): policies for name, policies in overrides.items()}
-        self._required = {
-            resolve(name): stale_after_s
-            for name, stale_after_s in self._selection.required.items()
-        }
-        self._named = {
-            resolve(name): name
-            for name in self._selection.names
-            if resolve(name) in self._required or not self._selection.excludes(resolve(name))
-        }
+        self._wanted = WantedTopics(node, config)
         self._graph: dict[str, list[str]] = {}
         self._waiting: set[str] = set()
-        self._plans: dict[str, TopicPlan] = {}
+        """Topics of which a wanted type is not subscribed to."""
+        self._plans: dict[str, dict[str, TopicPlan]] = {}
+        """By topic and type."""
         self._changed_at: dict[str, float] = {}
         self._own_topic = own_topic
         self._add_own()
@@ -125,7 +120,7 @@ class GraphWatch:
     @property
     def missing(self) -> tuple[str, ...]:
         """Topics that are wanted by name and have had no publisher yet."""
-        return tuple(topic for topic in self._named if topic not in self._plans)
+        return tuple(topic for topic in self._wanted.named if topic not in self._plans)
 
     def start(self) -> None:
         """Start the thread."""
@@ -138,8 +133,7 @@ class GraphWatch:
         if self._thread is not None:
             self._thread.join()
         self._definitions.close()
-        for code in ALERT_GROUPS['topics']:
-            self._alerts.clear_all(code, 'not configured any more')
+        self._tells.close()
 
     # --- the thread ----------------------------------------------------------------------
 
@@ -163,8 +157,10 @@ class GraphWatch:
         self._intake.tidy()
 
     def _interval_s(self) -> float:
-        """Return the pause until the next look: shorter while a topic may be missing."""
-        is_calm = not (self._selection.is_open or self.missing or self._intake.is_adapting)
+        """Return the pause until the next look: shorter while something may be missing."""
+        is_calm = not (
+            self._wanted.is_open or self.missing or self._intake.is_adapting or self._changed_at
+        )
         return REVIEW_INTERVAL_S if is_calm else CHECK_INTERVAL_S
 
     # --- topics without a subscription ---------------------------------------------------
@@ -197,76 +193,87 @@ class GraphWatch:
                     graph.setdefault(topic, set()).update(types)
         return {topic: sorted(types) for topic, types in graph.items()}
 
-    def _try(self, topic: str) -> None:
-        """Subscribe to a topic if it has a publisher, unless it is in quarantine."""
-        if self._quarantine.holds(topic, PLAN) or self._quarantine.holds(topic, SUBSCRIBE):
-            return
-        with self._quarantine.guard(topic, PLAN):
-            if self._node.count_publishers(topic):
-                self._subscribe(topic)
-
     def _note(self, graph: dict[str, list[str]]) -> None:
         """Note which topics of the graph are new, or have other types than before."""
         if graph == self._graph:
             return
+        before, self._graph = self._graph, graph
         for topic, types in graph.items():
-            if types == self._graph.get(topic):
+            if types == before.get(topic):
                 continue
             if topic in self._plans:
                 self._settle(topic)
-                continue
             self._quarantine.pardon(topic)
-            is_wanted = True  # if that cannot be said, it is asked again
+            is_lacking = True  # if that cannot be said, it is asked again
             with self._quarantine.guard(topic, PLAN):
-                is_wanted = any(self._wants(topic, type_name) for type_name in types)
-            if is_wanted:
+                is_lacking = bool(self._lacking(topic))
+            if is_lacking:
                 self._waiting.add(topic)
-        for topic in self._graph.keys() - graph.keys() - self._plans.keys():
+        for topic in before.keys() - graph.keys() - self._plans.keys():
             self._quarantine.drop(topic)
         self._waiting &= graph.keys()
-        self._graph = graph
 
-    def _wants(self, topic: str, type_name: str) -> bool:
-        """Return whether to record a topic of the graph, if it has this type."""
-        name = self._named.get(topic)
-        if name is not None:
-            return self._selection.wants(name, type_name)
-        if not self._selection.wants(topic, type_name):
-            return False
-        return self._node.resolve_topic_name(topic) == topic  # else it means another one here
+    def _lacking(self, topic: str) -> list[TopicType]:
+        """Return the wanted types of a topic, as the graph lists it, that have no subscription."""
+        plans = self._plans.get(topic, {})
+        return [
+            TopicType(topic, type_name)
+            for type_name in self._graph.get(topic, ())
+            if type_name not in plans and self._wanted.wants(topic, type_name)
+        ]
 
-    def _subscribe(self, topic: str) -> None:
-        """Subscribe to a topic, unless it has no publisher yet or its definition is awaited."""
-        override = self._overrides.get(topic, NO_OVERRIDE)
-        wants_type = partial(self._wants, topic)
+    def _try(self, topic: str) -> None:
+        """Subscribe to the wanted types that publishers of a topic have, if it has publishers."""
+        if self._quarantine.holds(topic, PLAN):
+            return
+        with self._quarantine.guard(topic, PLAN):
+            lacking = self._lacking(topic)
+            if lacking and all(map(self._is_held, lacking)):
+                return
+            if self._node.count_publishers(topic):
+                self._subscribe(topic, lacking)
+            if topic in self._plans and not self._lacking(topic):
+                self._waiting.discard(topic)
+
+    def _is_held(self, key: TopicType) -> bool:
+        return self._quarantine.holds(key, PLAN) or self._quarantine.holds(key, SUBSCRIBE)
+
+    def _subscribe(self, topic: str, lacking: list[TopicType]) -> None:
+        """Subscribe to a topic in each wanted type of its publishers, as far as it can be done."""
+        override = self._wanted.qos_override(topic)
         try:
-            plan = plan_topic(
-                self._node, topic, self._definitions, self._depth, override, wants_type
-            )
-        except TypeUnknownError:
-            raise
+            endpoints = endpoints_by_type(self._node.get_publishers_info_by_topic(topic))
         except FAULTS as error:
-            types = [name for name in self._graph.get(topic, ()) if wants_type(name)]
-            if not types:
+            if not lacking:
                 raise
             self._quarantine.blame(topic, REVIEW, error)
-            plan = plan_unlisted(topic, types[0], self._depth, override)
-        if plan is None:
+            for key in lacking:
+                if not self._is_held(key):
+                    with self._quarantine.guard(key, PLAN):
+                        self._begin(plan_unlisted(*key, self._depth, override))
             return
-        with self._quarantine.guard(topic, SUBSCRIBE, 'type_conflict'):
+        for type_name, of_type in endpoints.items():
+            key = TopicType(topic, type_name)
+            if type_name in self._plans.get(topic, ()) or self._is_held(key):
+                continue
+            with self._quarantine.guard(key, PLAN):
+                if self._wanted.wants(*key):
+                    plan = plan_topic(topic, of_type, self._definitions, self._depth, override)
+                    if plan is not None:  # else its definition is awaited
+                        self._begin(plan)
+
+    def _begin(self, plan: TopicPlan) -> None:
+        """Subscribe as planned, and tell if the definition is unknown."""
+        with self._quarantine.guard(plan.key, SUBSCRIBE, 'type_conflict'):
             self._add(plan)
-        if topic not in self._plans:
-            return
-        self._waiting.discard(topic)
-        self._quarantine.acquit(topic, PLAN)  # before an alert of the same code
-        unknown = '' if plan.schema.definition else _undefined(plan)
-        self._tell(topic, 'type_unknown', unknown, over='installed')
-        self._tell(topic, 'type_conflict', '', over=f'it is recorded as {plan.type_name}')
+        if plan.type_name in self._plans.get(plan.name, ()):
+            self._quarantine.acquit(plan.key, PLAN)  # before an alert of the same code
+            self._tells.tell_undefined(plan.name, self._plans.get(plan.name, {}))
 
     def _add(self, plan: TopicPlan) -> None:
         """Subscribe as planned."""
         self._intake.add(plan)
-        self._plans[plan.name] = plan
+        self._plans.setdefault(plan.name, {})[plan.type_name] = plan
         self._settle(plan.name)
 
     def _add_own(self) -> None:
@@ -297,119 +304,102 @@ class GraphWatch:
                 patience_s = CALM_S if self._review(topic) else SETTLING_S
             if now - changed_at > patience_s and self._changed_at[topic] == changed_at:
                 del self._changed_at[topic]
+                self._release_idle_types(topic)
+
+    def _release_idle_types(self, topic: str) -> None:
+        """Unsubscribe from types of a topic that no publisher has any more; one stays."""
+        plans = sorted(self._plans[topic].values(), key=lambda plan: not plan.publishers)
+        for plan in plans[1:]:
+            if not plan.publishers and plan.key != self._own_topic.key:
+                self._release(plan)
 
     def _release_idle(self) -> None:
         """Unsubscribe from topics found by a pattern, once too many have lost their publishers."""
-        kept = {self._own_topic.name, *self._named, *self._required}
+        kept = {self._own_topic.name, *self._wanted.named, *self._wanted.required}
         idle = [
             topic
-            for topic, plan in self._plans.items()
-            if not plan.publishers and topic not in kept
+            for topic, plans in self._plans.items()
+            if topic not in kept and not any(plan.publishers for plan in plans.values())
         ]
         for topic in idle[: max(len(idle) - MOST_IDLE, 0)]:
-            self._intake.remove(topic)
-            del self._plans[topic]
-            self._waiting.add(topic)  # it may come back
-            for code in ALERT_GROUPS['topics']:
-                self._alerts.clear(code, 'it has no publisher', subject=topic)
+            for plan in list(self._plans[topic].values()):
+                self._release(plan)
+            self._tells.drop(topic)
+
+    def _release(self, plan: TopicPlan) -> None:
+        """Unsubscribe from a topic in one type."""
+        self._intake.remove(plan.key)
+        del self._plans[plan.name][plan.type_name]
+        self._waiting.add(plan.name)  # it may come back
+        if not self._plans[plan.name]:
+            del self._plans[plan.name]
+            self._quarantine.drop(plan.name)
+        self._tells.tell_undefined(plan.name, self._plans.get(plan.name, {}))
 
     def _review(self, topic: str) -> bool:
         """
         Retire the rings of publishers that have left; adapt to those that have come.
 
         Returns:
-            Whether the graph has as many publishers as the subscription, and the node of each:
+            Whether the graph has as many publishers as the subscriptions, and the node of each:
             then it most likely knows everything.
 
         """
-        plan = self._plans[topic]
-        endpoints = self._node.get_publishers_info_by_topic(topic)
-        ours = [endpoint for endpoint in endpoints if endpoint.topic_type == plan.type_name]
-        others = {endpoint.topic_type for endpoint in endpoints} - {plan.type_name}
-        others = {type_name for type_name in others if self._wants(topic, type_name)}
-        if others and not ours:
-            self._intake.remove(topic)
-            del self._plans[topic]
-            self._waiting.add(topic)
-            self._try(topic)
-            return False
-        nodes = node_names(endpoints)
-        gone = (plan.publishers.keys() | self._intake.publishers(topic)) - nodes.keys()
+        endpoints = endpoints_by_type(self._node.get_publishers_info_by_topic(topic))
+        if endpoints and not endpoints.keys() & self._plans[topic].keys():
+            self._replace_types(topic, endpoints)
+        recorded = self._plans.get(topic, {})
+        wanted = [name for name in endpoints if self._wanted.wants(topic, name)]
+        is_known = not endpoints or recorded.keys() == endpoints.keys() & {*wanted}
+        for plan in list(recorded.values()):
+            is_known &= self._review_type(plan, endpoints.get(plan.type_name, []))
+        is_wrong = self._tells.tell_refusals(topic, recorded, endpoints)
+        if self._tells.tell_types(topic, recorded, wanted) or is_wrong:
+            self._settle(topic)  # until that is over
+        return is_known
+
+    def _replace_types(self, topic: str, endpoints: Iterable[str]) -> None:
+        """Unsubscribe from types that no publisher has any more, to subscribe to others."""
+        if topic == self._own_topic.name or not any(
+            self._wanted.wants(topic, type_name) for type_name in endpoints
+        ):
+            return
+        for plan in list(self._plans[topic].values()):
+            self._release(plan)
+        self._try(topic)
+
+    def _review_type(self, plan: TopicPlan, endpoints: Sequence[TopicEndpointInfo]) -> bool:
+        """Review a topic in one type; return as `_review`."""
+        key, nodes = plan.key, node_names(endpoints)
+        gone = (plan.publishers.keys() | self._intake.publishers(key)) - nodes.keys()
         if nodes != plan.publishers:
-            plan = self._plans[topic] = replace(plan, publishers=nodes)
-            self._intake.name_publishers(topic, nodes)
+            plan = self._plans[plan.name][plan.type_name] = replace(plan, publishers=nodes)
+            self._intake.name_publishers(key, nodes)
         if not nodes:
             gone.add(UNKNOWN_GID)
         if gone:
-            self._intake.forget_publishers(topic, gone)
-        self._adapt(plan, ours)
-        self._warn(
-            topic,
-            'type_conflict',
-            f'{topic} is recorded as {plan.type_name}; it also has publishers of '
-            f'{", ".join(sorted(others))}, which are not recorded: a topic has one type'
-            if others
-            else '',
-        )
-        is_known = not others and all(nodes.values())
-        return is_known and len(ours) == self._intake.matched(topic)
+            self._intake.forget_publishers(key, gone)
+        if endpoints:
+            self._adapt(plan, endpoints)
+        return all(nodes.values()) and len(endpoints) == self._intake.matched(key)
 
-    def _adapt(self, plan: TopicPlan, endpoints: list[TopicEndpointInfo]) -> None:
+    def _adapt(self, plan: TopicPlan, endpoints: Sequence[TopicEndpointInfo]) -> None:
         """Adapt the subscription to the QoS that the publishers offer now."""
-        if not endpoints:
-            return
-        qos = qos_for(endpoints, self._depth, self._overrides.get(plan.name, NO_OVERRIDE))
+        qos = qos_for(endpoints, self._depth, self._wanted.qos_override(plan.name))
         if qos != plan.qos:
             plan = replace(plan, qos=qos)
             self._intake.replace(plan)
-            self._plans[plan.name] = plan
-        reasons = '; '.join(refusals(qos, endpoints))
-        self._warn(
-            plan.name,
-            'qos_incompatible',
-            f'{plan.name} is not recorded from all publishers, because of its QoS override: '
-            f'{reasons}'
-            if reasons
-            else '',
-        )
-
-    def _warn(self, topic: str, code: str, message: str) -> None:
-        """Raise or clear an alert; review the topic while it is present."""
-        self._tell(topic, code, message)
-        if message:
-            self._settle(topic)
+            self._plans[plan.name][plan.type_name] = plan
 
     def _require(self) -> None:
         """Raise alerts for required topics without a publisher, or without messages."""
-        for topic, stale_after_s in self._required.items():
+        for topic, stale_after_s in self._wanted.required.items():
             with self._quarantine.guard(topic, REQUIRE):
                 self._check_required(topic, stale_after_s)
 
     def _check_required(self, topic: str, stale_after_s: float) -> None:
         is_published = self._node.count_publishers(topic) > 0
-        silence_s = self._intake.silence_s(topic)
-        missing = '' if is_published else f'{topic} is required and has no publisher'
-        self._tell(topic, 'topic_missing', missing, over='it has a publisher')
-        stale = (
-            f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
-            f'{stale_after_s:g} s'
-        )
-        is_stale = is_published and 0 < stale_after_s < silence_s
-        over = 'it has been heard' if is_published else 'it has no publisher'
-        self._tell(topic, 'topic_stale', stale if is_stale else '', over)
-
-    def _tell(self, topic: str, code: str, message: str, over: str = 'over') -> None:
-        """Raise an alert; without a message, clear it."""
-        if message:
-            self._alerts.raise_alert(code, message, subject=topic)
-        else:
-            self._alerts.clear(code, over, subject=topic)
-
-
-def _undefined(plan: TopicPlan) -> str:
-    package = plan.type_name.partition('/')[0]
-    return (
-        f'{plan.name} is recorded without the definition of {plan.type_name}: what is installed '
-        'here is not the version that is published, and its publisher did not tell; install that '
-        f'version of {package}'
-    )
+        self._tells.tell_missing(topic, is_published=is_published)
+        plans = self._plans.get(topic, {}).values()
+        silence_s = self._intake.silence_s(plan.key for plan in plans)
+        self._tells.tell_stale(topic, silence_s, stale_after_s, is_published=is_published)

@@ -28,6 +28,7 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.errors import FdrError, TypeUnknownError
+from fdr_recorder.topics.names import TopicType
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ ALERT_HOLD_S: Final = 5.0
 """A topic that works again is told so after this time without a fault."""
 MAX_REASON: Final = 300
 """Characters of an error that are told."""
+
+Subject = str | TopicType
+"""What work is for: a topic, or one type of a topic. The topic is empty for work that concerns all
+topics. Alerts name the topic."""
 
 
 @dataclass
@@ -60,8 +65,8 @@ class Quarantine:
     """
     Decides when work for a topic that has failed is tried again, and what is told.
 
-    A case is known by its topic and by what fails, so that a topic whose publishers cannot be
-    listed is recorded all the same. The topic is empty for work that concerns all topics.
+    A case is known by its subject and by what fails: a topic whose publishers cannot be listed is
+    recorded all the same, and so is the other type of a topic that has two.
 
     Methods may be called in any thread; each takes a lock, so the way of a message has none.
     """
@@ -70,12 +75,12 @@ class Quarantine:
         """Begin without a case."""
         self._alerts = alerts
         self._lock = threading.Lock()
-        self._cases: dict[tuple[str, str], _Case] = {}
+        self._cases: dict[tuple[Subject, str], _Case] = {}
 
     @contextmanager
     def guard(
         self,
-        topic: str,
+        subject: Subject,
         work: str,
         code: str = 'topic_failed',
         *,
@@ -85,7 +90,7 @@ class Quarantine:
         Do some work for a topic: an error quarantines this work and goes no further.
 
         Args:
-            topic: The topic; empty for work that concerns all topics.
+            subject: What it is for; empty for work that concerns all topics.
             work: The fault in words, as the alert has it after the topic: `cannot be taken`.
             code: Code of the alert; an unknown type has one of its own.
             longest_s: Longest pause before the next try.
@@ -94,13 +99,13 @@ class Quarantine:
         try:
             yield
         except FAULTS as error:
-            self.blame(topic, work, error, code, longest_s=longest_s)
+            self.blame(subject, work, error, code, longest_s=longest_s)
         else:
-            self.acquit(topic, work)
+            self.acquit(subject, work)
 
     def blame(
         self,
-        topic: str,
+        subject: Subject,
         work: str,
         error: BaseException,
         code: str = 'topic_failed',
@@ -116,15 +121,15 @@ class Quarantine:
         """
         if isinstance(error, TypeUnknownError):
             code = error.alert_code
-        message = _reason(error)
+        message, topic = _reason(error), _topic(subject)
         if not isinstance(error, FdrError):  # those name the topic
             message = f'{topic} {work}: {message}'.lstrip()
         with self._lock:
-            case = self._cases.get((topic, work))
+            case = self._cases.get((subject, work))
             if case is None or case.code != code:
                 if case is not None:
-                    self._end(topic, case, 'another fault')
-                case = self._cases[topic, work] = _Case(code)
+                    self._end(subject, case, 'another fault')
+                case = self._cases[subject, work] = _Case(code)
             is_new = not case.faults
             case.faults += 1
             case.pause_s = min(2 * case.pause_s or min(FIRST_PAUSE_S, longest_s / 8), longest_s)
@@ -132,62 +137,72 @@ class Quarantine:
             case.works_since = None
             case.message = message
             values = {'faults': case.faults, 'next_try_s': f'{case.pause_s:g}'}
+            if isinstance(subject, TopicType):
+                values['type'] = subject.type_name
             self._alerts.raise_alert(code, message, subject=topic, values=values)
         if is_new:
             logger.warning('%s; it is tried again%s', message, _where(error))
         return case.pause_s
 
-    def holds(self, topic: str, work: str) -> bool:
+    def holds(self, subject: Subject, work: str) -> bool:
         """Return whether to leave this work for a topic alone for now."""
-        case = self._cases.get((topic, work))
+        case = self._cases.get((subject, work))
         return case is not None and time.monotonic() < case.retry_at
 
-    def faults(self, topic: str, work: str) -> int:
+    def faults(self, subject: Subject, work: str) -> int:
         """Return how often this work has failed since it last succeeded."""
-        case = self._cases.get((topic, work))
+        case = self._cases.get((subject, work))
         return case.faults if case is not None else 0
 
-    def held(self, work: str) -> dict[str, float]:
-        """Return the topics to leave alone for now, and until when (monotonic seconds)."""
+    def tells(self, topic: str, code: str) -> bool:
+        """Return whether there is a case with this code for a topic or one of its types."""
+        with self._lock:
+            return any(
+                _topic(subject) == topic and case.code == code
+                for (subject, _), case in self._cases.items()
+            )
+
+    def held(self, work: str) -> dict[Subject, float]:
+        """Return the subjects to leave alone for now, and until when (monotonic seconds)."""
         now = time.monotonic()
         with self._lock:
             return {
-                topic: case.retry_at
-                for (topic, of), case in self._cases.items()
+                subject: case.retry_at
+                for (subject, of), case in self._cases.items()
                 if of == work and case.retry_at > now
             }
 
-    def failing(self, work: str) -> set[str]:
-        """Return the topics for which this work has failed and not succeeded since."""
+    def failing(self, work: str) -> set[Subject]:
+        """Return the subjects for which this work has failed and not succeeded since."""
         with self._lock:
             return {
-                topic
-                for (topic, of), case in self._cases.items()
+                subject
+                for (subject, of), case in self._cases.items()
                 if of == work and case.works_since is None
             }
 
-    def relent(self, topic: str, work: str) -> None:
+    def relent(self, subject: Subject, work: str) -> None:
         """Note that the work has succeeded; its alert is over if it goes on like that."""
-        if (topic, work) not in self._cases:
+        if (subject, work) not in self._cases:
             return
         with self._lock:
-            case = self._cases.get((topic, work))
+            case = self._cases.get((subject, work))
             if case is not None and case.works_since is None:
                 case.faults, case.pause_s, case.works_since = 0, 0.0, time.monotonic()
 
-    def acquit(self, topic: str, work: str) -> None:
+    def acquit(self, subject: Subject, work: str) -> None:
         """Note that the work has succeeded, and end the alert at once."""
-        if (topic, work) in self._cases:
+        if (subject, work) in self._cases:
             with self._lock:
-                case = self._cases.pop((topic, work), None)
+                case = self._cases.pop((subject, work), None)
                 if case is not None:
-                    self._end(topic, case, 'it works again')
+                    self._end(subject, case, 'it works again')
 
     def pardon(self, topic: str) -> None:
-        """Try all work for a topic at once: something about it has changed."""
+        """Try all work for a topic and its types at once: something about it has changed."""
         with self._lock:
-            for (of, _), case in self._cases.items():
-                if of == topic:
+            for (subject, _), case in self._cases.items():
+                if _topic(subject) == topic:
                     case.retry_at = 0.0
 
     def settle(self) -> None:
@@ -201,27 +216,32 @@ class Quarantine:
             return
         now = time.monotonic()
         with self._lock:
-            for (topic, work), case in list(self._cases.items()):
+            for (subject, work), case in list(self._cases.items()):
                 since = case.retry_at + case.pause_s
                 if case.works_since is not None:
                     since = case.works_since
                 if now >= since + ALERT_HOLD_S:
-                    del self._cases[topic, work]
-                    self._end(topic, case, f'no fault for {now - case.retry_at:.0f} s')
+                    del self._cases[subject, work]
+                    self._end(subject, case, f'no fault for {now - case.retry_at:.0f} s')
 
-    def drop(self, topic: str) -> None:
-        """Forget all work for a topic."""
+    def drop(self, subject: Subject) -> None:
+        """Forget all work for a topic and its types, or for one of these."""
         with self._lock:
-            for key in [key for key in self._cases if key[0] == topic]:
-                self._end(topic, self._cases.pop(key), 'not tried any more')
+            for key in [key for key in self._cases if subject in (key[0], _topic(key[0]))]:
+                self._end(key[0], self._cases.pop(key), 'not tried any more')
 
-    def _end(self, topic: str, case: _Case, message: str) -> None:
+    def _end(self, subject: Subject, case: _Case, message: str) -> None:
         """End the alert of a case, unless another case of the topic has the same."""
-        for (other_topic, _), other in self._cases.items():
-            if other is not case and (other_topic, other.code) == (topic, case.code):
+        topic = _topic(subject)
+        for (of, _), other in self._cases.items():
+            if other is not case and (_topic(of), other.code) == (topic, case.code):
                 self._alerts.raise_alert(other.code, other.message, subject=topic)
                 return
         self._alerts.clear(case.code, message, subject=topic)
+
+
+def _topic(subject: Subject) -> str:
+    return subject.topic if isinstance(subject, TopicType) else subject
 
 
 def _reason(error: BaseException) -> str:

@@ -12,8 +12,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.message_class import import_message_class
 from fdr_recorder.node.qos import NO_OVERRIDE, offered_qos_profiles, qos_for
 from fdr_recorder.record.channel import QOS_KEY, TYPE_HASH_KEY
-from rclpy.node import Node
+from fdr_recorder.topics.names import TopicType
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -34,7 +33,7 @@ _NAMELESS: Final = ('_NODE_NAME_UNKNOWN_', '_CREATED_BY_BARE_DDS_APP_')
 @dataclass(frozen=True)
 class TopicPlan:
     """
-    How to record one topic.
+    How to record a topic of one type.
 
     Attributes:
         name: Fully qualified name.
@@ -54,6 +53,11 @@ class TopicPlan:
     publishers: Mapping[bytes, str] = field(default_factory=dict)
 
     @property
+    def key(self) -> TopicType:
+        """Return the topic and its type."""
+        return TopicType(self.name, self.schema.name)
+
+    @property
     def type_name(self) -> str:
         """Full name of the type of its messages."""
         return self.schema.name
@@ -68,32 +72,27 @@ class TopicPlan:
 
 
 def plan_topic(
-    node: Node,
     topic: str,
+    endpoints: Sequence[TopicEndpointInfo],
     definitions: Definitions,
     depth: int,
     override: Mapping[str, Any] = NO_OVERRIDE,
-    wants_type: Callable[[str], bool] = bool,
 ) -> TopicPlan | None:
     """
-    Plan how to record a topic, from what `node` knows of the graph.
+    Plan how to record a topic from its publishers of one type, as the graph knows them.
 
-    Of several types that are wanted, the plan has the one with the most publishers: the middleware
-    accepts one type for a topic. For `depth` and `override` see `qos_for`.
+    For `depth` and `override` see `qos_for`.
 
     Returns:
-        None while the topic has no publisher, or while a publisher is asked for its definition.
+        None without a publisher, or while one is asked for its definition.
 
     Raises:
-        TypeUnknownError: Its type is not installed.
+        TypeUnknownError: The type is not installed.
 
     """
-    endpoints = node.get_publishers_info_by_topic(topic)
-    types = Counter(filter(wants_type, (endpoint.topic_type for endpoint in endpoints)))
-    if not types:
+    if not endpoints:
         return None
-    type_name = types.most_common(1)[0][0]
-    endpoints = [endpoint for endpoint in endpoints if endpoint.topic_type == type_name]
+    type_name = endpoints[0].topic_type
     type_hash = _type_hash(endpoints[0])
     message_type = _message_class(topic, type_name)
     schema = definitions.find(type_name, type_hash, _node_name(endpoints[0]))
@@ -165,6 +164,16 @@ def _type_hash(endpoint: TopicEndpointInfo) -> str:
 def publisher_gid(endpoint: TopicEndpointInfo) -> bytes:
     """Return an endpoint's gid, in the form that message infos have."""
     return bytes(endpoint.endpoint_gid)
+
+
+def endpoints_by_type(
+    endpoints: Iterable[TopicEndpointInfo],
+) -> dict[str, list[TopicEndpointInfo]]:
+    """Return a topic's publishers by the full names of their types."""
+    found: dict[str, list[TopicEndpointInfo]] = {}
+    for endpoint in endpoints:
+        found.setdefault(endpoint.topic_type, []).append(endpoint)
+    return found
 
 
 def node_names(endpoints: Sequence[TopicEndpointInfo]) -> dict[bytes, str]:

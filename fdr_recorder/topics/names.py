@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 OWN_NAMESPACE: Final = '/fdr/'
 """Reserved for the recorder's own records."""
@@ -34,6 +34,20 @@ _PATTERN: Final = re.compile(r'(?:~?/)?[A-Za-z_*?][A-Za-z0-9_*?]*(?:/[A-Za-z_*?]
 _TYPE: Final = re.compile(r'[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*', re.ASCII)
 _WILDCARD: Final = re.compile(r'(?<=/)\*\*/|\*\*|\*|\?')
 _MEANING: Final = {'**/': '(?:.+/)?', '**': '.*', '*': '[^/]*', '?': '[^/]'}
+
+
+class TopicType(NamedTuple):
+    """
+    A topic in one type: publishers of a topic may have different ones.
+
+    Attributes:
+        topic: Fully qualified name.
+        type_name: Full name of the type of its messages.
+
+    """
+
+    topic: str
+    type_name: str
 
 
 def has_wildcard(pattern: str) -> bool:

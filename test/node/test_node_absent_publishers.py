@@ -33,6 +33,7 @@ from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.record.kinds import ProducerCounters
+from fdr_recorder.topics.names import TopicType
 from flight_check import check_flight, FlightFiles
 from ground import Ground, LATCHED
 from producers import make_client
@@ -40,7 +41,7 @@ import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
-TOPIC = '/imu'
+TOPIC, TYPE = '/imu', 'std_msgs/msg/String'
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -59,7 +60,8 @@ class Scene:
         )
         self.publisher = ground.publisher(String, TOPIC, qos, recorders=0)
         definitions = Definitions(ground.node)
-        plan = ground.wait_until(lambda: plan_topic(ground.node, TOPIC, definitions, 1))
+        endpoints = ground.wait_until(lambda: ground.node.get_publishers_info_by_topic(TOPIC))
+        plan = plan_topic(TOPIC, endpoints, definitions, 1)
         definitions.close()
         assert plan is not None
         self.plan = replace(plan, qos=qos)
@@ -80,7 +82,7 @@ class Scene:
 
     @property
     def heard_at(self) -> float:
-        return self.intake.intakes[TOPIC].heard_at
+        return self.intake.intakes[TOPIC, TYPE].heard_at
 
     def miss(self, count: int) -> None:
         """Publish messages of which all but the last are replaced before they are taken."""
@@ -109,7 +111,8 @@ class Scene:
 
     def lose(self) -> None:
         """Do what the watch does when the graph has lost the publisher."""
-        self.intake.forget_publishers(TOPIC, self.intake.publishers(TOPIC))
+        key = TopicType(TOPIC, TYPE)
+        self.intake.forget_publishers(key, self.intake.publishers(key))
         self.ground.wait_until(lambda: not self.intake.publishers(TOPIC), 'its ring to go')
 
     def close(self, flight_id: str) -> tuple[FlightFiles, ProducerCounters]:
@@ -169,12 +172,12 @@ def test_a_topic_that_is_unsubscribed_from_and_subscribed_to_again(scene: Scene)
     """As when its type changes and changes back."""
     scene.open('x')
     scene.publish()
-    scene.intake.remove(TOPIC)
+    scene.intake.remove(TopicType(TOPIC, TYPE))
     scene.ground.wait_until(lambda: not scene.publisher.get_subscription_count())
     for _ in range(4):
         scene.publisher.publish(String(data='nobody hears it'))
     scene.intake.add(scene.plan)
-    scene.ground.wait_until(lambda: TOPIC in scene.intake.intakes)
+    scene.ground.wait_until(lambda: (TOPIC, TYPE) in scene.intake.intakes)
     scene.ground.wait_until(scene.publisher.get_subscription_count)
     scene.publish()
     _, counters = scene.close('x')

@@ -65,7 +65,9 @@ def test_a_latched_topic_that_is_found_as_a_flight_opens(
         ground.node, subscriber, writer, config.ring, Quarantine(AlertBoard())
     )
     definitions = Definitions(ground.node)
-    plan = ground.wait_until(lambda: plan_topic(ground.node, TOPIC, definitions, 100))
+    endpoints = ground.wait_until(lambda: ground.node.get_publishers_info_by_topic(TOPIC))
+    plan = plan_topic(TOPIC, endpoints, definitions, 100)
+    assert plan is not None
     writer.start()
     intake.start()
     try:

@@ -28,6 +28,7 @@ import pytest
 from std_msgs.msg import String
 
 NAMED = '/named'
+TYPE = 'std_msgs/msg/String'
 
 
 def test_topics_that_come_and_go(
@@ -51,16 +52,16 @@ def test_topics_that_come_and_go(
     intake.start()
     watch.start()
     try:
-        ground.wait_until(lambda: NAMED in intake.intakes, f'{NAMED} to be subscribed to')
+        ground.wait_until(lambda: (NAMED, TYPE) in intake.intakes, f'{NAMED} to be subscribed to')
         ground.node.destroy_publisher(named)
         for number in range(6):
             topic = f'/come/t{number}'
             publisher = ground.publisher(String, topic)
             ground.node.destroy_publisher(publisher)
         ground.wait_until(lambda: len(intake.intakes) == 4, 'the oldest to be released')
-        assert set(intake.intakes) == {'/own', NAMED, '/come/t4', '/come/t5'}
+        assert {key.topic for key in intake.intakes} == {'/own', NAMED, '/come/t4', '/come/t5'}
         ground.publisher(String, '/come/t0')
-        ground.wait_until(lambda: '/come/t0' in intake.intakes, 'the topic that is back')
+        ground.wait_until(lambda: ('/come/t0', TYPE) in intake.intakes, 'the topic that is back')
     finally:
         watch.stop()
         intake.stop()

@@ -15,6 +15,7 @@ from __future__ import annotations
 from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.node import quarantine
 from fdr_recorder.node.quarantine import ALERT_HOLD_S, LONGEST_PAUSE_S, Quarantine
+from fdr_recorder.topics.names import TopicType
 import pytest
 
 TAKE, LIST = 'cannot be taken', 'cannot be listed'
@@ -122,3 +123,31 @@ def test_a_change_shortens_the_pause_and_the_end_of_a_topic_ends_its_alert(scene
     assert scene.cases.held(TAKE).keys() == {'/scan'}
     scene.cases.drop('/imu')
     assert [alert.subject for alert in scene.board.present()] == ['/scan']
+
+
+def test_one_of_two_types_of_a_topic_fails(scene: Scene) -> None:
+    """The other one goes on; the alert is the topic's, and says which type."""
+    text, number = TopicType('/imu', 'a/msg/Text'), TopicType('/imu', 'a/msg/Number')
+    scene.cases.blame(text, TAKE, RuntimeError('broken'))
+    assert scene.cases.holds(text, TAKE)
+    assert not scene.cases.holds(number, TAKE)
+    assert scene.cases.held(TAKE).keys() == scene.cases.failing(TAKE) == {text}
+    (alert,) = scene.board.present()
+    assert (alert.subject, alert.values['type']) == ('/imu', 'a/msg/Text')
+    assert scene.cases.tells('/imu', 'topic_failed')
+    assert not scene.cases.tells('/scan', 'topic_failed')
+    assert not scene.cases.tells('/imu', 'type_unknown')
+    scene.cases.pardon('/imu')
+    assert not scene.cases.holds(text, TAKE)
+
+
+def test_the_alert_stays_until_all_types_of_a_topic_work(scene: Scene) -> None:
+    text, number = TopicType('/imu', 'a/msg/Text'), TopicType('/imu', 'a/msg/Number')
+    for key in (text, number):
+        scene.cases.blame(key, TAKE, RuntimeError(key.type_name))
+    scene.cases.drop(number)
+    (alert,) = scene.board.present()
+    assert 'a/msg/Text' in alert.message
+    scene.fail(LIST)
+    scene.cases.drop('/imu')
+    assert scene.states == [True, False]

@@ -23,7 +23,7 @@ from fdr_recorder.node.intake.producer import Producer
 from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
 from fdr_recorder.node.intake.topic_intake import TopicIntake
 from fdr_recorder.node.quarantine import Quarantine
-from fdr_recorder.node.topic_plan import node_names
+from fdr_recorder.node.topic_plan import endpoints_by_type, node_names
 from fdr_recorder.record.channel import (
     BY_SEQUENCE,
     Channel,
@@ -115,9 +115,10 @@ class Publishers:
         if gid == UNKNOWN_GID:
             return False
         if not intake.plan.publishers.get(gid):
-            with self._quarantine.guard(intake.plan.name, NAME):
+            with self._quarantine.guard(intake.plan.key, NAME):
                 endpoints = self._node.get_publishers_info_by_topic(intake.plan.name)
-                intake.plan = replace(intake.plan, publishers=node_names(endpoints))
+                ours = endpoints_by_type(endpoints).get(intake.plan.type_name, [])
+                intake.plan = replace(intake.plan, publishers=node_names(ours))
                 self.newcomers.list(intake.plan.publishers)
         if gid in intake.plan.publishers:
             self._are_gids_known = True

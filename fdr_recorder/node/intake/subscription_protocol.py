@@ -80,8 +80,10 @@ class Subscriber(Protocol):
         """
         Subscribe to a topic as planned; any thread.
 
+        Where the middleware refuses a second type of a topic, another participant subscribes.
+
         Raises:
-            RCLError: The middleware refuses; it has the topic with another type, for example.
+            RCLError: The middleware refuses for another reason.
 
         """
 

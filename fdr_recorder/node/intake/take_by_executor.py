@@ -22,12 +22,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from fdr_recorder.node.intake.participants import Participants
 from fdr_recorder.node.intake.subscription_protocol import (
     raw_message,
     RawMessage,
     TopicSubscription,
 )
 from fdr_recorder.node.topic_plan import publisher_gid, TopicPlan
+from fdr_recorder.topics.names import TopicType
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -41,8 +43,14 @@ GATHER_LIMIT: Final = 1000
 class _Subscription:
     """A `TopicSubscription` whose messages an executor puts into a queue."""
 
-    def __init__(self, node: Node, plan: TopicPlan, on_message: Callable[[], None]) -> None:
-        self._node = node
+    def __init__(
+        self,
+        node: Node,
+        plan: TopicPlan,
+        on_message: Callable[[], None],
+        on_destroyed: Callable[[Node, TopicType], object],
+    ) -> None:
+        self._node, self._key, self._on_destroyed = node, plan.key, on_destroyed
         self._topic = plan.name
         self._queue: deque[RawMessage] = deque()
         self._publishers: frozenset[bytes] = frozenset()
@@ -70,6 +78,7 @@ class _Subscription:
 
     def destroy(self) -> None:
         self._node.destroy_subscription(self._subscription)
+        self._on_destroyed(self._node, self._key)
 
 
 class ExecutorSubscriber:
@@ -87,11 +96,17 @@ class ExecutorSubscriber:
         )
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(self._node)
+        self._participants = Participants(
+            self._node, self._executor.add_node, self._executor.remove_node
+        )
         self._received = 0
 
     def subscribe(self, plan: TopicPlan) -> _Subscription:
         """As `Subscriber.subscribe`."""
-        return _Subscription(self._node, plan, self._count)
+        leave = self._participants.leave
+        return self._participants.subscribe(
+            plan.key, lambda node: _Subscription(node, plan, self._count, leave)
+        )
 
     def _count(self) -> None:
         self._received += 1
@@ -124,5 +139,6 @@ class ExecutorSubscriber:
 
     def close(self) -> None:
         """As `Subscriber.close`."""
+        self._participants.close()
         self._executor.shutdown()
         self._node.destroy_node()

@@ -28,6 +28,7 @@ from contextlib import contextmanager, ExitStack
 from functools import partial
 from typing import Any, Final
 
+from fdr_recorder.node.intake.participants import Participants
 from fdr_recorder.node.intake.subscription_protocol import (
     raw_message,
     RawMessage,
@@ -35,6 +36,7 @@ from fdr_recorder.node.intake.subscription_protocol import (
 )
 from fdr_recorder.node.intake.take_by_rcl import RclTake
 from fdr_recorder.node.topic_plan import TopicPlan
+from fdr_recorder.topics.names import TopicType
 from rclpy.node import Node
 
 try:
@@ -78,7 +80,14 @@ class _Subscription:
     Executors visit each object of rclpy's class whenever they wake: 3 ms with 500 topics.
     """
 
-    def __init__(self, node: Node, plan: TopicPlan, how: RclTake | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        plan: TopicPlan,
+        how: RclTake | None,
+        on_destroyed: Callable[[Node, TopicType], object],
+    ) -> None:
+        self._node, self._key, self._on_destroyed = node, plan.key, on_destroyed
         with node.handle:
             self.handle: Any = _rclpy.Subscription(
                 node.handle, plan.message_type, plan.name, plan.qos.get_c_qos_profile()
@@ -120,6 +129,7 @@ class _Subscription:
             self._end_taking()
         for handle in (self._matched, self._refused, self.handle):
             handle.destroy_when_not_in_use()
+        self._on_destroyed(self._node, self._key)
 
 
 class WaitSetSubscriber:
@@ -127,14 +137,17 @@ class WaitSetSubscriber:
 
     def __init__(self, node: Node, how: RclTake | None = None) -> None:
         """Start without subscriptions; messages are taken by rclpy, or as `how` says."""
-        self._node = node
+        self._participants = Participants(node)
         self._how = how
         self._context: Any = node.context.handle
         self._guard = _rclpy.GuardCondition(self._context)  # type: ignore[arg-type]
 
     def subscribe(self, plan: TopicPlan) -> _Subscription:
         """As `Subscriber.subscribe`."""
-        return _Subscription(self._node, plan, self._how)
+        leave = self._participants.leave
+        return self._participants.subscribe(
+            plan.key, lambda node: _Subscription(node, plan, self._how, leave)
+        )
 
     @contextmanager
     def serving(
@@ -170,4 +183,5 @@ class WaitSetSubscriber:
         self._guard.trigger_guard_condition()
 
     def close(self) -> None:
-        """Do nothing: the guard condition ends with its last reference."""
+        """As `Subscriber.close`; the guard condition ends with its last reference."""
+        self._participants.close()

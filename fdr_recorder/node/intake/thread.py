@@ -12,8 +12,8 @@
 The intake thread: takes the messages of all topics from the middleware into the rings.
 
 It takes them from a `Subscriber`: `wait_set`, which bypasses rclpy's executors, or `executor`,
-which is slower and needs only rclpy's public interface. rclpy 7.1 (Jazzy) does not tell the
-publisher of a message: there a topic has one ring for all its publishers.
+which is slower and needs only rclpy's public interface. A topic with several types has an intake
+for each.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from fdr_recorder.node.intake.waiting import lend_wait, WAIT
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
 from fdr_recorder.storage.writer import FileFdrWriter
+from fdr_recorder.topics.names import TopicType
 from rclpy.node import Node
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class IntakeThread:
     short one. Without a wait set that works, the thread looks for messages without waiting.
 
     Attributes:
-        intakes: The topics by name; while the thread runs, only it changes them.
+        intakes: By topic and type; while the thread runs, only it changes them.
 
     """
 
@@ -104,8 +105,8 @@ class IntakeThread:
         self._publishers = Publishers(node, writer, config, quarantine)
         self._times = ArrivalTimes()
         self._open_gaps = OpenGaps()
-        self.intakes: dict[str, TopicIntake] = {}
-        self._successors: dict[str, Successor] = {}
+        self.intakes: dict[TopicType, TopicIntake] = {}
+        self._successors: dict[TopicType, Successor] = {}
         self._replaced: list[TopicSubscription] = []
         self._requests = Requests(subscriber, quarantine)
         self._thread: threading.Thread | None = None
@@ -125,20 +126,20 @@ class IntakeThread:
         )
 
         def add() -> None:
-            self.intakes[plan.name] = intake
+            self.intakes[plan.key] = intake
             if self._is_opening and plan.is_latched:
                 intake.replay = LatchedReplay(None, {}, self._times, is_repeated=False)
 
         self._requests.make(add)
 
-    def remove(self, topic: str) -> None:
+    def remove(self, key: TopicType) -> None:
         """Unsubscribe from a topic; the writer still takes what its rings hold."""
-        self._drop_successor(topic)
+        self._drop_successor(key)
 
         def remove() -> None:
-            intake = self.intakes.pop(topic)
+            intake = self.intakes.pop(key)
             self._take_all([intake])
-            self._quarantine.drop(topic)
+            self._quarantine.drop(key)
             for gid in list(intake.producers):
                 self._publishers.part_with(intake, gid)
             self._replaced.append(intake.subscription)
@@ -146,12 +147,12 @@ class IntakeThread:
         self._requests.make_and_wait(remove)
         self.tidy()
 
-    def name_publishers(self, topic: str, nodes: Mapping[bytes, str]) -> None:
+    def name_publishers(self, key: TopicType, nodes: Mapping[bytes, str]) -> None:
         """Set the node names of a topic's publishers; the graph learns them after the gids."""
         self._publishers.newcomers.list(nodes)
 
         def name() -> None:
-            intake = self.intakes[topic]
+            intake = self.intakes[key]
             intake.plan = replace(intake.plan, publishers=nodes)
             for gid, producer in intake.producers.items():
                 producer.name(nodes.get(gid, ''))
@@ -161,15 +162,15 @@ class IntakeThread:
 
     def replace(self, plan: TopicPlan) -> None:
         """Subscribe to a topic with another QoS; no message is recorded twice or missed."""
-        self._drop_successor(plan.name)
+        self._drop_successor(plan.key)
         # first: what the other one takes may be taken already
-        intake = self.intakes[plan.name]
+        intake = self.intakes[plan.key]
         self._requests.make_and_wait(intake.await_successor)
-        self._successors[plan.name] = Successor(plan, self._subscriber.subscribe(plan))
+        self._successors[plan.key] = Successor(plan, self._subscriber.subscribe(plan))
 
-    def _drop_successor(self, topic: str) -> None:
-        if topic in self._successors:
-            self._successors.pop(topic).subscription.destroy()
+    def _drop_successor(self, key: TopicType) -> None:
+        if (successor := self._successors.pop(key, None)) is not None:
+            successor.subscription.destroy()
 
     @property
     def is_adapting(self) -> bool:
@@ -185,38 +186,38 @@ class IntakeThread:
         while self._replaced:
             with self._quarantine.guard('', 'a subscription cannot be destroyed'):
                 self._replaced.pop().destroy()
-        for topic, successor in list(self._successors.items()):
+        for key, successor in list(self._successors.items()):
             if now >= successor.due_at:
-                del self._successors[topic]
+                del self._successors[key]
                 self._requests.make(partial(self._take_over, successor))
 
     def changed_topics(self) -> set[str]:
         """Return the topics whose publishers have changed since the last call."""
         changed = set()
-        for topic, intake in list(self.intakes.items()):
-            if not self._quarantine.holds(topic, FOLLOW):
-                with self._quarantine.guard(topic, FOLLOW):
+        for key, intake in list(self.intakes.items()):
+            if not self._quarantine.holds(key, FOLLOW):
+                with self._quarantine.guard(key, FOLLOW):
                     if intake.subscription.has_changed():
-                        changed.add(topic)
+                        changed.add(key.topic)
         return changed
 
-    def matched(self, topic: str) -> int:
-        """Return the number of publishers of a topic at the last call of `changed_topics`."""
-        intake = self.intakes.get(topic)
+    def matched(self, key: TopicType) -> int:
+        """Return the number of publishers at the last call of `changed_topics`."""
+        intake = self.intakes.get(key)
         return intake.subscription.matched if intake is not None else 0
 
-    def silence_s(self, topic: str) -> float:
-        """Return the seconds since the last message of a topic; 0 for an unknown topic."""
-        intake = self.intakes.get(topic)
-        return time.monotonic() - intake.heard_at if intake is not None else 0.0
+    def silence_s(self, keys: Iterable[TopicType]) -> float:
+        """Return the seconds since the last message of any of these; 0 if all are unknown."""
+        heard_at = [intake.heard_at for intake in map(self.intakes.get, keys) if intake]
+        return time.monotonic() - max(heard_at) if heard_at else 0.0
 
-    def publishers(self, topic: str) -> set[bytes]:
+    def publishers(self, key: TopicType) -> set[bytes]:
         """Return the gids that have a ring, and that the graph knows or knew; any thread."""
-        intake = self.intakes.get(topic)
+        intake = self.intakes.get(key)
         producers = list(intake.producers.items()) if intake is not None else []
         return {gid for gid, producer in producers if producer.is_identified}
 
-    def forget_publishers(self, topic: str, gone: set[bytes]) -> None:
+    def forget_publishers(self, key: TopicType, gone: set[bytes]) -> None:
         """
         Retire the rings of publishers that have left; the writer still takes what they hold.
 
@@ -225,7 +226,7 @@ class IntakeThread:
 
         def forget() -> None:
             self._gather()
-            intake = self.intakes[topic]
+            intake = self.intakes[key]
             self._drain(intake)  # else their last messages would make a new ring
             for gid, producer in list(intake.producers.items()):
                 if (gid if producer.is_identified else UNKNOWN_GID) in gone:
@@ -256,7 +257,7 @@ class IntakeThread:
                 producers = dict(intake.producers)
                 subscription = None
                 if producers:
-                    with self._quarantine.guard(intake.plan.name, REPLAY):
+                    with self._quarantine.guard(intake.plan.key, REPLAY):
                         subscription = self._subscriber.subscribe(intake.plan)
                 intake.replay = LatchedReplay(
                     subscription,
@@ -309,8 +310,8 @@ class IntakeThread:
             thread.join()
         self._requests.has_thread = False
         self._requests.answer()
-        for topic in list(self.intakes):
-            self.remove(topic)
+        for key in list(self.intakes):
+            self.remove(key)
         self.tidy()
         self._subscriber.close()
         self._quarantine.drop('')
@@ -337,7 +338,7 @@ class IntakeThread:
         """
         held = self._quarantine.held(TAKE)
         retry_at = min((*held.values(), *self._quarantine.held(WAIT).values()), default=math.inf)
-        intakes = [intake for topic, intake in self.intakes.items() if topic not in held]
+        intakes = [intake for key, intake in self.intakes.items() if key not in held]
         on_trial = self._quarantine.failing(TAKE)
         for intake in intakes:
             intake.is_empty = False  # it may not have been looked at for long
@@ -364,13 +365,13 @@ class IntakeThread:
                         message = take()
                         if message is not None:
                             most = max(most, intake.drain(message))
-                            if on_trial and intake.plan.name in on_trial:
-                                self._quarantine.relent(intake.plan.name, TAKE)
+                            if on_trial and intake.plan.key in on_trial:
+                                self._quarantine.relent(intake.plan.key, TAKE)
                     except FAULTS as error:
                         self._blame(intake, error)
                 for intake in replaying:
                     is_over = intake.replay is not None
-                    with self._quarantine.guard(intake.plan.name, REPLAY):
+                    with self._quarantine.guard(intake.plan.key, REPLAY):
                         is_over = intake.replay is not None and intake.replay.advance()
                     if is_over:
                         self._end_replay(intake)
@@ -389,12 +390,12 @@ class IntakeThread:
 
     def _blame(self, intake: TopicIntake, error: BaseException) -> None:
         """Leave a topic alone for a while; if it goes on failing, with a new subscription."""
-        topic = intake.plan.name
+        key = intake.plan.key
         self._is_set_stale = True
-        self._quarantine.blame(topic, TAKE, error)
-        if self._quarantine.faults(topic, TAKE) < RENEW_AFTER:
+        self._quarantine.blame(key, TAKE, error)
+        if self._quarantine.faults(key, TAKE) < RENEW_AFTER:
             return
-        with self._quarantine.guard(topic, RENEW):
+        with self._quarantine.guard(key, RENEW):
             intake.await_successor()
             subscription = self._subscriber.subscribe(intake.plan)
             self._replaced.append(intake.subscription)
@@ -426,7 +427,7 @@ class IntakeThread:
         replay, intake.replay = intake.replay, None
         if replay is None:
             return
-        with self._quarantine.guard(intake.plan.name, REPLAY):
+        with self._quarantine.guard(intake.plan.key, REPLAY):
             replay.finish()
         intake.arrival_ns = max(intake.arrival_ns, replay.arrival_ns)
         if replay.known:
@@ -437,9 +438,10 @@ class IntakeThread:
 
     def _take_over(self, successor: Successor) -> None:
         """Switch a topic to its new subscription, unless a replay must be over first."""
-        intake = self.intakes[successor.plan.name]
+        key = successor.plan.key
+        intake = self.intakes[key]
         if intake.replay is not None:
-            if self._successors.setdefault(successor.plan.name, successor) is not successor:
+            if self._successors.setdefault(key, successor) is not successor:
                 self._replaced.append(successor.subscription)
             return
         self._gather()

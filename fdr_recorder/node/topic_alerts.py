@@ -1,0 +1,110 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""What the ground is told of topics: which are not, or only partly, recorded, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
+from fdr_recorder.node.qos import refusals
+from fdr_recorder.node.quarantine import Quarantine
+from fdr_recorder.node.topic_plan import TopicPlan
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+Plans = Mapping[str, TopicPlan]
+"""How a topic is recorded, by type."""
+
+
+class TopicAlerts:
+    """
+    Raises and clears the alerts about topics, for the graph watch.
+
+    Those about work that fails come from `Quarantine`, and are left alone here.
+    """
+
+    def __init__(self, alerts: AlertBoard, quarantine: Quarantine) -> None:
+        self._alerts = alerts
+        self._quarantine = quarantine
+
+    def tell_refusals(
+        self, topic: str, plans: Plans, endpoints: Mapping[str, Sequence[TopicEndpointInfo]]
+    ) -> bool:
+        """Return whether publishers do not offer what an override requests; tell which policy."""
+        reasons = [
+            reason
+            for type_name, plan in plans.items()
+            for reason in refusals(plan.qos, endpoints.get(type_name, []))
+        ]
+        message = f'{topic} is not recorded from all publishers, because of its QoS override: '
+        self._tell(topic, 'qos_incompatible', message + '; '.join(reasons) if reasons else '')
+        return bool(reasons)
+
+    def tell_types(self, topic: str, plans: Plans, published: Collection[str]) -> bool:
+        """Return whether a topic is published with several types; tell which."""
+        others = sorted({*published} - plans.keys())
+        end = f'not recorded: {", ".join(others)}' if others else 'each is recorded'
+        message = (
+            f'{topic} is published with {len(published)} types, {" and ".join(sorted(published))};'
+            f' {end}. A subscriber hears only one of them: give each a topic of its own'
+        )
+        self._tell(topic, 'type_conflict', message if len(published) > 1 else '')
+        return len(published) > 1
+
+    def tell_undefined(self, topic: str, plans: Plans) -> None:
+        """Tell which types of a topic are recorded without a definition."""
+        unknown = '; '.join(
+            _undefined(plan) for plan in plans.values() if not plan.schema.definition
+        )
+        self._tell(topic, 'type_unknown', unknown, over='installed')
+
+    def tell_missing(self, topic: str, *, is_published: bool) -> None:
+        """Tell whether a required topic has no publisher."""
+        missing = '' if is_published else f'{topic} is required and has no publisher'
+        self._tell(topic, 'topic_missing', missing, over='it has a publisher')
+
+    def tell_stale(
+        self, topic: str, silence_s: float, stale_after_s: float, *, is_published: bool
+    ) -> None:
+        """Tell whether a required topic that is published has been silent for too long."""
+        stale = (
+            f'{topic} is required and has been silent for {silence_s:.0f} s, longer than '
+            f'{stale_after_s:g} s'
+        )
+        is_stale = is_published and 0 < stale_after_s < silence_s
+        over = 'it has been heard' if is_published else 'it has no publisher'
+        self._tell(topic, 'topic_stale', stale if is_stale else '', over)
+
+    def drop(self, topic: str) -> None:
+        """Clear all alerts about a topic: it has no publisher."""
+        for code in ALERT_GROUPS['topics']:
+            self._alerts.clear(code, 'it has no publisher', subject=topic)
+
+    def close(self) -> None:
+        """Clear all alerts about topics."""
+        for code in ALERT_GROUPS['topics']:
+            self._alerts.clear_all(code, 'not configured any more')
+
+    def _tell(self, topic: str, code: str, message: str, over: str = 'over') -> None:
+        """Raise an alert; without a message, clear it, unless something fails with this code."""
+        if message:
+            self._alerts.raise_alert(code, message, subject=topic)
+        elif not self._quarantine.tells(topic, code):
+            self._alerts.clear(code, over, subject=topic)
+
+
+def _undefined(plan: TopicPlan) -> str:
+    package = plan.type_name.partition('/')[0]
+    return (
+        f'{plan.name} is recorded without the definition of {plan.type_name}: what is installed '
+        'here is not the version that is published, and its publisher did not tell; install that '
+        f'version of {package}'
+    )

@@ -1,0 +1,72 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""Which topics of the graph are wanted: the options, by names as the node resolves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import logging
+from typing import Any
+
+from fdr_recorder.config import FdrConfig
+from fdr_recorder.node.qos import NO_OVERRIDE
+from fdr_recorder.topics.names import absolute
+from fdr_recorder.topics.qos_overrides import parse_qos_overrides
+from fdr_recorder.topics.selection import TopicSelection
+from rclpy.node import Node
+
+logger = logging.getLogger(__name__)
+
+
+class WantedTopics:
+    """
+    Tells which topics to record, and how. For the graph watch's thread.
+
+    Attributes:
+        named: The topics that the options name, and that name before remapping.
+        required: Seconds after which each required topic is stale.
+        is_open: Whether other topics may be recorded when they appear.
+
+    """
+
+    def __init__(self, node: Node, config: FdrConfig) -> None:
+        """Resolve the names in the options, with the remappings of `node`."""
+        self._node = node
+        namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
+        self._selection = TopicSelection(config, lambda name: absolute(name, namespace, node_name))
+        self.is_open = self._selection.is_open
+        if not self._selection.names and not self.is_open:
+            logger.warning('no topics are chosen: only the flight header is recorded')
+        resolve = node.resolve_topic_name  # applies remappings
+        overrides, _ = parse_qos_overrides(config.qos_profile_overrides)
+        self._overrides = {resolve(name): policies for name, policies in overrides.items()}
+        self.required = {
+            resolve(name): stale_after_s
+            for name, stale_after_s in self._selection.required.items()
+        }
+        self.named = {
+            resolve(name): name
+            for name in self._selection.names
+            if resolve(name) in self.required or not self._selection.excludes(resolve(name))
+        }
+
+    def wants(self, topic: str, type_name: str) -> bool:
+        """Return whether to record a topic of the graph in a type that it has."""
+        name = self.named.get(topic)
+        if name is not None:
+            return self._selection.wants(name, type_name)
+        if not self._selection.wants(topic, type_name):
+            return False
+        return self._node.resolve_topic_name(topic) == topic  # else it means another one here
+
+    def qos_override(self, topic: str) -> Mapping[str, Any]:
+        """Return the QoS policies that the options give for a topic."""
+        return self._overrides.get(topic, NO_OVERRIDE)
