@@ -262,7 +262,7 @@ class Ring:
             try:
                 time_ns = records[0][0]
                 is_old = time_ns > steady_before_ns if time_ns < 0 else time_ns < before_ns
-            except TypeError:  # its time is not a number
+            except BaseException:  # its time is not a number; foreign ones raise anything
                 is_old = True
             if not is_old and self.fill <= most_fill:
                 break

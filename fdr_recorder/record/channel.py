@@ -66,7 +66,10 @@ class Channel:
         Empty for what does not come from the middleware. What is known of a publisher may change
         while it is recorded: ask when it is told.
         """
-        return self.metadata.get(LOSS_DETECTION_KEY, '')
+        metadata: object = self.metadata
+        if not isinstance(metadata, Mapping):  # of a client: its records are refused
+            return ''
+        return str(metadata.get(LOSS_DETECTION_KEY, ''))
 
     def file_metadata(self, bag_version: int = BAG_VERSION) -> dict[str, str]:
         """

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+import operator
 import sys
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
+from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap import encode, layout
 
 RECORD_COST: Final = layout.MESSAGE_PREFIX.size + layout.MESSAGE_INDEX_ENTRY_LENGTH
@@ -87,7 +89,7 @@ class Chunk:
             The position of the first record that was not added.
 
         Raises:
-            Exception: A record cannot be encoded, see `check_record`; none was added.
+            Exception: A record cannot be encoded, see `sound_record`; none was added.
 
         """
         index = self.indexes.get(channel_id)
@@ -159,14 +161,19 @@ class Chunk:
         return batches
 
     def remove_invalid(self) -> dict[int, int]:
-        """Remove records whose data are not bytes; return how many of each channel id."""
+        """
+        Remove records whose data are not bytes-like; return how many of each channel id.
+
+        Of the others, all data are bytes afterwards.
+        """
         removed = dict.fromkeys(self.indexes, 0)
         fresh = Chunk(self.clock)
         for channel_id, record in self.contents():
-            data = record[3]
-            if _is_data(data):
+            data = as_bytes(record[3])
+            if data is not None:
+                sound = (*record[:3], data, 0)
                 room = len(data) + RECORD_COST
-                fresh.add(channel_id, [record], 0, room=room, full_size=fresh.size + 1)
+                fresh.add(channel_id, [sound], 0, room=room, full_size=fresh.size + 1)
             else:
                 removed[channel_id] += 1
         for name in self.__slots__:
@@ -178,9 +185,16 @@ class Chunk:
         Return the records in few pieces: small ones joined, large ones as they are.
 
         Raises:
-            TypeError: Data of a record are not bytes; see `remove_invalid`.
+            Exception: Data of a record are not bytes, or not of the length that they have said;
+                see `remove_invalid`.
 
         """
+        pieces = self._pieces()
+        if sum(map(len, pieces)) != self.size:
+            raise TypeError
+        return pieces
+
+    def _pieces(self) -> list[bytes]:
         if not self._has_large:
             return [b''.join(self._parts)]
         result: list[bytes] = []
@@ -189,7 +203,8 @@ class Chunk:
             if len(part) < _LARGE_BYTES:
                 small.append(part)
             else:
-                result += (b''.join(small), part)
+                whole = part if type(part) is bytes else bytes(memoryview(part))
+                result += (b''.join(small), whole)
                 small = []
         if small:
             result.append(b''.join(small))
@@ -267,22 +282,50 @@ def chunk_cost(compression: str) -> int:
     return encode.chunk_prefix_length(compression) + encode.chunk_index_length(compression, 0)
 
 
-def _is_data(data: object) -> bool:
-    return isinstance(data, (bytes, bytearray, memoryview))
-
-
-def check_record(record: QueuedRecord) -> str:
-    """Return why a record cannot be encoded; an empty text if it can."""
-    log_time, publish_time, sequence, data, _ = record
-    if not _is_data(data):
-        return f'the data are of type {type(data).__name__}, not bytes'
+def as_bytes(data: object) -> bytes | None:
+    """Return data that a producer has given as bytes; None if they are not bytes-like."""
+    if type(data) is bytes:
+        return data
     try:
+        return bytes(memoryview(data))  # type: ignore[arg-type]
+    except BaseException:  # whatever foreign objects raise
+        return None
+
+
+def sound_record(record: QueuedRecord) -> QueuedRecord:
+    """
+    Return a record that can be encoded: itself, or with plain integers and bytes.
+
+    Raises:
+        RecordError: It cannot be encoded.
+
+    """
+    log_time, publish_time, sequence, data, total = record
+    sound_data = as_bytes(data)
+    if sound_data is None:
+        raise RecordError(f'the data are of type {type(data).__name__}, not bytes')
+    try:
+        numbers = log_time, publish_time, sequence = (
+            int(operator.index(log_time)),
+            int(operator.index(publish_time)),
+            int(operator.index(sequence)),
+        )
         _PACK_PREFIX(
-            layout.MESSAGE, len(data), 0, sequence & 0xFFFFFFFF, abs(log_time), abs(publish_time)
+            layout.MESSAGE, len(sound_data), 0, sequence & 0xFFFFFFFF, abs(log_time),
+            abs(publish_time),
         )
-    except Exception:  # whatever operators of foreign objects raise
-        return (
-            f'log time {log_time!r:.40}, publish time {publish_time!r:.40} or sequence number '
-            f'{sequence!r:.40} is invalid'
-        )
-    return ''
+    except BaseException:  # whatever operators of foreign objects raise
+        raise RecordError(
+            f'log time {_shown(record[0])}, publish time {_shown(record[1])} or sequence number '
+            f'{_shown(record[2])} is invalid'
+        ) from None
+    sound = (*numbers, sound_data, total)
+    is_same = all(type(value) is type(other) for value, other in zip(sound, record, strict=True))
+    return record if is_same else sound
+
+
+def _shown(value: object) -> str:
+    try:
+        return f'{value!r:.40}'
+    except BaseException:  # whatever foreign objects raise
+        return f'<{type(value).__name__}>'

@@ -79,8 +79,8 @@ class CrcAhead:
         """
         if batch[-1][4] - batch[0][4] < LARGE_BYTES:  # bytes that its ring has accepted
             return
-        large = (record[3] for record in batch if len(record[3]) >= LARGE_BYTES)
-        tasks = [_Task(data) for data in large if type(data) is bytes]
+        plain = (record[3] for record in batch if type(record[3]) is bytes)
+        tasks = [_Task(data) for data in plain if len(data) >= LARGE_BYTES]
         if len(tasks) < 2:
             return
         if self._thread is None:

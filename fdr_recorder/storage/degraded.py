@@ -35,6 +35,7 @@ from typing import Final
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.kinds import SegmentRollover, WriteError
+from fdr_recorder.storage.chunk import as_bytes
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.disk_errors import describe, FULL_ERRNOS
 from fdr_recorder.storage.free_space import FreeSpace
@@ -242,7 +243,7 @@ class DegradedState:
     def discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that cannot be written."""
         account.dropped_write_error += len(batch)
-        self._count(len(batch), sum(len(record[3]) for record in batch))
+        self._count(len(batch), sum(len(as_bytes(record[3]) or b'') for record in batch))
 
     def try_again(self, now: float) -> None:
         """

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -147,6 +148,8 @@ class AppendFile:
         try:
             while left:
                 written = os.writev(self._fd, queue[:_IOV_MAX])
+                if not written:  # no file system should; it would be tried again for ever
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
                 left -= written
                 if left:
                     queue = _after(queue, written)

@@ -25,7 +25,8 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
-from fdr_recorder.storage.chunk import check_record
+from fdr_recorder.errors import RecordError
+from fdr_recorder.storage.chunk import sound_record
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment_index import check_channel
 
@@ -60,7 +61,7 @@ class InvalidRecords:
     writer's thread alone.
 
     Attributes:
-        suspects: The producers of which a record was invalid: `sift` their records.
+        suspects: The producers of which a record was invalid, or not plain: `sift` their records.
 
     """
 
@@ -74,16 +75,16 @@ class InvalidRecords:
         self,
         account: ProducerAccount,
         batch: Sequence[QueuedRecord],
-        error: Exception | None = None,
+        error: BaseException | None = None,
     ) -> Sequence[QueuedRecord]:
         """
-        Return the valid records of a batch, and count the others.
+        Return the valid records of a batch, with plain values, and count the others.
 
         Args:
             account: Their producer's.
             batch: Records of which none is in a segment yet.
-            error: What writing them has raised. It propagates if all of them are valid: then it
-                is an error of the recorder itself.
+            error: What writing them has raised. It propagates if all of them are valid and plain:
+                then it is an error of the recorder itself.
 
         """
         now, case = time.monotonic(), self.suspects.get(account)
@@ -97,19 +98,22 @@ class InvalidRecords:
             return []
         valid: list[QueuedRecord] = []
         in_succession = case.in_succession if case is not None else 0
+        is_plain = True
         for record in batch:
-            found = check_record(record)
-            if found:
-                reason = found
+            try:
+                sound = sound_record(record)
+            except RecordError as refused:
+                reason = str(refused)
                 in_succession += 1
             else:
-                valid.append(record)
+                valid.append(sound)
                 in_succession = 0
+                is_plain = is_plain and sound is record
         if reason:
             self.refuse(account, len(batch) - len(valid), reason)
-        elif error is not None:
+        elif error is not None and is_plain:
             raise error
-        case = self.suspects[account]
+        case = self.suspects.setdefault(account, _Case())
         case.in_succession = in_succession
         if valid:
             case.pause_s = FIRST_PAUSE_S

@@ -13,12 +13,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 import logging
 from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import SteadyClock
-from fdr_recorder.storage.chunk import check_record
+from fdr_recorder.errors import RecordError
+from fdr_recorder.storage.chunk import sound_record
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.segment_index import check_channel
@@ -62,9 +64,11 @@ class LatchedRepeats:
     def keep(self, account: ProducerAccount, record: QueuedRecord) -> None:
         """Keep a producer's newest message in place of the one before, if it can be encoded."""
         is_new = account not in self._present
-        if not check_record(record) and not (is_new and check_channel(account.channel)):
-            publish_time_ns = self._clock.at(record[1])
-            self._present[account] = (record[0], publish_time_ns, *record[2:])
+        with suppress(RecordError):
+            record = sound_record(record)
+            if not (is_new and check_channel(account.channel)):
+                publish_time_ns = self._clock.at(record[1])
+                self._present[account] = (record[0], publish_time_ns, *record[2:])
 
     def behind_repeats(self, batch: Sequence[QueuedRecord]) -> Sequence[QueuedRecord]:
         """Return records of a latched channel, none dated before the repeat in its segment."""

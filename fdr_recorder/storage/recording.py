@@ -195,12 +195,13 @@ class FlightRecording:
         channel, log = account.channel, self.log
         if account.first_sequence is None:
             account.note_first(batch[0][2])
-        if log.config.debug_log_per_record:
-            _log_records(account, batch, log.clock)
-        if account in self._invalid.suspects:
+        is_logged = log.config.debug_log_per_record
+        if is_logged or account in self._invalid.suspects:
             batch = self._invalid.sift(account, batch)
             if not batch:
                 return False
+        if is_logged:
+            _log_records(account, batch, log.clock)
         if channel.latched:
             log.latched.keep(account, batch[-1])
         log.announce(batch)
@@ -215,7 +216,7 @@ class FlightRecording:
                 break
             try:
                 after = segment.append(channel, batch, position)
-            except Exception as error:
+            except BaseException as error:  # values of clients may raise anything
                 batch = self._invalid.sift(account, batch[position:], error)
                 position, count = 0, len(batch)
                 if batch and channel.latched:

@@ -306,15 +306,13 @@ class Segment:
             return
         try:
             pieces = chunk.buffers()
-            crc = self._crc(pieces)
-        except TypeError:
-            invalid = chunk.remove_invalid()
-            if not invalid:
-                raise
-            for channel_id, records in invalid.items():
+        except BaseException:  # data of clients may raise anything
+            for channel_id, records in chunk.remove_invalid().items():
                 self._on_invalid(self._contents.by_id(channel_id).channel, records)
-            self.flush(compress=compress)
-            return
+            if not chunk.records:
+                return
+            pieces = chunk.buffers()
+        crc = self._crc(pieces)
         compression = ''
         stored_size = chunk.size
         if self._compress is not None and compress:

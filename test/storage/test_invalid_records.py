@@ -13,10 +13,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
+from contextlib import suppress
+import errno
 from typing import Any
 
 from conftest import MakeWriter
+from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import (
     AlertBoard,
     Channel,
@@ -136,6 +140,136 @@ def test_an_invalid_record_costs_itself_alone(
     flight, counters = scene.close()
     assert counters.dropped_write_error == 1
     assert {*sent_numbers(flight, '/bad')} == {*range(10)} - {3}
+
+
+class Foreign(int):
+    """An integer whose operators raise."""
+
+    error: BaseException
+
+    def raise_error(self, *_: object) -> Any:
+        raise self.error
+
+    __lt__ = __gt__ = __and__ = __abs__ = __repr__ = raise_error
+
+
+class NoInteger:
+    """What only looks like an integer."""
+
+    error: BaseException
+
+    def __init__(self, _: object) -> None:
+        self.real = 3
+
+    def raise_error(self, *_: object) -> Any:
+        raise self.error
+
+    __index__ = __lt__ = __gt__ = __and__ = __abs__ = __repr__ = raise_error
+
+
+class Tired(bytes):
+    """Data whose length can be asked for once."""
+
+    error: BaseException
+    asked = 0
+
+    def __len__(self) -> int:
+        self.asked += 1
+        if self.asked > 1:
+            raise self.error
+        return super().__len__()
+
+
+class Long(bytes):
+    """Data that say they are longer than they are."""
+
+    def __len__(self) -> int:
+        return 100_000
+
+
+ERRORS = [RuntimeError('foreign'), SystemExit('foreign'), RecursionError(), MemoryError()]
+
+
+def foreign(kind: type[Any], error: BaseException, value: object = 3) -> Any:
+    made = kind(value)
+    made.error = error
+    return made
+
+
+@pytest.mark.parametrize('debug', [False, True])
+@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
+def test_values_whose_methods_raise_cost_their_records_at_most(
+    make_writer: MakeWriter, error: BaseException, *, debug: bool
+) -> None:
+    scene = Scene(make_writer, make_client('/bad'), debug_log_per_record=debug)
+    send(scene.bad, range(3))
+    for kind in (Foreign, NoInteger):
+        value = foreign(kind, error)
+        scene.bad.offer(value, NOW, 3, numbered(3))
+        scene.bad.offer(NOW, NOW, value, numbered(3))
+        scene.send_good()
+    scene.bad.offer(NOW, NOW, 3, foreign(Tired, error, numbered(3)))
+    scene.wait_for_alert()
+    send(scene.bad, range(4, 7))
+    flight, counters = scene.close()
+    assert counters.dropped_write_error == 2
+    numbers = sent_numbers(flight, '/bad')
+    assert sorted(numbers) == [0, 1, 2, 3, 3, 3, 4, 5, 6]
+    assert counters.offered == len(numbers) + 2
+
+
+UNUSUAL_DATA = {
+    'integers': memoryview(array('I', range(8))),
+    'many integers': memoryview(array('I', range(20_000))),
+    'a table': memoryview(bytes(range(16))).cast('B', (4, 4)),
+    'every other byte': memoryview(bytes(range(64)))[::2],
+    'every other byte of many': memoryview(bytes(200_000))[::2],
+    'too long a length': Long(b'abc'),
+    'bytes that can be changed': bytearray(b'abc'),
+    'many bytes that can be changed': bytearray(100_000),
+}
+
+
+@pytest.mark.parametrize('latched', [False, True])
+@pytest.mark.parametrize('data', UNUSUAL_DATA.values(), ids=UNUSUAL_DATA)
+def test_whatever_is_like_bytes_is_recorded_as_its_bytes(
+    make_writer: MakeWriter, data: Any, *, latched: bool
+) -> None:
+    writer, good, other = make_writer(), make_client('/good'), make_client(
+        '/other', latched=latched, schema=Schema('x/msg/X', '')
+    )
+    open_flight(writer, 'x', good, other)
+    sent = send(good, range(5))
+    other.offer(NOW, NOW, 1, data)
+    sent += send(good, range(5, 10))
+    wait_until(lambda: not len(good.ring) and not len(other.ring), 'both rings empty')
+    writer.split()
+    flight = check_flight(writer.close_flight('x'))
+    assert sent_numbers(flight, '/good') == [*range(sent)]
+    assert {message.data for message in flight.of_topic('/other')} == {bytes(memoryview(data))}
+    assert not verify(flight.path).damage
+
+
+def test_values_that_cannot_be_encoded_are_counted_while_the_disk_refuses(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    bad = make_client('/bad', ring=RingConfig(max_records=4))
+    scene = Scene(make_writer, bad)
+    with writev.failing(errno.EIO):
+        scene.good.enqueue(numbered(0))
+        scene.sent = 1
+        wait_until(lambda: scene.writer.status.is_degraded, 'the degraded state')
+        for data in (7, range(3), [1], 'text', Long(b'abc')):
+            with suppress(TypeError):
+                scene.bad.offer(None, NOW, 1, data)  # type: ignore[arg-type]
+        wait_until(lambda: len(scene.bad.ring) <= 2, 'a ring that is relieved')
+    wait_until(lambda: not scene.writer.status.is_degraded, 'the end of the spell')
+    summary = scene.writer.close_flight('x')
+    flight = check_flight(summary)
+    assert sent_numbers(flight, '/good') == [0]
+    (account,) = (item for item in summary.footer.producers if item.topic == '/bad')
+    assert account.offered == account.dropped_write_error == 4
 
 
 @pytest.mark.parametrize('latched', [False, True])
