@@ -47,6 +47,7 @@ setup(
     package_dir={f'{NAME}.record.msg': 'msg'},
     package_data={
         NAME: ['py.typed'],
+        f'{NAME}.node': ['quick_discovery.xml'],
         f'{NAME}.report': ['page.css', 'page.js'],
         f'{NAME}.record.msg': ['*.msg'],
     },

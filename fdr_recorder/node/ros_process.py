@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import os
+from pathlib import Path
 import signal
 import socket
 import sys
@@ -24,6 +25,7 @@ from typing import Final
 
 from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.log_output import LogOutput
+from fdr_recorder.node.quick_discovery import announce_often, loaded_libraries
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import clear_config
@@ -47,6 +49,7 @@ def ros(args: list[str]) -> Iterator[None]:
 
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # ROS 2 from wheels does not set it
+    announce_often(os.environ, Path(), loaded_libraries())
     try:
         rclpy.init(
             args=[*args, '--ros-args', '--disable-external-lib-logs'],
