@@ -77,6 +77,8 @@ class Loss:
             if self.records
             else 'the flight was not closed: what came last may be missing',
         }[self.cause]
+        if self.cause == 'before_match' and self.first_ns:
+            return f'{text}, at {iso_time(self.first_ns)}'
         return text + when(self.first_ns, self.last_ns)
 
 
@@ -84,8 +86,6 @@ def when(first_ns: int, last_ns: int) -> str:
     """Say between which times, as far as they are known."""
     if first_ns and last_ns:  # the clock may have been set back meanwhile
         first_ns, last_ns = sorted((first_ns, last_ns))
-        if first_ns == last_ns:
-            return f', at {iso_time(first_ns)}'
         return f', between {iso_time(first_ns)} and {iso_time(last_ns)}'
     if first_ns:
         return f', after {iso_time(first_ns)}'
