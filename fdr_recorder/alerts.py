@@ -12,7 +12,7 @@
 Alerts: a fault begins or ends, and the ground must know.
 
 An `AlertBoard` holds the faults that are present. Code raises a fault there each time it sees it;
-the board calls its listeners once when the fault begins and once when it ends.
+the board calls its listeners, and logs a line, once when the fault begins and once when it ends.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class AlertLevel(IntEnum):
     WARN = 1
     ERROR = 2
 
+
+_LOG_LEVELS: Final = {AlertLevel.WARN: logging.WARNING, AlertLevel.ERROR: logging.ERROR}
 
 ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'disk_full': AlertLevel.ERROR,
@@ -167,6 +169,8 @@ class AlertBoard:
             self._present[code, subject] = alert
             if is_new:
                 self._tell(alert)
+        if is_new:
+            logger.log(_LOG_LEVELS[alert.level], '%s: %s', code, message)
         return is_new
 
     def clear(self, code: str, message: str = 'over', *, subject: str = '') -> bool:
@@ -176,14 +180,16 @@ class AlertBoard:
             alert = self._present.pop((code, subject), None)
             if alert is not None:
                 self._tell(replace(alert, message=message, raised=False, time_ns=time.time_ns()))
+        if alert is not None:
+            of = f' of {subject}' if subject else ''
+            logger.info('%s%s over: %s', code, of, message)
         return alert is not None
 
     def clear_all(self, code: str, message: str = 'over') -> None:
         """End a fault for every subject."""
-        with self._lock:
-            for present_code, subject in list(self._present):
-                if present_code == code:
-                    self.clear(code, message, subject=subject)
+        for alert in self.present():
+            if alert.code == code:
+                self.clear(code, message, subject=alert.subject)
 
     def present(self) -> tuple[Alert, ...]:
         """Return the faults that are present, oldest first."""

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 import threading
 
@@ -197,3 +198,21 @@ def test_an_alert_about_a_topic_without_a_proper_name_reaches_the_flight(
     (begin, end) = (record for record in records if record.code == 'transport_loss')
     assert begin.subject in ('/b\\udc80', '<Nameless>')
     assert (begin.raised, end.raised) == (True, False)
+
+
+def test_each_alert_is_one_line_when_it_begins_and_one_when_it_ends(
+    board: AlertBoard, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, 'fdr_recorder')
+    for _ in range(3):
+        board.raise_alert('disk_full', 'no space')
+        board.raise_alert('topic_missing', '/imu has no publisher', subject='/imu')
+    board.clear_all('topic_missing', 'it has a publisher')
+    board.clear('disk_full', 'recording goes on')
+    board.clear('disk_full')
+    assert [(item.levelno, item.getMessage()) for item in caplog.records] == [
+        (logging.ERROR, 'disk_full: no space'),
+        (logging.WARNING, 'topic_missing: /imu has no publisher'),
+        (logging.INFO, 'topic_missing of /imu over: it has a publisher'),
+        (logging.INFO, 'disk_full over: recording goes on'),
+    ]

@@ -116,7 +116,7 @@ class BackgroundRecovery:
                 f'{flight.path.name} was never closed; it is recovered: '
                 f'{flight.footer.records_written} records, {flight.cut_bytes} bytes cut'
             )
-            logger.warning('%s in %.1f s', message, flight.seconds)
+            logger.info('%s in %.1f s', message, flight.seconds)
             self._alerts.raise_alert(
                 'unclean_flight_recovered',
                 message if count == 1 else f'{count} flights are recovered; last: {message}',

@@ -140,8 +140,8 @@ class Quarantine:
             if isinstance(subject, TopicType):
                 values['type'] = subject.type_name
             self._alerts.raise_alert(code, message, subject=topic, values=values)
-        if is_new:
-            logger.warning('%s; it is tried again%s', message, _where(error))
+        if is_new and (where := _where(error)):
+            logger.info('where that happened:%s', where)
         return case.pause_s
 
     def holds(self, subject: Subject, work: str) -> bool:

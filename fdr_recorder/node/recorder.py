@@ -186,8 +186,9 @@ class Recorder(LifecycleNode):
         try:
             act()
         except FdrError as error:
-            logger.error('%s refused: %s', name, error)
-            self._board.raise_alert(error.alert_code, f'{name} refused: {error}')
+            message = f'{name} refused: {error}'
+            if not self._board.raise_alert(error.alert_code, message):
+                logger.error('%s', message)  # once more
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             logger.exception('%s failed', name)

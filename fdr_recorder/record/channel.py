@@ -63,13 +63,12 @@ class Channel:
         """
         How losses in transport can be seen: `BY_SEQUENCE` or `NO_DETECTION`.
 
-        Empty for what does not come from the middleware. What is known of a publisher may change
-        while it is recorded: ask when it is told.
+        Empty for what does not come from the middleware, or says something else. What is known of
+        a publisher may change while it is recorded: ask when it is told.
         """
         metadata: object = self.metadata
-        if not isinstance(metadata, Mapping):  # of a client: its records are refused
-            return ''
-        return str(metadata.get(LOSS_DETECTION_KEY, ''))
+        said = metadata.get(LOSS_DETECTION_KEY) if isinstance(metadata, Mapping) else None
+        return said if said in (BY_SEQUENCE, NO_DETECTION) else ''
 
     def file_metadata(self, bag_version: int = BAG_VERSION) -> dict[str, str]:
         """

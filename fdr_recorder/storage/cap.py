@@ -12,14 +12,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Protocol
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage.closed_segment import ClosedSegment
-
-logger = logging.getLogger(__name__)
 
 
 class SegmentStore(Protocol):
@@ -76,5 +73,4 @@ class CapacityCapPolicy:
             'bytes: nothing more can be dropped, recording goes on above the cap; raise it, or '
             'lower writer.segment_size_bytes'
         )
-        if self._alerts.raise_alert('cap_misconfigured', message):
-            logger.error('%s', message)
+        self._alerts.raise_alert('cap_misconfigured', message)

@@ -27,7 +27,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 import errno
-import logging
 import os
 import time
 from typing import Final
@@ -42,8 +41,6 @@ from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.segment_log import SegmentLog
 from fdr_recorder.units import plural
-
-logger = logging.getLogger(__name__)
 
 _Batch = tuple[ProducerAccount, Sequence[QueuedRecord]]
 QUICK_RETRIES_S: Final = (0.05, 0.1, 0.2)
@@ -113,7 +110,6 @@ class DegradedState:
                 error_number=number, error_name=name, first_error_ns=now_ns, segments=0
             )
             message = f'recording is suspended, records wait: {self.cause}'
-            logger.error('%s', message)
             self._alerts.raise_alert(
                 _alert_code(number), message, values={'errno': name or number}
             )
@@ -217,7 +213,6 @@ class DegradedState:
         records = sum(segment.records for segment in gone)
         message = f'{plural(len(gone), "segment")} with {records} records gone from {path}: '
         message += 'another program has removed them; recording goes on'
-        logger.error('%s', message)
         self._outbox.emit_removed(gone)
         values = {'path': path, 'segments': len(gone), 'records': records}
         self._alerts.raise_alert('segments_gone', message, values=values)
@@ -225,18 +220,15 @@ class DegradedState:
     def _tell_moved(self) -> None:
         path = self._log.directory.path
         message = f'the flight was renamed while it is recorded; it goes on in {path}'
-        logger.warning('%s', message)
         self._alerts.raise_alert('flight_moved', message, values={'path': path})
 
     def _tell_confirmed(self, error: OSError) -> None:
         """Tell of a sync that failed and has lost nothing."""
-        number = error.errno or errno.EIO
-        reason = os.strerror(number)
-        message = 'all that it covered was read back from the disk: nothing is lost'
-        logger.warning('%s: a sync failed: %s; %s', self._log.directory.path, reason, message)
         if self.spell is None:
+            number = error.errno or errno.EIO
+            message = 'all that it covered was read back from the disk: nothing is lost'
             code, values = _alert_code(number), {'errno': errno.errorcode.get(number, number)}
-            text = f'a sync failed: {reason} in {self._log.directory.path}'
+            text = f'a sync failed: {os.strerror(number)} in {self._log.directory.path}'
             self._alerts.raise_alert(code, text, values=values)
             self._alerts.clear(code, message)
 
@@ -296,7 +288,6 @@ class DegradedState:
         self._outbox.emit(spell)
         lost = plural(spell.records, 'record') if spell.records else 'no record'
         message = f'recording goes on; {lost} discarded'
-        logger.warning('%s: %s', log.directory.path, message)
         for code in ('disk_full', 'write_error'):
             self._alerts.clear(code, message)
         held, self._held = self._held, []

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-import logging
 import time
 from typing import Final
 
@@ -29,8 +28,6 @@ from fdr_recorder.errors import RecordError
 from fdr_recorder.storage.chunk import sound_record
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment_index import check_channel
-
-logger = logging.getLogger(__name__)
 
 QUARANTINE_AFTER: Final = 10
 """Invalid records in succession after which a producer is in quarantine."""
@@ -130,10 +127,9 @@ class InvalidRecords:
         case.reason = reason
         topic = account.topic
         self._told.add(topic)
-        message = f'records of {topic} cannot be encoded: {reason}'
+        message = f'records of {topic} cannot be encoded, and are discarded: {reason}'
         values = {'topic': topic, 'publisher': account.publisher, 'records': case.records}
-        if self._alerts.raise_alert('record_invalid', message, subject=topic, values=values):
-            logger.warning('%s; they are discarded', message)
+        self._alerts.raise_alert('record_invalid', message, subject=topic, values=values)
 
     def _quarantine(self, case: _Case, now: float) -> None:
         case.quarantine_until = now + case.pause_s

@@ -110,5 +110,4 @@ class Rotation:
         cause = describe(error, path)
         message = f'the next segment cannot be opened, the open one grows: {cause}'
         values = {'errno': errno.errorcode.get(error.errno or 0, error.errno)}
-        if self._alerts.raise_alert('segment_not_opened', message, values=values):
-            logger.warning('%s: %s', path, message)
+        self._alerts.raise_alert('segment_not_opened', message, values=values)

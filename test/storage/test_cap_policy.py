@@ -290,6 +290,7 @@ def values_of(name: str) -> list[object]:
         'writer.sync_interval_s': [0.01, 3600.0],
         'writer.min_free_bytes': [0, 4096],
         'writer.reserve_bytes': [0, 4096],
+        'writer.bag_version': [5, 9],
     }[name]
 
 

@@ -17,7 +17,7 @@ import time
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from fdr_recorder.alerts import Alert, AlertBoard
+from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.errors import ConfigInvalidError, FdrError
 from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values, STEADY_CLOCK
@@ -100,7 +100,6 @@ class FlightTrigger(Node):
         self._must_deactivate = False
         self._ask_at = 0.0
         self._board = AlertBoard()
-        self._board.listen(self._log_alert)
         DiagnosticsPublisher(
             self,
             config.diagnostics_topic,
@@ -206,12 +205,6 @@ class FlightTrigger(Node):
         return 'deactivate' if is_active and self._must_deactivate else ''
 
     # --- log and diagnostics -------------------------------------------------------------
-
-    def _log_alert(self, alert: Alert) -> None:
-        if alert.raised:
-            self.get_logger().error(alert.message)
-        else:
-            self.get_logger().info(f'{alert.code} over: {alert.message}')
 
     def _summary(self) -> DiagnosticStatus:
         said = {None: 'unknown', True: 'armed', False: 'disarmed'}[self._switch.is_armed]
