@@ -19,6 +19,7 @@ from typing import Final
 
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.command_line import CommandLine
+from fdr_recorder.node.freed_memory import keep_freed_memory
 from fdr_recorder.node.quick_start import imports_are_done  # before ROS messages
 from fdr_recorder.node.recorder import NODE_NAME, Recorder
 from fdr_recorder.node.ros_process import executor_of, ros_process
@@ -64,6 +65,7 @@ def main(args: list[str] | None = None) -> int:
         SystemExit: The command line asks for help (0), or is wrong (2).
 
     """
+    keep_freed_memory(os.environ)
     with (
         ros_process(COMMAND_LINE, args) as signals,
         executor_of(node := Recorder(), signals.output.why_no_file()) as executor,
