@@ -37,6 +37,7 @@ from fdr_recorder.config import FdrConfig, RingConfig
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.intake.subscription_protocol import RawMessage
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
+from fdr_recorder.node.intake.take_trial import rcl_take
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.intake.topic_intake import TAKE_LIMIT, TopicIntake
 from fdr_recorder.node.quarantine import Quarantine
@@ -71,7 +72,7 @@ class _CountingIntake(TopicIntake):
 
 def count(node: Node, _directory: Path, topics: Sequence[str]) -> dict[str, int]:
     """Take and count until standard input ends."""
-    subscriber = WaitSetSubscriber(node)
+    subscriber = WaitSetSubscriber(node, rcl_take(node))
     quarantine = Quarantine(AlertBoard())
     thread = IntakeThread(node, subscriber, FileFdrWriter('.'), RingConfig(), quarantine)
     intakes = {}

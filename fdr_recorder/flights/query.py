@@ -56,7 +56,8 @@ class Query:
     utc: UtcTimes | None = None
     all_topics: set[str] = field(default_factory=set)
     damage: list[str] = field(default_factory=list)
-    _latched: dict[tuple[str, str], Message] = field(default_factory=dict)
+    _latched: dict[tuple[str, str, int], Message] = field(default_factory=dict)
+    _segment: Path | None = None
     _is_begun: bool = False
 
     def __post_init__(self) -> None:
@@ -120,13 +121,28 @@ class Query:
         if is_behind or not self.wants_topic(channel.topic):
             return False
         if is_before and self.with_latched and not self._is_begun and _is_latched(channel):
-            key = channel.topic, channel.metadata.get(PUBLISHER_KEY, '')
-            self._latched[key] = message
+            self._latched[self._latched_key(channel)] = message
         return not is_before
+
+    def _latched_key(self, channel: FileChannel) -> tuple[str, str, int]:
+        """
+        Return by what a producer is known; forget others of the topic that cannot be told apart.
+
+        Those without a gid are known within one segment only, which repeats what they hold.
+        """
+        gid = channel.metadata.get(PUBLISHER_KEY, '')
+        if gid:
+            return channel.topic, gid, 0
+        segment = str(self._segment)
+        for key in list(self._latched):
+            if key[0] == channel.topic and key[2] and key[1] != segment:
+                del self._latched[key]
+        return channel.topic, segment, channel.id
 
     def _chunks(self, advance: Advance) -> Iterator[Iterator[Message]]:
         """Yield the messages of each chunk that has wanted ones, and maybe others."""
         for reader in read_segments(self.flight, self.damage):
+            self._segment = reader.path
             for chunk in read_chunks(reader, advance):
                 if isinstance(chunk, IndexedChunk):
                     if not self._may_be_in(chunk, reader):

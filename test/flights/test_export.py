@@ -245,6 +245,30 @@ def test_a_cut_begins_with_the_latched_messages_from_before(
     assert [number_of(message.data) for message in rest] == list(range(31, 40))
 
 
+def test_a_cut_begins_with_those_of_all_publishers_also_without_gids(
+    make_writer: MakeWriter, root: Path, tmp_path: Path
+) -> None:
+    """The middleware may not tell who they are; each segment repeats what both hold."""
+    writer = make_writer(**SMALL)
+    both = [FdrClient(qos_channel('/tf_static', '', LATCHED, latched=True)) for _ in 'ab']
+    imu = FdrClient(qos_channel('/imu', '0f'))
+    open_flight(writer, 'x', *both, imu)
+    for number in range(COUNT):
+        time_ns = FIRST_NS + number * STEP_NS
+        if number in (10, 20, 80):
+            for which, client in enumerate(both):
+                client.enqueue(numbered(1000 * which + number), time_ns, time_ns, number)
+        imu.enqueue(numbered(number, 400), time_ns, time_ns, number)
+    writer.close_flight('x')
+    assert len(list((root / 'x').glob('*.mcap'))) > 5
+    for start, latest in ((30, 20), (90, 80)):
+        out = tmp_path / f'{start}.mcap'
+        begins, ends = (FIRST_NS + place * STEP_NS + 1 for place in (start, start + 5))
+        export(Query(root / 'x', (), begins, ends, with_latched=True), out)
+        held = [item for item in read_segment(out).messages if item.topic == '/tf_static']
+        assert sorted(number_of(item.data) for item in held) == [latest, 1000 + latest]
+
+
 def test_without_the_topic_there_is_no_latched_message(
     latched_flight: Path, tmp_path: Path
 ) -> None:

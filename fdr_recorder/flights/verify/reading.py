@@ -39,6 +39,7 @@ from fdr_recorder.record.kinds import (
     WriteError,
 )
 from fdr_recorder.record.numbering import HISTORY_S, NOTHING_EXPECTED, Numbering
+from fdr_recorder.record.offered_qos import offers_latched
 
 _SEQUENCE_RANGE: Final = 1 << 32
 _MAX_DAMAGE: Final = 100
@@ -84,7 +85,7 @@ class Producer:
             step = (number - expected) % _SEQUENCE_RANGE
             number = expected + step - (_SEQUENCE_RANGE if step > _SEQUENCE_RANGE // 2 else 0)
         is_history = (
-            'transient_local' in metadata.get(QOS_KEY, '')
+            offers_latched(metadata.get(QOS_KEY, ''))
             and message.publish_time_ns < self.heard_ns
             and message.log_time_ns < self.heard_ns + HISTORY_S * 1e9
         )
