@@ -92,7 +92,12 @@ class Scene:
 
     def _endpoints(self, _topic: str) -> list[Any]:
         return [
-            SimpleNamespace(endpoint_gid=list(each.gid), node_name='n', node_namespace='/')
+            SimpleNamespace(
+                endpoint_gid=list(each.gid),
+                topic_type=BLOB.name,
+                node_name='n',
+                node_namespace='/',
+            )
             for each in self.publishers
         ]
 
