@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 def _show(found: FlightInfo) -> None:
     for name, text in _facts(found):
         say(f'{name:<10}{text}')
-    by_name = sorted(found.topics.values(), key=lambda topic: topic.name)
+    by_name = sorted(found.topics.values(), key=lambda topic: topic.key)
     topics = [topic for topic in by_name if not topic.is_own]
     if topics:
         print()

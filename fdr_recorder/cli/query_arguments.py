@@ -39,6 +39,14 @@ def add_query(parser: argparse.ArgumentParser) -> None:
         '** for several; may be repeated (default: all topics)',
     )
     offer(action, complete_topic)
+    parser.add_argument(
+        '--type',
+        action='append',
+        default=[],
+        metavar='TYPE',
+        help='only messages of this type (sensor_msgs/msg/Imu), for a topic that has several; may '
+        'be repeated',
+    )
     times = 'seconds into the flight, seconds before its end (-10), or a date and time (UTC)'
     parser.add_argument('--start', type=parse_moment, metavar='TIME', help=f'first time: {times}')
     parser.add_argument('--end', type=parse_moment, metavar='TIME', help='first time to leave out')
@@ -92,6 +100,7 @@ def make_query(
         end,
         with_latched=with_latched,
         utc=utc if args.utc else None,
+        types=tuple(args.type),
     )
     return flight, query
 

@@ -188,6 +188,7 @@ def _about(query: Query) -> dict[str, str]:
         'exported_from_flight': query.flight.absolute().name,
         **{name: iso_time(time_ns) for name, time_ns in times.items() if time_ns is not None},
         **({'topics': ' '.join(query.topics)} if query.topics else {}),
+        **({'types': ' '.join(query.types)} if query.types else {}),
         **({'log_times': 'utc'} if query.utc is not None else {}),
         'record_schema_version': RECORD_SCHEMA_VERSION,
         'software_version': __version__,

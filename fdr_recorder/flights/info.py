@@ -44,13 +44,14 @@ from fdr_recorder.record.kinds import (
     TransportLoss,
 )
 from fdr_recorder.record.loss_detection import Unseen, unseen_in_channels, unseen_in_footer
+from fdr_recorder.topics.names import TopicType
 from fdr_recorder.units import NS_PER_S
 
 
 @dataclass
 class TopicInfo:
     """
-    The messages of one topic.
+    The messages of one topic in one type.
 
     Attributes:
         name: Of the topic.
@@ -84,6 +85,11 @@ class TopicInfo:
     dropped_write_error: int = 0
     before_match: int = 0
     why_unseen: str = ''
+
+    @property
+    def key(self) -> TopicType:
+        """Return the topic and its type."""
+        return TopicType(self.name, self.type)
 
     @property
     def is_own(self) -> bool:
@@ -181,7 +187,7 @@ class FlightInfo:
         listed: What a list of flights says of it.
         header: Its header; None if it has none.
         footer: Its footer; None if it was not closed.
-        topics: By name.
+        topics: By name; a further type of the same topic by both: `/state (sensor_msgs/msg/Imu)`.
         segments: Oldest first.
         events: In the order of time.
         damage: What could not be read, in words.
@@ -198,9 +204,21 @@ class FlightInfo:
     damage: list[str] = field(default_factory=list)
     producers: set[tuple[str, str, str]] = field(default_factory=set)
 
-    def topic(self, name: str, type_name: str = '') -> TopicInfo:
-        """Return a topic; add it if it is new."""
-        return self.topics.setdefault(name, TopicInfo(name, type_name))
+    def topic(self, name: str, type_name: str) -> TopicInfo:
+        """Return a topic in one type; add it if it is new."""
+        topic = self.topics.setdefault(name, TopicInfo(name, type_name))
+        if topic.type != type_name:
+            topic = self.topics.setdefault(
+                f'{name} ({type_name})', TopicInfo(name, type_name)
+            )
+        return topic
+
+    def topic_of(self, name: str, publisher: str) -> TopicInfo:
+        """Return a topic in the type that a publisher has, as far as that is known."""
+        for topic in self.topics.values():
+            if topic.name == name and publisher in topic.publishers:
+                return topic
+        return self.topics.setdefault(name, TopicInfo(name, ''))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the damage for `json.dumps`."""
@@ -350,11 +368,11 @@ def _add_losses(result: FlightInfo) -> None:
         return
     for loss in (event.payload for event in result.events):
         if isinstance(loss, Overrun):
-            result.topic(loss.topic).dropped_overrun += loss.records
+            result.topic_of(loss.topic, loss.publisher).dropped_overrun += loss.records
         elif isinstance(loss, TransportLoss) and loss.before_match:
-            result.topic(loss.topic).before_match += loss.records
+            result.topic_of(loss.topic, loss.publisher).before_match += loss.records
         elif isinstance(loss, TransportLoss):
-            result.topic(loss.topic).lost_transport += loss.records
+            result.topic_of(loss.topic, loss.publisher).lost_transport += loss.records
 
 
 def _unseen(result: FlightInfo) -> Unseen:

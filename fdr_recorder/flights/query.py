@@ -31,7 +31,7 @@ from fdr_recorder.topics.names import compile_pattern
 @dataclass
 class Query:
     """
-    Messages of a flight, by topic and time.
+    Messages of a flight, by topic, type and time.
 
     Attributes:
         flight: Its directory.
@@ -43,6 +43,7 @@ class Query:
             log time is the start then, as for those that the recorder repeats in each segment.
         utc: Yield messages with their log time in true UTC, by these; None for log times as they
             are. `start_ns` and `end_ns` are log times all the same.
+        types: Full names of types; all types if there are none. A topic may have several.
         all_topics: The topics that the flight has, once `messages` has come to an end.
         damage: What could not be read, in words, once it has.
 
@@ -54,6 +55,7 @@ class Query:
     end_ns: int | None = None
     with_latched: bool = False
     utc: UtcTimes | None = None
+    types: tuple[str, ...] = ()
     all_topics: set[str] = field(default_factory=set)
     damage: list[str] = field(default_factory=list)
     _latched: dict[tuple[str, str, int], Message] = field(default_factory=dict)
@@ -107,18 +109,23 @@ class Query:
         """Tell whether a topic is among those that are wanted."""
         return not self.topics or any(pattern.fullmatch(name) for pattern in self._patterns)
 
+    def _wants_channel(self, channel: FileChannel) -> bool:
+        is_type = not self.types or channel.schema.name in self.types
+        return is_type and self.wants_topic(channel.topic)
+
     def why_nothing(self) -> str:
         """Say why there was no message: the predicate of a sentence about the flight."""
         if not any(map(self.wants_topic, self.all_topics)):
             topics = ', '.join(sorted(self.all_topics))
             return f'has none of the topics that are asked for; it has {topics}'
-        return 'has no message of these topics in this time; `fdr info` says what it has'
+        what = f'these topics{" and types" if self.types else ""}'
+        return f'has no message of {what} in this time; `fdr info` says what it has'
 
     def _wants(self, message: Message) -> bool:
         is_before = self.start_ns is not None and message.log_time_ns < self.start_ns
         is_behind = self.end_ns is not None and message.log_time_ns >= self.end_ns
         channel = message.channel
-        if is_behind or not self.wants_topic(channel.topic):
+        if is_behind or not self._wants_channel(channel):
             return False
         if is_before and self.with_latched and not self._is_begun and _is_latched(channel):
             self._latched[self._latched_key(channel)] = message
@@ -162,7 +169,7 @@ class Query:
         channels = [reader.channels[number] for number in chunk.indexes]
         is_before = self.start_ns is not None and chunk.end_ns < self.start_ns
         return any(
-            self.wants_topic(channel.topic)
+            self._wants_channel(channel)
             and (not is_before or (self.with_latched and _is_latched(channel)))
             for channel in channels
         )

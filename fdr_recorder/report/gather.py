@@ -46,6 +46,7 @@ from fdr_recorder.report.flight_signals import Signal, SignalTable
 from fdr_recorder.report.rates import Rates, shortest_silence_s
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, NS_PER_DAY, plot_axis, rate_axis
+from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import Integers, Messages
 import numpy as np
 
@@ -91,7 +92,7 @@ class Report:
         has_all_signals: False if there were more signals than are plotted.
         bytes_by_time: Bytes written in each bucket of the rates' axis.
         history: Ring fill and free disk space, if diagnostics were recorded.
-        sources: The origin of messages, by topic.
+        sources: The origin of messages, by topic and type.
 
     """
 
@@ -105,13 +106,13 @@ class Report:
     has_all_signals: bool
     bytes_by_time: list[int]
     history: RecorderHistory
-    sources: dict[str, Source]
+    sources: dict[TopicType, Source]
 
     @property
     def topics(self) -> list[TopicInfo]:
-        """Return the topics of the vehicle, by name."""
+        """Return the topics of the vehicle in each type, by name."""
         topics = (topic for topic in self.info.topics.values() if not topic.is_own)
-        return sorted(topics, key=lambda topic: topic.name)
+        return sorted(topics, key=lambda topic: topic.key)
 
     @property
     def messages(self) -> int:
@@ -120,7 +121,7 @@ class Report:
 
     def silence_s(self, signal: Signal) -> float:
         """Return after how many seconds without a sample the signal is unknown."""
-        return shortest_silence_s(self.rates.period_s(signal.topic)) / 2
+        return shortest_silence_s(self.rates.period_s(TopicType(signal.topic, signal.type))) / 2
 
     def payloads(self, kind: type[OfPayload]) -> list[tuple[int, OfPayload]]:
         """Return the recorder's own records of a kind, and their times (system clock)."""
@@ -195,7 +196,7 @@ class _PlotPass:
         self.signals = SignalTable(plot_axis)
         self.history = RecorderHistory(plot_axis, flight_id)
         self.bytes_by_time = np.zeros(rate_axis.buckets, np.int64)
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[TopicType, Source] = {}
 
     def read(self, reader: SegmentReader, advance: Advance) -> None:
         """Read one segment."""
@@ -221,7 +222,7 @@ class _PlotPass:
         self.bytes_by_time[min(max(bucket, 0), axis.buckets - 1)] += size
 
     def _note_source(self, channel: FileChannel) -> None:
-        source = self.sources.setdefault(channel.topic, Source())
+        source = self.sources.setdefault(_key(channel), Source())
         if channel.schema.name not in source.types:
             source.types.append(channel.schema.name)
         qos = channel.metadata.get(QOS_KEY, '')
@@ -246,7 +247,7 @@ class _PlotPass:
             except SegmentError:  # `verify` reports it
                 continue
             times.append(times_of(entries))
-            topics.append(np.full(len(times[-1]), self.rates.number(channel.topic)))
+            topics.append(np.full(len(times[-1]), self.rates.number(_key(channel))))
             if self._is_plotted(channel):
                 plotted.append((channel, entries))
         if times:
@@ -268,7 +269,7 @@ class _PlotPass:
                 by_channel.setdefault(message.channel, []).append(place)
         for channel, places in by_channel.items():
             messages = joined_messages(chunk.messages[place][0] for place in places)
-            number = self.rates.number(channel.topic)
+            number = self.rates.number(_key(channel))
             self.rates.add(np.full(len(places), number), messages.log_time_ns)
             if self._is_plotted(channel):
                 self._plot(channel, messages)
@@ -282,3 +283,7 @@ class _PlotPass:
             self.history.add(messages)
         for signal, extractor in self.signals.find(channel.topic, channel.schema):
             signal.add(messages.log_time_ns, extractor.extract(messages))
+
+
+def _key(channel: FileChannel) -> TopicType:
+    return TopicType(channel.topic, channel.schema.name)

@@ -36,8 +36,8 @@ def to_dict(report: Report) -> dict[str, Any]:
         'topics': [
             {
                 **topic.to_dict(),
-                **asdict(report.sources.get(topic.name, Source())),
-                'counts': report.rates.counts(topic.name),
+                **asdict(report.sources.get(topic.key, Source())),
+                'counts': report.rates.counts(topic.key),
             }
             for topic in report.topics
         ],

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from fdr_recorder.report.sampling import Axis, fine_axis
+from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import Integers
 from fdr_recorder.units import NS_PER_S
 import numpy as np
@@ -31,7 +32,7 @@ _MAX_QUIET: Final = 200
 
 class Rates:
     """
-    Counts messages by topic and time. Memory does not grow with their number.
+    Counts messages by topic, type and time. Memory does not grow with their number.
 
     Attributes:
         axis: The buckets of time.
@@ -42,13 +43,13 @@ class Rates:
         """Start without topics."""
         self.axis = axis
         self._moved_ns = 0
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[TopicType, int] = {}
         self._counts = np.zeros((MAX_TOPICS, axis.buckets), np.int32)
         self._last = np.full(MAX_TOPICS, -1, np.int64)
         self._steps = np.zeros((MAX_TOPICS, _OCTAVES), np.int64)
         self._quiet = QuietTimes(fine_axis(axis.start_ns, axis.end_ns))
 
-    def number(self, topic: str) -> int:
+    def number(self, topic: TopicType) -> int:
         """Return a number for a topic, for `add`; -1 if there are too many topics."""
         number = self._numbers.get(topic)
         if number is None:
@@ -93,12 +94,12 @@ class Rates:
         self._steps.reshape(-1)[cells] += counts
         self._last[topic[starts]] = np.maximum(last, times[ends])
 
-    def counts(self, topic: str) -> list[int]:
+    def counts(self, topic: TopicType) -> list[int]:
         """Return the number of messages of a topic in each bucket."""
         number = self._numbers.get(topic, -1)
         return self._counts[number].tolist() if number >= 0 else []
 
-    def period_s(self, topic: str) -> float:
+    def period_s(self, topic: TopicType) -> float:
         """Return the median time between messages of a topic; 0 if unknown."""
         number = self._numbers.get(topic, -1)
         return _usual_step_s(self._steps[number]) if number >= 0 else 0.0

@@ -246,7 +246,7 @@ def findings(report: Report) -> list[str]:
         )[:3]
     ]
     for topic in report.topics:
-        period_s = report.rates.period_s(topic.name)
+        period_s = report.rates.period_s(topic.key)
         silent_s = (report.end_ns - topic.last_ns) / NS_PER_S
         is_late = silent_s > max(_LATE_S, _LATE_PERIODS * period_s)
         if is_late and topic.messages >= _FEW and period_s:

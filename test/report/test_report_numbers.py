@@ -36,6 +36,7 @@ from fdr_recorder.report.sampling import (
     plot_axis,
     rate_axis,
 )
+from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -220,18 +221,19 @@ def test_time_is_not_that_of_a_damaged_summary(record_flight: Record) -> None:
 
 def test_rates_count_every_message_once() -> None:
     rates = Rates(rate_axis(START_NS, START_NS + 60 * NS_PER_S))
-    one, two = rates.number('/one'), rates.number('/two')
+    first, second = (TopicType(name, 'a/msg/Blob') for name in ('/one', '/two'))
+    one, two = rates.number(first), rates.number(second)
     fast = START_NS + np.arange(6000) * NS_PER_S // 100
     slow = START_NS + np.arange(30) * 2 * NS_PER_S
     for place in range(0, 6000, 600):  # chunk by chunk, not in order of time
         rates.add(np.full(600, one), fast[place:place + 600])
         rates.add(np.full(3, two), slow[place // 200:place // 200 + 3])
-    assert sum(rates.counts('/one')) == 6000
-    assert rates.counts('/one')[:60] == [100] * 60
-    assert sum(rates.counts('/two')) == 30
-    assert rates.period_s('/one') == pytest.approx(0.01, rel=0.42)
-    assert rates.period_s('/two') == pytest.approx(2, rel=0.42)
-    assert rates.counts('/none') == []
+    assert sum(rates.counts(first)) == 6000
+    assert rates.counts(first)[:60] == [100] * 60
+    assert sum(rates.counts(second)) == 30
+    assert rates.period_s(first) == pytest.approx(0.01, rel=0.42)
+    assert rates.period_s(second) == pytest.approx(2, rel=0.42)
+    assert rates.counts(TopicType('/one', 'a/msg/Other')) == []
     assert rates.quiet_times() == []
 
 
@@ -260,7 +262,7 @@ def test_a_flight(
     assert sum(done) == PASSES * report.verification.bytes
     assert [topic.name for topic in report.topics] == ['/attitude', '/battery', '/gps/fix']
     for topic in report.topics:
-        assert sum(report.rates.counts(topic.name)) == topic.messages
+        assert sum(report.rates.counts(topic.key)) == topic.messages
     assert sum(report.bytes_by_time) == sum(path.stat().st_size for path in flight.glob('*.mcap'))
     ((start, end),) = report.rates.quiet_times()
     assert start == START_NS + SILENT_S[0] * NS_PER_S - NS_PER_S // 100

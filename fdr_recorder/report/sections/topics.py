@@ -55,17 +55,17 @@ _SORTS: Final = (
 
 def topics_section(report: Report, drawing: Drawing) -> Html:
     """List the topics; those with losses come first."""
-    topics = sorted(report.topics, key=lambda topic: (-topic.lost, topic.name))
-    producers: dict[str, list[ProducerCounters]] = {}
+    topics = sorted(report.topics, key=lambda topic: (-topic.lost, topic.key))
+    producers: dict[tuple[str, str], list[ProducerCounters]] = {}
     footer = report.info.footer
     for item in footer.producers if footer is not None else ():
-        producers.setdefault(item.topic, []).append(item)
+        producers.setdefault((item.topic, item.type), []).append(item)
     lost_at: dict[str, list[float]] = {}
     for loss in report.verification.losses:
         if loss.first_ns and loss.topic:
             lost_at.setdefault(loss.topic, []).append(drawing.seconds(loss.first_ns))
     rows = [
-        _topic(report, drawing, topic, producers.get(topic.name, ()), lost_at.get(topic.name, ()))
+        _topic(report, drawing, topic, producers.get(topic.key, ()), lost_at.get(topic.name, ()))
         for topic in topics
     ]
     titles = [
@@ -93,7 +93,7 @@ def _topic(
     producers: Sequence[ProducerCounters],
     lost_at: Iterable[float],
 ) -> Html:
-    source = report.sources.get(topic.name, Source([topic.type]))
+    source = report.sources.get(topic.key, Source([topic.type]))
     causes = [
         f'{count:,} {cause}'
         for count, cause in (
@@ -141,9 +141,9 @@ def _cell(class_: str, label: str | None, content: Child) -> Html:
 
 def _rates(report: Report, topic: TopicInfo) -> tuple[list[float], float]:
     """Return the rate, and the length of its steps: each should hold some messages."""
-    counts, axis = report.rates.counts(topic.name), report.rates.axis
+    counts, axis = report.rates.counts(topic.key), report.rates.axis
     width_s = axis.width_ns / NS_PER_S
-    period_s = report.rates.period_s(topic.name)
+    period_s = report.rates.period_s(topic.key)
     wide = min(max(round(_ENOUGH * period_s / width_s), 1), max(len(counts) // 4, 1))
     span_s = (report.end_ns - report.start_ns) / NS_PER_S
     rates = []
