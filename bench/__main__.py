@@ -35,12 +35,15 @@ _RESULTS = Path(__file__).resolve().parent / 'results'
 _ROUNDS, _SECONDS, _LONG_SECONDS = 5, 4.0, 20.0
 _QUICK_ROUNDS, _QUICK_SECONDS = 1, 1.5
 
-# A row's function is called like the row, in bench.core or bench.dds.
+# A row's function is called like the row, in bench.core, bench.dds or `_ELSEWHERE`.
 _CORE = ('writer-small', 'writer-large', 'rotation', 'pause', 'mission')
-_DDS = ('cpu', 'rate', 'drone', 'mixed', 'many', 'compression', 'memory', 'soak')
-_QUICK = ('writer-small', 'writer-large', 'rotation', 'cpu', 'drone')
+_DDS = (
+    'imports', 'start', 'wakeups', 'cpu', 'rate', 'drone', 'mixed', 'large', 'many', 'compression',
+    'memory', 'soak',
+)  # fmt: skip
+_QUICK = ('writer-small', 'writer-large', 'rotation', 'imports', 'start', 'cpu', 'drone')
 _ONLY_BY_NAME = ('soak',)
-_ELSEWHERE = {'mission': 'mission'}
+_ELSEWHERE = {'mission': 'mission', **dict.fromkeys(('imports', 'start', 'wakeups'), 'start')}
 _EPILOG = """\
 examples:
   ./dev bench --quick                                 less than a minute, a rough idea
@@ -59,7 +62,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--quick', action='store_true', help='few and short trials of five rows')
+    parser.add_argument('--quick', action='store_true', help='few and short trials of seven rows')
     parser.add_argument(
         '--only', nargs='+', metavar='NAME', choices=(*_CORE, *_DDS), help='only these rows'
     )

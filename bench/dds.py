@@ -236,6 +236,15 @@ def mixed(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     return _beside_rosbag2('mixed', workloads.mixed(), rounds, seconds)[0]
 
 
+def large(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
+    """Processor time of 100 KB messages at 300/s, and of 1 MB messages at 50/s."""
+    return [
+        row
+        for name, size, rate in (('large-100k', 100_000, 300), ('large-1m', 1_000_000, 50))
+        for row in _beside_rosbag2(name, workloads.large(rate, size), rounds, seconds)[0]
+    ]
+
+
 def many(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     """Five hundred topics against ten, at the same rate."""
     total = 5_000

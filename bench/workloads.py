@@ -79,6 +79,11 @@ def small(rate: float, *, topics: int = 10, size: int = 256) -> Workload:
     return Workload(f'small {rate:.0f}/s', streams, publishers=2 if rate > 15_000 else 1)
 
 
+def large(rate: float, size: int) -> Workload:
+    """Large messages of one topic."""
+    return Workload(f'{size:,} B', (Stream('/bench/large', rate, size),))
+
+
 def many(rate: float) -> Workload:
     """Messages of 500 topics."""
     return Workload('many', small(rate, topics=500).streams)
