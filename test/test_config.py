@@ -273,6 +273,8 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         ).map(json.dumps)
     if name == 'diagnostics_topic':
         return topic
+    if name == 'writer.bag_version':
+        return st.sampled_from([0, 5, 7, 9])
     if name == 'flight_id':
         return st.just('') | st.from_regex(FLIGHT_ID_PATTERN, fullmatch=True)
     if name == 'flight_root':

@@ -240,6 +240,7 @@ def _write_rehearsal(path: Path, config: FdrConfig, root: Path) -> None:
         'flight_root': str(root.absolute()),
         'flight_id': _FLIGHT_ID,
         'autostart': False,
+        'discovery_grace_s': 0.0,  # what is missing at the end of the rehearsal is told
         'diagnostics_topic': _DIAGNOSTICS_TOPIC,
     }
     write_parameter_file(path, options)

@@ -94,7 +94,7 @@ class GraphWatch:
         self._node = node
         self._intake = intake
         self._quarantine = quarantine
-        self._tells = TopicAlerts(alerts, quarantine)
+        self._tells = TopicAlerts(alerts, quarantine, config.discovery_grace_s)
         self._definitions = Definitions(node)
         self._depth = config.intake_depth
         self._wanted = WantedTopics(node, config)
@@ -152,8 +152,8 @@ class GraphWatch:
         if is_review:
             self._review_changed(now)
             self._release_idle()
-            self._require()
             self._quarantine.settle()
+        self._require()
         self._intake.tidy()
 
     def _interval_s(self) -> float:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+import time
 
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.node.qos import refusals
@@ -31,9 +32,15 @@ class TopicAlerts:
     Those about work that fails come from `Quarantine`, and are left alone here.
     """
 
-    def __init__(self, alerts: AlertBoard, quarantine: Quarantine) -> None:
+    def __init__(
+        self, alerts: AlertBoard, quarantine: Quarantine, discovery_grace_s: float
+    ) -> None:
         self._alerts = alerts
         self._quarantine = quarantine
+        self._grace_s = discovery_grace_s
+        self._began_at = time.monotonic()
+        self._published_at: dict[str, float] = {}
+        """When a required topic was last seen to have a publisher."""
 
     def tell_refusals(
         self, topic: str, plans: Plans, endpoints: Mapping[str, Sequence[TopicEndpointInfo]]
@@ -67,8 +74,13 @@ class TopicAlerts:
         self._tell(topic, 'type_unknown', unknown, over='installed')
 
     def tell_missing(self, topic: str, *, is_published: bool) -> None:
-        """Tell whether a required topic has no publisher."""
-        missing = '' if is_published else f'{topic} is required and has no publisher'
+        """Tell whether a required topic has had no publisher since `discovery_grace_s`."""
+        now = time.monotonic()
+        if is_published:
+            self._published_at[topic] = now
+        absent_s = now - self._published_at.get(topic, self._began_at)
+        is_missing = not is_published and absent_s >= self._grace_s
+        missing = f'{topic} is required and has no publisher' if is_missing else ''
         self._tell(topic, 'topic_missing', missing, over='it has a publisher')
 
     def tell_stale(

@@ -112,10 +112,17 @@ class TopicConfig(Configuration):
     required: tuple[str, ...] = option(
         (),
         'Topics, by name, that are recorded whatever the others say, and must be there: '
-        'diagnostics show a warning while one has no publisher, or has been silent for longer '
-        'than `stale_after_s`. /imu/data=0.5 sets another time for one topic; /map=0 turns the '
-        'check off.',
+        'diagnostics show a warning while one has no publisher (see `discovery_grace_s`), or has '
+        'been silent for longer than `stale_after_s`. /imu/data=0.5 sets another time for one '
+        'topic; /map=0 turns the check off.',
         check=_wrong_required,
+    )
+    discovery_grace_s: float = option(
+        5.0,
+        'A required topic is missing once it has had no publisher for so long: discovery takes a '
+        'second or two, and a node that is started again a little longer. Seconds.',
+        0.0,
+        3600.0,
     )
     stale_after_s: float = option(
         0.0,
