@@ -23,12 +23,16 @@ from typing import TYPE_CHECKING
 from false_clock import FalseClock
 from fdr_recorder import Alert, AlertBoard, FdrWriterConfig, FileFdrWriter
 from fork_server import fork_server
+from hypothesis import HealthCheck, settings
 from producers import make_client, open_flight, send
 import pytest
 from waiting import wait_until
 
 if TYPE_CHECKING:
     from ground import Ground
+
+settings.register_profile('fdr', deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile('fdr')  # these machines are slow at times
 
 
 @pytest.hookimpl(optionalhook=True)
