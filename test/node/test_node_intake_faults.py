@@ -218,7 +218,7 @@ def test_a_request_that_fails_does_not_stop_the_others(ground: Ground, root: Pat
         ((0, 1, 5), 3, 3),
         ((1, 2, 1, 2, 3), 5, 0),
         ((3, 3, 3, 3, 4), 5, 0),
-        ((2**21, 1, 2, 4), 4, 1),
+        ((1, 2, 3, 1, 2, 4), 6, 1),
     ],
 )
 def test_absurd_sequence_numbers(
