@@ -35,8 +35,12 @@ from fdr_recorder.types.typestore import MAX_CHARACTERS
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
-from type_description_interfaces.msg import IndividualTypeDescription
-from type_description_interfaces.srv import GetTypeDescription
+
+try:
+    from type_description_interfaces.msg import IndividualTypeDescription
+    from type_description_interfaces.srv import GetTypeDescription
+except ImportError:  # ROS 2 Humble, where types have no hash: nobody is asked
+    pass
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from typing import Final
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from fdr_recorder.alerts import Alert, AlertBoard
 from fdr_recorder.units import encodable
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # where Humble has it
 from rclpy.node import Node
 
 SUMMARY_INTERVAL_S: Final = 1.0

@@ -132,7 +132,10 @@ class RecorderProcess(NodeProcess):
     def make(self, *transitions: str) -> None:
         """Make transitions that must succeed."""
         for transition in transitions:
-            assert self.change_state(transition), f'{transition} refused; log:\n{self.log}'
+            if not self.change_state(transition):
+                self.stop()  # then the log has its last line
+                message = f'{transition} refused; log:\n{self.log}'
+                raise AssertionError(message)
 
     @property
     def events(self) -> list[tuple[str, str]]:

@@ -17,8 +17,9 @@ it. These subscriptions belong to the node, so the graph shows them, but no exec
 This file has everything that the recorder uses below rclpy's public interface: `Subscription`
 with `take_message`, `EventHandle`, `WaitSet` and `GuardCondition`. They are the same in rclpy 7.1
 (Jazzy) and 9.x (Kilted), except that Jazzy's message info lacks the publisher's gid; so messages
-are taken by `take_by_rcl.py`, where that works. With an rclpy without the others,
-`take_by_executor.py` is used instead.
+are taken by `take_by_rcl.py`, where that works. rclpy 3 (Humble) has no event for publishers that
+come and leave: there the graph is asked. With an rclpy without the others, `take_by_executor.py`
+is used instead.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, ExitStack
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from fdr_recorder.node.intake.participants import Participants
 from fdr_recorder.node.intake.subscription_protocol import (
@@ -35,19 +36,17 @@ from fdr_recorder.node.intake.subscription_protocol import (
     TopicSubscription,
 )
 from fdr_recorder.node.intake.take_by_rcl import RclTake
-from fdr_recorder.node.topic_plan import TopicPlan
+from fdr_recorder.node.topic_plan import publisher_gid, TopicPlan
 from fdr_recorder.topics.names import TopicType
 from rclpy.node import Node
 
 try:
     from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 
-    _EVENTS: Any = _rclpy.rcl_subscription_event_type_t
     IS_AVAILABLE = all(
         callable(part)
         for part in (
             _rclpy.Subscription.take_message,
-            _rclpy.EventHandle.take_event,
             _rclpy.WaitSet.get_ready_entities,
             _rclpy.GuardCondition.trigger_guard_condition,
         )
@@ -73,6 +72,47 @@ def _take_by_rclpy(
     return take
 
 
+_Status: TypeAlias = tuple[int, object, int]
+"""How many publishers a subscription has, something that changes with each, refused ones."""
+
+
+class _Events:
+    """Asks the middleware for the publishers of a subscription, which costs 4 us."""
+
+    def __init__(self, subscription: Any) -> None:  # noqa: ANN401
+        kinds: Any = _rclpy.rcl_subscription_event_type_t
+        with subscription:
+            self._matched: Any = _rclpy.EventHandle(subscription, kinds.RCL_SUBSCRIPTION_MATCHED)
+            self._refused: Any = _rclpy.EventHandle(
+                subscription, kinds.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS
+            )
+
+    def status(self) -> _Status:
+        matched, refused = self._matched.take_event(), self._refused.take_event()
+        return matched.current_count, matched.total_count, refused.total_count
+
+    def destroy(self) -> None:
+        for handle in (self._matched, self._refused):
+            handle.destroy_when_not_in_use()
+
+
+class _Graph:
+    """Asks the graph for the publishers of a topic, which costs 50 us and more."""
+
+    def __init__(self, node: Node, key: TopicType) -> None:
+        self._node = node
+        self._topic, self._type = key
+
+    def status(self) -> _Status:
+        endpoints = self._node.get_publishers_info_by_topic(self._topic)
+        ours = (endpoint for endpoint in endpoints if endpoint.topic_type == self._type)
+        publishers = frozenset(map(publisher_gid, ours))
+        return len(publishers), publishers, 0
+
+    def destroy(self) -> None:
+        """Do nothing: it holds nothing."""
+
+
 class _Subscription:
     """
     A `TopicSubscription` below rclpy's own class.
@@ -92,43 +132,30 @@ class _Subscription:
             self.handle: Any = _rclpy.Subscription(
                 node.handle, plan.message_type, plan.name, plan.qos.get_c_qos_profile()
             )
-        with self.handle:
-            self._matched: Any = _rclpy.EventHandle(self.handle, _EVENTS.RCL_SUBSCRIPTION_MATCHED)
-            self._refused: Any = _rclpy.EventHandle(
-                self.handle, _EVENTS.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS
-            )
+        has_events = hasattr(_rclpy, 'EventHandle')
+        self._matches = _Events(self.handle) if has_events else _Graph(node, plan.key)
         self.take: Callable[[], RawMessage | None]
         self._end_taking: Callable[[], None] | None = None
         if how is not None:
             self.take, self._end_taking = how.of(self.handle)
         else:
             self.take = _take_by_rclpy(self.handle, plan)
-        self._last = (0, 0, 0)
+        self._last: _Status = (0, 0, 0)
 
     @property
     def matched(self) -> int:
         return self._last[0]
 
     def has_changed(self) -> bool:
-        """
-        Return whether publishers have come or left since the last call.
-
-        This costs 4 us; asking the graph for the publishers of a topic costs 50 us and more.
-        """
-        matched = self._matched.take_event()
-        last = self._last
-        self._last = (
-            matched.current_count,
-            matched.total_count,
-            self._refused.take_event().total_count,
-        )
+        """Return whether publishers have come or left since the last call."""
+        last, self._last = self._last, self._matches.status()
         return self._last != last
 
     def destroy(self) -> None:
         if self._end_taking is not None:
             self._end_taking()
-        for handle in (self._matched, self._refused, self.handle):
-            handle.destroy_when_not_in_use()
+        self._matches.destroy()
+        self.handle.destroy_when_not_in_use()
         self._on_destroyed(self._node, self._key)
 
 
