@@ -352,7 +352,7 @@ class Recorder(LifecycleNode):
         if summary.is_complete:
             logger.info('closed %s', text)
         else:
-            logger.error('closed without a footer: %s: %s', summary.cause, text)
+            logger.error('not closed completely: %s: %s', summary.cause, text)
 
     # --- autostart, services, parameters, status -----------------------------------------
 

@@ -34,6 +34,7 @@ from typing import Final
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.kinds import SegmentRollover, WriteError
+from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.chunk import as_bytes
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.disk_errors import describe, FULL_ERRNOS
@@ -84,12 +85,19 @@ class DegradedState:
         self._alerts = alerts
         log.durability.on_confirmed = self._tell_confirmed
         log.durability.on_moved = self._tell_moved
+        log.durability.on_refused = self._tell_refused
 
-    def enter(self, error: OSError) -> None:
+    def enter(self, error: OSError, *, is_quick: bool = True) -> None:
         """
         Raise an alert, and let all records wait until the disk accepts data again.
 
         If the flight's directory is gone, it is made anew at once, and recording goes on.
+
+        Args:
+            error: What the disk has refused.
+            is_quick: Whether there is time for the quick tries, before the open segment is
+                given up.
+
         """
         durability = self._log.durability
         if durability.is_gone and self.spell is None:
@@ -116,7 +124,7 @@ class DegradedState:
         self.spell = replace(self.spell, last_error_ns=now_ns)
         self._next_try = time.monotonic()
         is_full = self.spell.error_number in FULL_ERRNOS  # not over at once, but close to it
-        is_quick = self._tries < len(QUICK_RETRIES_S) and not is_full
+        is_quick = is_quick and self._tries < len(QUICK_RETRIES_S) and not is_full
         if not durability.is_gone:
             self._next_try += QUICK_RETRIES_S[self._tries] if is_quick else RETRY_INTERVAL_S
         self._tries += 1
@@ -161,9 +169,9 @@ class DegradedState:
             self._held.append((account, batch))
 
     def recover_now(self) -> None:
-        """Try the disk as often as `QUICK_RETRIES_S` has; then discard what it refuses."""
+        """Try the disk as `QUICK_RETRIES_S` has, then a new segment; discard what it refuses."""
         while self.spell is not None and not self._is_final:
-            is_last_try = self._tries >= len(QUICK_RETRIES_S)
+            is_last_try = self._tries > len(QUICK_RETRIES_S)  # in a new segment
             try:
                 self.leave()
             except OSError as error:
@@ -231,6 +239,21 @@ class DegradedState:
             text = f'a sync failed: {os.strerror(number)} in {self._log.directory.path}'
             self._alerts.raise_alert(code, text, values=values)
             self._alerts.clear(code, message)
+
+    def _tell_refused(self, what: str, error: OSError | None) -> None:
+        """Tell that `metadata.yaml` cannot be renewed, once, and when it is."""
+        if error is None:
+            for code in ('disk_full', 'write_error'):
+                self._alerts.clear(code, what, subject=FILE_NAME)
+        elif self.spell is None:  # else more is refused, and told
+            number = error.errno or errno.EIO
+            self.cause = f'{what}: {describe(error, self._log.directory.path)}'
+            self._alerts.raise_alert(
+                _alert_code(number),
+                f'recording goes on, but {self.cause}',
+                subject=FILE_NAME,
+                values={'errno': errno.errorcode.get(number, number)},
+            )
 
     def discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that cannot be written."""

@@ -22,6 +22,8 @@ FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ADVICE: Final[Mapping[int, str]] = {
     errno.ENOSPC: 'free space there',
     errno.EDQUOT: 'free space there, or raise the quota',
+    errno.EISDIR: 'a directory is in its place; remove that',
+    errno.EFBIG: 'no file may be larger there (`ulimit -f`); lower segment_size_bytes',
     errno.EMFILE: 'this process has too many files open; raise LimitNOFILE or `ulimit -n`',
     errno.ENFILE: 'the machine has too many files open; raise fs.file-max',
     errno.EACCES: 'check the owner and the mode of the directory',
@@ -39,7 +41,8 @@ def describe(error: OSError, path: Path) -> str:
     number = error.errno or errno.EIO
     if number == errno.ENOSPC and has_no_inodes(path):
         return f'no inodes left on the file system of {path}; remove files there (`df -i`)'
-    where = path / error.filename if isinstance(error.filename, str) else path
+    name = error.filename2 or error.filename  # where it was to be renamed to
+    where = path / name if isinstance(name, str) else path
     advice = _ADVICE.get(number)
     return f'{os.strerror(number)} in {where}' + (f'; {advice}' if advice else '')
 

@@ -21,20 +21,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 import errno
-import logging
 import os
 import time
 from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.syncer import Syncer, SyncJob
-
-logger = logging.getLogger(__name__)
 
 SYNC_SHARE: Final = 0.8
 """A sync begins after this share of `sync_interval_s`. The rest is for the disk."""
@@ -42,6 +40,7 @@ METADATA_INTERVAL_S: Final = 0.1
 """`metadata.yaml` is renewed at every rotation, but not more often than this: that of a flight of
 ten thousand segments has megabytes."""
 METADATA_RETRY_S: Final = 1.0
+NOT_RENEWED: Final = f'{FILE_NAME} is not renewed'
 CHECK_S: Final = 10.0
 """For so long after a sync that failed, what the next ones cover is read back."""
 LOOK_INTERVAL_S: Final = 10.0
@@ -68,6 +67,8 @@ class Durability:
         removed: Numbers of closed segments whose files were found to be gone.
         on_moved: Called when the directory was renamed.
         on_confirmed: Called with the error of a sync by which nothing was lost.
+        on_refused: Called each time that `metadata.yaml` could not be renewed, or a dropped file
+            not removed, with that and the error; with None as error when it succeeds again.
 
     """
 
@@ -97,6 +98,7 @@ class Durability:
         self.ended: deque[tuple[Segment, bool]] = deque()
         self.on_confirmed: Callable[[OSError], None] = lambda _error: None
         self.on_moved: Callable[[], None] = lambda: None
+        self.on_refused: Callable[[str, OSError | None], None] = lambda _what, _error: None
         self.is_gone = False
         self.unlinked_open: Segment | None = None
         self.removed: list[int] = []
@@ -208,7 +210,8 @@ class Durability:
         Learn how far the job under way has come, if it is done.
 
         A `metadata.yaml` that cannot be renewed raises no error: that is tried again at once, with
-        the space of the reserve, and then once a second.
+        the space of the reserve, and then once a second; `on_refused` tells. The flight goes on,
+        but it is not complete as long as `is_metadata_stale`.
 
         Args:
             wait: Wait until the job is done.
@@ -247,7 +250,9 @@ class Durability:
             self.on_confirmed(confirmed)
         error = job.error
         if error is None:
-            self._metadata_failures = 0
+            if (job.metadata or job.unlink) and self._metadata_failures:
+                self._metadata_failures = 0
+                self.on_refused(f'{FILE_NAME} is renewed', None)
             return
         if not job.is_data_durable:
             self.has_new_names = True
@@ -260,8 +265,9 @@ class Durability:
         self._root.give_up_reserve()
         if self._metadata_failures > 1:
             self._metadata_retry_at = time.monotonic() + METADATA_RETRY_S
-            reason = error.strerror or os.strerror(error.errno or 0)
-            logger.warning('%s: metadata.yaml is not renewed: %s', self._directory.path, reason)
+            is_renewed = job.is_metadata_durable or not job.metadata
+            what = 'a dropped segment is not removed' if is_renewed else NOT_RENEWED
+            self.on_refused(what, error)
 
     def _cut_lost(self, job: SyncJob) -> None:
         """Take out of a segment what the disk has lost, and count it."""
@@ -318,7 +324,7 @@ class Durability:
     def settle(self, segment: Segment | None, *, may_unlink: bool = False) -> None:
         """Force everything to the disk, and wait until it is there; arguments as for `submit`."""
         self.take_outcome(wait=True)
-        self._metadata_failures = 0
+        self._metadata_failures = min(self._metadata_failures, 1)  # which is tried again at once
         self._metadata_retry_at = 0.0
         while self.submit(segment, time.monotonic(), may_unlink=may_unlink, hurry=True):
             self.take_outcome(wait=True)

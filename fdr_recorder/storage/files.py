@@ -76,13 +76,13 @@ def replace_in(dir_fd: int, name: str, pieces: Iterable[bytes]) -> None:
         with open(fd, 'wb', closefd=False) as file:
             file.writelines(pieces)
         os.fsync(fd)
+        os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=dir_fd)
         raise
     finally:
         close_fd(fd)
-    os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     os.fsync(dir_fd)
 
 

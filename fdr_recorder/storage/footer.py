@@ -36,7 +36,8 @@ class FlightSummary:
         flight_id: The flight's id.
         path: Its directory.
         footer: The footer as it was written, or would have been.
-        is_complete: Whether the footer is on disk; False if the disk refused it.
+        is_complete: Whether the footer and `metadata.yaml`, which names all segments, are on the
+            disk and say that the flight was closed; False if the disk refused any of it.
         cause: Why it is not complete, and what to do; else empty.
 
     """

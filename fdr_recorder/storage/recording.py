@@ -34,6 +34,7 @@ from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, S
 from fdr_recorder.storage.clock_discipline import read_discipline
 from fdr_recorder.storage.clock_watch import ClockWatch
 from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.debug_log import log_records
 from fdr_recorder.storage.degraded import DegradedState, MOST_FILL
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import (
@@ -201,7 +202,7 @@ class FlightRecording:
             if not batch:
                 return False
         if is_logged:
-            _log_records(account, batch, log.clock)
+            log_records(account, batch, log.clock)
         if channel.latched:
             log.latched.keep(account, batch[-1])
         log.announce(batch)
@@ -321,39 +322,41 @@ class FlightRecording:
         self._finish_reports()
         self.recover_now()
         footer: FlightFooter | None = None
-        is_complete = False
-        for _ in range(_CLOSING_TRIES):
+        for tries_left in reversed(range(_CLOSING_TRIES)):
             try:
                 if footer is None or not self.log.has_footer:
                     self._degraded.leave(is_last=True)
-                    self.log.end_previous()
+                    self.log.end_previous(leave_bad=True)
                     self._settle()  # before the footer counts all bytes
                     footer = None if self.is_degraded else self._write_footer()
-                self.log.end_previous()
-                self.log.shut_down(is_clean=footer is not None)
+                self.log.end_previous(leave_bad=True)
+                self.log.shut_down(is_clean=footer is not None and not self.log.has_unended)
                 self._durability.settle(self.log.segment)
-                is_complete = footer is not None
-                break
+                if footer is not None:
+                    break
             except OSError as error:
                 self.log.shut_down(is_clean=False)
-                self._degraded.enter(error)
+                self._degraded.enter(error, is_quick=tries_left > 1)
                 self.log.root.give_up_reserve()
                 self._degraded.pause()
-        if not is_complete:
+        else:
             footer = None
             self._degraded.finish()
             self._outbox.discard()
             self.log.take_back_footer()
-            path, cause = self.log.directory.path, self._degraded.cause
-            logger.error('%s: closed without a footer: %s', path, cause)
         self._finish_log()
+        is_complete = footer is not None and self.log.is_closed
+        cause = '' if is_complete else self._degraded.cause
+        if not is_complete:
+            what = 'without a footer' if footer is None else 'incompletely, `fdr recover` helps'
+            logger.error('%s: closed %s: %s', self.log.directory.path, what, cause)
         self._clear_alerts('the flight is closed')
         return FlightSummary(
             self.header.flight_id,
             self.log.directory.path,
             footer or compose_footer(self.log, clean_shutdown=False),
-            is_complete=is_complete,
-            cause='' if is_complete else self._degraded.cause,
+            is_complete,
+            cause,
         )
 
     def abandon(self) -> None:
@@ -389,7 +392,7 @@ class FlightRecording:
     def _finish_log(self) -> None:
         for _ in range(2):  # the second time with the space of the reserve
             try:
-                self.log.end_previous()
+                self.log.end_previous(leave_bad=True)
                 self._durability.settle(self.log.segment, may_unlink=not self._outbox)
                 break
             except OSError as error:
@@ -434,17 +437,3 @@ class FlightRecording:
         except OSError as error:  # the footer is in the file: there must be no second one
             self._degraded.enter(error)
         return footer
-
-
-def _log_records(
-    account: ProducerAccount, batch: Sequence[QueuedRecord], clock: SteadyClock
-) -> None:
-    for time_ns, _, sequence, data, _ in batch:
-        log_time_ns = clock.at(time_ns)
-        logger.debug(
-            'record %s sequence=%d log_time_ns=%d bytes=%d',
-            account.channel.topic,
-            sequence,
-            log_time_ns,
-            len(data),
-        )

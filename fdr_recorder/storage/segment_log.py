@@ -221,10 +221,21 @@ class SegmentLog:
         """Whether segments that were open before could not be ended yet."""
         return bool(self._unended)
 
-    def end_previous(self) -> None:
-        """End the segments that were open before, if that has not been possible yet."""
+    def end_previous(self, *, leave_bad: bool = False) -> None:
+        """
+        End the segments that were open before, if that has not been possible yet.
+
+        Args:
+            leave_bad: Whether those may stay as they are that the disk refuses to end although
+                it has taken a newer one.
+
+        """
         for segment, _ in list(self._unended):
-            self._end(segment)
+            try:
+                self._end(segment)
+            except OSError:
+                if not leave_bad or segment.index == self.newest_index:
+                    raise
 
     def _end(self, segment: Segment) -> None:
         segment.end()
@@ -319,6 +330,17 @@ class SegmentLog:
         """Have `metadata.yaml` say that the flight was closed, once its footer is synced."""
         self._is_shut_down = is_clean
         self.durability.is_metadata_stale = True
+
+    @property
+    def is_closed(self) -> bool:
+        """
+        Whether the flight is closed for whoever reads it.
+
+        It is if both the footer and `metadata.yaml`, which names all segments that are there, say
+        so on the disk.
+        """
+        is_named = not self.durability.is_metadata_stale and not self.directory.dropped
+        return self._is_shut_down and is_named
 
     @property
     def has_footer(self) -> bool:

@@ -132,16 +132,16 @@ class Life:
                 assert producer.written - producer.repeated + producer.dropped_write_error == (
                     self.sent
                 ), producer
-        is_renewed = _names_all(summary.path)
         rollovers: list[int] = []
-        if summary.is_complete and is_renewed:
+        if summary.is_complete:
+            assert _names_all(summary.path)
             files = open_flight_files(summary.path)
             rollovers = _records_in_dropped(files.payloads(SegmentRollover), summary)
             if len(rollovers) == summary.footer.segments_dropped:
                 check_flight(summary, dropped=rollovers)
         recovered = recover(self.root)
         assert recover(self.root) == []
-        if summary.is_complete and is_renewed:
+        if summary.is_complete:
             assert not [item for item in recovered if item.path == summary.path]
         result = verify(summary.path)
         assert result.verdict is not Verdict.DAMAGED, str(result)
