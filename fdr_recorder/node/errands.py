@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+import logging
 from pathlib import Path
 import threading
 import time
@@ -22,6 +23,8 @@ from typing import Final, TypeVar
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.errors import DiskStalledError
 from fdr_recorder.storage.disk_pulse import STALL_S
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 3.0
 """So long a transition waits for a call. Recovery is waited for within, see `background_recovery`.
@@ -100,9 +103,15 @@ class Errands:
             if result.set_running_or_notify_cancel():
                 result.set_result(value)
             else:
-                undo(value)
+                self._undo(undo, value)
         if result.cancelled():
             self._clear()
+
+    def _undo(self, undo: Callable[[_Result], object], value: _Result) -> None:
+        try:
+            undo(value)
+        except Exception:
+            logger.exception('%s: what nobody waited for could not be undone', self._place)
 
     def _clear(self) -> None:
         self._alerts.clear('disk_stalled', 'the disk answers again')

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 COUNTER_NAME: Final = '.fdr.counter'
 MAX_FLIGHT_NUMBER: Final = 10**12
 """What is larger is no number of a flight, but damage."""
+MAX_COUNTER: Final = 10**9
+"""What is larger in the counter file is damage: numbers must not run out. A flight that has one of
+those is believed, for the next must be newer."""
 _NUMBER: Final = re.compile(
     rb'^    %b: "(\d{1,13})"$' % bag_metadata.FLIGHT_NUMBER_KEY.encode(), re.MULTILINE
 )
@@ -52,7 +55,7 @@ class FlightNumbers:
 
     def take(self) -> int:
         """Return the number of a new flight; it is never given again, after a power cut either."""
-        number = max(self._stored(), self._highest_present()) + 1
+        number = min(max(self._stored(), self._highest_present()) + 1, MAX_FLIGHT_NUMBER)
         try:
             replace_file(self._root / COUNTER_NAME, [b'%d\n' % number])
         except OSError as error:  # the flight itself has the number, too
@@ -61,7 +64,7 @@ class FlightNumbers:
 
     def _stored(self) -> int:
         text = _read_end(self._root / COUNTER_NAME).strip()
-        return _checked(text) if text.isdigit() else 0
+        return _checked(text, MAX_COUNTER) if text.isdigit() else 0
 
     def _highest_present(self) -> int:
         """Return the highest number of a flight that is there; read only those that are new."""
@@ -76,9 +79,9 @@ class FlightNumbers:
         return max(self._known.values(), default=0)
 
 
-def _checked(text: bytes) -> int:
+def _checked(text: bytes, largest: int = MAX_FLIGHT_NUMBER) -> int:
     number = int(text[:20])
-    return number if number <= MAX_FLIGHT_NUMBER else 0
+    return number if number <= largest else 0
 
 
 def _read_end(path: Path) -> bytes:

@@ -121,19 +121,20 @@ class FlightRecording:
         self._durability = self.log.durability
         self._outbox = Outbox(self.log, self.write, lambda: self.is_degraded)
         self.emit = self._outbox.emit
-        self.losses = LossReports(self.log.ledger, alerts, self.emit, clock)
-        self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
-        self._degraded = DegradedState(
-            self.log, self._outbox, self._space, alerts, self.write
-        )
-        self._rotation = Rotation(self.log, alerts, on_rotation)
-        self._clock_watch = ClockWatch(began, clock_step_s, alerts, self.emit)
-        for client in clients:
-            self.account_of(client)
         try:
+            self.losses = LossReports(self.log.ledger, alerts, self.emit, clock)
+            self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
+            self._degraded = DegradedState(
+                self.log, self._outbox, self._space, alerts, self.write
+            )
+            self._rotation = Rotation(self.log, alerts, on_rotation)
+            self._clock_watch = ClockWatch(began, clock_step_s, alerts, self.emit)
+            for client in clients:
+                self.account_of(client)
             self._space.check_beginning()
             self.log.open_next()
             self._durability.settle(self.log.segment)
+            self._clock_watch.start()
         except BaseException as error:
             self.log.undo()
             if isinstance(error, OSError):
@@ -143,7 +144,6 @@ class FlightRecording:
         alerts.listen(self._record_alert)
         for alert in alerts.present():
             self._record_alert(alert)
-        self._clock_watch.start()
 
     # --- what it is ----------------------------------------------------------------------
 

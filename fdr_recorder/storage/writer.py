@@ -130,8 +130,7 @@ class FileFdrWriter:
 
     @property
     def _stall(self) -> tuple[float, str]:
-        root = self._root
-        return root.pulse.stall if root is not None else (0.0, '')
+        return self._root.pulse.stall if self._root is not None else (0.0, '')
 
     @property
     def is_started(self) -> bool:
@@ -224,8 +223,8 @@ class FileFdrWriter:
         except BaseException as error:
             logger.exception('the writer thread has failed; recording has ended')
             self._failure = error
-            drain.abort()
             self.alerts.raise_alert('writer_failed', f'recording has ended: {error!r}')
+            drain.abort()  # may hang
         finally:
             pulse.rest()
             drain.publish_status()
@@ -245,6 +244,10 @@ class FileFdrWriter:
             result.set_result(call())
         except Exception as error:  # propagates to the caller
             result.set_exception(error)
+        except BaseException as error:  # ends the thread; the caller must not wait for it
+            self._failure = error
+            result.set_exception(self._failed())
+            raise
 
     def _post(self, call: _Call) -> Future[FlightSummary | None]:
         """Have the writer's thread make a call."""
@@ -282,10 +285,13 @@ class FileFdrWriter:
             except queue.Empty:
                 return
             if command is not None:
-                failure = self._failure
-                error = WriterFailedError() if failure is not None else WriterNotStartedError()
-                error.__cause__ = failure
-                command[1].set_exception(error)
+                command[1].set_exception(self._failed())
+
+    def _failed(self) -> Exception:
+        """Return why the thread makes no call."""
+        error = WriterNotStartedError() if self._failure is None else WriterFailedError()
+        error.__cause__ = self._failure
+        return error
 
     # --- flights -------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from fdr_recorder import (
     record_flight,
 )
 from fdr_recorder.flights.recovery.recover import recover
-from fdr_recorder.storage.flight_numbers import COUNTER_NAME, MAX_FLIGHT_NUMBER
+from fdr_recorder.storage.flight_numbers import COUNTER_NAME, MAX_COUNTER, MAX_FLIGHT_NUMBER
 from fdr_recorder.storage.segment import Segment
 import pytest
 
@@ -181,6 +181,26 @@ def test_an_absurd_number_does_not_end_the_counting(root: Path) -> None:
     absurd = f'flight_number: "{MAX_FLIGHT_NUMBER + 1}"'
     metadata.write_text(metadata.read_text().replace('flight_number: "1"', absurd))
     assert number_of_new(root, 'b') == 2
+
+
+@pytest.mark.parametrize('damage', [MAX_FLIGHT_NUMBER - 1, MAX_FLIGHT_NUMBER, MAX_COUNTER - 1])
+def test_numbers_never_run_out_and_begin_again_below_those_of_older_flights(
+    root: Path, damage: int
+) -> None:
+    number_of_new(root, 'd')
+    (root / COUNTER_NAME).write_text(f'{damage}\n')
+    numbers = [number_of_new(root, flight_id) for flight_id in 'cba']
+    assert numbers == sorted(set(numbers))
+    assert in_order(root) == ['d', 'c', 'b', 'a']
+
+
+def test_behind_a_flight_with_the_last_number_the_start_tells_the_order(root: Path) -> None:
+    number_of_new(root, 'c')
+    metadata = root / 'c' / 'metadata.yaml'
+    last = f'flight_number: "{MAX_FLIGHT_NUMBER}"'
+    metadata.write_text(metadata.read_text().replace('flight_number: "1"', last))
+    assert [number_of_new(root, flight_id) for flight_id in 'ba'] == [MAX_FLIGHT_NUMBER] * 2
+    assert in_order(root)[-2:] == ['b', 'a']
 
 
 def test_a_counter_that_cannot_be_renewed_stops_no_flight(

@@ -43,6 +43,7 @@ def fail_the_writer(
     writev.fail(MemoryError('no memory'))
     client.enqueue(numbered(1))
     wait_until(alerts.present, 'the alert')
+    wait_until(lambda: not writer.is_started, 'the end of the thread')
     writev.work()
     return writer, client
 
@@ -143,3 +144,77 @@ def test_callers_that_wait_while_the_thread_fails_are_answered(
     assert not waiting.is_alive()
     assert [type(answer) for answer in answers] == [WriterFailedError]
     writer.stop()
+
+
+@pytest.mark.parametrize('failure', [SystemExit('exit'), KeyboardInterrupt()], ids=repr)
+def test_a_caller_whose_own_call_ends_the_thread_is_answered(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    alerts = AlertBoard()
+    writer = make_writer(alerts=alerts)
+    open_flight(writer, 'x', make_client())
+    answers: list[BaseException] = []
+
+    def close(_flight_id: str) -> None:
+        raise failure
+
+    def ask() -> None:
+        try:
+            writer.close_flight('x')
+        except FdrError as error:
+            answers.append(error)
+
+    monkeypatch.setattr(writer._drain, 'close', close)
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(10)
+    assert not asking.is_alive(), 'the caller waits for ever'
+    assert [type(answer) for answer in answers] == [WriterFailedError]
+    assert answers[0].__cause__ is failure
+    wait_until(lambda: not writer.is_started, 'the end of the thread')
+    assert [alert.code for alert in alerts.present()] == ['writer_failed']
+    writer.stop()
+
+
+def test_the_failure_is_told_although_the_files_cannot_be_closed(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts = AlertBoard()
+    writer, client = make_writer(alerts=alerts), make_client()
+    open_flight(writer, 'x', client)
+    hangs, answers = threading.Event(), threading.Event()
+    really_abort = writer._drain.abort
+
+    def abort() -> None:
+        hangs.set()
+        assert answers.wait(60)
+        really_abort()
+
+    monkeypatch.setattr(writer._drain, 'abort', abort)
+    writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    writev.fail(MemoryError('no memory'))
+    client.enqueue(numbered(0))
+    assert hangs.wait(10)
+    try:
+        assert [alert.code for alert in alerts.present()] == ['writer_failed']
+    finally:
+        answers.set()
+    writer.stop()
+
+
+def test_a_producer_that_cannot_be_listed_leaves_nothing_of_a_flight_behind(
+    make_writer: MakeWriter, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, client = make_writer(), make_client()
+    writer.register(client)
+    before = {thread.name for thread in threading.enumerate()}
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            'fdr_recorder.storage.recording.FlightRecording.account_of', lambda *_: 1 / 0
+        )
+        with pytest.raises(ZeroDivisionError):
+            writer.open_flight(FlightHeader(flight_id='x'))
+    assert not (root / 'x').exists()
+    assert {thread.name for thread in threading.enumerate()} == before
+    open_flight(writer, 'x')
+    check_flight(writer.close_flight('x'))
