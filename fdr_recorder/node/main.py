@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import Final
@@ -22,11 +21,9 @@ from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.freed_memory import keep_freed_memory
 from fdr_recorder.node.quick_start import imports_are_done  # before ROS messages
 from fdr_recorder.node.recorder import NODE_NAME, Recorder
-from fdr_recorder.node.ros_process import executor_of, ros_process
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from fdr_recorder.node.ros_process import executor_of, ros_process, spin_guarded
 
 imports_are_done()
-logger = logging.getLogger(__name__)
 
 COMMAND_LINE: Final = CommandLine(
     'recorder',
@@ -43,8 +40,6 @@ examples:
   fdr check --config recorder.yaml     try parameters, disk and topics before a flight""",
     FdrConfig,
 )
-FAILURE_PAUSE_S: Final = 0.1
-"""Pause after a callback that failed: it may fail again at once."""
 FAREWELL_S: Final = 0.3
 """How long the node lives after a shutdown transition. The middleware sends the answer to the
 request from a thread of its own; it would be lost if the node ended at once."""
@@ -73,26 +68,15 @@ def main(args: list[str] | None = None) -> int:
         signals.serve(executor, node.progress, lambda: node.unclosed_flight)
         node.autostart()
         while not signals.has_come and not node.is_ending:
-            _spin_once(executor)
+            spin_guarded(executor)
         if node.is_ending:
             signals.come()
             farewell = time.monotonic() + FAREWELL_S
             while time.monotonic() < farewell:
-                executor.spin_once(timeout_sec=FAREWELL_S)
+                spin_guarded(executor, FAREWELL_S)
         else:
             node.trigger_shutdown()
         is_finalized = node.is_finalized
     if not is_finalized:  # threads still run in C++, which aborts when the interpreter goes
         os._exit(1)
     return 0
-
-
-def _spin_once(executor: SingleThreadedExecutor) -> None:
-    """Serve a timer or a service; an error in it does not end the recording."""
-    try:
-        executor.spin_once()
-    except ExternalShutdownException:
-        raise
-    except Exception:
-        logger.exception('a callback failed; recording continues')
-        time.sleep(FAILURE_PAUSE_S)

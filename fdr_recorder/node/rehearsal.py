@@ -18,7 +18,7 @@ import time
 from typing import Final
 
 from fdr_recorder.node.recorder import Recorder
-from fdr_recorder.node.ros_process import executor_of, ros
+from fdr_recorder.node.ros_process import executor_of, ros, spin_guarded
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
@@ -62,6 +62,6 @@ def _spin(
     now = time.monotonic()
     end = now + seconds
     while now < end:
-        executor.spin_once(timeout_sec=min(end - now, _SPIN_S))
+        spin_guarded(executor, min(end - now, _SPIN_S))
         before, now = now, time.monotonic()
         advance(round((now - before) * 1000))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+import logging
 import os
 from pathlib import Path
 import signal
@@ -27,10 +28,12 @@ from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.log_output import LogOutput
 from fdr_recorder.node.quick_discovery import announce_often, loaded_libraries
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import clear_config
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+
+logger = logging.getLogger(__name__)
 
 
 class RosArgumentsError(Exception):
@@ -80,6 +83,19 @@ def executor_of(node: Node, why_no_log_file: str = '') -> Iterator[SingleThreade
         node.destroy_node()
 
 
+def spin_guarded(executor: SingleThreadedExecutor, timeout_s: float | None = None) -> None:
+    """Serve a timer or a service; an error in it does not end the recording."""
+    try:
+        executor.spin_once(timeout_sec=timeout_s)
+    except ExternalShutdownException:
+        raise
+    except Exception:
+        logger.exception('a callback failed; recording continues')
+        time.sleep(FAILURE_PAUSE_S)
+
+
+FAILURE_PAUSE_S: Final = 0.1
+"""Pause after a callback that failed: it may fail again at once."""
 END_DEADLINE_S: Final = 4.5
 """Who manages processes waits five seconds after a signal, as a rule, and then kills."""
 END_BOUND_S: Final = 60.0

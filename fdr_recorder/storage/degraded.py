@@ -37,7 +37,7 @@ from fdr_recorder.record.kinds import SegmentRollover, WriteError
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.chunk import as_bytes
 from fdr_recorder.storage.counters import ProducerAccount
-from fdr_recorder.storage.disk_errors import describe, FULL_ERRNOS
+from fdr_recorder.storage.disk_errors import describe, FULL_ERRNOS, RETRY_INTERVAL_S
 from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.segment_log import SegmentLog
@@ -45,7 +45,6 @@ from fdr_recorder.units import plural
 
 _Batch = tuple[ProducerAccount, Sequence[QueuedRecord]]
 QUICK_RETRIES_S: Final = (0.05, 0.1, 0.2)
-RETRY_INTERVAL_S: Final = 1.0
 MOST_FILL: Final = 0.5
 """How full rings may be while the disk refuses data; the rest is for what comes at the end."""
 

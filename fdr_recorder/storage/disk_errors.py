@@ -18,6 +18,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+RETRY_INTERVAL_S: Final = 1.0
+"""How often what the disk has refused is tried again."""
 FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ADVICE: Final[Mapping[int, str]] = {
     errno.ENOSPC: 'free space there',

@@ -301,8 +301,13 @@ class Durability:
     def _end_again(self, ended: Sequence[Segment]) -> None:
         """Write the summaries of segments that were cut back."""
         if not all(segment.is_ended for segment in ended):
-            for segment in ended:
-                segment.end()
+            try:
+                for segment in ended:
+                    segment.end()
+            except OSError as error:
+                if error.errno == errno.ESTALE:  # no job will find out
+                    self.is_gone = self._directory.where() is None
+                raise
             self._relist()
 
     @property

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
+import errno
 import os
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -174,9 +175,15 @@ class FlightDirectory:
         """
         Return where the directory is now; None if it is gone: nobody can get at it by a name.
 
-        It is gone when it was deleted, or when another file system is mounted above it.
+        It is gone when it was deleted, when another file system is mounted above it, or when the
+        server of a network mount has dropped it.
         """
-        here = os.fstat(self.fd)
+        try:
+            here = os.fstat(self.fd)
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                return None
+            raise
         if _is_at(self.path, here, if_unknown=True):
             return self.path
         if not here.st_nlink:

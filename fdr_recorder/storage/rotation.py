@@ -25,7 +25,7 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.disk_errors import describe, has_no_inodes
+from fdr_recorder.storage.disk_errors import describe, has_no_inodes, RETRY_INTERVAL_S
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 RotationHook = Callable[[ClosedSegment], None]
 """Called with every segment that was closed because it was full."""
 
-RETRY_INTERVAL_S: Final = 1.0
 MAX_DESCRIPTORS: Final = 64
 """A rotation waits for the disk when this many ended segments are not on it yet."""
 

@@ -146,7 +146,7 @@ class SegmentLog:
         config = self.config
         index = self.newest_index + 1
         path = self.directory.path / segment_name(index)
-        if self.directory.has(path.name):  # created by another program: leave it alone
+        while self.directory.has(path.name):  # created by another program: leave it alone
             logger.error('%s: exists already; its number is skipped', path)
             self.newest_index = index
             index += 1
@@ -288,8 +288,13 @@ class SegmentLog:
                 self.end_segment()
         for account, batch in self.give_up():
             account.dropped_write_error += len(batch)
-        self.end_previous()
+        with suppress(OSError):  # of a stale mount, which takes nothing more
+            self.end_previous()
         self.directory.make_anew()
+        for unended, _ in self._unended:
+            self.directory.add(unended.closed())
+            unended.close()
+        self._unended.clear()
         gone = []
         while self.directory.closed_segments:
             before = self.total_bytes

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import errno
 from pathlib import Path
 import shutil
+import threading
 
 from conftest import MakeWriter
 from disk_faults import mounted_tmpfs, SystemCall
@@ -98,6 +99,32 @@ def check_made_anew(writer: FileFdrWriter, sender: Sender, path: Path) -> Flight
     assert {loss.cause for loss in result.losses} <= {'removed', 'write_error'}
     assert list_flight(path).state is FlightState.CLEAN
     return flight
+
+
+def test_a_directory_that_the_server_of_a_mount_has_dropped_is_made_anew(
+    make_writer: MakeWriter,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    alerts: AlertBoard,
+    told: list[Alert],
+) -> None:
+    def is_stale(fd: int, *_: object) -> bool:
+        if threading.current_thread() is threading.main_thread():
+            return False
+        try:
+            return str(Path(f'/proc/self/fd/{fd}').readlink()).endswith(' (deleted)')
+        except OSError:
+            return False
+
+    for name in ('fstat', 'writev', 'fsync', 'fdatasync'):
+        SystemCall(monkeypatch, name, only=is_stale).fail(errno.ESTALE)
+    writer = make_writer(alerts=alerts, **SMALL)
+    sender = begin(writer, root / 'x')
+    wait_until(lambda: shutil.rmtree(root / 'x', ignore_errors=True) or told, 'an alert')
+    sender.until(lambda: 'segments_gone' in codes(told), 'the news of what is gone')
+    sender.until((root / 'x').exists, 'the new directory')
+    wait_until(lambda: not writer.status.is_degraded, 'the recording to go on')
+    check_made_anew(writer, sender, root / 'x')
 
 
 def test_a_flight_goes_on_in_a_directory_that_was_renamed(

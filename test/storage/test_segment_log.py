@@ -100,12 +100,13 @@ def test_a_new_segment_has_the_header_in_the_file(flight: Flight) -> None:
 
 
 def test_a_number_whose_file_exists_is_skipped_and_the_file_left_alone(flight: Flight) -> None:
-    foreign = flight.log.directory.path / 'segment_000000.mcap'
-    foreign.write_bytes(b'precious')
+    foreign = [flight.log.directory.path / f'segment_00000{index}.mcap' for index in range(3)]
+    for path in foreign:
+        path.write_bytes(b'precious')
     flight.log.open_next()
-    assert flight.names == ['segment_000000.mcap', 'segment_000001.mcap']
-    assert flight.log.newest_index == 1
-    assert foreign.read_bytes() == b'precious'
+    assert flight.names == [*(path.name for path in foreign), 'segment_000003.mcap']
+    assert flight.log.newest_index == 3
+    assert {path.read_bytes() for path in foreign} == {b'precious'}
 
 
 def test_a_segment_that_cannot_begin_leaves_no_file_and_no_count(
