@@ -12,9 +12,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 import logging
+import threading
+from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import steady_now
@@ -25,6 +27,10 @@ from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 10_000
+"""So many records wait at most, while the disk refuses data for days. What comes then is left out
+and counted as discarded, except drops of segments: their files stay until these are recorded."""
 
 
 class Outbox:
@@ -46,6 +52,9 @@ class Outbox:
         self._ledger = log.ledger
         self._write = write
         self._waiting: deque[tuple[int, Payload]] = deque()
+        self._left_out: Counter[type[Payload]] = Counter()
+        """By kind, how many records came when too many waited already."""
+        self._lock = threading.Lock()
         self._latest_ns: dict[type[Payload], int] = {}
         """Of each kind, the steady time of the newest record: several threads may have emitted."""
         self._is_writing = False
@@ -65,7 +74,20 @@ class Outbox:
 
     def emit(self, payload: Payload) -> None:
         """Add a record, to be written with the next tick; any thread."""
+        if len(self._waiting) >= MAX_WAITING and not isinstance(payload, SegmentRollover):
+            with self._lock:
+                self._left_out[type(payload)] += 1
+            return
         self._waiting.append((steady_now(), payload))
+
+    def _count_left_out(self) -> None:
+        with self._lock:
+            left_out, self._left_out = self._left_out, Counter()
+        for kind, count in left_out.items():
+            account = self._ledger.own_account(kind)
+            for _ in range(count):
+                account.count_own()
+            account.dropped_write_error += count
 
     def emit_removed(self, gone: Sequence[SegmentRollover]) -> None:
         """Add the records of segments that were removed, and those that they had of others."""
@@ -80,6 +102,7 @@ class Outbox:
         if self._is_writing:
             return
         self._is_writing = True
+        self._count_left_out()
         try:
             for _ in range(len(self._waiting)):
                 if self._log.segment is None or self._is_refused():
@@ -150,6 +173,7 @@ class Outbox:
 
     def discard(self) -> None:
         """Count all that waits as discarded because of the disk."""
+        self._count_left_out()
         for _, payload in self._waiting:
             account = self._ledger.own_account(type(payload))
             account.count_own()

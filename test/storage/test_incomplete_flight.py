@@ -223,3 +223,31 @@ def test_a_bad_file_that_can_be_ended_in_time_harms_nothing(
     flight = check_flight(summary)
     assert len(flight.of_topic('/blob')) == 50
     assert len(flight.segments) == 2
+
+
+# --- the recorder's own records ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('recovers', [True, False])
+def test_the_recorders_own_records_do_not_pile_up_while_the_disk_refuses(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, alerts: AlertBoard, recovers: bool
+) -> None:
+    monkeypatch.setattr('fdr_recorder.storage.outbox.MAX_WAITING', 20)
+    writer, client = begun(make_writer, alerts)
+    writev = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    writev.fail(errno.EIO)
+    send(client, range(10, 20))
+    wait_until(alerts.present, 'the alert')
+    for index in range(100):
+        alerts.raise_alert('topic_stale', 'silent', subject=f'/{index}')
+    recording = writer._drain.recording
+    assert recording is not None
+    assert len(recording._outbox) == 20
+    if recovers:
+        writev.work()
+    summary = writer.close_flight('x')
+    (account,) = [item for item in summary.footer.producers if item.topic == '/fdr/alert']
+    assert account.offered == account.written + account.dropped_write_error >= 100
+    assert account.dropped_write_error >= 80
+    if recovers:
+        check_flight(summary)
