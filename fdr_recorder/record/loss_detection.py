@@ -29,6 +29,11 @@ UNNUMBERED: Final = 'the middleware does not number messages'
 UNTOLD: Final = 'the middleware does not tell whose messages they are'
 EITHER: Final = f'{UNNUMBERED}, or does not tell whose they are'
 """Why losses in transport cannot be seen on a topic."""
+_BY_WEIGHT: Final = (UNNUMBERED, UNTOLD, EITHER)
+"""Of the reasons of a topic's publishers, the first is named."""
+
+UNNUMBERING_RMW: Final = frozenset({'rmw_cyclonedds_cpp', 'rmw_cyclonedds_dynamic_cpp'})
+"""Middlewares that number no message on any distribution, for flights that do not say more."""
 
 MOST_NAMED: Final = 10
 """Topics that a sentence names."""
@@ -96,8 +101,13 @@ def why_unseen(
     """
     if detection == BY_SEQUENCE:
         return ''
+    can_number = rmw not in UNNUMBERING_RMW
     if detection != NO_DETECTION:  # older versions compared the numbers of known publishers
-        return EITHER if rmw and not publisher else ''
+        if not rmw or publisher:
+            return ''
+        return EITHER if can_number else UNNUMBERED
+    if is_numbered is None and not can_number:
+        is_numbered = False
     if publisher or is_numbered is False:
         return UNNUMBERED
     return EITHER if is_numbered is None else UNTOLD
@@ -155,9 +165,7 @@ def collect_unseen(reasons: Iterable[tuple[str, str]]) -> Unseen:
     found: dict[str, str] = {}
     for topic, reason in reasons:
         if reason and not topic.startswith(OWN_TOPIC_PREFIX):
-            known = found.setdefault(topic, reason)
-            if known == EITHER:  # of another publisher more is known
-                found[topic] = reason
+            found[topic] = min(found.get(topic, reason), reason, key=_BY_WEIGHT.index)
     return Unseen(found)
 
 

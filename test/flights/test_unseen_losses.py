@@ -73,8 +73,10 @@ def test_each_reason_has_its_topics_and_long_lists_end() -> None:
         ('none', '', 0, True, 'rmw_cyclonedds_cpp', UNNUMBERED),
         ('none', '', 7, True, 'rmw_fastrtps_cpp', UNTOLD),
         ('none', '', 0, False, 'rmw_fastrtps_cpp', EITHER),
+        ('none', '', 0, False, 'rmw_cyclonedds_cpp', UNNUMBERED),  # recovered
         ('', '', 0, True, 'rmw_fastrtps_cpp', EITHER),  # 0.1.0 on Jazzy
         ('', '0a', 0, True, 'rmw_fastrtps_cpp', ''),  # 0.1.0 on Kilted
+        ('', '', 0, False, 'rmw_cyclonedds_cpp', UNNUMBERED),
         ('', '', 0, True, '', ''),  # no middleware
     ],
 )
@@ -88,6 +90,22 @@ def test_why_losses_cannot_be_seen(
     footer = FlightFooter(clean_shutdown=clean, producers=(counters, own))
     unseen = unseen_in_footer(footer, FlightHeader(rmw_implementation=rmw))
     assert unseen.reasons == ({'/a': reason} if reason else {})
+
+
+@pytest.mark.parametrize('order', [1, -1])
+def test_of_several_reasons_that_without_numbers_is_named(order: int) -> None:
+    told = {UNNUMBERED: ('0a', 0), UNTOLD: ('', 7)}
+    producers = [
+        ProducerCounters(
+            topic='/a', publisher=gid, loss_detection='none', first_sequence=first, folded=folded
+        )
+        for gid, first, folded in ((*told[UNNUMBERED], 0), (*told[UNTOLD], 0), ('', 0, 5))
+    ]
+    for count, reason in ((3, UNNUMBERED), (2, UNTOLD), (1, EITHER)):
+        footer = FlightFooter(
+            clean_shutdown=True, producers=tuple(producers[-count:][::order])
+        )
+        assert unseen_in_footer(footer, FlightHeader()).reasons == {'/a': reason}
 
 
 # --- a closed flight ---------------------------------------------------------------------------
@@ -262,6 +280,6 @@ def test_a_flight_of_a_version_that_did_not_say(
     flight = record_blind(make_writer, root, topics=('/a', LATE), close=close, detection='')
     found = json.loads(said(capsys, 0, 'info', flight, '--json'))
     assert found['losses']['unseen_topics'] == ['/a']
-    assert found['unseen'] == f'losses in transport cannot be seen on 1 topic (/a): {EITHER}'
+    assert found['unseen'] == f'losses in transport cannot be seen on 1 topic (/a): {UNNUMBERED}'
     assert f'unknown   {found["unseen"]}\n' in said(capsys, 0, 'info', flight)
     assert verify(flight).unseen.topics == ['/a']
