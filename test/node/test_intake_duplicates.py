@@ -24,7 +24,7 @@ from fdr_recorder.node.intake.producer import Producer
 from fdr_recorder.node.intake.subscription_protocol import NOT_NUMBERED, RawMessage
 from fdr_recorder.node.intake.topic_intake import TopicIntake
 from fdr_recorder.node.topic_plan import TopicPlan
-from middlewares import FakeSubscription
+from middlewares import FakeSubscription, MIDDLEWARES
 from producers import BLOB, make_client
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -300,3 +300,36 @@ def test_a_latched_topic_with_keys(detection: str) -> None:
     replayed = Replayed(detection)
     found = replayed.replay(held, held, [])
     assert found == Counter(item[0] for item in held)
+
+
+@pytest.mark.parametrize('held', [(1,), (0, 1), ()])
+@pytest.mark.parametrize('also_new', [0, 1, 3])
+@pytest.mark.parametrize(
+    'middleware', ['Cyclone DDS, Kilted', 'Cyclone DDS, Jazzy', 'rclpy of Jazzy', 'Humble']
+)
+def test_a_flight_that_begins_with_a_latched_message_has_it_once(
+    middleware: str, also_new: int, held: tuple[int, ...]
+) -> None:
+    """What is published while it opens comes by both subscriptions, behind what was held."""
+    change = MIDDLEWARES[middleware][0]()
+    scene = Scene(LATCHED, detection='none')
+    scene.take([change(message(number)) for number in (0, 1)])
+    (producer,) = scene.intake.producers.values()
+    before = [record[3] for record in producer.client.ring._records]
+    new = [message(number) for number in range(2, 2 + also_new)]
+    second = FakeSubscription(deque(change(message(number)) for number in held))
+    second.messages.extend(map(change, new))
+    replay = LatchedReplay(
+        second,
+        scene.intake.producers,
+        scene.intake.times,
+        taken=scene.intake.recent,
+        is_repeated=True,  # the flight has message 1
+    )
+    replay.begin()
+    replay.finish()
+    scene.intake.leave_out(replay.known)
+    scene.take(map(change, new))
+    recorded = [record[3] for record in producer.client.ring._records][len(before):]
+    older = [message(number)[0] for number in held] if len(held) > 1 else []
+    assert recorded == older + [item[0] for item in new]
