@@ -89,7 +89,8 @@ _HOMES = {
         'FlightIdMismatchError FlightInUseError FlightNotOpenError FlightRootError '
         'FlightRootLockedError FlightRootMissingError FlightRootNotADirectoryError '
         'FlightRootReadOnlyError FlightStorageError NoFlightError RecordError '
-        'RecoveryStoppedError SegmentError SourceTypeMissingError TypeUnknownError '
+        'RecoveryStoppedError RosArgumentsError SegmentError SourceTypeMissingError '
+        'TypeUnknownError '
         'UsageError WriterAlreadyStartedError WriterFailedError WriterNotStartedError '
         'WriterStateError'
     ),

@@ -23,13 +23,12 @@ from typing import ClassVar
 from fdr_recorder.config_base import Configuration, option
 from fdr_recorder.topics.config import TopicConfig
 from fdr_recorder.topics.names import wrong_name
+from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
-OLDEST_BAG_VERSION, BAG_VERSION = 5, 9
-"""Versions of the bag metadata that can be written."""
 FLIGHT_ID_PATTERN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}')
 """Valid flight ids; match with `fullmatch`, because `$` would accept a trailing newline."""
 

@@ -13,6 +13,7 @@ Every error that the recorder raises on purpose; the message says what to do.
 
 - FdrError
   - ConfigInvalidError
+  - RosArgumentsError
   - FlightRootError
     - FlightRootMissingError
     - FlightRootNotADirectoryError
@@ -81,6 +82,10 @@ class ConfigInvalidError(FdrError):
         self.mistakes = tuple(mistakes)
         noun = 'mistake' if len(mistakes) == 1 else 'mistakes'
         super().__init__(f'{len(mistakes)} {noun} in the configuration: {"; ".join(mistakes)}')
+
+
+class RosArgumentsError(FdrError):
+    """ROS cannot use the arguments of the command line."""
 
 
 # --- the flight root -------------------------------------------------------------------------

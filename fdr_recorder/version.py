@@ -8,8 +8,14 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The version of the software, in one place; setup.py and package.xml carry the same."""
+"""
+The version of the software, in one place; setup.py and package.xml carry the same.
+
+And the versions of the bag metadata that can be written.
+"""
 
 from __future__ import annotations
 
 __version__ = '0.2.0'
+
+OLDEST_BAG_VERSION, BAG_VERSION = 5, 9

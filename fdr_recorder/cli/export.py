@@ -21,8 +21,8 @@ from fdr_recorder.cli.console import print_json, progress, say, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight
 from fdr_recorder.cli.query_arguments import add_query, make_query
-from fdr_recorder.config import BAG_VERSION, OLDEST_BAG_VERSION
 from fdr_recorder.units import format_duration, format_size, NS_PER_S, plural
+from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
 
 SUMMARY: Final = 'Copy a flight, or a part of it, into one MCAP file or a bag'
 EXAMPLES: Final = """\

@@ -23,7 +23,7 @@ from secrets import token_hex
 import shutil
 from typing import Final
 
-from fdr_recorder.config import BAG_VERSION, FdrWriterConfig
+from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.query import Query
@@ -37,7 +37,7 @@ from fdr_recorder.storage.files import DIRECTORY_MODE, sync_directory
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.units import iso_time
-from fdr_recorder.version import __version__
+from fdr_recorder.version import __version__, BAG_VERSION
 
 FILE_SUFFIX: Final = '.mcap'
 _UNLIMITED: Final = 1 << 62

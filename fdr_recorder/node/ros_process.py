@@ -24,6 +24,7 @@ import threading
 import time
 from typing import Final
 
+from fdr_recorder.errors import RosArgumentsError
 from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.log_output import LogOutput
 from fdr_recorder.node.quick_discovery import announce_often, loaded_libraries
@@ -34,10 +35,6 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 logger = logging.getLogger(__name__)
-
-
-class RosArgumentsError(Exception):
-    """ROS cannot use the arguments of the command line."""
 
 
 @contextmanager

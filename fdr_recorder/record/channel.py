@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from fdr_recorder.config import BAG_VERSION
 from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.offered_qos import in_bag_version, qos_list
+from fdr_recorder.version import BAG_VERSION
 
 QOS_KEY: Final = 'offered_qos_profiles'
 TYPE_HASH_KEY: Final = 'topic_type_hash'

@@ -25,7 +25,7 @@ import re
 from types import MappingProxyType
 from typing import Any, Final
 
-from fdr_recorder.config import BAG_VERSION
+from fdr_recorder.version import BAG_VERSION
 import yaml
 
 logger = logging.getLogger(__name__)

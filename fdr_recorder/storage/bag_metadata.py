@@ -25,14 +25,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 import re
 
-from fdr_recorder.config import BAG_VERSION
 from fdr_recorder.mcap.layout import ROS2IDL
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.record.offered_qos import FIRST_WITH_NAMES, in_bag_version, qos_list
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters
-from fdr_recorder.version import __version__
+from fdr_recorder.version import __version__, BAG_VERSION
 
 FILE_NAME = 'metadata.yaml'
 

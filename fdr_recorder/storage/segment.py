@@ -28,7 +28,6 @@ from typing import Final
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
-from fdr_recorder.config import BAG_VERSION
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import compressor
@@ -39,7 +38,7 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
-from fdr_recorder.version import __version__
+from fdr_recorder.version import __version__, BAG_VERSION
 
 PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fdr_recorder.config import BAG_VERSION, OLDEST_BAG_VERSION
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.unsynced_tail import Part
+from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
 
 MOST_CHANNELS: Final = 65_000
 """Numbers of channels have 16 bits; some are left for what a segment begins with."""

@@ -156,7 +156,7 @@ class TopicCounts:
 
     def append(self, counts: Mapping[Channel, int]) -> None:
         """Add the newest segment."""
-        kept = array('I')
+        kept = array('Q')
         for channel, messages in counts.items():
             if messages:
                 number = self._numbers.setdefault(Topic.of(channel), len(self._totals))

@@ -107,7 +107,12 @@ def test_a_topic_of_its_own(ground: Ground, tmp_path: Path, root: Path) -> None:
     arrays: list = []
     ground.listen('/drone/health', arrays)
     with RecorderProcess(
-        ground, tmp_path, root, diagnostics_topic='/drone/health', required=['/gps']
+        ground,
+        tmp_path,
+        root,
+        diagnostics_topic='/drone/health',
+        required=['/gps'],
+        discovery_grace_s=0.0,
     ) as recorder:
         recorder.wait_for_summary(lambda values: True, 'a summary on /diagnostics')
         recorder.make('configure', 'activate')

@@ -36,6 +36,7 @@ from waiting import wait_until
 
 PROGRAM = """
 import os, pathlib, sys, threading, time
+from fdr_recorder.node.main import COMMAND_LINE
 from fdr_recorder.node.ros_process import ros_process
 from rclpy.impl.implementation_singleton import rclpy_implementation as rclpy
 
@@ -53,7 +54,7 @@ def tick():
 worst = 0.0
 threading.Thread(target=tick, daemon=True).start()
 count, done = int(sys.argv.pop()), pathlib.Path(sys.argv.pop())
-with ros_process(None):
+with ros_process(COMMAND_LINE, None):
     if 'FAST' in os.environ:  # no other thread gets Python's lock meanwhile
         sys.setswitchinterval(30)
     for number in range(count):

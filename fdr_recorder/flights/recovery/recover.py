@@ -326,7 +326,11 @@ class _Work:
     def _write_header(self, segment: Segment, contents: SegmentContents) -> None:
         """Write a flight header to a segment without a whole chunk."""
         header = self._header()
-        times = (other.found.last_log_time_ns for other in self.segments)
+        times = (
+            other.found.last_log_time_ns
+            for other in self.segments
+            if other.index < contents.index
+        )
         time_ns = max(header.flight_started_at_ns, 1, *times)
         record = (time_ns, time_ns, 0, encode(header), 0)
         segment.append(_own_channel(contents, FlightHeader), [record], force=True)

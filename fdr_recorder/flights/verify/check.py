@@ -73,6 +73,7 @@ class _Comparison(FlightReading):
         for segment, size in zip(segments, sizes, strict=True):
             self.read(segment, is_last=segment is segments[-1])
             advance(size)
+        self.finish()
         set_aside = damaged_files(result.path)
         for path in (file.path for file in set_aside):
             size = path.stat().st_size

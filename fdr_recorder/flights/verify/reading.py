@@ -108,6 +108,7 @@ class FlightReading:
         self.started_ns = 0
         self.header: FlightHeader | None = None
         self._begun_ns = 0
+        self._disorder: list[str] = []
         self.tear: SegmentError | None = None
         self._flight_id = ''
 
@@ -162,8 +163,16 @@ class FlightReading:
             self.started_ns = payload.flight_started_at_ns or message.log_time_ns
         if payload.log_time_offset_ns:  # else by a clock
             if message.log_time_ns < self._begun_ns:  # that may be set back
-                self.damaged(f'{segment.path}: was begun before the segment in front of it')
+                text = f'{segment.path}: was begun before the segment in front of it'
+                self._disorder.append(text)
             self._begun_ns = message.log_time_ns
+
+    def finish(self) -> None:
+        """Take in what only the whole flight can tell, once all segments are read."""
+        footer = self.result.footer
+        if footer is not None and footer.clean_shutdown:  # recovery does not know when one began
+            for text in self._disorder:
+                self.damaged(text)
 
     def _check_summary(self, segment: SegmentFile, count: int) -> None:
         try:
