@@ -333,3 +333,16 @@ def test_a_flight_that_begins_with_a_latched_message_has_it_once(
     recorded = [record[3] for record in producer.client.ring._records][len(before):]
     older = [message(number)[0] for number in held] if len(held) > 1 else []
     assert recorded == older + [item[0] for item in new]
+
+
+def test_what_is_published_after_the_first_message_has_come_is_no_history() -> None:
+    scene = Scene(LATCHED)
+    came_ns = time.time_ns() - 50_000_000  # it lay in the middleware for a pause
+    for number, published_ns in ((10, came_ns - 1_000_000), (2516, came_ns + 1_000_000)):
+        scene.subscription.messages.append(
+            (b'x', published_ns, came_ns + (number > 10) * 2_000_000, number, A)
+        )
+    scene.intake.drain_all()
+    producer = scene.intake.producers[A]
+    producer.give_up()
+    assert producer.client.losses.records == 2505

@@ -65,6 +65,15 @@ class Producer(Numbering):
         """
         self._arrival, self.next_number = arrival, 1
 
+    def note_first_arrival(self, received_ns: int) -> None:
+        """
+        Note when its first message arrived (system clock), before it was taken.
+
+        What was published since is no history: if it is missing, it is lost.
+        """
+        if not self.newest_ns and 0 < received_ns < self.met.system_ns:
+            self.met = self.met._replace(system_ns=received_ns)
+
     def name(self, node_name: str) -> None:
         """Set the node name that segments store, from the next segment on."""
         if node_name:

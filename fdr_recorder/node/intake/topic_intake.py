@@ -97,8 +97,8 @@ class TopicIntake:
         shift_ns, latest_ns = times.shift_ns, times.round_ns
         earliest_ns = max(self.arrival_ns, times.emptied_ns) if self.is_empty else self.arrival_ns
         is_overlapping = self.overlap is not None
-        *_, number, last_gid = message
-        producer = producers.get(last_gid) or self.meet(self, last_gid, is_numbered(number))
+        producer = producers.get(message[4]) or self._meet(message)
+        last_gid = message[4]
         producer.heard_ns = latest_ns
         offer = producer.client.offer
         taken = last_published_ns = 0
@@ -110,7 +110,7 @@ class TopicIntake:
                     if last_published_ns > producer.newest_ns:  # noqa: PLR1730 - faster
                         producer.newest_ns = last_published_ns
                     last_gid, last_published_ns = gid, 0
-                    producer = producers.get(gid) or self.meet(self, gid, is_numbered(number))
+                    producer = producers.get(gid) or self._meet(message)
                     producer.heard_ns = latest_ns
                     offer = producer.client.offer
                 if number == producer.next_number and not is_overlapping:
@@ -138,6 +138,13 @@ class TopicIntake:
                 producer.newest_ns = last_published_ns
         self.heard_at = time.monotonic()
         return taken
+
+    def _meet(self, message: RawMessage) -> Producer:
+        """Make the ring of a publisher; it was heard when its first message arrived."""
+        _, _, received_ns, number, gid = message
+        producer = self.meet(self, gid, is_numbered(number))
+        producer.note_first_arrival(received_ns)
+        return producer
 
     def _follow(
         self, producer: Producer, gid: bytes, number: int | None, published_ns: int
