@@ -171,6 +171,15 @@ class FlightDirectory:
 
     # --- by descriptor, any thread ---------------------------------------------------------
 
+    def _stat(self) -> os.stat_result:
+        """Return the state of the directory; what is stale stays so, and is asked once more."""
+        try:
+            return os.fstat(self.fd)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+        return os.fstat(self.fd)
+
     def where(self) -> Path | None:
         """
         Return where the directory is now; None if it is gone: nobody can get at it by a name.
@@ -179,7 +188,7 @@ class FlightDirectory:
         server of a network mount has dropped it.
         """
         try:
-            here = os.fstat(self.fd)
+            here = self._stat()
         except OSError as error:
             if error.errno == errno.ESTALE:
                 return None

@@ -20,7 +20,7 @@ from unittest import mock
 from fdr_recorder import Verdict, verify
 from fdr_recorder.record.kinds import ProducerCounters, TransportLoss
 from flight_check import FlightFiles
-from ground import Ground
+from ground import Ground, values_of
 from publisher_process import PublisherProcess
 import pytest
 from recorder_process import read_flight, RecorderProcess
@@ -100,10 +100,20 @@ class Scene:
         self.publish(MISSED)
 
     def find(self) -> None:
-        """Let the recorder go on; they find each other."""
+        """Let the recorder go on; they find each other, and it hears the publisher."""
         self.recorder.send(signal.SIGCONT)
+        not_matched = 'Fast DDS has not matched them again, as happens after a stop'
         if self.publisher.ask('subscribers', 1, MATCH_DEADLINE_S) != {'subscribers': 1}:
-            pytest.skip('Fast DDS has not matched them again, as happens after a stop')
+            pytest.skip(not_matched)
+
+        def is_heard() -> bool:
+            self.publish()
+            return values_of(self.recorder.statuses('summary')[-1])['producers'] != '0'
+
+        try:
+            self.ground.wait_until(is_heard, 'a message that is heard', MATCH_DEADLINE_S)
+        except AssertionError:
+            pytest.skip(not_matched)
 
     def end(self) -> list[FlightFiles]:
         """End the recorder, which closes its flight; return all flights."""
