@@ -43,7 +43,7 @@ from fdr_recorder.record.kinds import (
     Payload,
     TransportLoss,
 )
-from fdr_recorder.record.loss_detection import Unseen, unseen_in_channels, unseen_in_footer
+from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.topics.names import TopicType
 from fdr_recorder.units import NS_PER_S
 
@@ -353,7 +353,7 @@ def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
 
 def _add_losses(result: FlightInfo) -> None:
     """Say of each topic what it lost: as the footer does, else as the records of losses do."""
-    unseen = _unseen(result)
+    unseen = unseen_in_flight(result.footer, result.producers, result.header)
     losses = replace(result.listed.losses, unseen=unseen)
     result.listed = replace(result.listed, losses=losses)
     for topic in result.topics.values():
@@ -373,10 +373,3 @@ def _add_losses(result: FlightInfo) -> None:
             result.topic_of(loss.topic, loss.publisher).before_match += loss.records
         elif isinstance(loss, TransportLoss):
             result.topic_of(loss.topic, loss.publisher).lost_transport += loss.records
-
-
-def _unseen(result: FlightInfo) -> Unseen:
-    """Return where losses in transport cannot be seen: as the footer, else as channels tell."""
-    if result.footer is not None:
-        return unseen_in_footer(result.footer, result.header)
-    return unseen_in_channels(result.producers, result.header)

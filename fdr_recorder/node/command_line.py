@@ -56,7 +56,8 @@ class CommandLine:
             epilog=f'parameters:\n{_parameters(self.config.options())}',
             formatter_class=RawDescriptionHelpFormatter,
         )
-        parser.parse_args(_of_others(arguments))
+        _, others = split_arguments(arguments)
+        parser.parse_args(others)
 
     def why_refused(self, arguments: Sequence[str], error: Exception) -> str:
         """Return why ROS refuses arguments: all mistakes in parameter files, else what it says."""
@@ -64,15 +65,19 @@ class CommandLine:
         return '\n'.join(f'{self.program}: {text}' for text in mistakes or [str(error)])
 
 
-def _of_others(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments outside of `--ros-args ... --`."""
-    others, is_of_ros = [], False
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments between `--ros-args` and `--` or the end, and the others."""
+    of_ros: list[str] = []
+    others: list[str] = []
+    into = others
     for argument in arguments:
-        if argument in ('--ros-args', '--') and (argument == '--ros-args' or is_of_ros):
-            is_of_ros = argument == '--ros-args'
-        elif not is_of_ros:
-            others.append(argument)
-    return others
+        if argument == '--ros-args':
+            into = of_ros
+        elif argument == '--' and into is of_ros:
+            into = others
+        else:
+            into.append(argument)
+    return of_ros, others
 
 
 def _parameters(options: Options) -> str:

@@ -32,6 +32,7 @@ import threading
 import time
 from typing import Final
 
+from fdr_recorder.node.command_line import split_arguments
 from fdr_recorder.units import plural
 
 FLUSH_S: Final = 0.5
@@ -308,15 +309,14 @@ class LogOutput:
 def _wishes(args: Sequence[str]) -> tuple[set[str], str]:
     """Return which outputs of logs the user has disabled, and the prefix of the log file."""
     disabled: set[str] = set()
-    prefix, is_ros = '', False
-    for word, following in zip(args, [*args[1:], ''], strict=True):
-        if word in ('--ros-args', '--'):
-            is_ros = word == '--ros-args'
-        elif is_ros and word == '--log-file-name':
+    prefix = ''
+    words, _ = split_arguments(args)
+    for word, following in zip(words, [*words[1:], ''], strict=False):
+        if word == '--log-file-name':
             prefix = following
-        elif is_ros and word in ('--disable-stdout-logs', '--disable-external-lib-logs'):
+        elif word in ('--disable-stdout-logs', '--disable-external-lib-logs'):
             disabled.add(word[len('--disable-'):-len('-logs')])
-        elif is_ros and word in ('--enable-stdout-logs', '--enable-external-lib-logs'):
+        elif word in ('--enable-stdout-logs', '--enable-external-lib-logs'):
             disabled.discard(word[len('--enable-'):-len('-logs')])
     return disabled, prefix
 

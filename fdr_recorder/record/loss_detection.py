@@ -160,6 +160,17 @@ def unseen_in_channels(
     )
 
 
+def unseen_in_flight(
+    footer: FlightFooter | None,
+    channels: Iterable[tuple[str, str, str]],
+    header: FlightHeader | None,
+) -> Unseen:
+    """Return the same as the footer tells, or the channels if there is no footer."""
+    if footer is not None:
+        return unseen_in_footer(footer, header)
+    return unseen_in_channels(channels, header)
+
+
 def collect_unseen(reasons: Iterable[tuple[str, str]]) -> Unseen:
     """Return the topics that have a reason, given topics and reasons."""
     found: dict[str, str] = {}

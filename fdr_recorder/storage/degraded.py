@@ -116,10 +116,7 @@ class DegradedState:
             self.spell = WriteError(
                 error_number=number, error_name=name, first_error_ns=now_ns, segments=0
             )
-            message = f'recording is suspended, records wait: {self.cause}'
-            self._alerts.raise_alert(
-                _alert_code(number), message, values={'errno': name or number}
-            )
+            self._tell(error, f'recording is suspended, records wait: {self.cause}')
         self.spell = replace(self.spell, last_error_ns=now_ns)
         self._next_try = time.monotonic()
         is_full = self.spell.error_number in FULL_ERRNOS  # not over at once, but close to it
@@ -232,27 +229,28 @@ class DegradedState:
     def _tell_confirmed(self, error: OSError) -> None:
         """Tell of a sync that failed and has lost nothing."""
         if self.spell is None:
-            number = error.errno or errno.EIO
-            message = 'all that it covered was read back from the disk: nothing is lost'
-            code, values = _alert_code(number), {'errno': errno.errorcode.get(number, number)}
-            text = f'a sync failed: {os.strerror(number)} in {self._log.directory.path}'
-            self._alerts.raise_alert(code, text, values=values)
-            self._alerts.clear(code, message)
+            reason = os.strerror(error.errno or errno.EIO)
+            self._tell(error, f'a sync failed: {reason} in {self._log.directory.path}')
+            self._clear('all that it covered was read back from the disk: nothing is lost')
 
     def _tell_refused(self, what: str, error: OSError | None) -> None:
         """Tell that `metadata.yaml` cannot be renewed, once, and when it is."""
         if error is None:
-            for code in ('disk_full', 'write_error'):
-                self._alerts.clear(code, what, subject=FILE_NAME)
+            self._clear(what, FILE_NAME)
         elif self.spell is None:  # else more is refused, and told
-            number = error.errno or errno.EIO
             self.cause = f'{what}: {describe(error, self._log.directory.path)}'
-            self._alerts.raise_alert(
-                _alert_code(number),
-                f'recording goes on, but {self.cause}',
-                subject=FILE_NAME,
-                values={'errno': errno.errorcode.get(number, number)},
-            )
+            self._tell(error, f'recording goes on, but {self.cause}', FILE_NAME)
+
+    def _tell(self, error: OSError, message: str, subject: str = '') -> None:
+        """Raise the alert that names what the disk has answered."""
+        number = error.errno or errno.EIO
+        code = 'disk_full' if number in FULL_ERRNOS else 'write_error'
+        values = {'errno': errno.errorcode.get(number, number)}
+        self._alerts.raise_alert(code, message, subject=subject, values=values)
+
+    def _clear(self, message: str, subject: str = '') -> None:
+        for code in ('disk_full', 'write_error'):
+            self._alerts.clear(code, message, subject=subject)
 
     def discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that cannot be written."""
@@ -310,12 +308,7 @@ class DegradedState:
         self._outbox.emit(spell)
         lost = plural(spell.records, 'record') if spell.records else 'no record'
         message = f'recording goes on; {lost} discarded'
-        for code in ('disk_full', 'write_error'):
-            self._alerts.clear(code, message)
+        self._clear(message)
         held, self._held = self._held, []
         for account, batch in held:
             self._write(account, batch)
-
-
-def _alert_code(number: int) -> str:
-    return 'disk_full' if number in FULL_ERRNOS else 'write_error'

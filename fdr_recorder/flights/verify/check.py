@@ -35,11 +35,7 @@ from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.kinds import FlightFooter, ProducerCounters, SegmentRollover
-from fdr_recorder.record.loss_detection import (
-    Unseen,
-    unseen_in_channels,
-    unseen_in_footer,
-)
+from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.storage import bag_metadata
 
 
@@ -87,7 +83,8 @@ class _Comparison(FlightReading):
         if self.tear is not None and not result.is_being_written:
             self.damaged(str(self.tear))
         known = {file.index for file in (*segments, *set_aside)}
-        result.unseen = self._unseen()
+        channels = ((*key, producer.loss_detection) for key, producer in self.producers.items())
+        result.unseen = unseen_in_flight(footer, channels, self.header)
         self._check_continuity([index for index in sorted(known) if index <= segments[-1].index])
         if footer is not None:
             self._check_footer(footer)
@@ -97,13 +94,6 @@ class _Comparison(FlightReading):
             self._check_sequences()
             self._check_metadata(segments)
         return result
-
-    def _unseen(self) -> Unseen:
-        """Return where losses in transport cannot be seen: by the footer, else by the channels."""
-        if self.result.footer is not None:
-            return unseen_in_footer(self.result.footer, self.header)
-        channels = ((*key, producer.loss_detection) for key, producer in self.producers.items())
-        return unseen_in_channels(channels, self.header)
 
     @property
     def is_closed(self) -> bool:

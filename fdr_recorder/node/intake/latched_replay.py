@@ -19,7 +19,7 @@ import time
 from typing import Final, NamedTuple
 
 from fdr_recorder.node.intake.arrival_times import ArrivalTimes
-from fdr_recorder.node.intake.overlap import Key
+from fdr_recorder.node.intake.overlap import Key, key_of
 from fdr_recorder.node.intake.producer import Producer
 from fdr_recorder.node.intake.subscription_protocol import (
     is_numbered,
@@ -170,7 +170,7 @@ class LatchedReplay:
             if wait.has_newest and gid in self._waiting:
                 self._record(gid)
             return True
-        key = gid, number if is_numbered(number) else None, published_ns
+        key = key_of(gid, number, published_ns)
         if self._taken[key] > 0:
             self._taken[key] -= 1
         else:

@@ -18,6 +18,8 @@ import math
 import time
 from typing import Final
 
+from fdr_recorder.node.intake.subscription_protocol import is_numbered
+
 MOST_TAKEN: Final = 20_000
 """Messages that a subscription remembers for its successor: more than the middleware keeps."""
 SETTLE_S: Final = 5.0
@@ -27,6 +29,11 @@ a publisher sends once more what was not acknowledged, Fast DDS after 3 s."""
 Key = tuple[bytes, int | None, int]
 """What a message is known by: gid, number, publish time. It need not be unique: without numbers,
 a publisher with a coarse clock sends several of the same key. So keys are counted."""
+
+
+def key_of(gid: bytes, number: int | None, published_ns: int) -> Key:
+    """Return what a message is known by; a number that says nothing is left out."""
+    return gid, number if is_numbered(number) else None, published_ns
 
 
 class Overlap:

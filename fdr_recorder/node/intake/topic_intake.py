@@ -20,7 +20,7 @@ from typing import Final
 
 from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.latched_replay import LatchedReplay
-from fdr_recorder.node.intake.overlap import Key, Overlap
+from fdr_recorder.node.intake.overlap import Key, key_of, Overlap
 from fdr_recorder.node.intake.producer import OpenGaps, Producer
 from fdr_recorder.node.intake.subscription_protocol import (
     is_numbered,
@@ -154,9 +154,8 @@ class TopicIntake:
 
         Return its number in the record; None if another subscription has taken it.
         """
-        has_number = is_numbered(number)
-        key = gid, number if has_number else None, published_ns
-        if self.overlap is not None and (has_number or published_ns > 0):
+        key = key_of(gid, number, published_ns)
+        if self.overlap is not None and (key[1] is not None or published_ns > 0):
             is_new = self.overlap.is_new(key)
         else:
             is_new = True
