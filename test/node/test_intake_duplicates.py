@@ -346,3 +346,16 @@ def test_what_is_published_after_the_first_message_has_come_is_no_history() -> N
     producer = scene.intake.producers[A]
     producer.give_up()
     assert producer.client.losses.records == 2505
+
+
+def test_after_its_deadline_a_replay_takes_nothing_that_it_would_throw_away() -> None:
+    scene = Scene(LATCHED)
+    scene.take([message(1)])
+    again = message(1)
+    second = FakeSubscription(deque([again]))
+    producers, times = scene.intake.producers, scene.intake.times
+    replay = LatchedReplay(second, producers, times, is_repeated=False)
+    replay.begin()
+    replay._deadline = 0.0
+    assert replay.advance()
+    assert list(second.messages) == [again]

@@ -128,10 +128,10 @@ class LatchedReplay:
         """Record what has arrived; return whether that was all, or the deadline has passed."""
         if self._deadline is None:
             return False
-        while self.subscription is not None:
+        while self.subscription is not None and time.monotonic() < self._deadline:
             message = self.subscription.take()
-            if message is None or time.monotonic() >= self._deadline:
-                return not self._waiting or time.monotonic() >= self._deadline
+            if message is None:
+                return not self._waiting
             is_old = self._take(*message)
             if not is_old and not self._waiting:
                 break
