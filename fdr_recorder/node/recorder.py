@@ -21,7 +21,12 @@ import socket
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.config import FdrConfig
-from fdr_recorder.errors import DiskStalledError, FdrError, FlightNotOpenError
+from fdr_recorder.errors import (
+    DiskStalledError,
+    FdrError,
+    FlightNotOpenError,
+    WriterFailedError,
+)
 from fdr_recorder.node.autostart import Autostart, LateDeactivation
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
 from fdr_recorder.node.diagnostics_summary import RecorderSummary
@@ -59,8 +64,7 @@ FILES_PATIENCE_S = 10.0
 """How long a transition waits until files are read; those of the manifest may be large."""
 
 _REFUSAL_ALERTS = (
-    'config_invalid flight_root_locked flight_root_unusable transition_refused disk_full '
-    'writer_failed'
+    'config_invalid flight_root_locked flight_root_unusable transition_refused disk_full'
 ).split()
 """A refused transition or the previous flight may have raised these; success clears them."""
 
@@ -281,6 +285,8 @@ class Recorder(LifecycleNode):
                 if not parts.intake.catch_up():
                     logger.warning('the intake is late: some messages may be missing')
                 summary = parts.writer.close_flight(flight_id)
+            parts.writer.stop()
+        except WriterFailedError:  # before or in that; its alert says why
             parts.writer.stop()
         except DiskStalledError:  # the writer goes on, and closes the flight once it can
             self._late.begin()

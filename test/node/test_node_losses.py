@@ -167,7 +167,7 @@ def test_a_full_disk(ground: Ground, tmp_path: Path) -> None:
         assert summary.level == DiagnosticStatus.ERROR
         assert summary.message.startswith('not recording (active)')
         assert recorder.state() == 'active'
-        assert recorder.log.count('recording is suspended') == 1
+        assert len(recorder.wait_for_log('recording is suspended')) == 1
 
         ballast.unlink()
         recorder.wait_for_ok('disk')
@@ -196,7 +196,7 @@ def test_a_full_disk(ground: Ground, tmp_path: Path) -> None:
         recorder.make('deactivate')
         assert recorder.state() == 'inactive'
         recorder.wait_for_ok('disk')
-        assert 'closed without a footer' in recorder.log
+        recorder.wait_for_log('closed without a footer')
         assert recorder.stop() == 0
         assert read_flight(flight.path) == flight
         (unclean,) = set(recorder.flights()) - {flight.path}

@@ -71,7 +71,7 @@ def test_every_mistake_in_the_file_is_named_at_once(ground: Ground, tmp_path: Pa
         assert recorder.state() == 'unconfigured'
         status = recorder.wait_for_alert('recorder', 'config_invalid')
         assert status.level == DiagnosticStatus.ERROR
-        (line,) = [line for line in recorder.log.splitlines() if 'configure refused' in line]
+        (line,) = recorder.wait_for_log('configure refused')
         assert f'{len(MISTAKEN)} mistakes in the configuration' in line
         for text in (line, status.message):
             assert [name for name in MISTAKEN if f' {name}: ' not in text] == []

@@ -104,7 +104,7 @@ def test_deactivate_says_what_it_could_not_do_and_does_it_once_the_disk_answers(
     with stalled_flight(tmp_path, 'configure', 'activate') as flight:
         flight.stall('all')
         assert not flight.recorder.change_state('deactivate')
-        assert 'is closed once it does' in flight.recorder.log
+        flight.recorder.wait_for_log('is closed once it does')
         assert flight.recorder.state() == 'active'
         flight.go_on()
         flight.ground.wait_until(
@@ -185,7 +185,7 @@ def test_cleanup_is_refused_while_the_writer_hangs_in_the_root(
             for transition in ('activate', 'cleanup', 'activate', 'cleanup'):
                 assert not change_soon(flight, transition)
                 assert is_locked(flight.recorder.root)
-            assert 'cleanup refused: the disk of' in flight.recorder.log
+            flight.recorder.wait_for_log('cleanup refused: the disk of', times=2)
         flight.ground.wait_until(lambda: flight.recorder.change_state('cleanup'), 'cleanup')
         assert not is_locked(flight.recorder.root)
         flight.recorder.make('configure', 'activate', 'deactivate')
@@ -231,6 +231,6 @@ def test_configure_with_files_that_hang_is_refused(tmp_path: Path) -> None:
         flight.recorder.set('manifest_files', [str(manifest)])
         with flight.disk.hanging('open'):
             assert not flight.recorder.change_state('configure')
-        assert 'the files that the parameters name' in flight.recorder.log
+        flight.recorder.wait_for_log('the files that the parameters name')
         flight.ground.wait_until(lambda: flight.recorder.change_state('configure'), 'configure')
         assert flight.recorder.stop() == 0

@@ -131,6 +131,15 @@ class NodeProcess:
         """Return what it has written to its terminal."""
         return self._log.read_text(errors='replace')
 
+    def wait_for_log(self, text: str, times: int = 1) -> list[str]:
+        """Return the log's lines with this text, once there are so many: another thread writes."""
+
+        def found() -> list[str]:
+            return [line for line in self.log.splitlines() if text in line]
+
+        self.ground.wait_until(lambda: len(found()) >= times, f'{text!r} in the log')
+        return found()
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
