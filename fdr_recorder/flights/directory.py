@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import os
 from pathlib import Path
 import re
 from typing import Final
@@ -59,32 +60,40 @@ def damaged_files(flight: Path | str) -> list[SegmentFile]:
 
 def tail_files(flight: Path | str) -> list[KeptFile]:
     """List what recovery has cut off the segments; raise as `segment_files` does."""
+    flight = Path(flight)
     found = []
-    for path in Path(flight).iterdir():
-        name, is_tail, number = path.name.partition(TAIL_SUFFIX)
-        is_named = SEGMENT_PATTERN.fullmatch(name) and is_tail and _TAIL_NUMBER.fullmatch(number)
-        if is_named and path.is_file() and not path.is_symlink():
-            found.append(KeptFile(name, path))
+    for file_name in _regular_files(flight):
+        name, is_tail, number = file_name.partition(TAIL_SUFFIX)
+        if SEGMENT_PATTERN.fullmatch(name) and is_tail and _TAIL_NUMBER.fullmatch(number):
+            found.append(KeptFile(name, flight / file_name))
     return sorted(found)
 
 
 def _files(flight: Path, suffix: str) -> list[SegmentFile]:
     found = []
-    for path in flight.iterdir():
-        name = path.name.removesuffix(suffix)
+    for file_name in _regular_files(flight):
+        name = file_name.removesuffix(suffix)
         match = SEGMENT_PATTERN.fullmatch(name)
-        if match and path.name == name + suffix and path.is_file() and not path.is_symlink():
-            found.append(SegmentFile(int(match[1]), path))
+        if match and file_name == name + suffix:
+            found.append(SegmentFile(int(match[1]), flight / file_name))
     return sorted(found)
+
+
+def _regular_files(directory: Path) -> list[str]:
+    """List the names of the files in a directory, links left out."""
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
 
 
 def flight_directories(root: Path) -> list[Path]:
     """List by name what may be flights below a root; raise `OSError` if it is unreadable."""
-    return sorted(
-        path
-        for path in root.iterdir()
-        if FLIGHT_ID_PATTERN.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
-    )
+    with os.scandir(root) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if FLIGHT_ID_PATTERN.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
+    return [root / name for name in sorted(names)]
 
 
 def flights_in(root: Path) -> list[Path]:

@@ -17,6 +17,7 @@ not list are read, too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -26,8 +27,12 @@ from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile, tail_files
 from fdr_recorder.flights.in_use import is_being_recorded
 from fdr_recorder.flights.metadata_reader import read_metadata
+from fdr_recorder.flights.recovery.last_segment import (
+    are_all_ended,
+    LastSegment,
+    read_last_segment,
+)
 from fdr_recorder.flights.recovery.read_contents import read_contents
-from fdr_recorder.flights.recovery.recover import needs_recovery
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.flights.utc import utc_times, UtcTimes
 from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightHeader, Payload
@@ -194,23 +199,22 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     segments = segment_files(flight)
     if not segments:
         raise NoFlightError(flight, 'there is no flight: it has no segment_*.mcap')
-    last = _read(segments[-1])
+    last = read_last_segment(segments[-1])
     footer = last.footer if last is not None else None
     header = (last.header if last is not None else None) or _first_header(segments)
-    started_ns = header.flight_started_at_ns
-    if not started_ns and (first := _read(segments[0])) is not None:
-        started_ns = first.found.first_log_time_ns
-    last_ns = last.found.last_log_time_ns if last is not None else 0
+    started_ns = header.flight_started_at_ns or _first_ns(segments, last)
+    last_ns = last.last_ns if last is not None else 0
     kept = [file.path for file in tail_files(flight)]
     kept += [file.path for file in damaged_files(flight)]
     kept_bytes = sum(map(_size, kept))
-    named, counters, listed_records, _ = read_metadata(flight)
+    metadata = read_metadata(flight)
+    named, counters, listed_records, _ = metadata
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
-    if footer is not None:
+    if last is not None and footer is not None:
         state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
-        if needs_recovery(flight):  # killed right after the footer, or changed since
-            state = FlightState.UNCLEAN
+        if not (are_all_ended(segments, metadata) and last.ends(metadata)):
+            state = FlightState.UNCLEAN  # killed right after the footer, or changed since
         if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
             last_ns = started_ns + (
                 footer.flight_ended_at_monotonic_ns - header.flight_started_at_monotonic_ns
@@ -222,7 +226,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         is_recording = is_being_recorded(flight, holder, started_ns)
         state = FlightState.RECORDING if is_recording else FlightState.UNCLEAN
         unlisted = [
-            last if segment is segments[-1] else _read(segment)
+            last.contents if last and segment is segments[-1] else _read(segment)
             for segment in segments
             if segment.path.name not in named or segment is segments[-1]
         ]
@@ -271,15 +275,23 @@ def _read(segment: SegmentFile) -> SegmentContents | None:
         return None
 
 
+def _first_ns(segments: list[SegmentFile], last: LastSegment | None) -> int:
+    """Return the earliest log time of the first segment; 0 if there is none."""
+    if last is not None and len(segments) == 1:
+        return last.first_ns
+    first = _read(segments[0])
+    return first.found.first_log_time_ns if first is not None else 0
+
+
 def _clock_records(
-    segments: list[SegmentFile], last: SegmentContents | None, header: FlightHeader
-) -> list[Payload]:
+    segments: list[SegmentFile], last: LastSegment | None, header: FlightHeader
+) -> Sequence[Payload]:
     """Return the newest records of the clock, if the footer does not tell about it."""
     footer = last.footer if last is not None else None
     if not header.log_time_offset_ns or (footer is not None and footer.flight_ended_at_ns):
         return last.own_records if last is not None else []
     for segment in segments[:-_CLOCK_SEGMENTS - 1:-1]:
-        contents = last if segment is segments[-1] else _read(segment)
+        contents = last if last and segment is segments[-1] else _read(segment)
         records = contents.own_records if contents is not None else []
         if any(isinstance(record, ClockStep | ClockStatus) for record in records):
             return records

@@ -70,7 +70,8 @@ FOOTER_OFFSETS: Final = struct.Struct('<QQ')
 MESSAGE_INDEX_PREFIX: Final = struct.Struct('<BQHI')
 """A message index record up to its entries: opcode, length, channel, bytes of entries."""
 
-MESSAGE_INDEX_ENTRY_LENGTH: Final = 16
+MESSAGE_INDEX_ENTRY: Final = struct.Struct('<QQ')
+MESSAGE_INDEX_ENTRY_LENGTH: Final = MESSAGE_INDEX_ENTRY.size
 """An entry of a message index: log time and offset in the uncompressed chunk."""
 
 ROS2MSG: Final = 'ros2msg'

@@ -12,15 +12,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.decode import Decoder, FileChannel
 from fdr_recorder.mcap.record_file import RawRecord, RecordFile
-from fdr_recorder.mcap.walk import walk
+
+_TOPIC_OFFSET: Final = 2 * layout.U16.size + layout.U32.size
+"""Of the topic in a channel record: behind two numbers, and its length."""
 
 
 class ChunkIndex(NamedTuple):
@@ -28,7 +30,7 @@ class ChunkIndex(NamedTuple):
     The summary's entry for a chunk.
 
     `record` is the entry itself; it says in what span of log times the chunk's messages are, where
-    the chunk lies, and which channels have messages in it.
+    the chunk lies, and where the message index of each channel that has messages in it.
     """
 
     record: RawRecord
@@ -36,7 +38,7 @@ class ChunkIndex(NamedTuple):
     end_ns: int
     offset: int
     length: int
-    channels: frozenset[int]
+    indexes: Mapping[int, int]
 
 
 class Summary(NamedTuple):
@@ -53,33 +55,65 @@ class Summary(NamedTuple):
     counts: Mapping[int, int]
 
 
-def read_summary(file: RecordFile) -> Summary:
+def read_summary(file: RecordFile, topics: str = '') -> Summary:
     """
     Read the summary; the data section is neither read nor checked.
 
-    Raise `SegmentError` if there is none, its CRC is wrong, or a record makes no sense.
+    Args:
+        file: A finished segment.
+        topics: Take in only the channels whose topics begin like this; the others cost little.
+
+    Raises:
+        SegmentError: There is none, its CRC is wrong, or a record makes no sense.
+
     """
     decoder = Decoder(file.path)
-    start = _find_summary(file, decoder)
+    start, content = _find_summary(file, decoder)
+    prefix = topics.encode()
+    schemas: dict[int, RawRecord] = {}
     chunks: list[ChunkIndex] = []
     counts: dict[int, int] = {}
-    for record in walk(file.record_at, start):
-        if record.opcode in (layout.FOOTER, layout.SUMMARY_OFFSET):
+    for record in _records(file, start, content):
+        opcode = record.opcode
+        if opcode in (layout.FOOTER, layout.SUMMARY_OFFSET):
             break
-        decoder.describe(record)
-        fields = decoder.fields(record)
-        if record.opcode == layout.CHUNK_INDEX:
+        if opcode == layout.SCHEMA and prefix:
+            schemas[decoder.fields(record).u16()] = record
+        elif opcode == layout.CHANNEL and prefix:
+            if record.content[_TOPIC_OFFSET:_TOPIC_OFFSET + len(prefix)] == prefix:
+                (number,) = layout.U16.unpack_from(record.content, layout.U16.size)
+                if number in schemas:
+                    decoder.describe(schemas[number])
+                decoder.describe(record)
+        elif opcode == layout.CHUNK_INDEX:
+            fields = decoder.fields(record)
             start_ns, end_ns, offset, length = fields.unpack(layout.CHUNK_INDEX_FIXED)
-            channels = frozenset(fields.id_map())
-            chunks.append(ChunkIndex(record, start_ns, end_ns, offset, length, channels))
-        elif record.opcode == layout.STATISTICS:
+            indexes = fields.id_map()
+            chunks.append(ChunkIndex(record, start_ns, end_ns, offset, length, indexes))
+        elif opcode == layout.STATISTICS:
+            fields = decoder.fields(record)
             fields.unpack(layout.STATISTICS_FIXED)
             counts.update(fields.id_map())
+        else:
+            decoder.describe(record)
     return Summary(start, decoder.channels, chunks, counts)
 
 
-def _find_summary(file: RecordFile, decoder: Decoder) -> int:
-    """Return where the summary begins, according to the footer."""
+def _records(file: RecordFile, start: int, content: memoryview) -> Iterator[RawRecord]:
+    """Yield the records of the summary, which begins at an offset of the file."""
+    position, size = 0, layout.RECORD_PREFIX.size
+    while position + size <= len(content):
+        opcode, length = layout.RECORD_PREFIX.unpack_from(content, position)
+        end = position + size + length
+        if end > len(content):
+            break
+        yield RawRecord(opcode, start + position, content[position + size:end])
+        position = end
+    raise SegmentError(file.path, start + position, 'the summary ends within a record')
+
+
+def _find_summary(file: RecordFile, decoder: Decoder) -> tuple[int, memoryview]:
+    """Return where the summary begins, according to the footer, and all that follows."""
     if file.size < layout.ENDING_LENGTH:
         raise SegmentError(file.path, 0, 'there is no footer')
     footer = file.record_at(file.size - layout.ENDING_LENGTH)
@@ -90,6 +124,7 @@ def _find_summary(file: RecordFile, decoder: Decoder) -> int:
     (start, _), crc = fields.unpack(layout.FOOTER_OFFSETS), fields.u32()
     if not len(layout.MAGIC) <= start <= footer.offset:
         raise SegmentError(file.path, footer.offset, 'the footer points nowhere')
-    if crc32([file.read(start, footer.end - layout.U32.size - start)]) != crc:
+    content = memoryview(file.read(start, footer.end - start))
+    if crc32([content[:-layout.U32.size]]) != crc:
         raise SegmentError(file.path, start, 'the CRC of the summary is wrong')
-    return start
+    return start, content

@@ -18,6 +18,7 @@ decodes by the definitions of any version in a file, use them at run time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, MISSING
 from functools import cache, lru_cache
 import math
@@ -134,21 +135,38 @@ def _from_message(
     payload_type: type[_PayloadT], message: Any, store: Typestore  # noqa: ANN401 - generated class
 ) -> _PayloadT:
     """Return a message as a payload; raise if a field has another type than in this version."""
-    given = {name: getattr(message, name) for name, _ in store.fielddefs[message.__msgtype__][1]}
+    known_fields = _FIELD_TYPES[payload_type]
     known: dict[str, Any] = {}
-    for item in fields(payload_type):
-        if item.name == 'extra' or item.name not in given:
+    extra: dict[str, Any] = {}
+    for name, _ in store.fielddefs[message.__msgtype__][1]:
+        value = getattr(message, name)
+        if name not in known_fields:
+            extra[name] = value
             continue
-        value = given.pop(item.name)
-        if item.name in payload_type.NESTED:
-            nested = payload_type.NESTED[item.name]
-            known[item.name] = tuple(_from_message(nested, part, store) for part in value)
-        elif item.default_factory is not MISSING:
+        expected = known_fields[name]
+        if type(value) is expected:
+            known[name] = value
+        elif expected is dict:
             pairs = [(_expect(str, part.key), _expect(str, part.value)) for part in value]
-            known[item.name] = dict(pairs)
+            known[name] = dict(pairs)
+        elif issubclass(expected, Payload):
+            known[name] = tuple(_from_message(expected, part, store) for part in value)
         else:
-            known[item.name] = _expect(type(item.default), value)
-    return payload_type(**known, extra=given)
+            _expect(expected, value)
+    return payload_type(**known, extra=extra)
+
+
+def _field_types(payload_type: type[Payload]) -> Mapping[str, type[Any]]:
+    """Return the type of each field; of a sequence of payloads, that of its items."""
+    return {
+        item.name: payload_type.NESTED.get(item.name)
+        or (dict if item.default_factory is not MISSING else type(item.default))
+        for item in fields(payload_type)
+        if item.name != 'extra'
+    }
+
+
+_FIELD_TYPES: Final = {cls: _field_types(cls) for cls in Payload.__subclasses__()}
 
 
 def _expect(expected: type[Any], value: object) -> Any:  # noqa: ANN401 - of the expected type

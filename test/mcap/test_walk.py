@@ -258,7 +258,7 @@ def test_the_summary_says_what_is_in_the_segment(written: Written) -> None:
     assert [(chunk.start_ns, chunk.end_ns) for chunk in summary.chunks] == [
         (times[0], times[-1]) for times in TIMES
     ]
-    assert [chunk.channels for chunk in summary.chunks] == [{1}, {1}]
+    assert [set(chunk.indexes) for chunk in summary.chunks] == [{1}, {1}]
     assert [chunk.length for chunk in summary.chunks] == [
         index - chunk
         for chunk, index in zip(

@@ -96,7 +96,7 @@ def _read_chunks(collector: Collector, chunks: Sequence[ChunkIndex]) -> None:
     }
     contents, may_repeat = collector.contents, True
     for chunk in chunks:
-        if not may_repeat and not chunk.channels & own:
+        if not may_repeat and own.isdisjoint(chunk.indexes):
             continue
         before = sum(contents.repeated.values())
         try:

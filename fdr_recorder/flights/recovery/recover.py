@@ -41,7 +41,7 @@ from fdr_recorder.flights.directory import (
 )
 from fdr_recorder.flights.in_use import held_alone
 from fdr_recorder.flights.metadata_reader import Metadata, read_metadata
-from fdr_recorder.flights.reader import open_segment
+from fdr_recorder.flights.recovery.last_segment import are_all_ended, read_last_segment
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recount import Drops, find_drops, recounted_footer
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
@@ -101,23 +101,14 @@ def needs_recovery(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    named, counters, *_ = read_metadata(flight)
-    if named != {segment.path.name for segment in segments}:
-        return True
+    metadata = read_metadata(flight)
     try:
-        if not all(map(_ends_with_magic, segments)):
+        if not are_all_ended(segments, metadata):
             return True
-        last = read_contents(segments[-1].path, segments[-1].index)
-        if not last.is_closed or last.footer is None:
-            return True
-        return counters.get('bytes_written') != last.footer.bytes_written  # not renewed since
-    except (OSError, SegmentError):
+        last = read_last_segment(segments[-1])
+    except OSError:
         return True
-
-
-def _ends_with_magic(segment: SegmentFile) -> bool:
-    with open_segment(segment.path) as reader:
-        return reader.ends_with_magic
+    return last is None or not last.ends(metadata)
 
 
 Failure = OSError | FlightInUseError
