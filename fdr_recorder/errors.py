@@ -194,7 +194,7 @@ class FlightAlreadyOpenError(FlightError):
     """`open_flight` was called while a flight is open."""
 
     def __init__(self, flight_id: str) -> None:
-        super().__init__(f'flight {flight_id} is still open; close it first')
+        super().__init__(f'flight {flight_id} is still open; it must be closed first: deactivate')
 
 
 class FlightNotOpenError(FlightError):
@@ -234,6 +234,8 @@ class FlightStorageError(FlightError):
     """
     The file system refused the files of a new flight (full, failing, gone).
 
+    The path is that of the flight's directory.
+
     Attributes:
         errno: The operating system's error number.
 
@@ -243,10 +245,10 @@ class FlightStorageError(FlightError):
         self.errno = error.errno
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         self.alert_code = 'disk_full' if is_full else 'flight_root_unusable'
-        advice = 'free space there' if is_full else 'check the disk and its mount'
+        advice = 'free some space' if is_full else 'check the disk and its mount'
         super().__init__(
-            f'cannot begin a flight in {path}: {error.strerror}; {advice}, or choose another '
-            'flight_root'
+            f'cannot begin a flight in {path.parent}: {error.strerror}; {advice}, or choose '
+            'another flight_root'
         )
 
 
@@ -260,7 +262,8 @@ class DiskStalledError(FlightError):
 
     def __init__(self, path: Path | str, seconds: float, promise: str) -> None:
         super().__init__(
-            f'the disk of {path} has not answered for {seconds:.0f} s; {promise} once it does'
+            f'the disk of {path} has not answered for {seconds:.0f} s; {promise} once it does. '
+            'If it stays so, check the disk, its cable and its mount'
         )
 
 
@@ -283,14 +286,14 @@ class WriterAlreadyStartedError(WriterStateError):
     """`start` was called while the writer runs."""
 
     def __init__(self) -> None:
-        super().__init__('the writer is already started; stop it first')
+        super().__init__('recording is already started; stop it first')
 
 
 class WriterNotStartedError(WriterStateError):
     """`open_flight` was called before `start`."""
 
     def __init__(self) -> None:
-        super().__init__('the writer is not started; call start() first')
+        super().__init__('the recorder has stopped its writer; activate it again to start one')
 
 
 class WriterFailedError(WriterStateError):
@@ -298,9 +301,11 @@ class WriterFailedError(WriterStateError):
 
     alert_code = 'writer_failed'
 
-    def __init__(self) -> None:
+    def __init__(self, cause: BaseException | None = None) -> None:
+        why = f' ({cause!r})' if cause is not None else ''
         super().__init__(
-            'the writer thread has failed (see the cause); what was written stays readable'
+            f'recording has failed{why}; what was written stays readable. Deactivate, and '
+            'activate again for a new flight'
         )
 
 

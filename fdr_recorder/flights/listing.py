@@ -208,7 +208,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     kept += [file.path for file in damaged_files(flight)]
     kept_bytes = sum(map(_size, kept))
     metadata = read_metadata(flight)
-    named, counters, listed_records, _ = metadata
+    named, counters, listed_records = metadata[:3]
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     if last is not None and footer is not None:

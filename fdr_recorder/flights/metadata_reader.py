@@ -21,12 +21,14 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from fdr_recorder.storage.bag_metadata import FILE_NAME
+from fdr_recorder.units import NS_PER_S
 
 _MAX_BYTES: Final = 64 << 20
 """Far more than the file has for a flight of 64 GiB in the smallest segments."""
 _SEGMENT_NAME: Final = re.compile(r'"(segment_\d+\.mcap)"')
 _COUNTER: Final = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
 _MESSAGE_COUNT: Final = re.compile(r'^  message_count: (\d{1,18})$', re.MULTILINE)
+_DURATION: Final = re.compile(r'^  duration: \{nanoseconds: (\d{1,19})\}$', re.MULTILINE)
 _VERSION: Final = re.compile(r'^  version: (\d{1,2})$', re.MULTILINE)
 _HEAD_CHARACTERS: Final = 4096
 
@@ -40,6 +42,7 @@ class Metadata(NamedTuple):
         counters: The numbers in `custom_data`.
         records: Number of records in the listed files.
         bag_version: Version of the bag metadata; 0 if unknown.
+        duration_s: Seconds from the first to the last record in the listed files.
 
     """
 
@@ -47,6 +50,7 @@ class Metadata(NamedTuple):
     counters: Mapping[str, int] = MappingProxyType({})
     records: int = 0
     bag_version: int = 0
+    duration_s: float = 0.0
 
 
 def read_metadata(flight: Path) -> Metadata:
@@ -65,9 +69,11 @@ def read_metadata(flight: Path) -> Metadata:
         return Metadata()
     count = _MESSAGE_COUNT.search(text, 0, _HEAD_CHARACTERS)
     version = _VERSION.search(text, 0, _HEAD_CHARACTERS)
+    duration = _DURATION.search(text, 0, _HEAD_CHARACTERS)
     return Metadata(
         frozenset(_SEGMENT_NAME.findall(text)),
         {name: int(value) for name, value in _COUNTER.findall(text)},
         int(count[1]) if count else 0,
         int(version[1]) if version else 0,
+        int(duration[1]) / NS_PER_S if duration else 0.0,
     )

@@ -118,6 +118,16 @@ class GraphWatch:
         return len(self._plans.keys() - {self._own_topic.name})
 
     @property
+    def asked(self) -> int:
+        """Count the topics that are wanted by name."""
+        return len(self._wanted.named)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether topics that nobody named may be recorded when they appear."""
+        return self._wanted.is_open
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Topics that are wanted by name and have had no publisher yet."""
         return tuple(topic for topic in self._wanted.named if topic not in self._plans)
@@ -154,6 +164,8 @@ class GraphWatch:
             self._release_idle()
             self._quarantine.settle()
         self._require()
+        optional = [topic for topic in self.missing if topic not in self._wanted.required]
+        self._tells.tell_not_found(optional, self._graph, self.subscribed)
         self._intake.tidy()
 
     def _interval_s(self) -> float:
@@ -399,7 +411,7 @@ class GraphWatch:
 
     def _check_required(self, topic: str, stale_after_s: float) -> None:
         is_published = self._node.count_publishers(topic) > 0
-        self._tells.tell_missing(topic, is_published=is_published)
+        self._tells.tell_missing(topic, is_published=is_published, found=self._graph)
         plans = self._plans.get(topic, {}).values()
         silence_s = self._intake.silence_s(plan.key for plan in plans)
         self._tells.tell_stale(topic, silence_s, stale_after_s, is_published=is_published)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 import logging
+from pathlib import Path
 import socket
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -42,14 +43,14 @@ from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.root_taking import take_root
+from fdr_recorder.node.spoken import tell_closed, tell_lost, tell_opened, tell_ready
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
-from fdr_recorder.record.loss_detection import unseen_in_footer
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.storage.record_flight import make_writer
 from fdr_recorder.storage.writer import FileFdrWriter
+from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.utilities import get_rmw_implementation_identifier
 from std_msgs.msg import String
@@ -68,6 +69,17 @@ _REFUSAL_ALERTS = (
 ).split()
 """A refused transition or the previous flight may have raised these; success clears them."""
 
+_TRANSITIONS = {
+    Transition.TRANSITION_CONFIGURE: ('configure', 'unconfigured'),
+    Transition.TRANSITION_ACTIVATE: ('activate', 'inactive'),
+    Transition.TRANSITION_DEACTIVATE: ('deactivate', 'active'),
+    Transition.TRANSITION_CLEANUP: ('cleanup', 'inactive'),
+    Transition.TRANSITION_UNCONFIGURED_SHUTDOWN: ('shutdown', 'unconfigured'),
+    Transition.TRANSITION_INACTIVE_SHUTDOWN: ('shutdown', 'inactive'),
+    Transition.TRANSITION_ACTIVE_SHUTDOWN: ('shutdown', 'active'),
+}
+"""Name of each transition, and the state from which it leads."""
+
 
 @dataclass
 class _Parts:
@@ -79,6 +91,8 @@ class _Parts:
     intake: IntakeThread
     watch: GraphWatch
     release: ExitStack
+    flight: Path | None = None
+    """Directory of the flight that was begun last, until it is closed."""
 
 
 class Recorder(LifecycleNode):
@@ -171,17 +185,19 @@ class Recorder(LifecycleNode):
         """
         Refuse a transition that does not fit the state.
 
-        rclpy 9 does this itself. In rclpy 7 (Jazzy) the error reaches the executor, and would end
-        the recorder for one wrong request.
+        rclpy 9 does this itself, in words that nobody understands. In rclpy 7 (Jazzy) the error
+        reaches the executor, and would end the recorder for one wrong request.
         """
+        state = self._state_machine.current_state[1]
+        name, fitting = _TRANSITIONS.get(transition, (f'transition {transition}', ''))
+        if state != fitting:
+            only = f', not {fitting}' if fitting else ''
+            logger.error('%s refused: the recorder is %s%s', name, state, only)
+            return TransitionCallbackReturn.FAILURE
         change: Callable[[int], TransitionCallbackReturn] = (
             super()._LifecycleNodeMixin__change_state  # type: ignore[misc]
         )
-        try:
-            return change(transition)
-        except RuntimeError as error:  # RCLError
-            logger.error('transition %s refused: %s', transition, error)
-            return TransitionCallbackReturn.FAILURE
+        return change(transition)
 
     def _attempt(
         self, name: str, act: Callable[[], None], new_state: str
@@ -201,8 +217,9 @@ class Recorder(LifecycleNode):
         self._state_label = new_state
         if not self._autostart.is_acting:  # somebody else commands the node from now on
             self._autostart.end()
+        is_end = name == 'shutdown'
         for code in _REFUSAL_ALERTS:
-            self._board.clear(code, f'{name} succeeded')
+            self._board.clear(code, 'the recorder ends' if is_end else f'{name} succeeded')
         return TransitionCallbackReturn.SUCCESS
 
     # --- transitions: the work -----------------------------------------------------------
@@ -232,7 +249,7 @@ class Recorder(LifecycleNode):
             watch.start()
             self._parts = _Parts(config, root, writer, intake, watch, release.pop_all())
             self._keep_preroll(self._parts)
-        logger.info('flight root %s; %s topics subscribed', root.path, watch.subscribed)
+        tell_ready(config, root.path, watch)
 
     def _read_config(self) -> FdrConfig:
         """Read the parameters, and the files that they name."""
@@ -263,7 +280,7 @@ class Recorder(LifecycleNode):
                 'a flight can begin',
                 patience_s=FILES_PATIENCE_S,
             )
-            if not parts.writer.is_started:
+            if parts.writer.is_stopping or not parts.writer.is_started:
                 parts.writer.start()
             try:
                 parts.writer.open_flight(header)
@@ -273,7 +290,8 @@ class Recorder(LifecycleNode):
                 raise
         finally:
             parts.intake.replay_latched()
-        logger.info('recording to %s', parts.root.path / flight_id)
+        parts.flight = parts.root.path / flight_id
+        tell_opened(parts.flight)
 
     def _deactivate(self) -> None:
         parts = self._parts
@@ -295,8 +313,11 @@ class Recorder(LifecycleNode):
             parts.writer.stop()
             raise
         self._keep_preroll(parts)
+        flight, parts.flight = parts.flight, None
         if summary is not None:
-            self._log_closed(summary)
+            tell_closed(summary)
+        elif flight is not None:
+            tell_lost(flight)
 
     def _may_deactivate(self) -> bool | None:
         """Tell whether the disk answers again; None if there is nothing to deactivate."""
@@ -340,25 +361,6 @@ class Recorder(LifecycleNode):
         """Start the writer before the flight, if it is to keep a pre-roll."""
         if parts.config.preroll_s:
             parts.writer.start()
-
-    def _log_closed(self, summary: FlightSummary) -> None:
-        footer = summary.footer
-        lost = (
-            footer.records_dropped_overrun
-            + footer.records_dropped_write_error
-            + footer.records_lost_transport
-            + footer.records_before_match
-        )
-        unseen = str(unseen_in_footer(footer, None))
-        text = (
-            f'{summary.path}: {footer.records_written} records, {footer.bytes_written} bytes, '
-            f'{lost} {"known to be " if unseen else ""}lost, '
-            f'{footer.segments_dropped} segments dropped{f"; {unseen}" if unseen else ""}'
-        )
-        if summary.is_complete:
-            logger.info('closed %s', text)
-        else:
-            logger.error('not closed completely: %s: %s', summary.cause, text)
 
     # --- autostart, services, parameters, status -----------------------------------------
 

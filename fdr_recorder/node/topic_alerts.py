@@ -13,13 +13,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+import logging
+import os
 import time
+from typing import Final
 
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.node.qos import refusals
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+logger = logging.getLogger(__name__)
+
+FIRST_LOOK_S: Final = 5.0
+"""So long after configure, discovery is over: what is not found then may never come."""
+_NAMED: Final = 10
+"""How many topics a line in the log names."""
+
+_SIMILAR: Final = 0.75
 
 Plans = Mapping[str, TopicPlan]
 """How a topic is recorded, by type."""
@@ -39,6 +52,7 @@ class TopicAlerts:
         self._quarantine = quarantine
         self._grace_s = discovery_grace_s
         self._began_at = time.monotonic()
+        self._has_looked = False
         self._published_at: dict[str, float] = {}
         """When a required topic was last seen to have a publisher."""
 
@@ -73,14 +87,51 @@ class TopicAlerts:
         )
         self._tell(topic, 'type_unknown', unknown, over='installed')
 
-    def tell_missing(self, topic: str, *, is_published: bool) -> None:
+    def tell_not_found(
+        self, missing: Collection[str], found: Collection[str], recorded: int
+    ) -> None:
+        """
+        Say once, when discovery is over, which topics that are wanted by name have no publisher.
+
+        Args:
+            missing: These topics.
+            found: All topics of the graph: one may be meant.
+            recorded: Number of topics that are subscribed to.
+
+        """
+        patience_s = max(FIRST_LOOK_S, self._grace_s)
+        if self._has_looked or time.monotonic() - self._began_at < patience_s:
+            return
+        self._has_looked = True
+        if missing:
+            names = [topic + _meant(topic, found) for topic in [*missing][:_NAMED]]
+            if len(missing) > _NAMED:
+                names.append(f'and {len(missing) - _NAMED} more')
+            logger.warning(
+                'not recorded so far, for want of a publisher: %s. Recording of each begins once '
+                'it has one',
+                ', '.join(names),
+            )
+        if not recorded:
+            domain = os.environ.get('ROS_DOMAIN_ID') or '0'
+            logger.warning(
+                'no topic is recorded so far. Are the names right (`ros2 topic list`), do the '
+                'publishers run, and is ROS_DOMAIN_ID, here %s, theirs?',
+                domain,
+            )
+
+    def tell_missing(
+        self, topic: str, *, is_published: bool, found: Collection[str] = ()
+    ) -> None:
         """Tell whether a required topic has had no publisher since `discovery_grace_s`."""
         now = time.monotonic()
         if is_published:
             self._published_at[topic] = now
         absent_s = now - self._published_at.get(topic, self._began_at)
         is_missing = not is_published and absent_s >= self._grace_s
-        missing = f'{topic} is required and has no publisher' if is_missing else ''
+        missing = ''
+        if is_missing:
+            missing = f'{topic} is required and has no publisher{_meant(topic, found)}'
         self._tell(topic, 'topic_missing', missing, over='it has a publisher')
 
     def tell_stale(
@@ -111,6 +162,12 @@ class TopicAlerts:
             self._alerts.raise_alert(code, message, subject=topic)
         elif not self._quarantine.tells(topic, code):
             self._alerts.clear(code, over, subject=topic)
+
+
+def _meant(topic: str, found: Collection[str]) -> str:
+    """Return a hint at a topic of a similar name, for one that is misspelt."""
+    similar = get_close_matches(topic, [name for name in found if name != topic], 1, _SIMILAR)
+    return f' (did you mean {similar[0]}?)' if similar else ''
 
 
 def _undefined(plan: TopicPlan) -> str:

@@ -20,6 +20,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.segment_log import SegmentLog
+from fdr_recorder.units import format_size
 
 
 class FreeSpace:
@@ -41,8 +42,10 @@ class FreeSpace:
     def check_beginning(self) -> None:
         """Raise `OSError` if there is too little space to begin a flight."""
         free = self._free_bytes()
-        if free is not None and free < self._log.config.min_free_bytes:
-            raise OSError(errno.ENOSPC, 'less than writer.min_free_bytes is free')
+        least = self._log.config.min_free_bytes
+        if free is not None and free < least:
+            what = f'{format_size(free)} free, less than writer.min_free_bytes'
+            raise OSError(errno.ENOSPC, f'{what} ({format_size(least)})')
 
     def watch(self) -> None:
         """

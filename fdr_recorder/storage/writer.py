@@ -105,7 +105,9 @@ class FileFdrWriter:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._watch: StallWatch | None = None
-        self._must_stop = False
+        self._must_stop = threading.Event()
+        self.is_stopping = False
+        """Whether `stop` has given up waiting for a thread that hangs: it ends as it gets on."""
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         """Calls that the writer's thread makes for others; None only wakes it."""
         preroll = Preroll(preroll_s) if preroll_s > 0 else None
@@ -149,17 +151,18 @@ class FileFdrWriter:
 
         Raises:
             WriterAlreadyStartedError: It runs already.
+            DiskStalledError: It is to stop, and still hangs.
             FlightRootError: The root is missing, not a directory, read-only, or locked.
 
         """
-        if self.is_started:
+        if self.is_started and not self.is_stopping:
             raise WriterAlreadyStartedError
-        self.stop()  # a thread that has ended by itself
+        self.stop()  # a thread that has ended by itself, or that hung when it was to end
         if self._own_root is not None:
             self._root = FlightRoot.acquire(self._own_root)
         assert self._root is not None
         self.alerts.clear('writer_failed', 'the writer is started again')
-        self._must_stop = False
+        self._must_stop.clear()
         self._failure = None
         self._clients.listen()
         self._thread = threading.Thread(
@@ -183,16 +186,13 @@ class FileFdrWriter:
         thread = self._thread
         if thread is None:
             return
-
-        def stop() -> None:
-            self._must_stop = True
-
-        self._post(stop)
+        self.is_stopping = True
+        self._post(self._must_stop.set)
         while thread.is_alive():
             thread.join(PATIENCE_INTERVAL_S)
             self._check_patience('the writer ends')
         self._refuse_commands()  # a thread that had failed left the one above
-        self._thread = None
+        self._thread, self.is_stopping = None, False
         if self._watch is not None:
             self._watch.stop()
         if self._own_root is not None and self._root is not None:
@@ -211,7 +211,7 @@ class FileFdrWriter:
     def _run(self, pulse: DiskPulse) -> None:
         drain = self._drain
         try:
-            while not self._must_stop:
+            while not self._must_stop.is_set():
                 pulse.step(WRITING)
                 is_busy = drain.round()
                 is_idle = drain.recording is None and not self._clients.is_listening
@@ -289,7 +289,7 @@ class FileFdrWriter:
 
     def _failed(self) -> Exception:
         """Return why the thread makes no call."""
-        error = WriterNotStartedError() if self._failure is None else WriterFailedError()
+        error = WriterFailedError(self._failure) if self._failure else WriterNotStartedError()
         error.__cause__ = self._failure
         return error
 

@@ -97,6 +97,26 @@ def test_a_flight_that_could_not_begin_is_closed_later_and_the_next_one_begins(
     assert not (summary.path.parent / 'never').exists()
 
 
+@pytest.mark.parametrize('has_answered_before', [False, True])
+def test_a_writer_that_hung_when_it_was_to_stop_is_replaced_by_another(
+    make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch, has_answered_before: bool
+) -> None:
+    opened = SystemCall(monkeypatch, 'open', only=is_segment_path)
+    writer, client = make_writer(), make_client()
+    with opened.stalled():
+        check_given_up(lambda: open_flight(writer, 'late', client), 'flight late is begun')
+        check_given_up(writer.stop, 'the writer ends')
+        assert writer.is_stopping
+        if not has_answered_before:
+            check_given_up(writer.start, 'the writer ends')
+    if has_answered_before:
+        wait_until(lambda: not writer.is_started, 'the end of the first one')
+    writer.start()
+    open_flight(writer, 'next')
+    send(client, range(3))
+    assert sent_numbers(open_flight_files(writer.close_flight('next').path)) == [0, 1, 2]
+
+
 def test_a_sync_that_hangs_does_not_say_that_records_wait(
     make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
