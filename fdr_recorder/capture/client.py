@@ -149,11 +149,14 @@ class FdrClient:
         self.latest = (publish_time_ns, sequence, data)
         return self.ring.offer(log_time_ns, publish_time_ns, sequence, data)
 
-    def count_transport_loss(self, first_sequence: int, last_sequence: int) -> None:
+    def count_transport_loss(
+        self, first_sequence: int, last_sequence: int, noticed_ns: int = 0
+    ) -> None:
         """
         Count the messages of these sequence numbers as lost in transport; producer's thread.
 
-        A jump counts as `MAX_LOSS` messages at most: a publisher's numbers may be absurd.
+        A jump counts as `MAX_LOSS` messages at most: a publisher's numbers may be absurd. The gap
+        was noticed at `noticed_ns` (CLOCK_MONOTONIC); 0 means now.
 
         Raises:
             TypeError: A number is not an integer.
@@ -161,19 +164,22 @@ class FdrClient:
 
         """
         lost, last_sequence = _jump(first_sequence, last_sequence)
-        now = time.monotonic_ns()
-        records, first, _, first_ns, *_ = self.losses
+        noticed_ns = noticed_ns or time.monotonic_ns()
+        records, first, _, first_ns, last_ns, *_ = self.losses
         if self._acknowledged_losses == records:  # all earlier ones are reported
-            first, first_ns = int(operator.index(first_sequence)), now
+            first, first_ns = int(operator.index(first_sequence)), noticed_ns
+            last_ns = noticed_ns
         self.losses = self.losses._replace(
             records=records + lost,
             first_sequence=first,
             last_sequence=last_sequence,
-            first_ns=first_ns,
-            last_ns=now,
+            first_ns=min(first_ns, noticed_ns),
+            last_ns=max(last_ns, noticed_ns),
         )
 
-    def count_before_match(self, first_sequence: int, last_sequence: int) -> None:
+    def count_before_match(
+        self, first_sequence: int, last_sequence: int, noticed_ns: int = 0
+    ) -> None:
         """
         Count messages that the publisher had sent before it was heard; as `count_transport_loss`.
 
@@ -183,7 +189,7 @@ class FdrClient:
         self.losses = self.losses._replace(
             before_match=self.losses.before_match + lost,
             last_before_match=last_sequence,
-            before_match_ns=time.monotonic_ns(),
+            before_match_ns=noticed_ns or time.monotonic_ns(),
         )
 
     def acknowledge_losses(self) -> TransportLosses:

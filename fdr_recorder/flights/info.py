@@ -41,6 +41,7 @@ from fdr_recorder.record.kinds import (
     Overrun,
     OWN_TOPIC_PREFIX,
     Payload,
+    RecordInvalid,
     TransportLoss,
 )
 from fdr_recorder.record.loss_detection import unseen_in_flight
@@ -369,6 +370,8 @@ def _add_losses(result: FlightInfo) -> None:
     for loss in (event.payload for event in result.events):
         if isinstance(loss, Overrun):
             result.topic_of(loss.topic, loss.publisher).dropped_overrun += loss.records
+        elif isinstance(loss, RecordInvalid):
+            result.topic_of(loss.topic, loss.publisher).dropped_write_error += loss.records
         elif isinstance(loss, TransportLoss) and loss.before_match:
             result.topic_of(loss.topic, loss.publisher).before_match += loss.records
         elif isinstance(loss, TransportLoss):

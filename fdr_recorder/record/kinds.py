@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final
 
-RECORD_SCHEMA_VERSION: Final = '1.3.0'
+RECORD_SCHEMA_VERSION: Final = '1.4.0'
 """Semantic version of the record schema, as stored in every segment.
 
 1.1.0: flight_header, and flight_footer up to `clean_shutdown`.
@@ -37,6 +37,8 @@ for each producer, in the footer; the other kinds.
 the end in the footer; clock_step and clock_status; `flight_number` in the header; `folded`,
 `loss_detection`, `first_sequence` and `before_match` in the counters of producers, and the total
 of the last one; `before_match` in transport_loss.
+1.4.0: in write_error when the spell ended and of which times the discarded records were;
+record_invalid.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -229,7 +231,9 @@ class WriteError(Payload):
     """
     The disk failed for a while; written once the disk accepts data again.
 
-    `segments` were ended by it before they were full; older recorders ended one each time.
+    `segments` were ended by it before they were full; older recorders ended one each time. The
+    records that were discarded were received from `first_record_ns` to `last_record_ns`; both are
+    0 if there was none. The disk accepted data again at `ended_ns`.
     """
 
     KIND = 'write_error'
@@ -241,6 +245,35 @@ class WriteError(Payload):
     records: int = 0
     bytes: int = 0
     segments: int = 1
+    ended_ns: int = 0
+    first_record_ns: int = 0
+    last_record_ns: int = 0
+
+    @property
+    def lost_from_to_ns(self) -> tuple[int, int]:
+        """Return from when to when records were discarded; older recorders tell of errors."""
+        if self.first_record_ns:
+            return self.first_record_ns, self.last_record_ns
+        return self.first_error_ns, self.last_error_ns
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordInvalid(Payload):
+    """
+    Records of one producer cannot be encoded, for a `reason`, and were discarded.
+
+    They were received from `first_record_ns` to `last_record_ns`. The counters have them among
+    those that were discarded because of the disk (`dropped_write_error`).
+    """
+
+    KIND = 'record_invalid'
+
+    topic: str = ''
+    publisher: str = ''
+    records: int = 0
+    reason: str = ''
+    first_record_ns: int = 0
+    last_record_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

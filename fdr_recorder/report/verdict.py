@@ -108,6 +108,7 @@ class LossGroup:
             'before_match': f'{messages} of {topic} were sent before their publisher was heard',
             'overrun': f'{messages} of {topic} were refused, because the ring was full',
             'write_error': f'{messages} were discarded, because the disk refused them',
+            'invalid': f'{messages} of {topic} were discarded, because they cannot be encoded',
             'capacity': _capacity(report, self.records),
             'removed': f'{messages} went with segments that another program removed',
             'unclean': f'{messages} of {topic} are missing, and the recorder was ended before it '

@@ -32,6 +32,7 @@ import time
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.capture.client import MAX_TIME_NS
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.record.kinds import SegmentRollover, WriteError
 from fdr_recorder.storage.bag_metadata import FILE_NAME
@@ -39,6 +40,7 @@ from fdr_recorder.storage.chunk import as_bytes
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.disk_errors import describe, FULL_ERRNOS, RETRY_INTERVAL_S
 from fdr_recorder.storage.free_space import FreeSpace
+from fdr_recorder.storage.lost_records import joint_span, Span, span_of
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.segment_log import SegmentLog
 from fdr_recorder.units import plural
@@ -139,7 +141,7 @@ class DegradedState:
                 self.discard(account, batch)
             else:
                 self._held.append((account, batch))
-        self._count(self._log.durability.take_lost())
+        self._count(*self._log.durability.take_lost())
         self._outbox.take_back_rollovers()
         with suppress(OSError):  # else it is part of the next try
             self._log.durability.submit(None, time.monotonic())
@@ -148,12 +150,16 @@ class DegradedState:
     def _drops(self) -> ProducerAccount:
         return self._log.ledger.own_account(SegmentRollover)
 
-    def _count(self, records: int, size: int = 0) -> None:
-        if self.spell is not None:
+    def _count(self, records: int, span: Span, size: int = 0) -> None:
+        spell = self.spell
+        if spell is not None:
+            first_ns, last_ns = joint_span((spell.first_record_ns, spell.last_record_ns), span)
             self.spell = replace(
-                self.spell,
-                records=self.spell.records + records,
-                bytes=self.spell.bytes + size,
+                spell,
+                records=spell.records + records,
+                bytes=spell.bytes + size,
+                first_record_ns=min(first_ns, MAX_TIME_NS),
+                last_record_ns=min(last_ns, MAX_TIME_NS),
             )
 
     def hold(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
@@ -255,7 +261,8 @@ class DegradedState:
     def discard(self, account: ProducerAccount, batch: Sequence[QueuedRecord]) -> None:
         """Count records that cannot be written."""
         account.dropped_write_error += len(batch)
-        self._count(len(batch), sum(len(as_bytes(record[3]) or b'') for record in batch))
+        size = sum(len(as_bytes(record[3]) or b'') for record in batch)
+        self._count(len(batch), span_of(batch, self._log.clock), size)
 
     def try_again(self, now: float) -> None:
         """
@@ -285,8 +292,7 @@ class DegradedState:
             OSError: The disk still refuses data.
 
         """
-        spell = self.spell
-        if spell is None:
+        if self.spell is None:
             return
         log = self._log
         if log.durability.is_gone:
@@ -304,8 +310,9 @@ class DegradedState:
         log.durability.settle(log.segment)  # a failure must not end the spell
         if not is_last:
             log.root.allocate_reserve(log.config.reserve_bytes)
-        self.spell = None
-        self._outbox.emit(spell)
+        self._count(*self._outbox.count_left_out())
+        spell, self.spell = self.spell, None
+        self._outbox.emit(replace(spell, ended_ns=log.clock.now_ns()))
         lost = plural(spell.records, 'record') if spell.records else 'no record'
         message = f'recording goes on; {lost} discarded'
         self._clear(message)

@@ -31,6 +31,7 @@ from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.lost_records import joint_span, LostRecords, NO_SPAN, Span
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.syncer import Syncer, SyncJob
 
@@ -110,7 +111,7 @@ class Durability:
         self._syncer = Syncer(root.pulse)
         self._synced_at = time.monotonic()
         self._count_lost = count_lost
-        self._lost = 0
+        self._lost, self._lost_span = 0, NO_SPAN
         self._check_until = 0.0
         self._submitted: tuple[Segment | None, int] = None, 0
         """The open segment of the last sync, and its size then; forgotten if that failed."""
@@ -285,14 +286,15 @@ class Durability:
             segment, _ = self.ended[-1]
             self._count(segment, segment.take_back_last())
 
-    def _count(self, segment: Segment, lost: Mapping[Channel, int]) -> None:
+    def _count(self, segment: Segment, lost: LostRecords) -> None:
         if any(segment is ended for ended, _ in self.ended):
             self._relist()
         if any(segment.index == dropped.index for dropped in self._directory.dropped):
             return  # its records are counted with it
-        for channel, records in lost.items():
+        for channel, records in lost.counts.items():
             self._count_lost(segment.index, channel, records)
             self._lost += records
+        self._lost_span = joint_span(self._lost_span, lost.span)
 
     def _relist(self) -> None:
         self._directory.relist([segment.closed() for segment, _ in self.ended])
@@ -315,9 +317,10 @@ class Durability:
         """Whether failed syncs have lost records since the last `take_lost`."""
         return self._lost > 0
 
-    def take_lost(self) -> int:
-        """Return how many records failed syncs have lost since the last call."""
-        lost, self._lost = self._lost, 0
+    def take_lost(self) -> tuple[int, Span]:
+        """Return how many records failed syncs have lost since the last call, and their span."""
+        lost, self._lost = (self._lost, self._lost_span), 0
+        self._lost_span = NO_SPAN
         return lost
 
     def catch_up(self, segment: Segment | None) -> None:

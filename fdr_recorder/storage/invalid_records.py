@@ -17,17 +17,22 @@ looked for here. Afterwards each record of that producer is checked before it is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import time
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.errors import RecordError
+from fdr_recorder.record.kinds import Payload, RecordInvalid
 from fdr_recorder.storage.chunk import sound_record
 from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.losses import REPORT_INTERVAL_S
+from fdr_recorder.storage.lost_records import joint_span, NO_SPAN, Span, span_of
 from fdr_recorder.storage.segment_index import check_channel
+from fdr_recorder.units import encodable
 
 QUARANTINE_AFTER: Final = 10
 """Invalid records in succession after which a producer is in quarantine."""
@@ -40,7 +45,11 @@ ALERT_HOLD_S: Final = 5.0
 
 @dataclass
 class _Case:
-    """A producer of invalid records; times are monotonic seconds."""
+    """
+    A producer of invalid records; times are monotonic seconds.
+
+    No record tells yet of `unrecorded`, which were received in the `span`.
+    """
 
     records: int = 0
     in_succession: int = 0
@@ -48,25 +57,31 @@ class _Case:
     quarantine_until: float = 0.0
     last_at: float = 0.0
     reason: str = ''
+    unrecorded: int = 0
+    span: Span = NO_SPAN
 
 
 class InvalidRecords:
     """
     Decides what becomes of invalid records, and of a producer that goes on offering them.
 
-    They are counted as `dropped_write_error` and told by the alert `record_invalid`. Used by the
-    writer's thread alone.
+    They are counted as `dropped_write_error` and told by the alert and by records of the name
+    `record_invalid`. Used by the writer's thread alone.
 
     Attributes:
         suspects: The producers of which a record was invalid, or not plain: `sift` their records.
+        emit: Writes a record of the recorder itself; set by the owner.
 
     """
 
-    def __init__(self, alerts: AlertBoard) -> None:
-        """Begin without a suspect."""
+    def __init__(self, alerts: AlertBoard, clock: SteadyClock = NO_CLOCK) -> None:
+        """Begin without a suspect; take the clock that dates records."""
         self.suspects: dict[ProducerAccount, _Case] = {}
         self._alerts = alerts
+        self.emit: Callable[[Payload], None] = lambda _payload: None
         self._told: set[str] = set()
+        self._clock = clock
+        self._recorded_at = 0.0
 
     def sift(
         self,
@@ -86,14 +101,15 @@ class InvalidRecords:
         """
         now, case = time.monotonic(), self.suspects.get(account)
         if case is not None and now < case.quarantine_until:
-            self.refuse(account, len(batch), case.reason)
+            self._refuse(account, batch, case.reason)
             return []
         reason = check_channel(account.channel)
         if reason:
-            self.refuse(account, len(batch), reason)
+            self._refuse(account, batch, reason)
             self._quarantine(self.suspects[account], now)
             return []
         valid: list[QueuedRecord] = []
+        invalid: list[QueuedRecord] = []
         in_succession = case.in_succession if case is not None else 0
         is_plain = True
         for record in batch:
@@ -101,13 +117,14 @@ class InvalidRecords:
                 sound = sound_record(record)
             except RecordError as refused:
                 reason = str(refused)
+                invalid.append(record)
                 in_succession += 1
             else:
                 valid.append(sound)
                 in_succession = 0
                 is_plain = is_plain and sound is record
         if reason:
-            self.refuse(account, len(batch) - len(valid), reason)
+            self._refuse(account, invalid, reason)
         elif error is not None and is_plain:
             raise error
         case = self.suspects.setdefault(account, _Case())
@@ -118,11 +135,22 @@ class InvalidRecords:
             self._quarantine(case, now)
         return valid
 
-    def refuse(self, account: ProducerAccount, records: int, reason: str) -> None:
-        """Count invalid records of a producer, and raise the alert."""
+    def _refuse(
+        self, account: ProducerAccount, batch: Sequence[QueuedRecord], reason: str
+    ) -> None:
+        self.refuse(account, len(batch), reason, span_of(batch, self._clock))
+
+    def refuse(
+        self, account: ProducerAccount, records: int, reason: str, span: Span = NO_SPAN
+    ) -> None:
+        """Count invalid records of a producer, received in the span or now; raise the alert."""
+        if span == NO_SPAN:
+            span = self._clock.now_ns(), self._clock.now_ns()
         case = self.suspects.setdefault(account, _Case())
         account.dropped_write_error += records
         case.records += records
+        case.unrecorded += records
+        case.span = joint_span(case.span, span)
         case.last_at = time.monotonic()
         case.reason = reason
         topic = account.topic
@@ -134,6 +162,29 @@ class InvalidRecords:
     def _quarantine(self, case: _Case, now: float) -> None:
         case.quarantine_until = now + case.pause_s
         case.pause_s = min(2 * case.pause_s, LONGEST_PAUSE_S)
+
+    def record(self, now: float, *, hurry: bool = False) -> None:
+        """
+        Record what was refused since the last time, if that is long enough ago, or in a `hurry`.
+
+        `now` in monotonic seconds.
+        """
+        if not self.suspects or (not hurry and now - self._recorded_at < REPORT_INTERVAL_S):
+            return
+        self._recorded_at = now
+        for account, case in self.suspects.items():
+            if case.unrecorded:
+                self.emit(
+                    RecordInvalid(
+                        topic=account.topic,
+                        publisher=account.publisher,
+                        records=case.unrecorded,
+                        reason=encodable(case.reason),
+                        first_record_ns=case.span[0],
+                        last_record_ns=case.span[1],
+                    )
+                )
+                case.unrecorded, case.span = 0, NO_SPAN
 
     def report(self, now: float) -> None:
         """Clear the alerts of topics whose records are valid again; `now` in monotonic seconds."""

@@ -22,15 +22,18 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import steady_now
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import Payload, SegmentRollover
+from fdr_recorder.record.kinds import Payload, SegmentRollover, WriteError
 from fdr_recorder.storage.counters import ProducerAccount
+from fdr_recorder.storage.lost_records import joint_span, NO_SPAN, Span
 from fdr_recorder.storage.segment_log import SegmentLog
 
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 10_000
 """So many records wait at most, while the disk refuses data for days. What comes then is left out
-and counted as discarded, except drops of segments: their files stay until these are recorded."""
+and counted as discarded, except drops of segments, as their files stay until these are recorded,
+and the record that tells what the spell has cost."""
+_NEVER_LEFT_OUT: Final = (SegmentRollover, WriteError)
 
 
 class Outbox:
@@ -54,6 +57,8 @@ class Outbox:
         self._waiting: deque[tuple[int, Payload]] = deque()
         self._left_out: Counter[type[Payload]] = Counter()
         """By kind, how many records came when too many waited already."""
+        self._left_out_span: Span = NO_SPAN
+        """When they came."""
         self._lock = threading.Lock()
         self._latest_ns: dict[type[Payload], int] = {}
         """Of each kind, the steady time of the newest record: several threads may have emitted."""
@@ -74,20 +79,26 @@ class Outbox:
 
     def emit(self, payload: Payload) -> None:
         """Add a record, to be written with the next tick; any thread."""
-        if len(self._waiting) >= MAX_WAITING and not isinstance(payload, SegmentRollover):
+        is_full = len(self._waiting) >= MAX_WAITING and self._is_refused()
+        if is_full and not isinstance(payload, _NEVER_LEFT_OUT):
+            now_ns = self._log.clock.now_ns()
             with self._lock:
                 self._left_out[type(payload)] += 1
+                self._left_out_span = joint_span(self._left_out_span, (now_ns, now_ns))
             return
         self._waiting.append((steady_now(), payload))
 
-    def _count_left_out(self) -> None:
+    def count_left_out(self) -> tuple[int, Span]:
+        """Count as discarded what was left out; return how many since the last call, and when."""
         with self._lock:
             left_out, self._left_out = self._left_out, Counter()
+            span, self._left_out_span = self._left_out_span, NO_SPAN
         for kind, count in left_out.items():
             account = self._ledger.own_account(kind)
             for _ in range(count):
                 account.count_own()
             account.dropped_write_error += count
+        return left_out.total(), span
 
     def emit_removed(self, gone: Sequence[SegmentRollover]) -> None:
         """Add the records of segments that were removed, and those that they had of others."""
@@ -102,7 +113,7 @@ class Outbox:
         if self._is_writing:
             return
         self._is_writing = True
-        self._count_left_out()
+        self.count_left_out()
         try:
             for _ in range(len(self._waiting)):
                 if self._log.segment is None or self._is_refused():
@@ -173,7 +184,7 @@ class Outbox:
 
     def discard(self) -> None:
         """Count all that waits as discarded because of the disk."""
-        self._count_left_out()
+        self.count_left_out()
         for _, payload in self._waiting:
             account = self._ledger.own_account(type(payload))
             account.count_own()

@@ -114,13 +114,13 @@ class FlightRecording:
             clock_source=discipline.source,
         )
         self.accounts: dict[FdrClient, ProducerAccount] = {}
-        self._invalid = InvalidRecords(alerts)
+        self._invalid = InvalidRecords(alerts, clock)
         self.log = SegmentLog(root, header, config, self._invalid, clock)
         self.header = self.log.header
         self._alerts = alerts
         self._durability = self.log.durability
         self._outbox = Outbox(self.log, self.write, lambda: self.is_degraded)
-        self.emit = self._outbox.emit
+        self.emit = self._invalid.emit = self._outbox.emit
         try:
             self.losses = LossReports(self.log.ledger, alerts, self.emit, clock)
             self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
@@ -281,6 +281,7 @@ class FlightRecording:
         """
         if not self.is_degraded:  # else they add up until the disk takes records again
             self.losses.report(now)
+            self._invalid.record(now)
         self._invalid.report(now)
         for account in self.log.ledger.fold():
             self._invalid.suspects.pop(account, None)
@@ -386,6 +387,7 @@ class FlightRecording:
             self._durability.settle(self.log.segment, may_unlink=not self._outbox)
             self._rotation.call_hook()
             self._degraded.take_out_removed()
+            self._invalid.record(time.monotonic(), hurry=True)  # what settling has found
             if not self._outbox or self.log.segment is None:
                 return
 
@@ -403,6 +405,7 @@ class FlightRecording:
         """Report the last losses and the last step of the clock, and record no more alerts."""
         self._clock_watch.stop()
         self.losses.report(time.monotonic(), hurry=True)
+        self._invalid.record(time.monotonic(), hurry=True)
         for code in _EARLY_ALERTS:
             self._alerts.clear_all(code, 'the flight is being closed')
         self._alerts.unlisten(self._record_alert)

@@ -36,6 +36,7 @@ from fdr_recorder.record.kinds import METADATA_NAME
 from fdr_recorder.storage.chunk import CHANNEL_COST, Chunk, chunk_cost, RECORD_COST
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import AppendFile
+from fdr_recorder.storage.lost_records import LostRecords
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
 from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
 from fdr_recorder.version import __version__, BAG_VERSION
@@ -340,6 +341,7 @@ class Segment:
             crc=crc,
             tail=(tail,),
             records={number: len(index) // 2 for number, index in chunk.indexes.items()},
+            span=(start, end),
             span_before=self._contents.span,
             pieces=() if self._file.size else written,
         )
@@ -376,27 +378,23 @@ class Segment:
         """Force what was written to the disk; as `UnsyncedTail.sync`. Any thread may call it."""
         return self.unsynced.sync(is_finished=self.is_ended, is_checked=is_checked)
 
-    def cut_lost(self) -> dict[Channel, int]:
+    def cut_lost(self) -> LostRecords:
         """
         Cut the file back to the place up to which the disk has it, after a sync that failed.
 
         What was behind it is written again, as far as it is no record: with the next records, or
         with the summary.
-
-        Returns:
-            How many records of each channel are lost.
-
         """
         return self._begin_again(self.unsynced.take_lost())
 
-    def take_back_last(self) -> dict[Channel, int]:
+    def take_back_last(self) -> LostRecords:
         """Cut off the newest chunk, unless it is synced, and the summary; see `cut_lost`."""
         return self._begin_again(self.unsynced.take_last_chunk())
 
-    def _begin_again(self, parts: Sequence[Part]) -> dict[Channel, int]:
+    def _begin_again(self, parts: Sequence[Part]) -> LostRecords:
         """Go on where the first of these parts was, which have been taken out."""
         if not parts:
-            return {}
+            return LostRecords({})
         self._file.cut(parts[0].offset)
         self.is_ended = False
         again = [piece for part in parts for piece in part.pieces or part.announcements]

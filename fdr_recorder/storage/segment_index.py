@@ -19,6 +19,7 @@ from typing import Final
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.lost_records import joint_span, LostRecords, NO_SPAN, Span
 from fdr_recorder.storage.unsynced_tail import Part
 from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
 
@@ -172,18 +173,20 @@ class SegmentIndex:
         self.first_log_time_ns = start_ns if is_first else min(self.first_log_time_ns, start_ns)
         self.last_log_time_ns = max(self.last_log_time_ns, end_ns)
 
-    def remove_chunks(self, chunks: Sequence[Part]) -> dict[Channel, int]:
-        """Remove the newest chunks, oldest first; return how many records of each channel."""
+    def remove_chunks(self, chunks: Sequence[Part]) -> LostRecords:
+        """Remove the newest chunks, oldest first; return what was in them."""
         removed: dict[Channel, int] = {}
+        span: Span = NO_SPAN
         for chunk in chunks:
             self.end_size -= len(self._chunk_indexes.pop())
+            span = joint_span(span, chunk.span)
             for channel_id, records in chunk.records.items():
                 known = self._by_id[channel_id]
                 known.written -= records
                 removed[known.channel] = removed.get(known.channel, 0) + records
         if chunks:
             self.first_log_time_ns, self.last_log_time_ns = chunks[0].span_before
-        return removed
+        return LostRecords(removed, span)
 
     # --- the end -------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ class Part:
         crc: CRC-32 of the uncompressed records.
         tail: What follows the records.
         records: How many of each channel, by its number in the segment.
+        span: Earliest and latest log time of its records.
         span_before: Earliest and latest log time in the segment before it.
         pieces: All of it, for the first part of a segment, which can be written again.
 
@@ -67,6 +68,7 @@ class Part:
     crc: int = 0
     tail: Sequence[bytes] = ()
     records: Mapping[int, int] = field(default_factory=dict)
+    span: tuple[int, int] = (0, 0)
     span_before: tuple[int, int] = (0, 0)
     pieces: Sequence[bytes] = ()
 

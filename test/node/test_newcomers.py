@@ -84,6 +84,21 @@ def test_what_comes_before_the_first_number(
     assert counted(numbers) == (before_match, lost)
 
 
+def test_a_gap_is_dated_by_when_it_was_noticed_not_by_when_it_was_given_up() -> None:
+    client = make_client('/a', '0a')
+    client.ring.is_open = True
+    producer, gaps = Producer(client, {}), OpenGaps()
+    producer.expect_all()
+    noticed = {5: 10**9, 9: 2 * 10**9, 12: 3 * 10**9}
+    for number, now_ns in noticed.items():
+        producer.number(number, NOW_NS + number, now_ns)
+        gaps.note(producer)
+    gaps.settle(60 * 10**9)
+    losses = client.losses
+    assert (losses.records, losses.first_ns, losses.last_ns) == (5, 2 * 10**9, 3 * 10**9)
+    assert (losses.before_match, losses.before_match_ns) == (4, 10**9)
+
+
 def test_a_publisher_that_was_there_before_has_lost_nothing_before_its_first_number() -> None:
     assert counted([5, 6, 9], is_new=False) == (0, 2)
 

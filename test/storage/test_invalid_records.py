@@ -114,7 +114,7 @@ class Scene:
         assert sent_numbers(flight, '/good') == list(range(self.sent))
         result = verify(flight.path)
         assert not result.damage
-        assert {loss.cause for loss in result.losses} == {'write_error'}
+        assert {loss.cause for loss in result.losses} == {'invalid'}
         assert flight.footer is not None
         (counters,) = (item for item in flight.footer.producers if item.dropped_write_error)
         told = [alert for alert in flight.payloads(AlertRecord) if alert.code == 'record_invalid']

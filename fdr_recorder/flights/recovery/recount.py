@@ -23,6 +23,7 @@ from fdr_recorder.record.kinds import (
     Overrun,
     Payload,
     ProducerCounters,
+    RecordInvalid,
     SegmentRollover,
     TransportLoss,
     WriteError,
@@ -97,6 +98,7 @@ def recounted_footer(
     records = [record for contents in segments for record in contents.own_records]
     producers = _folded(_producers(segments, records), segments)
     write_errors = [record for record in records if isinstance(record, WriteError)]
+    discarded = sum(record.records for record in write_errors)
     elapsed = max(ended_at_ns - header.flight_started_at_ns, 0)
     written = sum(contents.records for contents in segments) + drops.records + 1
     footer = FlightFooter(
@@ -112,7 +114,8 @@ def recounted_footer(
         clean_shutdown=False,
         segments_dropped=drops.segments,
         bytes_dropped=drops.bytes,
-        records_dropped_write_error=sum(record.records for record in write_errors),
+        records_dropped_write_error=discarded
+        + sum(producer.dropped_write_error for producer in producers),
         records_lost_transport=sum(producer.lost_transport for producer in producers),
         records_repeated=sum(producer.repeated for producer in producers),
         records_before_match=sum(producer.before_match for producer in producers),
@@ -134,7 +137,7 @@ def _producers(
             known = values.get('loss_detection', '')
             values['loss_detection'] = joint_detection(known, channel.loss_detection)
     for record in records:
-        if isinstance(record, Overrun | TransportLoss):
+        if isinstance(record, Overrun | TransportLoss | RecordInvalid):
             values = sums.setdefault((record.topic, record.publisher), {})
             _add(values, _cause(record), record.records)
     key = FlightFooter.channel_topic(), ''
@@ -145,15 +148,18 @@ def _producers(
             publisher=publisher,
             offered=values.get('written', 0)
             - values.get('repeated', 0)
-            + values.get('dropped_overrun', 0),
+            + values.get('dropped_overrun', 0)
+            + values.get('dropped_write_error', 0),
             **values,
         )
         for (topic, publisher), values in sums.items()
     ]
 
 
-def _cause(record: Overrun | TransportLoss) -> str:
+def _cause(record: Overrun | TransportLoss | RecordInvalid) -> str:
     """Return the counter of a producer to which a record of losses belongs."""
+    if isinstance(record, RecordInvalid):
+        return 'dropped_write_error'
     if isinstance(record, Overrun):
         return 'dropped_overrun'
     return 'before_match' if record.before_match else 'lost_transport'

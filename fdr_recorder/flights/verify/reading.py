@@ -34,6 +34,7 @@ from fdr_recorder.record.kinds import (
     Overrun,
     OWN_TOPIC_PREFIX,
     Payload,
+    RecordInvalid,
     SegmentRollover,
     TransportLoss,
     WriteError,
@@ -224,10 +225,14 @@ class FlightReading:
             self._lost('transport', payload, payload.first_seen_ns, payload.last_seen_ns)
         elif isinstance(payload, WriteError):
             self.write_errors += payload.records
-            times = payload.first_error_ns, payload.last_error_ns
             if payload.records:  # else all records have waited for the disk
-                loss = Loss('write_error', payload.records, '', '', *times)
+                loss = Loss('write_error', payload.records, '', '', *payload.lost_from_to_ns)
                 self.result.losses.append(loss)
+        elif isinstance(payload, RecordInvalid):
+            self.write_errors += payload.records
+            key = payload.topic, payload.publisher
+            times = payload.first_record_ns, payload.last_record_ns
+            self.result.losses.append(Loss('invalid', payload.records, *key, *times))
         elif isinstance(payload, SegmentRollover):
             self.rollovers.append(payload)
 

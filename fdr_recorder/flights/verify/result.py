@@ -36,8 +36,8 @@ class Loss:
     Something that the recording does not contain, and says so.
 
     Attributes:
-        cause: `transport`, `before_match`, `overrun`, `write_error`, `capacity`, `removed`,
-            `unreadable`, or `unclean`.
+        cause: `transport`, `before_match`, `overrun`, `write_error`, `invalid`, `capacity`,
+            `removed`, `unreadable`, or `unclean`.
         records: How many records; 0 if nobody knows.
         topic: Of which topic; empty if of any.
         publisher: Of which publisher.
@@ -69,6 +69,8 @@ class Loss:
             'publisher was heard',
             'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
             'write_error': f'{self.records} records were discarded: the disk refused them',
+            'invalid': f'{self.records} records of {self.topic} were discarded: they cannot be '
+            'encoded',
             'capacity': f'{self.records} records went with the oldest segments, to free space',
             'removed': f'{self.records} records went with segments that another program removed',
             'unreadable': f'{self.bytes} bytes of {self.file_name} cannot be read',

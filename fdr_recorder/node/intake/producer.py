@@ -112,9 +112,9 @@ class Producer(Numbering):
     def note_missing(self, gap: NumberGap) -> None:
         """Count numbers that are given up: lost in transport, or sent before it was heard."""
         if gap.last >= self._first_heard:
-            self.client.count_transport_loss(gap.first, gap.last)
+            self.client.count_transport_loss(*gap)
         elif self._arrival is not None and self._has_come(self._arrival):
-            self.client.count_before_match(gap.first, gap.last)
+            self.client.count_before_match(*gap)
 
     def _has_come(self, arrival: Arrival) -> bool:
         """Tell whether it has come while the flight was open: by its rate, if that is needed."""

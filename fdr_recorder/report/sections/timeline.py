@@ -78,6 +78,9 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     late = _losses(drawing, losses, 'before_match')
     if late:
         lanes.insert(2, _lane(drawing, 'Sent before heard', late, 'diamond'))
+    invalid = _losses(drawing, losses, 'invalid')
+    if invalid:
+        lanes.insert(-1, _lane(drawing, 'Cannot be encoded', invalid, 'square'))
     unreadable = _unreadable(report, drawing)
     if unreadable:
         lanes.append(_lane(drawing, 'Cannot be read', unreadable))
