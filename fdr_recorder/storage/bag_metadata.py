@@ -38,6 +38,14 @@ FILE_NAME = 'metadata.yaml'
 RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
 FLIGHT_NUMBER_KEY = 'flight_number'
 
+CLOSED = 'closed'
+RECOVERED = 'recovered'
+NOT_CLOSED = (
+    'not closed: a recorder writes it now, or a crash or a power cut has ended it, and '
+    '`fdr recover` completes it'
+)
+"""The metadata of an open flight say it from the first moment: a crash leaves nobody to do so."""
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -73,9 +81,13 @@ def custom_data(
     counters: FlightCounters,
     *,
     records_in_dropped: int,
-    clean_shutdown: bool,
+    ended: str,
 ) -> dict[str, str]:
-    """Return the `custom_data` of a flight: its ids, its counters, how it ended."""
+    """
+    Return the `custom_data` of a flight: its ids, its counters, and how it ended.
+
+    That is `CLOSED`, `RECOVERED`, or `NOT_CLOSED`.
+    """
     return {
         'flight_id': header.flight_id,
         'vehicle_id': header.vehicle_id,
@@ -84,7 +96,8 @@ def custom_data(
         **{name: str(value) for name, value in counters.as_dict().items()},
         RECORDS_IN_DROPPED_KEY: str(records_in_dropped),
         FLIGHT_NUMBER_KEY: str(header.flight_number),
-        'clean_shutdown': 'true' if clean_shutdown else 'false',
+        'clean_shutdown': 'true' if ended == CLOSED else 'false',
+        'ended': ended,
     }
 
 

@@ -63,8 +63,14 @@ def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
         close_fd(dir_fd)
 
 
-def replace_in(dir_fd: int, name: str, pieces: Iterable[bytes]) -> None:
-    """Replace a file in a directory that is held by descriptor; as `replace_file`."""
+def replace_in(
+    dir_fd: int, name: str, pieces: Iterable[bytes], *, is_forced: bool = True
+) -> None:
+    """
+    Replace a file in a directory that is held by descriptor; as `replace_file`.
+
+    What is not forced to the disk survives the process, but no power cut.
+    """
     temporary = f'.{name}.tmp'
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -75,7 +81,8 @@ def replace_in(dir_fd: int, name: str, pieces: Iterable[bytes]) -> None:
     try:
         with open(fd, 'wb', closefd=False) as file:
             file.writelines(pieces)
-        os.fsync(fd)
+        if is_forced:
+            os.fsync(fd)
         os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError:
         with suppress(OSError):
@@ -83,7 +90,8 @@ def replace_in(dir_fd: int, name: str, pieces: Iterable[bytes]) -> None:
         raise
     finally:
         close_fd(fd)
-    os.fsync(dir_fd)
+    if is_forced:
+        os.fsync(dir_fd)
 
 
 class AppendFile:

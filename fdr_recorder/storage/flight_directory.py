@@ -219,9 +219,9 @@ class FlightDirectory:
         """Make the names in it durable."""
         os.fsync(self.fd)
 
-    def replace_metadata(self, text: Iterable[bytes]) -> None:
+    def replace_metadata(self, text: Iterable[bytes], *, is_forced: bool = True) -> None:
         """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""
-        replace_in(self.fd, bag_metadata.FILE_NAME, text)
+        replace_in(self.fd, bag_metadata.FILE_NAME, text, is_forced=is_forced)
 
     def unlink(self, name: str) -> None:
         """Remove a file, if it is there, durably."""

@@ -132,6 +132,7 @@ class FlightRecording:
             for client in clients:
                 self.account_of(client)
             self._space.check_beginning()
+            self.log.begin_metadata()
             self.log.open_next()
             self._durability.settle(self.log.segment)
             self._clock_watch.start()

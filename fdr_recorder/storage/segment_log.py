@@ -36,7 +36,7 @@ from fdr_recorder.record.kinds import (
     RECORD_SCHEMA_VERSION,
     SegmentRollover,
 )
-from fdr_recorder.storage.bag_metadata import custom_data
+from fdr_recorder.storage.bag_metadata import CLOSED, custom_data, NOT_CLOSED
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
 from fdr_recorder.storage.crc_ahead import CrcAhead
@@ -356,12 +356,22 @@ class SegmentLog:
         """Cut off the footer: the disk refuses to sync it."""
         self.durability.take_back_last()
 
+    def begin_metadata(self) -> None:
+        """
+        Have `metadata.yaml` say that the flight is not closed, before there is a segment.
+
+        It is forced to the disk with the first one.
+        """
+        self.directory.replace_metadata(
+            self.directory.render(self._custom_data()), is_forced=False
+        )
+
     def _custom_data(self) -> Mapping[str, str]:
         return custom_data(
             self.header,
             self.counters(),
             records_in_dropped=self.ledger.records_in_dropped,
-            clean_shutdown=self._is_shut_down,
+            ended=CLOSED if self._is_shut_down else NOT_CLOSED,
         )
 
     # --- when the disk refuses -----------------------------------------------------------

@@ -351,7 +351,7 @@ class _Work:
             header,
             counters,
             records_in_dropped=self.drops.records,
-            clean_shutdown=footer.clean_shutdown,
+            ended=bag_metadata.CLOSED if footer.clean_shutdown else bag_metadata.RECOVERED,
         )
         directory.commit(data)
         return footer
