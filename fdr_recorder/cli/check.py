@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.argument_types import parse_count, parse_seconds
+from fdr_recorder.cli.colours import Tone, Toned
 from fdr_recorder.cli.console import print_json, say, table
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_OK
 from fdr_recorder.units import format_size
@@ -38,6 +39,7 @@ exit codes:
   1  a check failed
   2  no check failed, but some were skipped
 """
+_TONES: Final = {'ok': Tone.GOOD, 'FAILED': Tone.BAD, 'skipped': Tone.DOUBTFUL}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,13 +77,14 @@ def run(args: argparse.Namespace) -> int:
     for check in preflight.run():
         checks.append(check)
         if not args.json:
-            say(f'{check.outcome.value:<8} {check.name:<14} {check.text}')
+            outcome = Toned(f'{check.outcome.value:<8}', _TONES[check.outcome.value])
+            say(outcome, f' {check.name:<14} {check.text}')
     if args.json:
         said = [check.to_dict() for check in checks]
         print_json({'checks': said, 'topics': [topic.to_dict() for topic in preflight.topics]})
     elif preflight.topics:
         print()
-        table(('topic', 'type', '>messages', '>rate', '>size'), map(_row, preflight.topics))
+        table(('~topic', '&type', '>messages', '>rate', '>size'), map(_row, preflight.topics))
     outcomes = {check.outcome for check in checks}
     if Outcome.FAILED in outcomes:
         return EXIT_FINDINGS

@@ -20,14 +20,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 import json
 from pathlib import Path
+from shutil import get_terminal_size
 import sys
 import time
 from typing import Any, Final
 
+from fdr_recorder.cli.colours import painter, Toned
+from fdr_recorder.cli.tables import Table
+
 PATIENCE_S: Final = 0.5
 """Work that is done sooner shows no bar."""
-_WIDE: Final = 100_000
-"""Width of a table: no cell is wrapped, so names can be copied and lines searched."""
 
 
 @contextmanager
@@ -86,32 +88,24 @@ def reading_progress(
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
-    Print a table.
+    Print a table: on a terminal so that it fits, elsewhere each row whole and in one line.
 
     Args:
-        columns: The headings; `>` in front aligns the column to the right.
-        rows: The cells.
+        columns: The headings, each with a sign in front that says how it gives way on a narrow
+            terminal: `>` a number, at the right, not at all; `~` a name, which is shortened in the
+            middle; `&` a text, which may go to a second line; without a sign not at all.
+        rows: The cells; those that are `Toned` have colour.
 
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style='bold')
-    for column in columns:
-        is_right = column.startswith('>')
-        shown.add_column(column.removeprefix('>'), justify='right' if is_right else 'left')
-    for row in rows:
-        shown.add_row(*(Text(_printable(cell)) for cell in row))
-    console = Console(highlight=False, width=_WIDE)
-    with console.capture() as capture:
-        console.print(shown)
-    print('\n'.join(line.rstrip() for line in capture.get().splitlines()))
+    cells = [[_printable(cell, in_line=True) for cell in row] for row in rows]
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    print('\n'.join(Table(columns, cells, painter()).lines(width)))
 
 
-def say(text: str) -> None:
-    """Print text on stdout, and flush it."""
-    print(_printable(text), flush=True)
+def say(*parts: str) -> None:
+    """Print text on stdout, parts that are `Toned` in colour, and flush it."""
+    paint = painter()
+    print(*(paint(part, _printable(part)) for part in parts), sep='', flush=True)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can say
@@ -124,8 +118,14 @@ def warn(text: str) -> None:
     print(f'fdr: {_printable(text)}', file=sys.stderr)
 
 
-def _printable(text: str) -> str:
-    """Replace control characters: names from a recording must not steer the terminal."""
+def _printable(text: str, *, in_line: bool = False) -> str:
+    """
+    Replace control characters: names from a recording must not steer the terminal.
+
+    A line break is none, unless the text has to stay in its line.
+    """
     if text.isascii() and text.isprintable():
-        return text
-    return ''.join(sign if sign.isprintable() or sign == '\n' else '\ufffd' for sign in text)
+        return text  # as it is nearly always
+    keep = '' if in_line else '\n'
+    shown = ''.join(sign if sign.isprintable() or sign in keep else '\ufffd' for sign in text)
+    return Toned(shown, text.tone) if isinstance(text, Toned) else shown

@@ -42,10 +42,10 @@ transport cannot be seen on a topic. `fdr info` reads indexes, not messages; use
 check the messages themselves.
 """
 _TOPIC_COLUMNS: Final = (
-    'topic', 'type', '>publishers', '>messages', '>rate', '>size', '>longest gap', '>lost'
+    '~topic', '&type', '>publishers', '>messages', '>rate', '>size', '>longest gap', '>lost'
 )
-_SEGMENT_COLUMNS: Final = ('segment', '>size', '>records', '>from', '>to', 'state')
-_EVENT_COLUMNS: Final = ('>at', 'what', 'of', 'in words')
+_SEGMENT_COLUMNS: Final = ('~segment', '>size', '>records', '>from', '>to', 'state')
+_EVENT_COLUMNS: Final = ('>at', 'what', '~of', '&in words')
 _EVENT_FIELDS: Final = (
     'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns', 'system_ns', 'source'
 )

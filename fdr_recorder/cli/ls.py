@@ -33,7 +33,9 @@ states:
   recording  being recorded now             clean      closed by the recorder
   unclean    never closed: `fdr recover`    recovered  never closed, and recovered since
 """
-_COLUMNS: Final = ('flight', 'start (UTC)', '>duration', '>size', '>records', 'state', 'missing')
+_COLUMNS: Final = (
+    '~flight', '&start (UTC)', '>duration', '>size', '>records', 'state', '&missing'
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

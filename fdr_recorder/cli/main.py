@@ -17,6 +17,7 @@ import argparse
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 import os
 import sys
 from typing import cast, Final, NoReturn
@@ -112,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--version', action='version', version=f'fdr {__version__}')
     add_verbs(parser)
+    if isinstance(sys.stdout, TextIOWrapper):  # of an encoding that lacks signs of a name
+        sys.stdout.reconfigure(errors='replace')
     if '_ARGCOMPLETE' in os.environ:
         import argcomplete
 

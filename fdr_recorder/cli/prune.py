@@ -113,7 +113,7 @@ def _show(root: Path, pruning: Pruning, *, is_dry: bool) -> None:
     rows = [(*_row(flight), 'would go' if is_dry else 'removed') for flight in pruning.doomed]
     rows += [(*_row(flight), f'stays: {reason}') for flight, reason in pruning.spared]
     if rows:
-        table(('flight', 'start (UTC)', '>size', 'what'), rows)
+        table(('~flight', '&start (UTC)', '>size', '&what'), rows)
         print()
     freed = format_size(sum(flight.bytes for flight in pruning.doomed))
     would = 'would be removed' if is_dry else 'removed'

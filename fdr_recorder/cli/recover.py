@@ -16,6 +16,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any, Final, TYPE_CHECKING
 
+from fdr_recorder.cli.colours import Tone, Toned
 from fdr_recorder.cli.console import print_json, progress, say
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         result = _recover(flight, dry_run=args.dry_run, quiet=args.json)
         results.append(result)
         if not args.json:
-            say(f'{flight}: {result.in_words()}')
+            say(f'{flight}: ', Toned(result.in_words(), result.tone))
     if args.json:
         print_json([result.to_dict() for result in results])
     return EXIT_FINDINGS if any(result.is_left_unclean for result in results) else EXIT_OK
@@ -75,6 +76,12 @@ class _Result:
     @property
     def is_left_unclean(self) -> bool:
         return self.state.value == 'unclean' and self.recovered is None
+
+    @property
+    def tone(self) -> Tone | None:
+        if self.is_left_unclean:
+            return Tone.DOUBTFUL if self.is_dry else Tone.BAD
+        return Tone.GOOD if self.recovered is not None else None
 
     def in_words(self) -> str:
         done = self.recovered
