@@ -61,7 +61,7 @@ setup(
         (f'lib/{NAME}', files('scripts/*')),
     ],
     entry_points={
-        'console_scripts': ['fdr = fdr_recorder.cli.main:main'],
+        'console_scripts': ['fdr = fdr_recorder.cli.program:main'],
         'ros2cli.command': ['fdr = fdr_recorder.cli.ros2:FdrCommand'],
     },
     zip_safe=False,

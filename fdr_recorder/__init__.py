@@ -29,8 +29,8 @@ A new one has two lines here: for type checkers, and for the import.
 from __future__ import annotations
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than all of this
 if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.alerts import Alert as Alert
     from fdr_recorder.alerts import AlertBoard as AlertBoard

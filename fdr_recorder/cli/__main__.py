@@ -14,6 +14,6 @@ from __future__ import annotations
 
 import sys
 
-from fdr_recorder.cli.main import main
+from fdr_recorder.cli.program import main
 
 sys.exit(main())

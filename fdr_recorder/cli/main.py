@@ -26,6 +26,7 @@ from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.exit_codes import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_REFUSED
 from fdr_recorder.cli.verb import Verb
 from fdr_recorder.errors import FdrError
+from fdr_recorder.interrupts import interruptible
 from fdr_recorder.version import __version__
 
 VERBS: Final = ('ls', 'info', 'verify', 'recover', 'export', 'cat', 'report', 'check', 'prune')
@@ -74,8 +75,7 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return the exit code. Errors that a user can cause are printed here."""
     try:
-        code = cast('int', args.run(args))
-        sys.stdout.flush()
+        code = interruptible(lambda: _run_verb(args))
     except KeyboardInterrupt:
         _abandon_output()
         return EXIT_INTERRUPTED
@@ -88,6 +88,12 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         warn(f'{error.filename}: {error.strerror}' if error.filename else str(error))
         return EXIT_REFUSED
+    return code
+
+
+def _run_verb(args: argparse.Namespace) -> int:
+    code = cast('int', args.run(args))
+    sys.stdout.flush()
     return code
 
 

@@ -12,9 +12,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from fdr_recorder.node.main import main
+from fdr_recorder.interrupts import end_quietly
 
 if __name__ == '__main__':
+    end_quietly(0, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    from fdr_recorder.node.main import main
+
     sys.exit(main())

@@ -23,6 +23,7 @@ import subprocess
 import sys
 
 from conftest import Record
+from early_signal import signal_at_import
 from fdr_recorder.cli.main import VERBS
 import pytest
 from waiting import wait_until
@@ -68,6 +69,20 @@ def run(
 
 
 # --- pipes and signals -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    'module', ['fdr_recorder.cli.main', 'argparse', 'fdr_recorder.cli.verify', 'yaml']
+)
+@pytest.mark.parametrize('verb', [['ls'], ['--help']])
+def test_an_interrupt_while_it_is_loaded_ends_it_quietly(
+    tmp_path: Path, module: str, verb: list[str]
+) -> None:
+    if module == 'yaml':  # which only some verbs need, while they run
+        verb = ['check', '--config', str(tmp_path / 'x.yaml')]
+        (tmp_path / 'x.yaml').touch()
+    done = signal_at_import([*FDR, *verb], module, signal.SIGINT, tmp_path)
+    assert done == (130, '')
 
 
 def test_a_reader_that_leaves_ends_it_quietly(record_flight: Record) -> None:

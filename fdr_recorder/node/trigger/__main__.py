@@ -12,12 +12,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from fdr_recorder.node.quick_start import imports_are_done  # before ROS messages
-from fdr_recorder.node.trigger.flight_trigger import main
-
-imports_are_done()
+from fdr_recorder.interrupts import end_quietly
 
 if __name__ == '__main__':
+    end_quietly(0, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    from fdr_recorder.node.quick_start import imports_are_done  # before ROS messages
+    from fdr_recorder.node.trigger.flight_trigger import main
+
+    imports_are_done()
     sys.exit(main())
