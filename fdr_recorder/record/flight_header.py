@@ -73,6 +73,23 @@ def beginning(header: FlightHeader, now: Reading) -> Reading:
     return then if then.system_ns > 0 and 0 <= age_ns <= _OLDEST_NS else now
 
 
+def began_ns(header: FlightHeader, written_ns: int, *, is_first: bool) -> int:
+    """
+    Return the log time at which a flight began.
+
+    Args:
+        header: Its header.
+        written_ns: The log time of the header's record.
+        is_first: Whether that is the first record of the flight. It is little younger, then.
+
+    """
+    ns = header.flight_started_at_monotonic_ns + header.log_time_offset_ns
+    is_dated = header.flight_started_at_monotonic_ns > 0 and header.log_time_offset_ns
+    age_ns = written_ns - ns
+    is_sound = 0 <= age_ns <= _OLDEST_NS if is_first else age_ns >= 0
+    return ns if is_dated and is_sound else written_ns
+
+
 def hash_manifest(file_names: tuple[str, ...]) -> dict[str, str]:
     """
     Return the SHA-256 of each file in hexadecimal, by the given name.

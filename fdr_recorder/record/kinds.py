@@ -37,8 +37,8 @@ for each producer, in the footer; the other kinds.
 the end in the footer; clock_step and clock_status; `flight_number` in the header; `folded`,
 `loss_detection`, `first_sequence` and `before_match` in the counters of producers, and the total
 of the last one; `before_match` in transport_loss.
-1.4.0: in write_error when the spell ended and of which times the discarded records were;
-record_invalid.
+1.4.0: `requested` and `topics` in header and footer; requested_topic; in write_error when the
+spell ended and of which times the discarded records were; record_invalid.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -81,14 +81,53 @@ class Payload:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestedTopic(Payload):
+    """
+    One thing that the configuration asked for by name, and what became of it.
+
+    As a record of its own it tells that the `outcome` has become another, as far as that is not
+    seen in the messages themselves. See `fdr_recorder.record.requested`.
+    """
+
+    KIND = 'requested_topic'
+
+    name: str = ''
+    outcome: str = ''
+    topic: str = ''
+    option: str = ''
+    topics: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicActivity(Payload):
+    """
+    One topic of a flight, in one type: how many messages, and the longest time without one.
+
+    See `fdr_recorder.record.activity`.
+    """
+
+    topic: str = ''
+    type: str = ''
+    records: int = 0
+    longest_silence_ns: int = 0
+    silence_began_ns: int = 0
+    last_message_ns: int = 0
+    latched: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlightHeader(Payload):
     """
     The identity of a flight, and the configuration, software and host that record it.
 
-    It is the first record of the flight, repeated as the first record of each later segment.
+    It is the first record of the flight, repeated as the first record of each later segment, with
+    what has become of the topics up to there.
     """
 
     KIND = 'flight_header'
+    NESTED: ClassVar[Mapping[str, type[Payload]]] = {
+        'requested': RequestedTopic, 'topics': TopicActivity
+    }
 
     flight_id: str = ''
     flight_started_at_iso: str = ''
@@ -110,6 +149,8 @@ class FlightHeader(Payload):
     host_suspended_ns: int = field(default=0, compare=False)
     clock_state: int = field(default=0, compare=False)
     clock_source: str = field(default='', compare=False)
+    requested: tuple[RequestedTopic, ...] = field(default=(), compare=False)
+    topics: tuple[TopicActivity, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +191,9 @@ class FlightFooter(Payload):
     """The end of a flight and its counters. It is the last record of the flight."""
 
     KIND = 'flight_footer'
-    NESTED: ClassVar[Mapping[str, type[Payload]]] = {'producers': ProducerCounters}
+    NESTED: ClassVar[Mapping[str, type[Payload]]] = {
+        'producers': ProducerCounters, 'requested': RequestedTopic, 'topics': TopicActivity
+    }
 
     flight_id: str = ''
     flight_ended_at_iso: str = ''
@@ -170,6 +213,8 @@ class FlightFooter(Payload):
     host_suspended_ns: int = 0
     clock_state: int = 0
     records_before_match: int = 0
+    requested: tuple[RequestedTopic, ...] = ()
+    topics: tuple[TopicActivity, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,6 +141,11 @@ class Chunk:
             self.records += taken
         return position
 
+    @property
+    def counts(self) -> dict[int, int]:
+        """Count the records by channel id."""
+        return {number: len(index) // 2 for number, index in self.indexes.items()}
+
     def contents(self) -> Iterator[tuple[int, QueuedRecord]]:
         """Return the records as they may be added to another chunk, with their channel ids."""
         parts, offset_ns = self._parts, self.clock.offset_ns

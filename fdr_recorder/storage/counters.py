@@ -16,14 +16,18 @@ Each producer has an account. The totals are sums of these, so that they cannot 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
+from fdr_recorder.capture.ring import QueuedRecord
+from fdr_recorder.clock import SteadyClock
+from fdr_recorder.record.activity import Activity
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
-from fdr_recorder.record.kinds import Payload, ProducerCounters
+from fdr_recorder.record.kinds import Payload, ProducerCounters, TopicActivity
 from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.units import encodable
 
@@ -81,6 +85,7 @@ class ProducerAccount:
             writer last looked.
         first_sequence: Number of the first message that was taken from the ring; None before.
         before_match: What a publisher that came late had sent before it was heard.
+        activity: When the topic was heard; None for the recorder's own records.
 
     """
 
@@ -99,6 +104,7 @@ class ProducerAccount:
         self.loss_detection = joint_detection(channel.loss_detection, '')
         self.first_sequence: int | None = None
         self.before_match = 0
+        self.activity: Activity | None = None
         self._own_offered = 0
         self._offered_before = client.ring.acknowledged if client is not None else 0
 
@@ -139,6 +145,17 @@ class ProducerAccount:
         is_number = is_number and (self.client is None or self.client.is_numbered)
         self.first_sequence = sequence if is_number else 0
 
+    def hear(self, batch: Sequence[QueuedRecord], clock: SteadyClock) -> None:
+        """Note when messages came, once for a batch: two numbers, whatever its size."""
+        activity, first, last = self.activity, batch[0][0], batch[-1][0]
+        if activity is not None and type(first) is int and type(last) is int:
+            at = clock.at
+            activity.hear(
+                at(first),
+                at(last),
+                lambda: [at(record[0]) for record in batch if type(record[0]) is int],
+            )
+
     def count_own(self) -> int:
         """Count one more of the recorder's own records; return its sequence number."""
         self._own_offered += 1
@@ -176,6 +193,7 @@ class Ledger:
         segments_dropped: Segments dropped to stay below the cap or to free space.
         bytes_dropped: Their size.
         records_in_dropped: Records in them.
+        began_ns: Log time at which the flight began.
 
     """
 
@@ -185,6 +203,9 @@ class Ledger:
         self.segments_dropped = 0
         self.bytes_dropped = 0
         self.records_in_dropped = 0
+        self.began_ns = 0
+        self._activities: dict[tuple[str, str], Activity] = {}
+        """By topic and type."""
         self._by_channel: dict[Channel, ProducerAccount] = {}
         self._left: dict[ProducerAccount, None] = {}
         """Accounts of producers that have left, in the order in which they did."""
@@ -205,7 +226,13 @@ class Ledger:
         """Open the account of a client; a client that comes back gets its account again."""
         account = self._by_channel.get(client.channel)
         if account is None:
-            return self._add(ProducerAccount(client.channel, client))
+            account = self._add(ProducerAccount(client.channel, client))
+            key, is_latched = (account.topic, account.type), client.channel.latched
+            if key not in self._activities:
+                self._activities[key] = Activity(self.began_ns, is_latched=is_latched)
+            account.activity = self._activities[key]
+            account.activity.is_latched &= is_latched
+            return account
         self._left.pop(account, None)
         account.resume(client)
         return account
@@ -262,6 +289,26 @@ class Ledger:
         """Count records that were written, and that the disk has lost."""
         self.count_written(channel, -records)
         self.count_write_error(channel, records)
+
+    def topics(
+        self, ended_ns: int, waiting: Iterable[Mapping[Channel, int]] = ()
+    ) -> list[TopicActivity]:
+        """
+        Return what is known of each topic up to a log time.
+
+        Records that are `waiting` to be written count as written.
+        """
+        records = dict.fromkeys(self._activities, 0)
+        for account in self.accounts:
+            key = account.topic, account.type
+            if key in records:
+                records[key] += account.written - account.repeated
+        for channel, count in chain.from_iterable(counts.items() for counts in waiting):
+            if _key(channel) in records:
+                records[_key(channel)] += count
+        return [
+            self._activities[key].told(*key, count, ended_ns) for key, count in records.items()
+        ]
 
     def totals(self, bytes_present: int) -> FlightCounters:
         """Return the sums of all accounts, with the size of the segments that were not dropped."""

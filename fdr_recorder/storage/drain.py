@@ -188,6 +188,7 @@ class Drain:
             return self.last_summary(flight_id)
         if recording.header.flight_id != flight_id:
             raise FlightIdMismatchError(flight_id, recording.header.flight_id)
+        recording.log.end()
         self._close_rings()
         self._last_summary = recording.close()
         self.publish_status()

@@ -86,6 +86,7 @@ def write_footer(log: SegmentLog) -> FlightFooter:
 def compose_footer(log: SegmentLog, *, clean_shutdown: bool, **changed: int) -> FlightFooter:
     """Return a footer with the counters as they are now, except those given."""
     now = Reading.now()
+    topics = log.topics()
     values: dict[str, Any] = {**log.counters().as_dict(), **changed}
     return FlightFooter(
         flight_id=log.header.flight_id,
@@ -96,6 +97,8 @@ def compose_footer(log: SegmentLog, *, clean_shutdown: bool, **changed: int) -> 
         host_suspended_ns=now.suspended_ns,
         clock_state=clock_state(),
         producers=tuple(account.snapshot() for account in log.ledger.accounts),
+        requested=log.told.became(topics),
+        topics=topics,
         **values,
     )
 

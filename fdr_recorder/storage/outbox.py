@@ -22,7 +22,7 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import steady_now
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import Payload, SegmentRollover, WriteError
+from fdr_recorder.record.kinds import Payload, RequestedTopic, SegmentRollover, WriteError
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.lost_records import joint_span, NO_SPAN, Span
 from fdr_recorder.storage.segment_log import SegmentLog
@@ -79,6 +79,8 @@ class Outbox:
 
     def emit(self, payload: Payload) -> None:
         """Add a record, to be written with the next tick; any thread."""
+        if isinstance(payload, RequestedTopic):
+            self._log.told.note(payload)
         is_full = len(self._waiting) >= MAX_WAITING and self._is_refused()
         if is_full and not isinstance(payload, _NEVER_LEFT_OUT):
             now_ns = self._log.clock.now_ns()

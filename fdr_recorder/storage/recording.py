@@ -77,8 +77,7 @@ class FlightRecording:
         log: Its segments.
         accounts: The accounts of the present producers.
         losses: Reports losses before the disk.
-        emit: Adds one of the recorder's own records, to be written with the next `tick`; any
-            thread.
+        emit: Adds one of the recorder's own records, for the next `tick` to write; any thread.
 
     """
 
@@ -121,6 +120,7 @@ class FlightRecording:
         self._durability = self.log.durability
         self._outbox = Outbox(self.log, self.write, lambda: self.is_degraded)
         self.emit = self._invalid.emit = self._outbox.emit
+        self.log.ledger.began_ns = clock.at_monotonic(began.monotonic_ns)
         try:
             self.losses = LossReports(self.log.ledger, alerts, self.emit, clock)
             self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
@@ -197,6 +197,7 @@ class FlightRecording:
         channel, log = account.channel, self.log
         if account.first_sequence is None:
             account.note_first(batch[0][2])
+        account.hear(batch, log.clock)
         is_logged = log.config.debug_log_per_record
         if is_logged or account in self._invalid.suspects:
             batch = self._invalid.sift(account, batch)
@@ -243,6 +244,7 @@ class FlightRecording:
             account = self.account_of(client)
             surplus = client.ring.take_surplus(MOST_FILL)
             if surplus:
+                account.hear(surplus, self.log.clock)
                 if account.channel.latched:
                     self.log.latched.keep(account, surplus[-1])
                 self._degraded.discard(account, surplus)
@@ -321,6 +323,7 @@ class FlightRecording:
 
         The rings must be drained. If the disk still refuses data, the flight has no footer.
         """
+        self.log.end()
         self._finish_reports()
         self.recover_now()
         footer: FlightFooter | None = None

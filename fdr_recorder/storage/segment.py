@@ -201,6 +201,10 @@ class Segment:
         """Whether the open chunk should be written now."""
         return self._chunk.size >= self._chunk_size_bytes
 
+    def waiting(self) -> dict[Channel, int]:
+        """Count the records of the open chunk by channel."""
+        return self._contents.by_channel(self._chunk.counts)
+
     def pending_for(self, now: float) -> float:
         """Return for how long (seconds) the oldest record of the open chunk has been in it."""
         return now - self._chunk_since if self._chunk.records else 0.0
@@ -210,8 +214,7 @@ class Segment:
         Return the size the file would have if it were finished now; exact without compression.
 
         Args:
-            more_channel: Include one more record of this channel, in an uncompressed chunk of
-                its own...
+            more_channel: Include one more record of it, in an uncompressed chunk of its own...
             more_bytes: ...with so many bytes of data.
 
         """
@@ -252,8 +255,8 @@ class Segment:
                 without data always adds at least one.
 
         Returns:
-            The position of the first record that was not added. If it equals `position` although
-            the chunk is not full, this segment has no room for it.
+            The position of the first record that was not added; `position` although the chunk is
+            not full if this segment has no room for it.
 
         Raises:
             Exception: The channel or a record cannot be encoded; none was added.
@@ -340,7 +343,7 @@ class Segment:
             compression=compression,
             crc=crc,
             tail=(tail,),
-            records={number: len(index) // 2 for number, index in chunk.indexes.items()},
+            records=chunk.counts,
             span=(start, end),
             span_before=self._contents.span,
             pieces=() if self._file.size else written,

@@ -97,6 +97,10 @@ class SegmentIndex:
         """Return a channel by its number in the segment."""
         return self._by_id[channel_id]
 
+    def by_channel(self, counts: Mapping[int, int]) -> dict[Channel, int]:
+        """Return numbers by channel instead of by its number in the segment."""
+        return {self._by_id[number].channel: count for number, count in counts.items()}
+
     @property
     def counts(self) -> Mapping[Channel, int]:
         """Count the records in the file by channel."""

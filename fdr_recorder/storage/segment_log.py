@@ -35,7 +35,9 @@ from fdr_recorder.record.kinds import (
     FlightHeader,
     RECORD_SCHEMA_VERSION,
     SegmentRollover,
+    TopicActivity,
 )
+from fdr_recorder.record.requested import Told
 from fdr_recorder.storage.bag_metadata import CLOSED, custom_data, NOT_CLOSED
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
@@ -53,6 +55,9 @@ logger = logging.getLogger(__name__)
 GONE_CAP_BYTES: Final = 0
 """`cap_bytes` of a segment that no limit has dropped: another program has removed it."""
 
+HEADER_SHARE: Final = 8
+"""A header tells what became of topics if it is no larger than the segment divided by this."""
+
 
 class SegmentLog:
     """
@@ -67,6 +72,8 @@ class SegmentLog:
         header: The flight's header.
         config: Sizes, intervals and limits; replaced as a whole, by any thread.
         ledger: The flight's accounts.
+        told: What was told of what the header asks for.
+        ended_ns: Log time at which the flight has ended; 0 before.
         latched: The messages that each segment begins with.
         clock: Dates the records.
         newest_index: Number of the newest segment; -1 before the first.
@@ -95,6 +102,8 @@ class SegmentLog:
         self.root = root
         self.header = replace(header, flight_number=root.flight_numbers.take())
         self.ledger = Ledger()
+        self.told = Told(self.header.requested)
+        self.ended_ns = 0
         self.config = config
         self.latched = LatchedRepeats(clock, config.segment_size_bytes)
         self.clock = clock
@@ -173,7 +182,7 @@ class SegmentLog:
         )
         own = self.ledger.own_account(FlightHeader)
         now_ns = steady_now()
-        header = (now_ns, now_ns, own.offered, encode(self.header), 0)
+        header = (now_ns, now_ns, own.offered, self._encoded_header(), 0)
         try:
             segment.append(own.channel, [header], force=True)
             repeated = self.latched.append_to(segment, now_ns)
@@ -189,6 +198,21 @@ class SegmentLog:
         self.newest_index = index
         self.latched.begun_ns = now_ns
         self.durability.has_new_names = True
+
+    def _encoded_header(self) -> bytes:
+        """Encode the header of the next segment; what became of topics outlives cap and crash."""
+        if self.newest_index >= 0:
+            topics = self.topics()
+            requested = self.told.became(topics, is_over=False)
+            data = encode(replace(self.header, requested=requested, topics=topics))
+            if len(data) <= self.config.segment_size_bytes // HEADER_SHARE:
+                return data
+        return encode(self.header)
+
+    def topics(self) -> tuple[TopicActivity, ...]:
+        """Return what is known of each topic, records included that are not in the file yet."""
+        waiting = [segment.waiting() for segment in self._unlisted()]
+        return tuple(self.ledger.topics(self.ended_ns or self.clock.now_ns(), waiting))
 
     def flush(self) -> None:
         """Write the open chunk."""
@@ -330,6 +354,11 @@ class SegmentLog:
         return gone
 
     # --- the end -------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Note that the flight ends now: the time until it is closed is no silence of topics."""
+        self.ended_ns = self.ended_ns or self.clock.now_ns()
+        self.told.end()
 
     def shut_down(self, *, is_clean: bool = True) -> None:
         """Have `metadata.yaml` say that the flight was closed, once its footer is synced."""

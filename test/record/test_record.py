@@ -28,6 +28,8 @@ from fdr_recorder.record.kinds import (
     PAYLOADS,
     ProducerCounters,
     RECORD_SCHEMA_VERSION,
+    RequestedTopic,
+    TopicActivity,
     WriteError,
 )
 from fdr_recorder.types.typestore import typestore_of
@@ -40,6 +42,7 @@ from rosbags.typesys.store import Typestore
 MSG = Path(__file__).resolve().parents[2] / 'msg'
 
 TEXT = st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=30)
+NESTED = (ProducerCounters, RequestedTopic, TopicActivity)
 UNSIGNED = {'level': (0, 255)}
 SIGNED = re.compile(r'.*_ns$|process_id')
 
@@ -54,13 +57,15 @@ def value_of(name: str, kind: object) -> st.SearchStrategy[Any]:
             return st.integers(-(2**31), 2**31 - 1)
         if name in ('level', 'clock_state'):
             return st.integers(0, 255)
+        if name == 'topics':
+            return st.integers(0, 2**32 - 1)
         if SIGNED.fullmatch(name):
             return st.integers(-(2**63), 2**63 - 1)
         return st.integers(0, 2**64 - 1)
     if kind == Mapping[str, str]:
         return st.dictionaries(TEXT, TEXT, max_size=4)
-    assert kind == tuple[ProducerCounters, ...], (name, kind)
-    return st.lists(payload_of(ProducerCounters), max_size=3).map(tuple)
+    (nested,) = [part for part in NESTED if kind == tuple[part, ...]]  # type: ignore[valid-type]
+    return st.lists(payload_of(nested), max_size=3).map(tuple)
 
 
 def payload_of(payload_type: type[Payload]) -> st.SearchStrategy[Any]:
@@ -121,7 +126,8 @@ def test_the_known_keys_are_the_fields_of_the_message_definition(kind: str) -> N
 
 def test_every_message_definition_belongs_to_a_kind() -> None:
     used = set(map(message_of, PAYLOADS.values()))
-    assert {path.stem for path in MSG.glob('*.msg')} == used | {'KeyValue', 'ProducerCounters'}
+    used |= {'KeyValue', 'ProducerCounters', 'TopicActivity'}
+    assert {path.stem for path in MSG.glob('*.msg')} == used
 
 
 def test_the_producers_keys_are_those_of_their_definition() -> None:

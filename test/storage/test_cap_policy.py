@@ -41,7 +41,7 @@ from producers import make_client, number_of, numbered, open_flight, send
 import pytest
 from waiting import wait_until
 
-SEGMENT = 16 * 1024
+SEGMENT = 20 * 1024
 OPTIONS_SMALL = {'segment_size_bytes': SEGMENT, 'chunk_size_bytes': 2048}
 
 

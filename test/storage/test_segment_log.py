@@ -158,7 +158,7 @@ def test_every_segment_begins_with_the_last_message_of_each_latched_topic(flight
 def test_what_is_too_large_for_half_a_segment_is_not_repeated(flight: Flight) -> None:
     large, small = (flight.producer(topic, latched=True) for topic in ('/large', '/small'))
     flight.log.latched.keep(large, (1, 1, 1, bytes(MAX_BYTES // 2), 0))
-    flight.log.latched.keep(small, (1, 1, 1, bytes(MAX_BYTES // 8), 0))
+    flight.log.latched.keep(small, (1, 1, 1, bytes(MAX_BYTES // 16), 0))
     flight.log.open_next()
     flight.log.end_segment()
     flight.close()

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
+from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.kinds import (
     FlightFooter,
@@ -25,6 +26,7 @@ from fdr_recorder.record.kinds import (
     ProducerCounters,
     RecordInvalid,
     SegmentRollover,
+    TopicActivity,
     TransportLoss,
     WriteError,
 )
@@ -86,6 +88,7 @@ def recounted_footer(
     segments: Sequence[SegmentContents],
     header: FlightHeader,
     drops: Drops,
+    topics: Sequence[TopicActivity],
     *,
     ended_at_ns: int,
     bytes_present: int,
@@ -93,7 +96,8 @@ def recounted_footer(
     """
     Return the footer of a flight, recounted from its segments; it counts itself.
 
-    `bytes_present` is the size of the segments, the footer included.
+    `topics` are those of `recounted_topics`; `bytes_present` is the size of the segments, the
+    footer included.
     """
     records = [record for contents in segments for record in contents.own_records]
     producers = _folded(_producers(segments, records), segments)
@@ -120,6 +124,8 @@ def recounted_footer(
         records_repeated=sum(producer.repeated for producer in producers),
         records_before_match=sum(producer.before_match for producer in producers),
         producers=tuple(map(_bounded, producers)),
+        requested=tuple(map(_bounded, recounted_requests(segments, topics))),
+        topics=tuple(map(_bounded, topics)),
     )
     return _bounded(footer)
 

@@ -44,6 +44,7 @@ from fdr_recorder.flights.metadata_reader import Metadata, read_metadata
 from fdr_recorder.flights.recovery.last_segment import are_all_ended, read_last_segment
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recount import Drops, find_drops, recounted_footer
+from fdr_recorder.flights.recovery.recounted_topics import recounted_topics
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.flights.recovery.tails import keep_tail
 from fdr_recorder.record.channel import Channel
@@ -383,11 +384,13 @@ class _Work:
     def _write_footer(self, last: SegmentContents) -> FlightFooter:
         """Write a footer with recounted counters, as the writer does, in one pass."""
         others = sum(contents.size for contents in self.segments[:-1])
+        time_ns = max(last.found.last_log_time_ns, 1)
+        topics = recounted_topics(self.segments, time_ns)
         with closing(self._restore(last)) as segment:
             channel = _own_channel(last, FlightFooter)
-            time_ns = max(last.found.last_log_time_ns, 1)
             recount = partial(
-                recounted_footer, self.segments, self._header(), self.drops, ended_at_ns=time_ns
+                recounted_footer, self.segments, self._header(), self.drops, topics,
+                ended_at_ns=time_ns,
             )
             size = len(encode(recount(bytes_present=0)))
             finished_size = segment.finished_size(more_channel=channel, more_bytes=size)

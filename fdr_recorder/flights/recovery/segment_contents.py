@@ -57,6 +57,7 @@ class SegmentContents:
         unreadable_bytes: How many bytes cannot be read, and stay in the file.
         own_records: The recorder's own records, headers apart.
         header: The flight header; None if there is none.
+        header_time_ns: Its log time, and that of repeated messages; -1 if there is none.
         repeated: Repeated transient-local messages by channel.
         damage: What is wrong: why a torn segment ends, or a bad chunk in a closed one.
 
@@ -73,6 +74,7 @@ class SegmentContents:
     unreadable_bytes: int = 0
     own_records: list[Payload] = field(default_factory=list)
     header: FlightHeader | None = None
+    header_time_ns: int = -1
     repeated: dict[Channel, int] = field(default_factory=dict)
     damage: SegmentError | None = None
 
@@ -133,7 +135,6 @@ class Collector:
         self.reader = reader
         self.contents = SegmentContents(reader.path, index, reader.size)
         self.channels: dict[int, Channel] = {}
-        self._header_time_ns = -1
 
     def begin(self) -> None:
         """Read the header and the metadata record; raise `SegmentError` if one is missing."""
@@ -169,8 +170,8 @@ class Collector:
     def note(self, message: Message) -> None:
         """Note the recorder's own records, and count repeated messages."""
         contents, topic = self.contents, message.channel.topic
-        if topic == _HEADER_TOPIC and self._header_time_ns < 0:
-            self._header_time_ns = message.log_time_ns
+        if topic == _HEADER_TOPIC and contents.header_time_ns < 0:
+            contents.header_time_ns = message.log_time_ns
         if topic.startswith(OWN_TOPIC_PREFIX):
             try:
                 payload = own_record(message)
@@ -180,7 +181,7 @@ class Collector:
                 contents.header = payload
             elif payload is not None:
                 contents.own_records.append(payload)
-        elif message.log_time_ns == self._header_time_ns:  # only repeats have the header's time
+        elif message.log_time_ns == contents.header_time_ns:  # only repeats have the header's time
             channel = self.channels.get(message.channel.id)
             if channel is not None:
                 contents.repeated[channel] = contents.repeated.get(channel, 0) + 1

@@ -1,0 +1,139 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+What became of the topics of a flight that was not closed.
+
+The header of each segment tells it up to there, dropped segments included: only the messages
+behind the newest are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.reader import open_segment
+from fdr_recorder.flights.recovery.segment_contents import SegmentContents
+from fdr_recorder.mcap.decode import WholeChunk
+from fdr_recorder.mcap.reader import SegmentReader
+from fdr_recorder.record.activity import Activity
+from fdr_recorder.record.channel import QOS_KEY
+from fdr_recorder.record.flight_header import began_ns
+from fdr_recorder.record.kinds import (
+    FlightHeader,
+    OWN_TOPIC_PREFIX,
+    RequestedTopic,
+    TopicActivity,
+)
+from fdr_recorder.record.offered_qos import offers_latched
+from fdr_recorder.record.requested import became
+
+_MOST_SEGMENTS: Final = 2
+"""Segments whose messages are looked at. Recorders before 1.0 told nothing in headers: what was
+silent in a longer flight of theirs stays unknown."""
+
+_Key = tuple[str, str]
+
+
+def recounted_topics(
+    segments: Sequence[SegmentContents], ended_ns: int
+) -> tuple[TopicActivity, ...]:
+    """Return what became of each topic up to the end of the flight; nothing if that is unknown."""
+    headers = [(place, item.header) for place, item in enumerate(segments) if item.header]
+    if not headers:
+        return ()
+    start, header = next(
+        ((place, header) for place, header in reversed(headers) if header.topics), headers[0]
+    )
+    rest = segments[start:]
+    is_whole = bool(header.topics) or segments[start].index == 0
+    if not is_whole or len(rest) > _MOST_SEGMENTS:
+        return ()
+    return _Recount(header, rest).topics(ended_ns)
+
+
+def recounted_requests(
+    segments: Sequence[SegmentContents], topics: Sequence[TopicActivity]
+) -> tuple[RequestedTopic, ...]:
+    """Return what became of what the configuration asked for, of which these topics were heard."""
+    told: list[RequestedTopic] = []
+    for contents in segments:
+        told += contents.header.requested if contents.header else ()
+        told += [record for record in contents.own_records if isinstance(record, RequestedTopic)]
+    present = [
+        TopicActivity(topic=channel.topic, type=channel.schema.name, records=count)
+        for contents in segments
+        for channel, count in contents.found.counts.items()
+    ]
+    return became(told, (*topics, *present))
+
+
+class _Recount:
+    """Goes on from what a header tells, with the messages of its segment and those behind it."""
+
+    def __init__(self, header: FlightHeader, segments: Sequence[SegmentContents]) -> None:
+        first = segments[0]
+        written_ns = max(first.header_time_ns, first.found.first_log_time_ns)
+        self._began_ns = began_ns(header, written_ns, is_first=first.index == 0)
+        self._activities = {
+            (told.topic, told.type): Activity.go_on(told, self._began_ns)
+            for told in header.topics
+        }
+        for contents in segments:
+            self._count(contents)
+            with open_segment(contents.path, started_ns=contents.started_ns) as reader:
+                self._listen(reader, contents.header_time_ns)
+
+    def topics(self, ended_ns: int) -> tuple[TopicActivity, ...]:
+        """Return what is known up to the end."""
+        return tuple(
+            activity.told(*key, activity.records, ended_ns)
+            for key, activity in self._activities.items()
+        )
+
+    def _count(self, contents: SegmentContents) -> None:
+        for channel, count in contents.found.counts.items():
+            if not channel.topic.startswith(OWN_TOPIC_PREFIX):
+                is_latched = offers_latched(channel.metadata.get(QOS_KEY, ''))
+                activity = self._activity((channel.topic, channel.schema.name))
+                activity.records += count - contents.repeated.get(channel, 0)
+                activity.is_latched = is_latched
+
+    def _activity(self, key: _Key) -> Activity:
+        if key not in self._activities:
+            self._activities[key] = Activity(self._began_ns)
+        return self._activities[key]
+
+    def _listen(self, reader: SegmentReader, header_time_ns: int) -> None:
+        for key, times in _times(reader):
+            times = [time_ns for time_ns in times if time_ns != header_time_ns]  # no repeats
+            if times and not key[0].startswith(OWN_TOPIC_PREFIX):
+                self._activity(key).hear(min(times), max(times), times.copy)
+
+
+def _times(reader: SegmentReader) -> Iterator[tuple[_Key, list[int]]]:
+    """Yield log times of messages, by topic and type, chunk by chunk; skip what is damaged."""
+    for chunk in reader.chunks():
+        by_channel: dict[int, list[int]] = {}
+        if isinstance(chunk, WholeChunk):
+            for message, _ in chunk.messages:
+                by_channel.setdefault(message.channel.id, []).append(message.log_time_ns)
+        else:
+            for number, offset in chunk.indexes.items():
+                try:
+                    by_channel[number] = reader.index_at(offset)[::2].tolist()
+                except SegmentError:
+                    continue
+        for number, times in by_channel.items():
+            channel = reader.channels.get(number)
+            if channel is not None:
+                yield (channel.topic, channel.schema.name), times
