@@ -54,6 +54,16 @@ def plural(count: int, noun: str) -> str:
     return f'{count:,} {noun}{"s" * (count != 1)}'
 
 
+def are(count: int) -> str:
+    """Return the verb that follows a count: `is` for one, else `are`."""
+    return 'is' if count == 1 else 'are'
+
+
+def were(count: int) -> str:
+    """Return the verb that follows a count: `was` for one, else `were`."""
+    return 'was' if count == 1 else 'were'
+
+
 def format_number(value: float, decimals: int) -> str:
     """Return a number with a true minus sign, not a hyphen."""
     return f'{value:,.{decimals}f}'.replace('-', _MINUS)

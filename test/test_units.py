@@ -12,12 +12,18 @@
 
 from __future__ import annotations
 
-from fdr_recorder.units import format_duration, format_size, format_time, plural
+from pathlib import Path
+import re
+
+from fdr_recorder.units import are, format_duration, format_size, format_time, plural, were
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 
 SECOND = 1_000_000_000
+PACKAGE = Path(__file__).resolve().parents[1] / 'fdr_recorder'
+ALWAYS_MANY = ('Show all', 'every one of', 'decides when')
+"""Texts that are said of more than one, or in which the noun is a verb."""
 
 
 @pytest.mark.parametrize(
@@ -57,3 +63,19 @@ def test_whatever_a_file_says_can_be_shown(number: int) -> None:
     assert format_time(number)
     assert format_size(number)
     assert format_duration(number / SECOND)
+
+
+@pytest.mark.parametrize(
+    ('count', 'text'), [(0, '0 records are'), (1, '1 record is'), (1002, '1,002 records are')]
+)
+def test_a_verb_follows_a_count(count: int, text: str) -> None:
+    assert f'{plural(count, "record")} {are(count)}' == text
+    assert were(count) == ('was' if count == 1 else 'were')
+
+
+@pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda path: path.stem)
+def test_no_text_says_1_records(path: Path) -> None:
+    """A count is followed by a noun through `plural`; a fixed plural says `1 records`."""
+    nouns = 'records|messages|flights|segments|topics|files|publishers'
+    found = re.findall(rf"f['\"].*[^\"]\}} (?:{nouns})\b.*", path.read_text())
+    assert [line for line in found if not any(fixed in line for fixed in ALWAYS_MANY)] == []

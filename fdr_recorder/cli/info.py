@@ -125,7 +125,7 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
             lost,
             f'{footer.records_dropped_overrun:,} refused by full rings',
             f'{footer.records_dropped_write_error:,} refused by the disk',
-            f'{footer.rollover_count:,} segments rolled over',
+            f'{plural(footer.rollover_count, "segment")} rolled over',
             f'{footer.segments_dropped:,} dropped',
         )
         yield 'counters', ', '.join(filter(None, counters))

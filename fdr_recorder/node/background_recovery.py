@@ -20,6 +20,7 @@ from typing import Final, TYPE_CHECKING
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.flights.directory import flight_directories
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.units import plural
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.recovery.recover import Failure
@@ -114,10 +115,11 @@ class BackgroundRecovery:
         for count, flight in enumerate(recovered, 1):
             message = (
                 f'{flight.path.name} was never closed; it is recovered: '
-                f'{flight.footer.records_written} records, {flight.cut_bytes} bytes cut'
+                f'{plural(flight.footer.records_written, "record")}, '
+                f'{plural(flight.cut_bytes, "byte")} cut'
             )
             logger.info('%s in %.1f s', message, flight.seconds)
+            flights = f'{plural(count, "flight")} are recovered; last: '
             self._alerts.raise_alert(
-                'unclean_flight_recovered',
-                message if count == 1 else f'{count} flights are recovered; last: {message}',
+                'unclean_flight_recovered', message if count == 1 else flights + message
             )

@@ -207,7 +207,7 @@ def _facts(report: Report) -> Html:
     facts: tuple[tuple[str, Child], ...] = (
         ('Started', started),
         ('Duration', [precise_duration(listed.duration_s), h('small', f'to {ended}')]),
-        ('Messages', [f'{report.messages:,}', h('small', f'{len(report.topics):,} topics')]),
+        ('Messages', [f'{report.messages:,}', h('small', plural(len(report.topics), 'topic'))]),
         ('On disk', [format_size(listed.bytes), h('small', segments)]),
         ('Not here', [_not_here(losses), h('small', _causes(losses))]),
         ('Alerts', [f'{len(levels):,}', h('small', _levels(levels))]),

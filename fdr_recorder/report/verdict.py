@@ -26,6 +26,7 @@ from fdr_recorder.report.gather import Report
 from fdr_recorder.report.sections.balance import Balance, balance_of
 from fdr_recorder.report.sections.configuration import config_options
 from fdr_recorder.units import (
+    are,
     format_size,
     NS_PER_S,
     plural,
@@ -33,6 +34,7 @@ from fdr_recorder.units import (
     short,
     time_of_day,
     time_span,
+    were,
 )
 
 _MOST_SENTENCES: Final = 8
@@ -103,17 +105,19 @@ class LossGroup:
     def sentence(self, report: Report) -> str:
         """Return a sentence about it."""
         messages, topic = plural(self.records, 'message'), short(self.topic)
+        verb = were(self.records)
         text = {
             'transport': f'{messages} of {topic} never reached the recorder',
-            'before_match': f'{messages} of {topic} were sent before their publisher was heard',
-            'overrun': f'{messages} of {topic} were refused, because the ring was full',
-            'write_error': f'{messages} were discarded, because the disk refused them',
-            'invalid': f'{messages} of {topic} were discarded, because they cannot be encoded',
+            'before_match': f'{messages} of {topic} {verb} sent before their publisher was heard',
+            'overrun': f'{messages} of {topic} {verb} refused, because the ring was full',
+            'write_error': f'{messages} {verb} discarded, because the disk refused them',
+            'invalid': f'{messages} of {topic} {verb} discarded, because '
+            f'{"it" if self.records == 1 else "they"} cannot be encoded',
             'capacity': _capacity(report, self.records),
             'removed': f'{messages} went with segments that another program removed',
-            'unclean': f'{messages} of {topic} are missing, and the recorder was ended before it '
-            'could say why',
-        }.get(self.cause, f'{messages} are missing ({self.cause})')
+            'unclean': f'{messages} of {topic} {are(self.records)} missing, and the recorder was '
+            'ended before it could say why',
+        }.get(self.cause, f'{messages} {are(self.records)} missing ({self.cause})')
         when = time_span(self.first_ns, self.last_ns)
         if self.times > 1 and when.startswith('between'):
             when = f'{self.times:,} times {when}'
@@ -124,7 +128,7 @@ def _capacity(report: Report, records: int) -> str:
     dropped = report.info.listed.segments_dropped
     caps = [rollover.cap_bytes for _, rollover in report.payloads(SegmentRollover)]
     limit = f' (the limit was {format_size(caps[-1])})' if caps else ''
-    segment = 'segment' if dropped == 1 else f'{dropped:,} segments'
+    segment = 'segment' if dropped == 1 else plural(dropped, 'segment')
     return f'{plural(records, "message")} went with the oldest {segment}, to free space{limit}'
 
 

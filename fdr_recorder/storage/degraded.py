@@ -221,8 +221,8 @@ class DegradedState:
     def _tell_gone(self, gone: Sequence[SegmentRollover]) -> None:
         path = self._log.directory.path
         records = sum(segment.records for segment in gone)
-        message = f'{plural(len(gone), "segment")} with {records} records gone from {path}: '
-        message += 'another program has removed them; recording goes on'
+        message = f'{plural(len(gone), "segment")} with {plural(records, "record")} gone from '
+        message += f'{path}: another program has removed them; recording goes on'
         self._outbox.emit_removed(gone)
         values = {'path': path, 'segments': len(gone), 'records': records}
         self._alerts.raise_alert('segments_gone', message, values=values)

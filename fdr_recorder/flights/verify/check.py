@@ -37,6 +37,7 @@ from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.kinds import FlightFooter, ProducerCounters, SegmentRollover
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.storage import bag_metadata
+from fdr_recorder.units import are, plural
 
 
 def verify(flight: Path | str, advance: Advance = lambda _bytes: None) -> Verification:
@@ -118,7 +119,8 @@ class _Comparison(FlightReading):
         behind = [index for index in recorded if index > first and index not in there]
         dropped = footer.segments_dropped if footer is not None else len(recorded)
         if footer is not None and first != dropped - len(behind):
-            self.damaged(f'{first} segments are missing at the beginning, {dropped} were dropped')
+            text = f'{plural(first, "segment")} missing at the beginning, {dropped:,} dropped'
+            self.damaged(text)
         gone = [rollover for index, rollover in recorded.items() if index not in there]
         if gone or dropped:
             counters = read_metadata(self.result.path).counters
@@ -145,12 +147,14 @@ class _Comparison(FlightReading):
             self.damaged('the footer is not the last record')
         if footer.bytes_written != result.bytes + footer.bytes_dropped:
             self.damaged(
-                f'the footer counts {footer.bytes_written} bytes; there are {result.bytes}, '
+                f'the footer counts {plural(footer.bytes_written, "byte")}; '
+                f'there are {result.bytes:,}, '
                 f'and {footer.bytes_dropped} were dropped'
             )
         if not footer.segments_dropped and footer.records_written != result.records:
             self.damaged(
-                f'the footer counts {footer.records_written} records; there are {result.records}'
+                f'the footer counts {plural(footer.records_written, "record")}; there: '
+                f'{result.records:,}'
             )
         for counters in footer.producers:
             self._check_producer(counters)
@@ -190,12 +194,13 @@ class _Comparison(FlightReading):
         for key, count in written.items():
             found = self.producers.get(key, Producer()).written
             if found != count:
-                self.damaged(f'{key[0]}: the footer counts {count} records, there are {found}')
+                counted = plural(count, 'record')
+                self.damaged(f'{key[0]}: the footer counts {counted}, there are {found:,}')
         for (topic, _), count in folded.items():
             if count:
                 self.damaged(
-                    f'{topic}: of publishers that left, {abs(count)} records '
-                    f'{"are not there" if count > 0 else "are not counted by the footer"}'
+                    f'{topic}: of publishers that left, {plural(abs(count), "record")} '
+                    f'{are(abs(count))} not {"there" if count > 0 else "counted by the footer"}'
                 )
 
     def _check_producer(self, counters: ProducerCounters) -> None:
@@ -203,8 +208,8 @@ class _Comparison(FlightReading):
         accounted += counters.dropped_overrun + counters.dropped_write_error
         if counters.offered != accounted:
             self.damaged(
-                f'{counters.topic}: {counters.offered} records were offered, {accounted} are '
-                'accounted for'
+                f'{counters.topic}: {plural(counters.offered, "record")} offered, '
+                f'{accounted:,} accounted for'
             )
 
     def _check_sequences(self) -> None:
@@ -239,7 +244,8 @@ class _Comparison(FlightReading):
             elif unexplained <= budget:  # a recovered flight does not know whose they were
                 budget -= unexplained
             elif self.is_closed:
-                self.damaged(f'{key[0]}: {unexplained} messages are missing without a trace')
+                text = plural(unexplained, 'message')
+                self.damaged(f'{key[0]}: {text} {are(unexplained)} missing without a trace')
             else:
                 self.result.losses.append(Loss('unclean', unexplained, *key))
 

@@ -41,6 +41,7 @@ from fdr_recorder.record.kinds import (
 )
 from fdr_recorder.record.numbering import HISTORY_S, NOTHING_EXPECTED, Numbering
 from fdr_recorder.record.offered_qos import offers_latched
+from fdr_recorder.units import plural
 
 _SEQUENCE_RANGE: Final = 1 << 32
 _MAX_DAMAGE: Final = 100
@@ -149,7 +150,7 @@ class FlightReading:
             self.result.losses.append(loss)
         else:
             between = when(gap.first_ns, gap.last_ns)
-            self.damaged(f'{gap.error}; {gap.size} bytes cannot be read{between}')
+            self.damaged(f'{gap.error}; {plural(gap.size, "byte")} cannot be read{between}')
 
     def _check_header(self, segment: SegmentFile, message: Message) -> None:
         payload = self._decode(message)
@@ -184,7 +185,8 @@ class FlightReading:
         if contents is None or not contents.is_closed:
             self.damaged(f'{segment.path}: the summary cannot be used')
         elif (said := contents.found.records) != count:
-            self.damaged(f'{segment.path}: {count} records, but its summary counts {said}')
+            text = f'{plural(count, "record")}, but its summary counts {said:,}'
+            self.damaged(f'{segment.path}: {text}')
 
     def _take(self, message: Message, header_time_ns: int) -> None:
         """Account for one message."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.loss_detection import Unseen
-from fdr_recorder.units import iso_time, plural
+from fdr_recorder.units import are, iso_time, plural, were
 
 
 class Verdict(Enum):
@@ -63,19 +63,21 @@ class Loss:
         """Say it in words."""
         if self.segments:
             return f'{self.segments}: not on the disk when the recorder was ended'
+        records, messages = plural(self.records, 'record'), plural(self.records, 'message')
+        verb = were(self.records)
         text = {
-            'transport': f'{self.records} messages of {self.topic} never reached the recorder',
-            'before_match': f'{self.records} messages of {self.topic} were sent before their '
+            'transport': f'{messages} of {self.topic} never reached the recorder',
+            'before_match': f'{messages} of {self.topic} {verb} sent before their '
             'publisher was heard',
-            'overrun': f'{self.records} records of {self.topic} were refused by a full ring',
-            'write_error': f'{self.records} records were discarded: the disk refused them',
-            'invalid': f'{self.records} records of {self.topic} were discarded: they cannot be '
-            'encoded',
-            'capacity': f'{self.records} records went with the oldest segments, to free space',
-            'removed': f'{self.records} records went with segments that another program removed',
-            'unreadable': f'{self.bytes} bytes of {self.file_name} cannot be read',
-            'unclean': f'{self.records} messages of {self.topic} are missing, and the recorder '
-            'was ended before it could say why'
+            'overrun': f'{records} of {self.topic} {verb} refused by a full ring',
+            'write_error': f'{records} {verb} discarded: the disk refused them',
+            'invalid': f'{records} of {self.topic} {verb} discarded: '
+            f'{"it" if self.records == 1 else "they"} cannot be encoded',
+            'capacity': f'{records} went with the oldest segments, to free space',
+            'removed': f'{records} went with segments that another program removed',
+            'unreadable': f'{plural(self.bytes, "byte")} of {self.file_name} cannot be read',
+            'unclean': f'{messages} of {self.topic} {are(self.records)} '
+            'missing, and the recorder was ended before it could say why'
             if self.records
             else 'the flight was not closed: what came last may be missing',
         }[self.cause]
