@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
+import errno
 import os
 from pathlib import Path
 import re
+import stat
 from typing import Any, Final
 
+from fdr_recorder.cli.console import warn
 from fdr_recorder.errors import FlightRootMissingError, FlightRootNotADirectoryError, NoFlightError
 
 ROOT_VARIABLE: Final = 'FDR_FLIGHT_ROOT'
@@ -58,9 +61,9 @@ def default_root() -> Path:
         return Path(named).expanduser()
     here = Path()
     try:
-        if any(_is_flight(path) for path in here.iterdir() if path.is_dir()):
+        if _has_flights(here):
             return here
-    except OSError:  # the current directory is gone, or cannot be read
+    except OSError:  # it is gone, or may not be read
         pass
     from fdr_recorder.config import FdrConfig
 
@@ -74,13 +77,20 @@ def find_root(name: str | None) -> Path:
     Raises:
         FlightRootError: It is missing, or not a directory.
         NoFlightError: It is a flight.
+        PermissionError: It may not be read.
 
     """
     root = Path(name).expanduser() if name else default_root()
-    if not root.exists():
-        raise FlightRootMissingError(root)
-    if not root.is_dir():
+    if not name and ROOT_VARIABLE not in os.environ and not os.access('.', os.R_OK):
+        warn(f'the current directory cannot be read; this is about {root}')
+    try:
+        is_directory = stat.S_ISDIR(root.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FlightRootMissingError(root) from None
+    if not is_directory:
         raise FlightRootNotADirectoryError(root)
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(root))
     if _is_flight(root):
         raise NoFlightError(root, 'is a flight, not a flight root; see `fdr info`')
     return root
@@ -115,21 +125,44 @@ def find_flights(names: Sequence[str]) -> list[Path]:
     """
     found: list[Path] = []
     for name in names:
-        below = _flights_below(Path(name).expanduser())
+        path = Path(name).expanduser()
+        below = [] if _is_flight(path) else _flights_below(path)
         found += below or [find_flight(name)]
     return found
 
 
 def _is_flight(path: Path) -> bool:
+    """Tell whether it is a flight; raise `PermissionError` if it may not be looked into."""
     from fdr_recorder.flights.directory import segment_files
 
-    return path.is_dir() and bool(segment_files(path))
+    return _is_directory(path) and bool(segment_files(path))
+
+
+def _is_directory(path: Path) -> bool:
+    """Tell whether it is a directory; `Path.is_dir` says no to one that is not to be reached."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _has_flights(root: Path) -> bool:
+    """
+    Tell whether flights are in a directory that nobody named.
+
+    What may not be looked into counts by its name: next to other people's files it may be
+    anything.
+    """
+    from fdr_recorder.flights.directory import flights_in
+
+    names = (path for path in flights_in(root))
+    return any(os.access(path, os.R_OK) or path.name.startswith('flight') for path in names)
 
 
 def _flights_below(root: Path) -> list[Path]:
     from fdr_recorder.flights.directory import flights_in
 
-    return flights_in(root) if root.is_dir() else []
+    return flights_in(root) if _is_directory(root) else []
 
 
 def _what_is(path: Path) -> str:
@@ -157,8 +190,10 @@ def complete_flight(prefix: str, **_: object) -> Iterable[str]:
     """Return the flights of the root, and directories."""
     from argcomplete.completers import DirectoriesCompleter
 
-    root = default_root()
-    names = [path.name for path in root.iterdir() if _is_flight(path)] if root.is_dir() else []
+    try:
+        names = [path.name for path in _flights_below(default_root())]
+    except OSError:
+        names = []
     return [*names, *DirectoriesCompleter()(prefix)]
 
 

@@ -18,6 +18,7 @@ from typing import Final, TYPE_CHECKING
 from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_root, find_root
+from fdr_recorder.cli.permissions import Unreadable
 from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ def run(args: argparse.Namespace) -> int:
     root = find_root(args.root)
     holder = root_holder(root)
     paths = flights_in(root)
-    flights = []
+    flights, unreadable = [], Unreadable()
     with progress('looking at flights', len(paths), quiet=args.json) as advance:
         for path in paths:
-            flights.append(list_flight(path, holder))
+            with unreadable.telling(path):
+                flights.append(list_flight(path, holder))
             advance(1)
     flights.sort(key=by_age)
     if args.json:
@@ -64,17 +66,19 @@ def run(args: argparse.Namespace) -> int:
                 'root': str(root),
                 'in_use_by': holder.text if holder else None,
                 'flights': [flight.to_dict() for flight in flights],
+                'unreadable': unreadable.found,
             }
         )
-        return EXIT_OK
+        return unreadable.code(EXIT_OK)
     if flights:
         table(_COLUMNS, map(_row, flights))
         print()
     size = format_size(sum(flight.bytes for flight in flights))
-    say(f'{plural(len(flights), "flight")}, {size}, in {root}')
+    more = f', and {len(unreadable.found):,} that cannot be read' if unreadable.found else ''
+    say(f'{plural(len(flights), "flight")}, {size}, in {root}{more}')
     if holder:
         say(f'in use by {holder.text}')
-    return EXIT_OK
+    return unreadable.code(EXIT_OK)
 
 
 def _row(flight: ListedFlight) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from typing import cast, Final, NoReturn
 
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.exit_codes import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_REFUSED
+from fdr_recorder.cli.permissions import why_refused
 from fdr_recorder.cli.verb import Verb
 from fdr_recorder.errors import FdrError
 from fdr_recorder.interrupts import interruptible
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         warn(str(error))
         return EXIT_REFUSED
     except OSError as error:
-        warn(f'{error.filename}: {error.strerror}' if error.filename else str(error))
+        warn(why_refused(error))
         return EXIT_REFUSED
     return code
 

@@ -20,6 +20,7 @@ from fdr_recorder.cli.colours import Tone, Toned
 from fdr_recorder.cli.console import print_json, progress, say
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
+from fdr_recorder.cli.permissions import Unreadable
 from fdr_recorder.units import format_duration, format_size, plural
 
 if TYPE_CHECKING:
@@ -53,15 +54,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Recover the flights that need it."""
-    results = []
+    results: list[_Result] = []
+    unreadable = Unreadable()
     for flight in find_flights(args.flight):
-        result = _recover(flight, dry_run=args.dry_run, quiet=args.json)
-        results.append(result)
-        if not args.json:
+        with unreadable.telling(flight):
+            results.append(_recover(flight, dry_run=args.dry_run, quiet=args.json))
+            result = results[-1]
+            if args.json:
+                continue
             say(f'{flight}: ', Toned(result.in_words(), result.tone))
     if args.json:
         print_json([result.to_dict() for result in results])
-    return EXIT_FINDINGS if any(result.is_left_unclean for result in results) else EXIT_OK
+    is_left = any(result.is_left_unclean for result in results)
+    return unreadable.code(EXIT_FINDINGS if is_left else EXIT_OK)
 
 
 @dataclass(frozen=True)

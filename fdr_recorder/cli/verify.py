@@ -17,6 +17,7 @@ from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, reading_progress, say
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
+from fdr_recorder.cli.permissions import Unreadable
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.verify import Verification
@@ -44,12 +45,13 @@ def run(args: argparse.Namespace) -> int:
     from fdr_recorder.flights.verify import verify
 
     results: list[Verification] = []
+    unreadable = Unreadable()
     for flight in find_flights(args.flight):
-        with reading_progress('verifying', flight, quiet=args.json) as advance:
-            result = verify(flight, advance)
-        results.append(result)
-        if not args.json:
-            say(str(result))
+        with unreadable.telling(flight):
+            with reading_progress('verifying', flight, quiet=args.json) as advance:
+                results.append(verify(flight, advance))
+            if not args.json:
+                say(str(results[-1]))
     if args.json:
         print_json([result.to_dict() for result in results])
-    return max(result.verdict.value for result in results)
+    return unreadable.code(max((result.verdict.value for result in results), default=0))

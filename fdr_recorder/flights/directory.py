@@ -97,5 +97,18 @@ def flight_directories(root: Path) -> list[Path]:
 
 
 def flights_in(root: Path) -> list[Path]:
-    """List the directories below a flight root that hold a segment; as `flight_directories`."""
-    return [path for path in flight_directories(root) if segment_files(path)]
+    """
+    List the directories below a flight root that hold a segment; as `flight_directories`.
+
+    One that may not be read may be a flight, and is listed: whoever reads it is told so.
+    """
+    return [path for path in flight_directories(root) if _may_be_flight(path)]
+
+
+def _may_be_flight(path: Path) -> bool:
+    try:
+        return bool(segment_files(path))
+    except PermissionError:
+        return True
+    except FileNotFoundError:  # it was removed just now
+        return False

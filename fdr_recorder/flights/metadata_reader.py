@@ -59,12 +59,18 @@ def read_metadata(flight: Path) -> Metadata:
 
     It is empty if the file cannot be read or is no regular file: a link that leads elsewhere, or a
     FIFO that would block for ever.
+
+    Raises:
+        PermissionError: It may not be read; what it says is unknown then.
+
     """
     try:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         with open(os.open(flight / FILE_NAME, flags), 'rb') as file:
             is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             text = file.read(_MAX_BYTES).decode() if is_regular else ''
+    except PermissionError:
+        raise
     except (OSError, UnicodeDecodeError):
         return Metadata()
     count = _MESSAGE_COUNT.search(text, 0, _HEAD_CHARACTERS)

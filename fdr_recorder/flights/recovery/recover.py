@@ -102,8 +102,8 @@ def needs_recovery(flight: Path) -> bool:
     segments = segment_files(flight)
     if not segments:
         return False
-    metadata = read_metadata(flight)
     try:
+        metadata = read_metadata(flight)
         if not are_all_ended(segments, metadata):
             return True
         last = read_last_segment(segments[-1])
