@@ -80,10 +80,10 @@ def reading_progress(
     doing: str, flight: Path, *, passes: int = 1, quiet: bool
 ) -> AbstractContextManager[Callable[[int], None]]:
     """Show progress over every byte of a flight, read so many times; see `progress`."""
-    from fdr_recorder.flights.directory import segment_files
+    from fdr_recorder.flights.directory import directory_name, segment_files
 
     size = sum(segment.path.stat().st_size for segment in segment_files(flight))
-    return progress(f'{doing} {flight.name}', passes * size, quiet=quiet)
+    return progress(f'{doing} {directory_name(flight)}', passes * size, quiet=quiet)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

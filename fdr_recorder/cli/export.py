@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from fdr_recorder.flights.export import export
 
     flight, query = make_query(args, with_latched=True)
-    with progress(f'exporting {flight.path.name}', flight.bytes, quiet=args.json) as advance:
+    with progress(f'exporting {flight.flight_id}', flight.bytes, quiet=args.json) as advance:
         exported = export(
             query,
             args.output.expanduser(),

@@ -97,7 +97,7 @@ def _show(found: FlightInfo) -> None:
 
 def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     flight, header, footer = found.listed, found.header, found.footer
-    yield 'flight', flight.path.name
+    yield 'flight', flight.name
     yield 'state', flight.state.value + _ADVICE.get(flight.state.value, '')
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id

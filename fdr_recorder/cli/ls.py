@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _row(flight: ListedFlight) -> tuple[str, ...]:
     return (
-        flight.path.name,
+        flight.name,
         format_time(flight.utc_started_ns).removesuffix('Z'),
         format_duration(flight.duration_s),
         format_size(flight.bytes),

@@ -125,4 +125,4 @@ def _show(root: Path, pruning: Pruning, *, is_dry: bool) -> None:
 
 def _row(flight: ListedFlight) -> tuple[str, str, str]:
     started = format_time(flight.utc_started_ns).removesuffix('Z')
-    return flight.path.name, started, format_size(flight.bytes)
+    return flight.name, started, format_size(flight.bytes)

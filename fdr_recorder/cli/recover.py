@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Recover the flights that need it."""
+    from fdr_recorder.flights.directory import named
+
     results: list[_Result] = []
     unreadable = Unreadable()
     for flight in find_flights(args.flight):
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             result = results[-1]
             if args.json:
                 continue
-            say(f'{flight}: ', Toned(result.in_words(), result.tone))
+            say(f'{named(flight, result.flight_id)}: ', Toned(result.in_words(), result.tone))
     if args.json:
         print_json([result.to_dict() for result in results])
     is_left = any(result.is_left_unclean for result in results)
@@ -74,6 +76,7 @@ class _Result:
     """What happened to one flight; nothing, if it needed no recovery."""
 
     path: Path
+    flight_id: str
     state: FlightState
     is_dry: bool
     recovered: RecoveredFlight | None = None
@@ -115,6 +118,7 @@ class _Result:
         done = self.recovered
         return {
             'path': str(self.path),
+            'flight_id': self.flight_id,
             'state': self.state.value,
             'recovered': done.to_dict() if done is not None else None,
         }
@@ -127,13 +131,14 @@ def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
     from fdr_recorder.flights.recovery.recover import recover_flight
     from fdr_recorder.storage.flight_root import FlightRoot
 
-    state = list_flight(flight, holder_of_root(flight)).state
+    found = list_flight(flight, holder_of_root(flight))
+    state = found.state
     if state is not FlightState.UNCLEAN or dry_run:
-        return _Result(flight, state, dry_run)
+        return _Result(flight, found.flight_id, state, dry_run)
     steps = len(segment_files(flight)) + 1
     with (
         FlightRoot.acquire(flight.resolve().parent, owner='fdr recover') as owned,
-        progress(f'recovering {flight.name}', steps, quiet=quiet) as advance,
+        progress(f'recovering {found.flight_id}', steps, quiet=quiet) as advance,
     ):
 
         def step() -> bool:
@@ -141,4 +146,4 @@ def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
             return False
 
         done = recover_flight(flight, should_stop=step, root=owned)
-        return _Result(flight, state, dry_run, done)
+        return _Result(flight, found.flight_id, state, dry_run, done)

@@ -48,6 +48,17 @@ class SegmentFile:
     path: Path
 
 
+def directory_name(flight: Path) -> str:
+    """Return the name of a flight's directory; that of `.` and the like is looked up."""
+    return flight.name if flight.name not in ('', '..') else flight.resolve().name
+
+
+def named(flight: Path, flight_id: str) -> str:
+    """Return the path of a flight, and its id if its directory has another name."""
+    is_known = flight_id in ('', directory_name(flight))
+    return str(flight) if is_known else f'{flight} ({flight_id})'
+
+
 def segment_files(flight: Path | str) -> list[SegmentFile]:
     """List the segments in a flight's directory by number; raise `OSError` if it is unreadable."""
     return _files(Path(flight), '')

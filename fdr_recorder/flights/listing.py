@@ -24,7 +24,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
-from fdr_recorder.flights.directory import damaged_files, segment_files, SegmentFile, tail_files
+from fdr_recorder.flights.directory import (
+    damaged_files,
+    directory_name,
+    segment_files,
+    SegmentFile,
+    tail_files,
+)
 from fdr_recorder.flights.in_use import is_being_recorded
 from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.recovery.last_segment import (
@@ -121,6 +127,7 @@ class ListedFlight:
 
     Attributes:
         path: Its directory.
+        flight_id: Its id, by its header; the name of its directory if it has none.
         state: How it ended.
         vehicle_id: Which vehicle.
         started_ns: When it was opened, by the clock of its log times.
@@ -140,6 +147,7 @@ class ListedFlight:
     """
 
     path: Path
+    flight_id: str
     state: FlightState
     vehicle_id: str
     started_ns: int
@@ -153,6 +161,12 @@ class ListedFlight:
     flight_number: int = 0
     kept_bytes: int = 0
     utc: UtcTimes = field(default_factory=UtcTimes)
+
+    @property
+    def name(self) -> str:
+        """Return what people are told: its id, and its directory if that has another name."""
+        directory = directory_name(self.path)
+        return self.flight_id + (f' (in {directory})' if directory != self.flight_id else '')
 
     @property
     def ended_ns(self) -> int:
@@ -172,7 +186,7 @@ class ListedFlight:
         values['unseen'] = str(self.losses.unseen)
         values['utc_started_ns'] = self.utc_started_ns
         values['utc_ended_ns'] = self.utc.at(self.ended_ns)
-        values.update(path=str(self.path), flight_id=self.path.name, state=self.state.value)
+        values.update(path=str(self.path), state=self.state.value)
         return values
 
 
@@ -244,6 +258,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         )
     return ListedFlight(
         path=flight,
+        flight_id=header.flight_id or directory_name(flight),
         state=state,
         vehicle_id=header.vehicle_id,
         started_ns=started_ns,
@@ -308,4 +323,4 @@ def _size(path: Path) -> int:
 def _first_header(segments: list[SegmentFile]) -> FlightHeader:
     """Return the header from any segment; an empty one if none has it."""
     headers = (contents.header for contents in map(_read, segments) if contents is not None)
-    return next(filter(None, headers), FlightHeader(flight_id=segments[0].path.parent.name))
+    return next(filter(None, headers), FlightHeader())

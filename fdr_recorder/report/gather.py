@@ -149,7 +149,8 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     found = read_info(flight, advance)
     verification = _verify(flight, found, advance)
     start_ns, end_ns = _time_of(flight, found)
-    plots = _PlotPass(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight.name)
+    flight_id = found.listed.flight_id
+    plots = _PlotPass(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight_id)
     for reader in read_segments(flight, []):  # damage is known from `read_info`
         plots.read(reader, advance)
     return Report(

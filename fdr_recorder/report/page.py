@@ -78,7 +78,7 @@ def render(report: Report) -> str:
         configuration_section(report),
         segments_section(report),
     ]
-    flight_id = short(report.info.listed.path.name)
+    flight_id = short(report.info.listed.flight_id)
     body = h(
         'body',
         _bar(sections),
@@ -153,7 +153,7 @@ def _top(report: Report) -> Html:
         'div',
         h('p', 'Flight report', class_='over'),
         h('h1', short(listed.vehicle_id) or 'Vehicle without a name'),
-        h('p', h('code', short(listed.path.name))),
+        h('p', h('code', short(listed.name))),
         class_='top',
     )
 

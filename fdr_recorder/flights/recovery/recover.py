@@ -35,6 +35,7 @@ from typing import Any
 from fdr_recorder.errors import FlightInUseError, RecoveryStoppedError, SegmentError
 from fdr_recorder.flights.directory import (
     DAMAGED_SUFFIX,
+    directory_name,
     flight_directories,
     segment_files,
     SegmentFile,
@@ -359,7 +360,7 @@ class _Work:
 
     def _header(self) -> FlightHeader:
         headers = (contents.header for contents in self.segments if contents.header is not None)
-        return next(headers, FlightHeader(flight_id=self.flight.name))
+        return next(headers, FlightHeader(flight_id=directory_name(self.flight)))
 
     def _last_footer(self, last: SegmentContents) -> FlightFooter | None:
         """

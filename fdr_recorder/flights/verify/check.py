@@ -71,6 +71,7 @@ class _Comparison(FlightReading):
             self.read(segment, is_last=segment is segments[-1])
             advance(size)
         self.finish()
+        result.flight_id = self.flight_id
         set_aside = damaged_files(result.path)
         for path in (file.path for file in set_aside):
             size = path.stat().st_size

@@ -112,7 +112,7 @@ class FlightReading:
         self._begun_ns = 0
         self._disorder: list[str] = []
         self.tear: SegmentError | None = None
-        self._flight_id = ''
+        self.flight_id = ''
 
     def damaged(self, text: str) -> None:
         """Take in what is wrong, in words."""
@@ -157,8 +157,8 @@ class FlightReading:
         if not isinstance(payload, FlightHeader):
             self.damaged(f'{segment.path}: does not begin with a flight header')
             return
-        self._flight_id = self._flight_id or payload.flight_id  # the directory may be renamed
-        if payload.flight_id != self._flight_id:
+        self.flight_id = self.flight_id or payload.flight_id  # the directory may be renamed
+        if payload.flight_id != self.flight_id:
             self.damaged(f'{segment.path}: belongs to flight {payload.flight_id[:80]!r}')
         elif self.header is None:
             self.header = payload

@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from fdr_recorder.flights.directory import directory_name, named
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.units import are, iso_time, plural, were
@@ -103,6 +104,7 @@ class Verification:
 
     Attributes:
         path: The flight's directory.
+        flight_id: The flight's id, by its header; empty if it has none.
         is_being_written: A recorder is at work in its root, and has not closed this flight.
         damage: What is wrong with the files, in words.
         losses: What the recording says is missing.
@@ -116,6 +118,7 @@ class Verification:
     """
 
     path: Path
+    flight_id: str = ''
     is_being_written: bool = False
     damage: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
@@ -136,7 +139,7 @@ class Verification:
     def __str__(self) -> str:
         """Say it in words, a line each."""
         count = f'{plural(self.segments, "segment")}, {plural(self.records, "record")}'
-        lines = [f'{self.path}: {count}']
+        lines = [f'{named(self.path, self.flight_id)}: {count}']
         if self.is_being_written:
             lines.append('  is being written right now')
         lines += [f'  damaged: {text}' for text in self.damage]
@@ -156,6 +159,7 @@ class Verification:
         """Return it for `json.dumps`."""
         return {
             'path': str(self.path),
+            'flight_id': self.flight_id or directory_name(self.path),
             'verdict': self.verdict.name.lower(),
             'is_being_written': self.is_being_written,
             'segments': self.segments,
