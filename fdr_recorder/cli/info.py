@@ -49,6 +49,7 @@ _EVENT_COLUMNS: Final = ('>at', 'what', '~of', '&in words')
 _EVENT_FIELDS: Final = (
     'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns', 'system_ns', 'source'
 )
+_LEVELS: Final = {1: 'WARN', 2: 'ERROR'}
 _MOST_LINES: Final = 40
 """Of segments and of events, on the screen; JSON has all."""
 _MOST_LATE: Final = 10
@@ -87,7 +88,7 @@ def _show(found: FlightInfo) -> None:
     say(f'and {plural(own, "record")} of the recorder itself, on /fdr/...')
     print()
     table(_SEGMENT_COLUMNS, _some([_segment_row(found.listed, item) for item in found.segments]))
-    events = [_event_row(found.listed, event) for event in found.events]
+    events = [*_dropped_rows(found), *(_event_row(found.listed, item) for item in found.events)]
     if events:
         print()
         table(_EVENT_COLUMNS, _some(events))
@@ -126,7 +127,7 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
             f'{footer.records_dropped_overrun:,} refused by full rings',
             f'{footer.records_dropped_write_error:,} refused by the disk',
             f'{plural(footer.rollover_count, "segment")} rolled over',
-            f'{footer.segments_dropped:,} dropped',
+            f'{plural(footer.segments_dropped, "segment")} dropped',
         )
         yield 'counters', ', '.join(filter(None, counters))
     if header is not None:
@@ -175,7 +176,7 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
 
     said = event.payload
     if isinstance(said, AlertRecord):
-        level = {1: 'WARN', 2: 'ERROR'}.get(said.level, str(said.level))
+        level = _LEVELS.get(said.level, str(said.level))
         begin = f'{level} {said.code}' if said.raised else f'over: {said.code}'
         return _offset(flight, event.time_ns), begin, said.subject, said.message
     topic = getattr(said, 'topic', '')
@@ -185,6 +186,22 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
     if getattr(said, 'before_match', False):
         words += ', sent before it was heard'
     return _offset(flight, event.time_ns), said.KIND, topic, words
+
+
+def _dropped_rows(found: FlightInfo) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each alert and each loss of which segments told that are gone, in sums."""
+    flight, dropped = found.listed, found.dropped
+    rows = []
+    for alert in dropped.alerts.values():
+        times = f'raised {plural(alert.raised, "time")}' if alert.raised != 1 else 'raised once'
+        row = f'{_LEVELS.get(alert.level, alert.level)} {alert.code}', alert.subject
+        rows.append((alert.first_ns, alert.last_ns, *row, f'{alert.message or "over"}; {times}'))
+    for loss in dropped.losses:
+        words = f'records {loss.records}, bytes {loss.bytes}, told {plural(loss.times, "time")}'
+        rows.append((loss.first_ns, loss.last_ns, loss.cause, loss.topic, words))
+    for first_ns, last_ns, what, of, words in sorted(rows):
+        until = f' until {_offset(flight, last_ns)}' if last_ns > first_ns else ''
+        yield _offset(flight, first_ns), what, of, f'{words}{until}, in segments that are gone'
 
 
 def _late(found: FlightInfo) -> str:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
@@ -35,14 +36,13 @@ from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import LOSS_DETECTION_KEY, PUBLISHER_KEY
+from fdr_recorder.record.dropped import DroppedAccount, loss_of
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
-    Overrun,
     OWN_TOPIC_PREFIX,
     Payload,
-    RecordInvalid,
-    TransportLoss,
+    SegmentRollover,
 )
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.topics.names import TopicType
@@ -193,6 +193,7 @@ class FlightInfo:
         events: In the order of time.
         damage: What could not be read, in words.
         producers: Topic, publisher and `loss_detection` of each channel that has messages.
+        dropped: What is known of segments that are not there any more.
 
     """
 
@@ -204,6 +205,7 @@ class FlightInfo:
     events: list[Event] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
     producers: set[tuple[str, str, str]] = field(default_factory=set)
+    dropped: DroppedAccount = field(default_factory=DroppedAccount)
 
     def topic(self, name: str, type_name: str) -> TopicInfo:
         """Return a topic in one type; add it if it is new."""
@@ -233,6 +235,7 @@ class FlightInfo:
                 {'time_ns': event.time_ns, 'kind': event.payload.KIND, **asdict(event.payload)}
                 for event in self.events
             ],
+            'dropped': self.dropped.to_dict(),
         }
 
 
@@ -254,6 +257,9 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     for reader in read_segments(flight, result.damage):
         _Segment(result, reader).read(advance)
     result.events.sort(key=lambda event: event.time_ns)
+    drops = (item.payload for item in result.events if isinstance(item.payload, SegmentRollover))
+    present = [segment.index for segment in segment_files(flight)]
+    result.dropped = DroppedAccount.of_flight(drops, present)
     _add_losses(result)
     clock = [event.payload for event in result.events]
     result.listed = replace(result.listed, utc=utc_times(result.header, result.footer, clock))
@@ -367,12 +373,16 @@ def _add_losses(result: FlightInfo) -> None:
             topic.dropped_write_error += producer.dropped_write_error
             topic.before_match += producer.before_match
         return
-    for loss in (event.payload for event in result.events):
-        if isinstance(loss, Overrun):
-            result.topic_of(loss.topic, loss.publisher).dropped_overrun += loss.records
-        elif isinstance(loss, RecordInvalid):
-            result.topic_of(loss.topic, loss.publisher).dropped_write_error += loss.records
-        elif isinstance(loss, TransportLoss) and loss.before_match:
-            result.topic_of(loss.topic, loss.publisher).before_match += loss.records
-        elif isinstance(loss, TransportLoss):
-            result.topic_of(loss.topic, loss.publisher).lost_transport += loss.records
+    told = (loss_of(event.payload) for event in result.events)
+    for loss in (*result.dropped.losses, *filter(None, told)):
+        if not loss.topic:
+            continue
+        topic = result.topic_of(loss.topic, loss.publisher)
+        if loss.cause == 'overrun':
+            topic.dropped_overrun += loss.records
+        elif loss.cause == 'invalid':
+            topic.dropped_write_error += loss.records
+        elif loss.cause == 'before_match':
+            topic.before_match += loss.records
+        else:
+            topic.lost_transport += loss.records

@@ -72,6 +72,7 @@ class Losses:
         overrun: Refused by a full ring.
         write_error: Refused by the disk.
         capacity: Dropped with the oldest segments, to free space.
+        removed: In segments that another program has removed.
         before_match: Sent by publishers that came in flight, before they were heard.
         unseen: Where losses in transport cannot be seen: there may be more than are counted.
 
@@ -82,14 +83,14 @@ class Losses:
     write_error: int = 0
     capacity: int = 0
     before_match: int = 0
+    removed: int = 0
     unseen: Unseen = field(default_factory=Unseen)
 
     @property
     def total(self) -> int:
         """All of them that are known."""
-        return (
-            self.transport + self.overrun + self.write_error + self.capacity + self.before_match
-        )
+        on_the_way = self.transport + self.before_match + self.overrun + self.write_error
+        return on_the_way + self.capacity + self.removed
 
     def __str__(self) -> str:
         """Say it in words, for example `36 lost in transport, 2 overrun`."""
@@ -98,6 +99,7 @@ class Losses:
             (self.overrun, 'overrun'),
             (self.write_error, 'refused by the disk'),
             (self.capacity, 'dropped for space'),
+            (self.removed, 'in files that were removed'),
             (self.before_match, 'sent before heard'),
         )
         said = [f'{count:,} {what}' for count, what in counted if count]
@@ -116,6 +118,7 @@ class Losses:
             'write_error': self.write_error,
             'capacity': self.capacity,
             'before_match': self.before_match,
+            'removed': self.removed,
             'unseen_topics': self.unseen.topics,
         }
 
@@ -225,6 +228,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     named, counters, listed_records = metadata[:3]
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
+    in_removed = min(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), in_dropped)
     if last is not None and footer is not None:
         state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
         if not (are_all_ended(segments, metadata) and last.ends(metadata)):
@@ -271,7 +275,8 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
             transport=counters.get('records_lost_transport', 0),
             overrun=counters.get('records_dropped_overrun', 0),
             write_error=counters.get('records_dropped_write_error', 0),
-            capacity=in_dropped,
+            capacity=in_dropped - in_removed,
+            removed=in_removed,
             before_match=counters.get('records_before_match', 0),
             unseen=unseen,
         ),

@@ -28,6 +28,7 @@ from typing import Any, Final, TYPE_CHECKING, TypeVar
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.record.decoder import Decoder
 from fdr_recorder.record.encoder import Encoder
 from fdr_recorder.record.kinds import MESSAGE_PACKAGE, Payload, PAYLOADS
 from fdr_recorder.types.definition import Definition
@@ -80,6 +81,16 @@ def encode(payload: Payload) -> bytes:
         return _encoder(payload.type_name()).encode(payload)
     except Exception as error:  # whatever the values are
         raise RecordError(f'{payload!r} cannot be encoded: {error}') from error
+
+
+@cache
+def _decoder(type_name: str) -> Decoder:
+    return Decoder(_collect(type_name))
+
+
+def decode_own(payload_type: type[_PayloadT], data: bytes) -> _PayloadT:
+    """Decode what this process has encoded, without `rosbags`."""
+    return _decoder(payload_type.type_name()).decode(payload_type, data)
 
 
 def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) -> Payload:

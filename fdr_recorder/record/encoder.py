@@ -25,9 +25,9 @@ from typing import Any, Final
 from fdr_recorder.record.kinds import Payload
 from fdr_recorder.types.definition import Definition, Field, fields_of
 
-_LITTLE_ENDIAN: Final = b'\0\1\0\0'
+ENCAPSULATION: Final = b'\0\1\0\0'
 """The encapsulation header of CDR; alignment counts from its end."""
-_NUMBERS: Final = {
+NUMBERS: Final = {
     name: Struct(f'<{code}')
     for name, code in {
         'bool': '?', 'byte': 'B', 'char': 'B', 'int8': 'b', 'uint8': 'B', 'int16': 'h',
@@ -35,7 +35,7 @@ _NUMBERS: Final = {
         'float64': 'd',
     }.items()
 }  # fmt: skip
-_COUNT: Final = _NUMBERS['uint32']
+_COUNT: Final = NUMBERS['uint32']
 
 
 class Encoder:
@@ -55,7 +55,7 @@ class Encoder:
         """Return a payload as CDR; raise anything if a value does not fit its field."""
         out = bytearray()
         self._put_message(out, self._name, payload)
-        return _LITTLE_ENDIAN + out
+        return ENCAPSULATION + out
 
     def _put_message(self, out: bytearray, name: str, part: Payload | tuple[str, str]) -> None:
         """Append a payload, or a pair of key and value."""
@@ -66,7 +66,7 @@ class Encoder:
             elif field.type == 'string':
                 _put_text(out, value)
             else:
-                _put_number(out, _NUMBERS[field.type], value)
+                _put_number(out, NUMBERS[field.type], value)
 
     def _put_sequence(
         self, out: bytearray, field: Field, value: Mapping[str, str] | Sequence[Payload]

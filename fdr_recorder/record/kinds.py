@@ -38,7 +38,8 @@ the end in the footer; clock_step and clock_status; `flight_number` in the heade
 `loss_detection`, `first_sequence` and `before_match` in the counters of producers, and the total
 of the last one; `before_match` in transport_loss.
 1.4.0: `requested` and `topics` in header and footer; requested_topic; in write_error when the
-spell ended and of which times the discarded records were; record_invalid.
+spell ended and of which times the discarded records were; record_invalid; in
+segment_rollover what the dropped segment told.
 """
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
@@ -218,10 +219,78 @@ class FlightFooter(Payload):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DroppedSegments(Payload):
+    """
+    Segments of the numbers from first to last that are gone, with the records that told of them.
+
+    `cause` is `capacity`, or `removed` for those that another program has removed.
+    """
+
+    cause: str = ''
+    segments: int = 0
+    first_index: int = 0
+    last_index: int = 0
+    bytes: int = 0
+    records: int = 0
+    own_records: int = 0
+    repeated: int = 0
+    first_log_time_ns: int = 0
+    last_log_time_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DroppedLoss(Payload):
+    """
+    Sums of what so many records of losses told (`times`) that were in a segment which is gone.
+
+    `cause` is `transport`, `before_match`, `overrun`, `write_error` or `invalid`. Topic and
+    publisher are empty where there were too many to name each.
+    """
+
+    cause: str = ''
+    topic: str = ''
+    publisher: str = ''
+    error_name: str = ''
+    times: int = 0
+    records: int = 0
+    bytes: int = 0
+    segments: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DroppedAlert(Payload):
+    """
+    Sums of what records of one alert told that were in a segment which is gone.
+
+    It was raised and cleared so many times, with this `message` last, and then it `is_present`.
+    """
+
+    code: str = ''
+    level: int = 0
+    subject: str = ''
+    message: str = ''
+    raised: int = 0
+    cleared: int = 0
+    is_present: bool = False
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegmentRollover(Payload):
-    """A closed segment was dropped to keep the flight below its cap or to free low disk space."""
+    """
+    A closed segment was dropped to keep the flight below its cap or to free low disk space.
+
+    What it told of losses, of alerts, and of `earlier` drops is kept here, in sums. Among its
+    records were `own_records` of the recorder itself, and `repeated` messages.
+    """
 
     KIND = 'segment_rollover'
+    NESTED: ClassVar[Mapping[str, type[Payload]]] = {
+        'earlier': DroppedSegments, 'losses': DroppedLoss, 'alerts': DroppedAlert
+    }
 
     flight_id: str = ''
     segment_index: int = 0
@@ -233,6 +302,11 @@ class SegmentRollover(Payload):
     total_bytes_before: int = 0
     total_bytes_after: int = 0
     cap_bytes: int = 0
+    own_records: int = 0
+    repeated: int = 0
+    earlier: tuple[DroppedSegments, ...] = ()
+    losses: tuple[DroppedLoss, ...] = ()
+    alerts: tuple[DroppedAlert, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

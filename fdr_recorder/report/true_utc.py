@@ -57,6 +57,7 @@ def in_true_utc(report: Report) -> Report:
             },
             segments=[moved(segment, 'first_ns', 'last_ns') for segment in info.segments],
             events=events,
+            dropped=info.dropped.moved(utc.at),
         ),
         verification=replace(
             report.verification,

@@ -36,6 +36,8 @@ from fdr_recorder.version import __version__, BAG_VERSION
 FILE_NAME = 'metadata.yaml'
 
 RECORDS_IN_DROPPED_KEY = 'records_in_dropped_segments'
+RECORDS_IN_REMOVED_KEY = 'records_in_removed_segments'
+"""Part of those in dropped segments: another program has removed them."""
 FLIGHT_NUMBER_KEY = 'flight_number'
 
 CLOSED = 'closed'
@@ -81,6 +83,7 @@ def custom_data(
     counters: FlightCounters,
     *,
     records_in_dropped: int,
+    records_in_removed: int,
     ended: str,
 ) -> dict[str, str]:
     """
@@ -95,6 +98,7 @@ def custom_data(
         'record_schema_version': RECORD_SCHEMA_VERSION,
         **{name: str(value) for name, value in counters.as_dict().items()},
         RECORDS_IN_DROPPED_KEY: str(records_in_dropped),
+        RECORDS_IN_REMOVED_KEY: str(records_in_removed),
         FLIGHT_NUMBER_KEY: str(header.flight_number),
         'clean_shutdown': 'true' if ended == CLOSED else 'false',
         'ended': ended,

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 from fdr_recorder.record.channel import Channel
 
+Encoded = bytes
+
 
 @dataclass(frozen=True, slots=True)
 class ClosedSegment:
@@ -31,6 +33,9 @@ class ClosedSegment:
         first_log_time_ns: Earliest log time (system clock); 0 if there is no record.
         last_log_time_ns: Latest log time.
         counts: Records by channel.
+        own_records: Records of the recorder itself among them.
+        repeated: Repeated messages among them.
+        told: What its records of the recorder itself tell, see `told_by`.
 
     """
 
@@ -41,3 +46,6 @@ class ClosedSegment:
     first_log_time_ns: int
     last_log_time_ns: int
     counts: Mapping[Channel, int]
+    own_records: int = 0
+    repeated: int = 0
+    told: Encoded = b''

@@ -29,6 +29,7 @@ from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
 from fdr_recorder.record.kinds import Payload, ProducerCounters, TopicActivity
 from fdr_recorder.record.loss_detection import joint_detection
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.units import encodable
 
 KEPT_ACCOUNTS: Final = 1000
@@ -193,6 +194,7 @@ class Ledger:
         segments_dropped: Segments dropped to stay below the cap or to free space.
         bytes_dropped: Their size.
         records_in_dropped: Records in them.
+        records_in_removed: Of these, records in segments that another program has removed.
         began_ns: Log time at which the flight began.
 
     """
@@ -203,6 +205,7 @@ class Ledger:
         self.segments_dropped = 0
         self.bytes_dropped = 0
         self.records_in_dropped = 0
+        self.records_in_removed = 0
         self.began_ns = 0
         self._activities: dict[tuple[str, str], Activity] = {}
         """By topic and type."""
@@ -276,6 +279,14 @@ class Ledger:
     def _add(self, account: ProducerAccount) -> ProducerAccount:
         self._by_channel[account.channel] = account
         return account
+
+    def count_dropped(self, segment: ClosedSegment, *, is_removed: bool) -> None:
+        """Count a segment that is dropped, or that another program has removed."""
+        self.segments_dropped += 1
+        self.bytes_dropped += segment.bytes
+        self.records_in_dropped += segment.records
+        if is_removed:
+            self.records_in_removed += segment.records
 
     def count_written(self, channel: Channel, records: int) -> None:
         """Count records that were written to a segment."""

@@ -223,7 +223,8 @@ class DegradedState:
         records = sum(segment.records for segment in gone)
         message = f'{plural(len(gone), "segment")} with {plural(records, "record")} gone from '
         message += f'{path}: another program has removed them; recording goes on'
-        self._outbox.emit_removed(gone)
+        for segment in gone:
+            self._outbox.emit(segment)
         values = {'path': path, 'segments': len(gone), 'records': records}
         self._alerts.raise_alert('segments_gone', message, values=values)
 

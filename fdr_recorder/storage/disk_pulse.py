@@ -130,7 +130,7 @@ class StallWatch:
             refused += records
             if records:
                 topic = encodable(client.channel.topic)
-                message = f'records of {topic} were dropped: its ring is full, the disk is stalled'
+                message = f'records of {topic} were refused: its ring is full, the disk is stalled'
                 values = {'topic': topic, 'records': records}
                 self._alerts.raise_alert('overrun', message, subject=topic, values=values)
         outcome = 'records wait in the rings'

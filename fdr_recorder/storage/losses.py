@@ -90,7 +90,7 @@ class LossReports:
                 last_drop_ns=self._date(refusals.last_ns),
             )
             cause = _refusal_cause(refusals, client.ring.limits)
-            self._tell(overrun, f'records of {topic} were dropped: {cause}', now)
+            self._tell(overrun, f'records of {topic} were refused: {cause}', now)
         account.loss_detection = joint_detection(account.channel.loss_detection, '')
         losses = client.acknowledge_losses()
         if losses.before_match:

@@ -67,9 +67,6 @@ class Outbox:
         """Records of drops whose files are not unlinked yet, with the number of the segment that
         they are in. If they are lost, with the open chunk or by a sync that fails, they must be
         written again: a file is only unlinked when its drop is recorded on the disk."""
-        self._removed: dict[int, tuple[int, SegmentRollover]] = {}
-        """Records of segments that another program has removed, by their numbers, with the number
-        of the segment that they are in: that may be removed, too."""
         self._unwritten = 0
         """How many of these, the newest, may still be in the open chunk."""
 
@@ -101,14 +98,6 @@ class Outbox:
                 account.count_own()
             account.dropped_write_error += count
         return left_out.total(), span
-
-    def emit_removed(self, gone: Sequence[SegmentRollover]) -> None:
-        """Add the records of segments that were removed, and those that they had of others."""
-        indexes = {segment.segment_index for segment in gone}
-        again = [rollover for where, rollover in self._removed.values() if where in indexes]
-        for rollover in (*again, *gone):
-            self._removed[rollover.segment_index] = -1, rollover
-            self.emit(rollover)
 
     def write_waiting(self) -> None:
         """Write what waits now; not what writing it may add, by rotating and dropping."""
@@ -147,8 +136,6 @@ class Outbox:
         newest = self._log.newest_index  # writing it may have begun a segment
         if self._rollovers and self._rollovers[-1] is entry:
             self._rollovers[-1] = (newest, record[0], payload)
-        if payload.segment_index in self._removed:
-            self._removed[payload.segment_index] = newest, payload
 
     def write_all(self) -> None:
         """Write all that waits, and what writing it adds, unless the disk refuses."""

@@ -38,6 +38,7 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.lost_records import LostRecords
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
+from fdr_recorder.storage.told_records import told_by
 from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
 from fdr_recorder.version import __version__, BAG_VERSION
 
@@ -62,6 +63,7 @@ class Segment:
         is_ended: Whether the summary is written.
         unsynced: What is not known to be on the disk.
         has_data: Whether it has records beside those it begins with, at which the owner resets it.
+        repeated: How many repeated messages it begins with; set by the owner.
 
     """
 
@@ -90,6 +92,7 @@ class Segment:
         self.index = index
         self.opened_at = time.monotonic()
         self.has_data = True
+        self.repeated = 0
         self._file = file
         self._contents = contents
         self._announcements = announcements
@@ -283,6 +286,8 @@ class Segment:
         after = chunk.add(known.id, batch, position, room=room, full_size=full_size)
         if after > position:
             self.has_data = True
+            if known.told is not None:
+                known.told.waiting += batch[position:after]
         return after
 
     def _announce(self, channel: Channel) -> KnownChannel:
@@ -369,12 +374,15 @@ class Segment:
         for channel_id, records in part.records.items():
             known = by_id(channel_id)
             known.written += records
+            if known.told is not None:
+                known.told.add_written(self._clock)
             on_written(known.channel, records)
 
     def take_back(self) -> list[tuple[Channel, list[QueuedRecord]]]:
         """Take the records out of the open chunk; return them by channel, in their order."""
         chunk, self._chunk = self._chunk, Chunk(self._clock)
         by_id = self._contents.by_id
+        self._contents.take_back()
         return [(by_id(number).channel, batch) for number, batch in chunk.batches().items()]
 
     def sync(self, *, is_checked: bool = False) -> OSError | None:
@@ -429,15 +437,9 @@ class Segment:
 
     def closed(self) -> ClosedSegment:
         """Describe the segment, which was ended."""
-        return ClosedSegment(
-            index=self.index,
-            file_name=self.name,
-            bytes=self._file.size,
-            records=self._contents.records,
-            first_log_time_ns=self._contents.span[0],
-            last_log_time_ns=self._contents.span[1],
-            counts=self._contents.counts,
-        )
+        told = told_by(self._contents.told, self._max_bytes)
+        size = self._file.size
+        return self._contents.closed(self.index, self.name, size, self.repeated, told)
 
     def close(self) -> None:
         """Close the file as it is. A segment that was not ended has no summary."""

@@ -19,7 +19,9 @@ from typing import Final
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.lost_records import joint_span, LostRecords, NO_SPAN, Span
+from fdr_recorder.storage.told_records import is_own, ToldRecords
 from fdr_recorder.storage.unsynced_tail import Part
 from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
 
@@ -41,6 +43,7 @@ class KnownChannel:
         id: Its number in the segment.
         record: Its MCAP record.
         written: Its records in the file.
+        told: What its records tell, for a channel of the recorder itself.
 
     """
 
@@ -48,6 +51,7 @@ class KnownChannel:
     id: int
     record: bytes
     written: int = 0
+    told: ToldRecords | None = None
 
 
 class SegmentIndex:
@@ -112,6 +116,22 @@ class SegmentIndex:
         return sum(known.written for known in self._by_id.values())
 
     @property
+    def own_records(self) -> int:
+        """Count the records of the recorder itself in the file."""
+        own = (known for known in self._by_id.values() if is_own(known.channel))
+        return sum(known.written for known in own)
+
+    @property
+    def told(self) -> list[ToldRecords]:
+        """Return what the records of the recorder itself tell."""
+        return [known.told for known in self._by_id.values() if known.told is not None]
+
+    def take_back(self) -> None:
+        """Note that the records of the open chunk are taken back."""
+        for told in self.told:
+            told.waiting.clear()
+
+    @property
     def is_full(self) -> bool:
         """Whether all numbers of channels are given."""
         return self._newest_channel_id >= MOST_CHANNELS
@@ -161,7 +181,7 @@ class SegmentIndex:
     def add_channel(self, channel: Channel, channel_id: int, schema_id: int) -> KnownChannel:
         """Add a channel under a number."""
         record = _channel_record(channel, channel_id, schema_id, self._bag_version)
-        known = KnownChannel(channel, channel_id, record)
+        known = KnownChannel(channel, channel_id, record, told=ToldRecords.of(channel))
         self._channels[channel] = self._by_id[channel_id] = known
         self._newest_channel_id = max(self._newest_channel_id, channel_id)
         self.end_size += len(known.record) + _STATISTICS_PER_CHANNEL
@@ -187,12 +207,31 @@ class SegmentIndex:
             for channel_id, records in chunk.records.items():
                 known = self._by_id[channel_id]
                 known.written -= records
+                if known.told is not None:
+                    known.told.remove(records)
                 removed[known.channel] = removed.get(known.channel, 0) + records
         if chunks:
             self.first_log_time_ns, self.last_log_time_ns = chunks[0].span_before
         return LostRecords(removed, span)
 
     # --- the end -------------------------------------------------------------------------
+
+    def closed(
+        self, index: int, file_name: str, size: int, repeated: int, told: bytes
+    ) -> ClosedSegment:
+        """Describe the segment, once it is ended; arguments as attributes of the result."""
+        return ClosedSegment(
+            index=index,
+            file_name=file_name,
+            bytes=size,
+            records=self.records,
+            first_log_time_ns=self.first_log_time_ns,
+            last_log_time_ns=self.last_log_time_ns,
+            counts=self.counts,
+            own_records=self.own_records,
+            repeated=repeated,
+            told=told,
+        )
 
     def ending(self, offset: int) -> list[bytes]:
         """

@@ -48,6 +48,7 @@ from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.latched_repeats import LatchedRepeats
 from fdr_recorder.storage.segment import Segment
+from fdr_recorder.storage.told_records import rollover_of
 from fdr_recorder.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -193,6 +194,7 @@ class SegmentLog:
         own.count_own()
         for account in repeated:
             account.repeated += 1
+        segment.repeated = len(repeated)
         segment.has_data = False
         self.segment = segment
         self.newest_index = index
@@ -283,21 +285,8 @@ class SegmentLog:
         self, segment: ClosedSegment, before: int, cap_bytes: int
     ) -> SegmentRollover:
         self.durability.is_metadata_stale = True
-        self.ledger.segments_dropped += 1
-        self.ledger.bytes_dropped += segment.bytes
-        self.ledger.records_in_dropped += segment.records
-        return SegmentRollover(
-            flight_id=self.header.flight_id,
-            segment_index=segment.index,
-            file_name=segment.file_name,
-            bytes=segment.bytes,
-            records=segment.records,
-            first_log_time_ns=segment.first_log_time_ns,
-            last_log_time_ns=segment.last_log_time_ns,
-            total_bytes_before=before,
-            total_bytes_after=before - segment.bytes,
-            cap_bytes=cap_bytes,
-        )
+        self.ledger.count_dropped(segment, is_removed=cap_bytes == GONE_CAP_BYTES)
+        return rollover_of(segment, self.header.flight_id, before, cap_bytes)
 
     def begin_anew(self) -> list[SegmentRollover]:
         """
@@ -400,6 +389,7 @@ class SegmentLog:
             self.header,
             self.counters(),
             records_in_dropped=self.ledger.records_in_dropped,
+            records_in_removed=self.ledger.records_in_removed,
             ended=CLOSED if self._is_shut_down else NOT_CLOSED,
         )
 

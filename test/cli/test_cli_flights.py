@@ -81,6 +81,7 @@ def test_a_list_of_flights(kinds: Kinds, capsys: pytest.CaptureFixture[str]) -> 
         'write_error': 0,
         'capacity': capped.footer.records_written - len(capped.messages),
         'before_match': 0,
+        'removed': 0,
         'unseen_topics': [],
     }
     main(['ls', str(kinds.root)])

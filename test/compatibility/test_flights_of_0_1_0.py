@@ -87,6 +87,8 @@ ADDED = {
     'unseen_topics',
     'why_unseen',
     'requested',
+    'dropped',
+    'removed',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 
@@ -111,6 +113,8 @@ def steady(value: Any) -> Any:
             left_out = left_out | {'first_sequence'}
         if 'config_snapshot' in value or 'producers' in value:  # header and footer
             left_out = left_out | {'topics'}
+        if 'cap_bytes' in value:  # the record of a drop
+            left_out = left_out | {'own_records', 'repeated', 'earlier', 'losses', 'alerts'}
         return {key: steady(item) for key, item in value.items() if key not in left_out}
     return [steady(item) for item in value] if isinstance(value, list) else value
 

@@ -41,7 +41,7 @@ from producers import make_client, number_of, numbered, open_flight, send
 import pytest
 from waiting import wait_until
 
-SEGMENT = 20 * 1024
+SEGMENT = 24 * 1024
 OPTIONS_SMALL = {'segment_size_bytes': SEGMENT, 'chunk_size_bytes': 2048}
 
 
@@ -220,7 +220,7 @@ def test_rotation_at_the_very_end_leaves_no_alert(make_writer: MakeWriter) -> No
     client = make_client()
     writer.register(client)
     segments = set()
-    for count in range(8, 36):
+    for count in range(24, 80, 2):
         _, flight, _ = fly(writer, client, count, f'x{count}')
         segments.add(len(flight.segments))
         assert alerts.present() == (), count

@@ -24,6 +24,7 @@ from fdr_recorder import Alert, AlertBoard, FileFdrWriter
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.flights.listing import FlightState, list_flight
 from fdr_recorder.flights.verify import Verdict, verify
+from fdr_recorder.record.dropped import DroppedAccount
 from fdr_recorder.record.kinds import SegmentRollover
 from flight_check import check_flight, check_identities, FlightFiles, open_flight_files
 from producers import make_client, number_of, open_flight, send
@@ -84,11 +85,13 @@ def check_made_anew(writer: FileFdrWriter, sender: Sender, path: Path) -> Flight
     assert summary.path == path
     flight = open_flight_files(path)
     rollovers = flight.payloads(SegmentRollover)
-    indexes = sorted(record.segment_index for record in rollovers)
-    assert indexes == list(range(len(rollovers)))
     assert all(not record.cap_bytes for record in rollovers)
-    check_flight(summary, dropped=[record.records for record in rollovers])
-    check_identities(flight, flight.footer, dropped=[record.records for record in rollovers])
+    gone = DroppedAccount.of_flight(rollovers, ())
+    (run,) = gone.segments
+    assert (run.first_index, run.last_index) == (0, run.segments - 1)
+    dropped = [run.records, *[0] * (run.segments - 1)]
+    check_flight(summary, dropped=dropped)
+    check_identities(flight, flight.footer, dropped=dropped)
     assert numbers(flight)[-30:] == list(range(sender.sent - 30, sender.sent))
     (blob,) = (item for item in flight.footer.producers if item.topic == '/blob')
     assert blob.offered == sender.sent

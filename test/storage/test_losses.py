@@ -249,7 +249,7 @@ def test_the_alert_says_which_limit_was_reached(
     client.enqueue(bytes(size))
     LossReports(ledger, alerts, lambda _: None).report(10.0)
     (alert,) = alerts.present()
-    assert alert.message == f'records of /imu were dropped: {expected}'
+    assert alert.message == f'records of /imu were refused: {expected}'
 
 
 def test_after_a_report_the_largest_refused_message_is_forgotten(scene: Scene) -> None:

@@ -18,17 +18,15 @@ from typing import Any, Final, TypeVar
 
 from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
+from fdr_recorder.record.dropped import DroppedAccount, loss_of, REMOVED
 from fdr_recorder.record.kinds import (
+    DroppedLoss,
     FlightFooter,
     FlightHeader,
-    Overrun,
     Payload,
     ProducerCounters,
-    RecordInvalid,
     SegmentRollover,
     TopicActivity,
-    TransportLoss,
-    WriteError,
 )
 from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.storage import bag_metadata
@@ -40,37 +38,44 @@ _COUNTS: Final = (
     'offered', 'written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport',
     'before_match',
 )
+_COUNTER_OF: Final = {
+    'overrun': 'dropped_overrun', 'transport': 'lost_transport', 'before_match': 'before_match',
+    'invalid': 'dropped_write_error',
+}
+"""The counter of a producer to which a loss belongs, by its cause."""
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
 
 @dataclass(frozen=True)
 class Drops:
-    """What the cap had dropped from a flight when it ended."""
+    """
+    What the cap had dropped from a flight when it ended.
+
+    Another program has removed the segments of `records_removed` of its records.
+    """
 
     segments: int = 0
     bytes: int = 0
     records: int = 0
+    records_removed: int = 0
 
 
 def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents]) -> Drops:
     """
     Find out what was dropped.
 
-    `metadata.yaml` counts a drop when its record is on the disk and the file is not yet removed.
-    Without it, the surviving records tell. A segment that is there was not dropped.
+    The records of drops tell, and `metadata.yaml` does, where that tells of more: older recorders
+    left out what was told in segments that were dropped. It counts a drop when its record is on
+    the disk and the file is not yet removed. A segment that is there was not dropped.
     """
     present = {contents.index: contents for contents in segments}
-    rollovers = {
-        record.segment_index: record
-        for contents in segments
-        for record in contents.own_records
-        if isinstance(record, SegmentRollover)
-    }
-    if 'segments_dropped' not in counters:
-        gone = [record for index, record in rollovers.items() if index not in present]
-        return Drops(
-            len(gone), sum(record.bytes for record in gone), sum(r.records for r in gone)
-        )
+    account = dropped_account(segments)
+    removed = account.total('records', cause=REMOVED)
+    told = Drops(
+        account.total('segments'), account.total('bytes'), account.total('records'), removed
+    )
+    if counters.get('segments_dropped', 0) <= told.segments:
+        return told
     kept = [
         contents
         for index, contents in present.items()
@@ -81,7 +86,19 @@ def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents])
         counters.get('bytes_dropped', 0) - sum(contents.size for contents in kept),
         counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
         - sum(contents.records for contents in kept),
+        max(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), removed),
     )
+
+
+def dropped_account(segments: Sequence[SegmentContents]) -> DroppedAccount:
+    """Sum up what segments that are there tell of those that are not."""
+    rollovers = (
+        record
+        for contents in segments
+        for record in contents.own_records
+        if isinstance(record, SegmentRollover)
+    )
+    return DroppedAccount.of_flight(rollovers, (contents.index for contents in segments))
 
 
 def recounted_footer(
@@ -99,10 +116,10 @@ def recounted_footer(
     `topics` are those of `recounted_topics`; `bytes_present` is the size of the segments, the
     footer included.
     """
-    records = [record for contents in segments for record in contents.own_records]
-    producers = _folded(_producers(segments, records), segments)
-    write_errors = [record for record in records if isinstance(record, WriteError)]
-    discarded = sum(record.records for record in write_errors)
+    losses = _losses(segments)
+    producers = _folded(_producers(segments, losses), segments)
+    write_errors = [loss for loss in losses if loss.cause == 'write_error']
+    discarded = sum(loss.records for loss in write_errors)
     elapsed = max(ended_at_ns - header.flight_started_at_ns, 0)
     written = sum(contents.records for contents in segments) + drops.records + 1
     footer = FlightFooter(
@@ -113,7 +130,7 @@ def recounted_footer(
         records_dropped_overrun=sum(producer.dropped_overrun for producer in producers),
         bytes_written=bytes_present + drops.bytes,
         rollover_count=max(
-            segments[-1].index - sum(error.segments for error in write_errors), 0
+            segments[-1].index - sum(loss.segments for loss in write_errors), 0
         ),
         clean_shutdown=False,
         segments_dropped=drops.segments,
@@ -130,8 +147,14 @@ def recounted_footer(
     return _bounded(footer)
 
 
+def _losses(segments: Sequence[SegmentContents]) -> list[DroppedLoss]:
+    """Return all losses that the segments tell of, also those of segments that are gone."""
+    told = (loss_of(record) for contents in segments for record in contents.own_records)
+    return [*dropped_account(segments).losses, *filter(None, told)]
+
+
 def _producers(
-    segments: Sequence[SegmentContents], records: Sequence[Payload]
+    segments: Sequence[SegmentContents], losses: Sequence[DroppedLoss]
 ) -> list[ProducerCounters]:
     sums: dict[tuple[str, str], dict[str, Any]] = {}
     for contents in segments:
@@ -142,10 +165,10 @@ def _producers(
             _add(values, 'repeated', contents.repeated.get(channel, 0))
             known = values.get('loss_detection', '')
             values['loss_detection'] = joint_detection(known, channel.loss_detection)
-    for record in records:
-        if isinstance(record, Overrun | TransportLoss | RecordInvalid):
-            values = sums.setdefault((record.topic, record.publisher), {})
-            _add(values, _cause(record), record.records)
+    for loss in losses:
+        if loss.cause in _COUNTER_OF:
+            values = sums.setdefault((loss.topic, loss.publisher), {})
+            _add(values, _COUNTER_OF[loss.cause], loss.records)
     key = FlightFooter.channel_topic(), ''
     _add(sums.setdefault(key, {'type': FlightFooter.type_name()}), 'written', 1)
     return [
@@ -160,15 +183,6 @@ def _producers(
         )
         for (topic, publisher), values in sums.items()
     ]
-
-
-def _cause(record: Overrun | TransportLoss | RecordInvalid) -> str:
-    """Return the counter of a producer to which a record of losses belongs."""
-    if isinstance(record, RecordInvalid):
-        return 'dropped_write_error'
-    if isinstance(record, Overrun):
-        return 'dropped_overrun'
-    return 'before_match' if record.before_match else 'lost_transport'
 
 
 def _folded(

@@ -353,6 +353,7 @@ class _Work:
             header,
             counters,
             records_in_dropped=self.drops.records,
+            records_in_removed=self.drops.records_removed,
             ended=bag_metadata.CLOSED if footer.clean_shutdown else bag_metadata.RECOVERED,
         )
         directory.commit(data)

@@ -19,9 +19,9 @@ a flight with losses can be perfectly sound.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from fdr_recorder.flights.directory import (
     damaged_files,
@@ -34,10 +34,19 @@ from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
-from fdr_recorder.record.kinds import FlightFooter, ProducerCounters, SegmentRollover
+from fdr_recorder.record.dropped import CAPACITY, DroppedAccount, REMOVED
+from fdr_recorder.record.kinds import FlightFooter, ProducerCounters
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.units import are, plural
+
+_COUNTERS: Final = {
+    'before_match': 'before_match', 'transport': 'lost_transport', 'overrun': 'dropped_overrun'
+}
+"""Counters of producers by the cause of a loss."""
+_LATEST_NS: Final = 60 * 10**9
+"""A record of a loss lies in a file at most so long before the gap: for so long, records that
+arrived before the loss may have waited in a ring."""
 
 
 def verify(flight: Path | str, advance: Advance = lambda _bytes: None) -> Verification:
@@ -104,9 +113,12 @@ class _Comparison(FlightReading):
 
     def _check_continuity(self, present: list[int]) -> None:
         """Find missing segments: only the oldest may be missing, and only if dropped."""
-        recorded = {rollover.segment_index: rollover for rollover in self.rollovers}
+        account = DroppedAccount.of_flight(self.rollovers, present)
+        runs = [run for run in account.segments if run.cause == REMOVED]
         for before, after in pairwise(present):
-            said = sum(before < index < after for index in recorded)
+            said = sum(
+                run.segments for run in runs if before < run.first_index <= run.last_index < after
+            )
             if after - before == 1 + said:
                 continue
             one = after - before == 2
@@ -116,30 +128,21 @@ class _Comparison(FlightReading):
             else:  # file systems without a journal keep names in any order
                 self.result.losses.append(Loss('unclean', segments=names))
         footer, first = self.result.footer, present[0]
-        there = set(present)
-        behind = [index for index in recorded if index > first and index not in there]
-        dropped = footer.segments_dropped if footer is not None else len(recorded)
-        if footer is not None and first != dropped - len(behind):
+        behind = sum(run.segments for run in runs if run.first_index > first)
+        dropped = footer.segments_dropped if footer is not None else account.total('segments')
+        if footer is not None and first != dropped - behind:
             text = f'{plural(first, "segment")} missing at the beginning, {dropped:,} dropped'
             self.damaged(text)
-        gone = [rollover for index, rollover in recorded.items() if index not in there]
-        if gone or dropped:
-            counters = read_metadata(self.result.path).counters
-            records = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
-            removed = [rollover for rollover in gone if not rollover.cap_bytes]
-            records -= self._went('removed', removed)
-            if len(removed) < dropped:
-                self._went('capacity', [item for item in gone if item.cap_bytes], records)
-
-    def _went(self, cause: str, gone: Sequence[SegmentRollover], at_least: int = 0) -> int:
-        """Take in segments that are gone; return how many records went with them."""
-        records = max(sum(rollover.records for rollover in gone), at_least)
-        first_ns = min((rollover.first_log_time_ns for rollover in gone), default=0)
-        last_ns = max((rollover.last_log_time_ns for rollover in gone), default=0)
-        if gone or records:
-            loss = Loss(cause, records, first_ns=first_ns, last_ns=last_ns)
+        for item in account.segments:
+            times = item.first_log_time_ns, item.last_log_time_ns
+            self.result.losses.append(Loss(item.cause, item.records, '', '', *times))
+        counters = read_metadata(self.result.path).counters
+        untold = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0) - account.total('records')
+        if dropped > account.total('segments') and untold > 0:  # by an older recorder
+            loss = Loss(CAPACITY, untold, first_ns=self.started_ns, last_ns=self.first_ns)
             self.result.losses.append(loss)
-        return records
+        for told in account.losses:
+            self.take_loss(told, explains=told.last_ns > self.first_ns - _LATEST_NS)
 
     def _check_footer(self, footer: FlightFooter) -> None:
         """Check both identities, and the footer's counters against what is there."""
@@ -161,22 +164,29 @@ class _Comparison(FlightReading):
             self._check_producer(counters)
         if not footer.segments_dropped:
             self._check_written(footer)
-        self._note_before_match(footer)
+        self._note_untold(footer)
         for part in ('dropped_overrun', 'lost_transport', 'repeated', 'before_match'):
             total = f'records_{part}'
             if getattr(footer, total) != sum(getattr(item, part) for item in footer.producers):
                 self.damaged(f'{total} is not the sum over the producers')
 
-    def _note_before_match(self, footer: FlightFooter) -> None:
-        """Take in what was sent before it was heard, if that is told in dropped segments alone."""
-        untold: Counter[str] = Counter()
-        for counters in footer.producers:
-            untold[counters.topic] += counters.before_match
-        for (topic, _), producer in self.producers.items():
-            untold[topic] -= producer.before_match
-        self.result.losses += [
-            Loss('before_match', records, topic) for topic, records in (+untold).items()
-        ]
+    def _note_untold(self, footer: FlightFooter) -> None:
+        """Take in losses of which no record tells: those of older recorders were dropped."""
+        for cause, name in _COUNTERS.items():
+            untold: Counter[str] = Counter()
+            for counters in footer.producers:
+                untold[counters.topic] += getattr(counters, name)
+            for loss in self.result.losses:
+                if loss.cause == cause:
+                    untold[loss.topic] -= loss.records
+            several = -untold.pop('', 0)  # of topics that are not named
+            for topic, records in (+untold).items():
+                named = min(records, several)
+                several -= named
+                if records > named:
+                    last_ns = self.first_ns if footer.segments_dropped else 0
+                    loss = Loss(cause, records - named, topic, last_ns=last_ns)
+                    self.result.losses.append(loss)
 
     def _check_written(self, footer: FlightFooter) -> None:
         """Compare what the footer counts with what is there; folded accounts by topic and type."""
@@ -239,7 +249,7 @@ class _Comparison(FlightReading):
             if unexplained <= of_folded[of]:
                 of_folded[of] -= unexplained
             elif unexplained <= gone[key] - producer.lost:
-                self.result.losses.append(Loss('overrun', unexplained, *key))
+                continue
             elif of in has_folded and self._has_returned(key):
                 self.result.losses.append(Loss('transport', unexplained, *key))
             elif unexplained <= budget:  # a recovered flight does not know whose they were

@@ -28,16 +28,14 @@ from fdr_recorder.record.channel import (
     PUBLISHER_KEY,
     QOS_KEY,
 )
+from fdr_recorder.record.dropped import loss_of
 from fdr_recorder.record.kinds import (
+    DroppedLoss,
     FlightFooter,
     FlightHeader,
-    Overrun,
     OWN_TOPIC_PREFIX,
     Payload,
-    RecordInvalid,
     SegmentRollover,
-    TransportLoss,
-    WriteError,
 )
 from fdr_recorder.record.numbering import HISTORY_S, NOTHING_EXPECTED, Numbering
 from fdr_recorder.record.offered_qos import offers_latched
@@ -47,6 +45,7 @@ _SEQUENCE_RANGE: Final = 1 << 32
 _MAX_DAMAGE: Final = 100
 """A broken flight is broken after so many findings; a list without end helps nobody."""
 
+_DISCARDED: Final = ('write_error', 'invalid')
 _MAY_BE_HEADER: Final = (FlightHeader.channel_topic(), LOST_TOPIC_PREFIX)
 
 
@@ -98,13 +97,15 @@ class FlightReading:
     """
     What is known of a flight while it is read, segment by segment.
 
-    Producers are by topic and gid. `tear` is why the last segment is torn, which may be growing.
+    Producers are by topic and gid, `first_ns` is the log time of the first message that is here.
+    `tear` is why the last segment is torn, which may be growing.
     """
 
     def __init__(self, result: Verification) -> None:
         self.result = result
         self.producers: dict[tuple[str, str], Producer] = {}
         self.last: Message | None = None
+        self.first_ns = 0
         self.rollovers: list[SegmentRollover] = []
         self.write_errors = 0
         self.started_ns = 0
@@ -197,6 +198,7 @@ class FlightReading:
         producer.type = channel.schema.name
         producer.loss_detection = channel.metadata.get(LOSS_DETECTION_KEY, '')
         self.last = message
+        self.first_ns = self.first_ns or message.log_time_ns
         if channel.topic.startswith(OWN_TOPIC_PREFIX):
             self._note(self._decode(message))
         elif message.log_time_ns == header_time_ns:
@@ -215,32 +217,20 @@ class FlightReading:
         """Take in what the recording says of itself."""
         if isinstance(payload, FlightFooter):
             self.result.footer = payload
-        elif isinstance(payload, Overrun):
-            self._lost('overrun', payload, payload.first_drop_ns, payload.last_drop_ns)
-        elif isinstance(payload, TransportLoss) and payload.before_match:
-            key = payload.topic, payload.publisher
-            self.producers.setdefault(key, Producer()).before_match += payload.records
-            times = payload.first_seen_ns, payload.last_seen_ns
-            loss = Loss('before_match', payload.records, *key, *times)
-            self.result.losses.append(loss)
-        elif isinstance(payload, TransportLoss):
-            self._lost('transport', payload, payload.first_seen_ns, payload.last_seen_ns)
-        elif isinstance(payload, WriteError):
-            self.write_errors += payload.records
-            if payload.records:  # else all records have waited for the disk
-                loss = Loss('write_error', payload.records, '', '', *payload.lost_from_to_ns)
-                self.result.losses.append(loss)
-        elif isinstance(payload, RecordInvalid):
-            self.write_errors += payload.records
-            key = payload.topic, payload.publisher
-            times = payload.first_record_ns, payload.last_record_ns
-            self.result.losses.append(Loss('invalid', payload.records, *key, *times))
         elif isinstance(payload, SegmentRollover):
             self.rollovers.append(payload)
+        elif payload is not None and (loss := loss_of(payload)) is not None:
+            self.take_loss(loss)
 
-    def _lost(
-        self, cause: str, payload: Overrun | TransportLoss, first_ns: int, last_ns: int
-    ) -> None:
-        key = payload.topic, payload.publisher
-        self.producers.setdefault(key, Producer()).lost += payload.records
-        self.result.losses.append(Loss(cause, payload.records, *key, first_ns, last_ns))
+    def take_loss(self, told: DroppedLoss, *, explains: bool = True) -> None:
+        """Take in a loss; it may be one that `explains` numbers missing in what is here."""
+        key = told.topic, told.publisher
+        if told.cause in _DISCARDED:
+            self.write_errors += told.records
+        elif told.cause == 'before_match':
+            self.producers.setdefault(key, Producer()).before_match += told.records
+        elif explains:
+            self.producers.setdefault(key, Producer()).lost += told.records
+        if told.records:  # else all records have waited for the disk
+            times = told.first_ns, told.last_ns
+            self.result.losses.append(Loss(told.cause, told.records, *key, *times))

@@ -66,13 +66,14 @@ class Loss:
             return f'{self.segments}: not on the disk when the recorder was ended'
         records, messages = plural(self.records, 'record'), plural(self.records, 'message')
         verb = were(self.records)
+        topic = self.topic or 'several topics'
         text = {
-            'transport': f'{messages} of {self.topic} never reached the recorder',
-            'before_match': f'{messages} of {self.topic} {verb} sent before their '
+            'transport': f'{messages} of {topic} never reached the recorder',
+            'before_match': f'{messages} of {topic} {verb} sent before their '
             'publisher was heard',
-            'overrun': f'{records} of {self.topic} {verb} refused by a full ring',
+            'overrun': f'{records} of {topic} {verb} refused by a full ring',
             'write_error': f'{records} {verb} discarded: the disk refused them',
-            'invalid': f'{records} of {self.topic} {verb} discarded: '
+            'invalid': f'{records} of {topic} {verb} discarded: '
             f'{"it" if self.records == 1 else "they"} cannot be encoded',
             'capacity': f'{records} went with the oldest segments, to free space',
             'removed': f'{records} went with segments that another program removed',

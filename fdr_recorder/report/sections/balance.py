@@ -75,16 +75,26 @@ def balance_of(report: Report) -> Balance | None:
     def total(name: str) -> int:
         return sum(getattr(item, name) for item in producers)
 
-    written, present = total('written'), report.messages
+    present, discarded = report.messages, total('dropped_write_error')
+    written, repeated, offered = total('written'), total('repeated'), total('offered')
+    if not footer.clean_shutdown:
+        # A recovered flight was counted from what is there, and does not know whose records the
+        # disk refused.
+        gone = report.info.dropped
+        in_dropped = gone.total('records') - gone.total('own_records')
+        of_any = footer.records_dropped_write_error - discarded
+        written += in_dropped
+        repeated += gone.total('repeated')
+        discarded += of_any
+        offered += in_dropped - gone.total('repeated') + of_any
     return Balance(
-        offered=total('offered'),
+        offered=offered,
         lost_transport=total('lost_transport'),
         before_match=total('before_match'),
         dropped_overrun=total('dropped_overrun'),
-        # a recovered flight knows the sum, but not whose they were
-        dropped_write_error=total('dropped_write_error') or footer.records_dropped_write_error,
+        dropped_write_error=discarded,
         written=written,
-        repeated=total('repeated'),
+        repeated=repeated,
         dropped=max(written - present, 0),
         present=present,
     )

@@ -18,7 +18,7 @@ from typing import Final
 
 from fdr_recorder.flights.info import SegmentInfo
 from fdr_recorder.flights.verify import Loss
-from fdr_recorder.record.kinds import AlertRecord, SegmentRollover
+from fdr_recorder.record.kinds import AlertRecord, DroppedAlert, SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.svg import Drawing, plot
@@ -186,7 +186,7 @@ def _quiet(report: Report, drawing: Drawing) -> list[Mark]:
 def _alerts(report: Report, drawing: Drawing) -> dict[str, list[Mark]]:
     """Return the marks of alerts by code; each lasts until the alert was cleared."""
     marks: dict[str, list[Mark]] = {}
-    present: dict[tuple[str, str], tuple[int, AlertRecord]] = {}
+    present: dict[tuple[str, str], tuple[int, AlertRecord | DroppedAlert]] = {}
 
     def close(key: tuple[str, str], end_ns: int) -> None:
         time_ns, alert = present.pop(key)
@@ -196,6 +196,10 @@ def _alerts(report: Report, drawing: Drawing) -> dict[str, list[Mark]]:
         mark = Mark(drawing.seconds(time_ns), drawing.seconds(end_ns), words, style)
         marks.setdefault(alert.code, []).append(mark)
 
+    for key, gone in report.info.dropped.alerts.items():
+        present[key] = gone.first_ns, gone
+        if not gone.is_present:
+            close(key, gone.last_ns)
     for time_ns, alert in report.payloads(AlertRecord):
         key = (alert.code, alert.subject)
         if alert.raised:
