@@ -34,6 +34,9 @@ FLIGHT_ID_PATTERN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}')
 
 CLOCK_STEP_S = 0.1
 
+_MODE_PATTERN = re.compile(r'0?[0-7]{3}')
+_NO_GROUP = re.compile(r'[\s:,/\0]|^-').search
+
 MIN_SEGMENT_SIZE_BYTES = 16 * KIB
 """A smaller segment would be mostly header, schemas and summary."""
 
@@ -42,6 +45,24 @@ def _check_bag_version(version: int) -> str:
     if version and version < OLDEST_BAG_VERSION:
         return f'must be 0, or {OLDEST_BAG_VERSION} to {BAG_VERSION}, not {version}'
     return ''
+
+
+def _wrong_mode(text: str) -> str:
+    """Return what is wrong with the mode of files, which is in octal digits."""
+    if not text:
+        return ''
+    if not _MODE_PATTERN.fullmatch(text):
+        return f'must be octal digits such as 0640, not {text!r}'
+    mode = int(text, 8)
+    if mode & 0o600 != 0o600:
+        return f'must let the owner read and write (06..), not {text!r}'
+    if mode & 0o113:
+        return f'must not let anybody execute files, or others write them, not {text!r}'
+    return ''
+
+
+def _wrong_group(name: str) -> str:
+    return f'must be the name or number of a group, not {name!r}' if _NO_GROUP(name) else ''
 
 
 @dataclass(frozen=True)
@@ -137,6 +158,19 @@ class FdrWriterConfig(Configuration):
         'so that the open segment can still be finished; 0 for none. Bytes.',
         0,
         GIB,
+    )
+    file_mode: str = option(
+        '',
+        'Mode of the files of a flight, in octal digits and quotes, for example "0644" to let all '
+        'users read them; its directory may be entered by who may read. Empty for 0640 less the '
+        'umask.',
+        check=_wrong_mode,
+    )
+    file_group: str = option(
+        '',
+        'Group of the files of a flight, by name or number, so that its members can read what a '
+        'service records; empty for that of the process.',
+        check=_wrong_group,
     )
     debug_log_per_record: bool = option(
         False,

@@ -61,7 +61,8 @@ class Option(NamedTuple):
                 return f'must be a number, not {value!r}'
         elif type(value) is not type(default):
             kind = {bool: 'true or false', int: 'a whole number', str: 'a string'}[type(default)]
-            return f'must be {kind}, not {value!r}'
+            hint = '; put it in quotes' if isinstance(default, str) else ''
+            return f'must be {kind}, not {value!r}{hint}'
         if self.choices and value not in self.choices:
             return f'must be one of {", ".join(self.choices)}, not {value!r}'
         if self.minimum is not None and cast('float', value) < self.minimum:

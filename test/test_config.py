@@ -275,6 +275,10 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         return topic
     if name == 'writer.bag_version':
         return st.sampled_from([0, 5, 7, 9])
+    if name == 'writer.file_mode':
+        return st.sampled_from(['', '0640', '644', '0600'])
+    if name == 'writer.file_group':
+        return st.from_regex(r'[a-z_]{0,8}', fullmatch=True)
     if name == 'flight_id':
         return st.just('') | st.from_regex(FLIGHT_ID_PATTERN, fullmatch=True)
     if name == 'flight_root':

@@ -33,6 +33,7 @@ from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
 from fdr_recorder.parameter_file import located, read_parameter_file, write_parameter_file
 from fdr_recorder.record.flight_header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord
+from fdr_recorder.storage.access import check_group
 from fdr_recorder.storage.chunk import RECORD_COST
 from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.flight_root import root_holder
@@ -140,6 +141,7 @@ class PreflightChecks:
         options = read_parameter_file(self._config_file) if self._config_file else {}
         config = FdrConfig.from_options(options)
         hash_manifest(config.manifest_files)
+        check_group(config.writer)
         selection = _selection(config)
         if not selection.names and not selection.is_open:
             raise ConfigInvalidError(['topics: none is chosen; name some, or set all_topics'])

@@ -46,6 +46,7 @@ from fdr_recorder.node.root_taking import take_root
 from fdr_recorder.node.spoken import tell_closed, tell_lost, tell_opened, tell_ready
 from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
+from fdr_recorder.storage.access import check_group
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.record_flight import make_writer
@@ -257,6 +258,7 @@ class Recorder(LifecycleNode):
         def read() -> FdrConfig:
             config = with_qos_file(options)
             hash_manifest(config.manifest_files)
+            check_group(config.writer)
             return config
 
         options = self._options.read()

@@ -17,12 +17,15 @@ from contextlib import suppress
 import errno
 import os
 from pathlib import Path
+import stat
 from typing import Final
 
 from fdr_recorder.storage.locks import lock
 
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
+_MOST_MODE: Final = 0o664
+"""What of a directory's mode its files have."""
 
 _APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
@@ -54,22 +57,42 @@ def sync_directory(path: Path) -> None:
         close_fd(fd)
 
 
-def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
+def take_after(fd: int, dir_fd: int) -> None:
+    """Give a new file of a flight the group of its directory, and the mode without execution."""
+    with suppress(OSError):
+        here, ours = os.fstat(dir_fd), os.fstat(fd)
+        mode = here.st_mode & _MOST_MODE
+        with suppress(OSError):
+            if ours.st_gid != here.st_gid:
+                os.fchown(fd, -1, here.st_gid)
+        if stat.S_IMODE(ours.st_mode) != mode:
+            os.fchmod(fd, mode)
+
+
+def replace_file(
+    path: Path, pieces: Iterable[bytes], *, is_of_flight: bool = False
+) -> None:
     """Replace a file as a whole: a reader, or a power cut, sees the old one or the new one."""
     dir_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        replace_in(dir_fd, path.name, pieces)
+        replace_in(dir_fd, path.name, pieces, is_of_flight=is_of_flight)
     finally:
         close_fd(dir_fd)
 
 
 def replace_in(
-    dir_fd: int, name: str, pieces: Iterable[bytes], *, is_forced: bool = True
+    dir_fd: int,
+    name: str,
+    pieces: Iterable[bytes],
+    *,
+    is_forced: bool = True,
+    is_of_flight: bool = False,
 ) -> None:
     """
     Replace a file in a directory that is held by descriptor; as `replace_file`.
 
-    What is not forced to the disk survives the process, but no power cut.
+    What is not forced to the disk survives the process, but no power cut. A file of a flight
+    takes after its directory.
     """
     temporary = f'.{name}.tmp'
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -79,6 +102,8 @@ def replace_in(
         os.unlink(temporary, dir_fd=dir_fd)
         fd = os.open(temporary, flags, FILE_MODE, dir_fd=dir_fd)
     try:
+        if is_of_flight:
+            take_after(fd, dir_fd)
         with open(fd, 'wb', closefd=False) as file:
             file.writelines(pieces)
         if is_forced:
@@ -113,7 +138,7 @@ class AppendFile:
         Create the file; or open one that has so many bytes of whole records, and cut off the rest.
 
         It is locked until it is closed: nobody else changes it, by whatever name. With
-        `dir_fd` it is created in that directory, wherever `path` leads now.
+        `dir_fd` it is created in that directory, wherever `path` leads now, and takes after it.
 
         Raises:
             OSError: It exists or cannot be created; it cannot be opened or cut; another program
@@ -128,6 +153,8 @@ class AppendFile:
             flags = _APPEND_FLAGS | os.O_CREAT | os.O_EXCL
             name = path if dir_fd is None else path.name
             self._fd = os.open(name, flags, FILE_MODE, dir_fd=dir_fd)
+            if dir_fd is not None:
+                take_after(self._fd, dir_fd)
             with suppress(OSError):  # nobody else changes a file that is new
                 lock(self._fd)
             return

@@ -28,6 +28,7 @@ from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightS
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.offered_qos import bag_version_for
 from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage.access import Access
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import (
     close_fd,
@@ -40,6 +41,7 @@ from fdr_recorder.storage.locks import lock
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
 _Listed: TypeAlias = 'tuple[ClosedSegment, array[int]]'
+ACCESS_OF_PROCESS: Final = Access()
 _NOT_KEPT: Final[Mapping[Channel, int]] = {}
 
 
@@ -109,7 +111,13 @@ class FlightDirectory:
     """
 
     def __init__(
-        self, path: Path, ros_distro: str = '', *, bag_version: int = 0, lock_fd: int = -1
+        self,
+        path: Path,
+        ros_distro: str = '',
+        *,
+        bag_version: int = 0,
+        lock_fd: int = -1,
+        access: Access = ACCESS_OF_PROCESS,
     ) -> None:
         """
         Use a directory that exists; `create` makes one for a new flight.
@@ -118,6 +126,7 @@ class FlightDirectory:
         """
         self.path = path
         self.fd = lock_fd
+        self._access = access
         self.closed_bytes = 0
         self._ros_distro = ros_distro
         self.bag_version = bag_version or bag_version_for(ros_distro)
@@ -128,7 +137,13 @@ class FlightDirectory:
 
     @classmethod
     def create(
-        cls, root: Path, flight_id: str, *, ros_distro: str = '', bag_version: int = 0
+        cls,
+        root: Path,
+        flight_id: str,
+        *,
+        ros_distro: str = '',
+        bag_version: int = 0,
+        access: Access = ACCESS_OF_PROCESS,
     ) -> FlightDirectory:
         """
         Create the directory of a new flight; it stays locked until `close`.
@@ -150,13 +165,16 @@ class FlightDirectory:
         lock_fd = -1
         try:
             lock_fd = lock_flight(path)
+            access.grant(path, lock_fd)
             sync_directory(root)
         except OSError as error:
             close_fd(lock_fd)
             with suppress(OSError):
                 path.rmdir()
             raise FlightStorageError(path, error) from error
-        return cls(path, ros_distro, bag_version=bag_version, lock_fd=lock_fd)
+        return cls(
+            path, ros_distro, bag_version=bag_version, lock_fd=lock_fd, access=access
+        )
 
     def close(self) -> None:
         """Unlock the directory. Idempotent."""
@@ -221,7 +239,9 @@ class FlightDirectory:
 
     def replace_metadata(self, text: Iterable[bytes], *, is_forced: bool = True) -> None:
         """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""
-        replace_in(self.fd, bag_metadata.FILE_NAME, text, is_forced=is_forced)
+        replace_in(
+            self.fd, bag_metadata.FILE_NAME, text, is_forced=is_forced, is_of_flight=True
+        )
 
     def unlink(self, name: str) -> None:
         """Remove a file, if it is there, durably."""
@@ -242,6 +262,7 @@ class FlightDirectory:
         with suppress(FileExistsError):
             self.path.mkdir(DIRECTORY_MODE)
         fd = lock_flight(self.path)
+        self._access.grant(self.path, fd)
         try:
             sync_directory(self.path.parent)
         except OSError:
@@ -335,4 +356,5 @@ class FlightDirectory:
 
     def commit(self, custom_data: Mapping[str, str]) -> None:
         """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""
-        replace_file(self.path / bag_metadata.FILE_NAME, self.render(custom_data))
+        text = self.render(custom_data)
+        replace_file(self.path / bag_metadata.FILE_NAME, text, is_of_flight=True)

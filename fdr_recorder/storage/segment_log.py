@@ -38,6 +38,7 @@ from fdr_recorder.record.kinds import (
     TopicActivity,
 )
 from fdr_recorder.record.requested import Told
+from fdr_recorder.storage.access import access_of
 from fdr_recorder.storage.bag_metadata import CLOSED, custom_data, NOT_CLOSED
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
@@ -97,6 +98,7 @@ class SegmentLog:
             header.flight_id,
             ros_distro=header.ros_distro,
             bag_version=config.bag_version,
+            access=access_of(config),
         )
         self.segment: Segment | None = None
         self.newest_index = -1

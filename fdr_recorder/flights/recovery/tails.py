@@ -57,7 +57,7 @@ def keep_tail(segment: Path, start: int) -> str:
             number += 1
             path = segment.with_name(f'{segment.name}{TAIL_SUFFIX}.{number}')
         try:
-            replace_file(path, _blocks(fd, start))
+            replace_file(path, _blocks(fd, start), is_of_flight=True)
         except OSError as error:
             reason = (
                 f'{error.strerror}; the {size} bytes at the end of {segment.name} cannot be kept, '
