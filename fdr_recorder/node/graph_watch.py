@@ -171,7 +171,11 @@ class GraphWatch:
     def _interval_s(self) -> float:
         """Return the pause until the next look: shorter while something may be missing."""
         is_calm = not (
-            self._wanted.is_open or self.missing or self._intake.is_adapting or self._changed_at
+            self._wanted.is_open
+            or self.missing
+            or self._tells.absent
+            or self._intake.is_adapting
+            or self._changed_at
         )
         return REVIEW_INTERVAL_S if is_calm else CHECK_INTERVAL_S
 

@@ -55,6 +55,8 @@ class TopicAlerts:
         self._has_looked = False
         self._published_at: dict[str, float] = {}
         """When a required topic was last seen to have a publisher."""
+        self.absent: set[str] = set()
+        """Required topics that have no publisher now."""
 
     def tell_refusals(
         self, topic: str, plans: Plans, endpoints: Mapping[str, Sequence[TopicEndpointInfo]]
@@ -127,6 +129,9 @@ class TopicAlerts:
         now = time.monotonic()
         if is_published:
             self._published_at[topic] = now
+            self.absent.discard(topic)
+        else:
+            self.absent.add(topic)
         absent_s = now - self._published_at.get(topic, self._began_at)
         is_missing = not is_published and absent_s >= self._grace_s
         missing = ''
