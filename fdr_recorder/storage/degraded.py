@@ -101,23 +101,22 @@ class DegradedState:
 
         """
         durability = self._log.durability
-        if durability.is_gone and self.spell is None:
-            try:
-                self._begin_anew()
-                self._log.open_next()
-            except OSError as other:
-                error = other
-            else:
-                return
+        is_first = self.spell is None
+        if self.spell is None:
+            self.spell = self._begun(error)
+            if durability.is_gone:
+                try:
+                    self._begin_anew()
+                    self._log.open_next()
+                except OSError as other:
+                    error = other
+                else:
+                    self._end_spell()
+                    return
         now_ns = self._log.clock.now_ns()
         self.cause = describe(error, self._log.directory.path)
-        if self.spell is None:
+        if is_first:
             self._tries = 0
-            number = error.errno or errno.EIO
-            name = errno.errorcode.get(number, '')
-            self.spell = WriteError(
-                error_number=number, error_name=name, first_error_ns=now_ns, segments=0
-            )
             self._tell(error, f'recording is suspended, records wait: {self.cause}')
         self.spell = replace(self.spell, last_error_ns=now_ns)
         self._next_try = time.monotonic()
@@ -128,6 +127,27 @@ class DegradedState:
         self._tries += 1
         if not is_quick or durability.has_lost or self._is_final:
             self._give_up()
+
+    def _begun(self, error: OSError) -> WriteError:
+        """Return a spell that begins now."""
+        number, now_ns = error.errno or errno.EIO, self._log.clock.now_ns()
+        name = errno.errorcode.get(number, '')
+        return WriteError(
+            error_number=number,
+            error_name=name,
+            first_error_ns=now_ns,
+            last_error_ns=now_ns,
+            segments=0,
+        )
+
+    def _end_spell(self, *, must_tell: bool = False) -> int:
+        """End the spell, with a record of it if it has cost records; return how many."""
+        self._count(*self._outbox.count_left_out())
+        spell, self.spell = self.spell, None
+        assert spell is not None
+        if spell.records or must_tell:
+            self._outbox.emit(replace(spell, ended_ns=self._log.clock.now_ns()))
+        return spell.records
 
     def _give_up(self) -> None:
         """End the open segment: a new file may be accepted. Its open chunk then waits, too."""
@@ -198,7 +218,7 @@ class DegradedState:
 
     def _begin_anew(self) -> None:
         """Make the flight's directory again, and tell what is gone with it."""
-        if gone := self._log.begin_anew():
+        if gone := self._log.begin_anew(self.discard):
             self._tell_gone(gone)
 
     def take_out_removed(self) -> None:
@@ -311,10 +331,8 @@ class DegradedState:
         log.durability.settle(log.segment)  # a failure must not end the spell
         if not is_last:
             log.root.allocate_reserve(log.config.reserve_bytes)
-        self._count(*self._outbox.count_left_out())
-        spell, self.spell = self.spell, None
-        self._outbox.emit(replace(spell, ended_ns=log.clock.now_ns()))
-        lost = plural(spell.records, 'record') if spell.records else 'no record'
+        records = self._end_spell(must_tell=True)
+        lost = plural(records, 'record') if records else 'no record'
         message = f'recording goes on; {lost} discarded'
         self._clear(message)
         held, self._held = self._held, []

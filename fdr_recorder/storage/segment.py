@@ -38,7 +38,6 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.lost_records import LostRecords
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
-from fdr_recorder.storage.told_records import told_by
 from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
 from fdr_recorder.version import __version__, BAG_VERSION
 
@@ -437,9 +436,8 @@ class Segment:
 
     def closed(self) -> ClosedSegment:
         """Describe the segment, which was ended."""
-        told = told_by(self._contents.told, self._max_bytes)
-        size = self._file.size
-        return self._contents.closed(self.index, self.name, size, self.repeated, told)
+        size, most = self._file.size, self._max_bytes
+        return self._contents.closed(self.index, self.name, size, self.repeated, most)
 
     def close(self) -> None:
         """Close the file as it is. A segment that was not ended has no summary."""

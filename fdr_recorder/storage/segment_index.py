@@ -21,7 +21,7 @@ from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.lost_records import joint_span, LostRecords, NO_SPAN, Span
-from fdr_recorder.storage.told_records import is_own, ToldRecords
+from fdr_recorder.storage.told_records import is_own, told_by, ToldRecords
 from fdr_recorder.storage.unsynced_tail import Part
 from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
 
@@ -77,6 +77,8 @@ class SegmentIndex:
         self._by_id: dict[int, KnownChannel] = {}
         self._newest_schema_id = self._newest_channel_id = 0
         self._chunk_indexes: list[bytes] = []
+        self._told_by: bytes | None = None
+        """What `closed` has last found out, unless chunks came or went since."""
         self.end_size = (
             layout.DATA_END_LENGTH
             + encode.statistics_length(0)
@@ -192,6 +194,7 @@ class SegmentIndex:
     def add_chunk(self, index_record: bytes, start_ns: int, end_ns: int) -> None:
         """Add a chunk that is in the file, with its index record, earliest and latest log time."""
         is_first = not self._chunk_indexes
+        self._told_by = None
         self._chunk_indexes.append(index_record)
         self.end_size += len(index_record)
         self.first_log_time_ns = start_ns if is_first else min(self.first_log_time_ns, start_ns)
@@ -199,6 +202,7 @@ class SegmentIndex:
 
     def remove_chunks(self, chunks: Sequence[Part]) -> LostRecords:
         """Remove the newest chunks, oldest first; return what was in them."""
+        self._told_by = None
         removed: dict[Channel, int] = {}
         span: Span = NO_SPAN
         for chunk in chunks:
@@ -217,9 +221,11 @@ class SegmentIndex:
     # --- the end -------------------------------------------------------------------------
 
     def closed(
-        self, index: int, file_name: str, size: int, repeated: int, told: bytes
+        self, index: int, file_name: str, size: int, repeated: int, max_bytes: int
     ) -> ClosedSegment:
-        """Describe the segment, once it is ended; arguments as attributes of the result."""
+        """Describe the segment, once it is ended; it was to have so many bytes at most."""
+        if self._told_by is None:
+            self._told_by = told_by(self.told, max_bytes)
         return ClosedSegment(
             index=index,
             file_name=file_name,
@@ -230,7 +236,7 @@ class SegmentIndex:
             counts=self.counts,
             own_records=self.own_records,
             repeated=repeated,
-            told=told,
+            told=self._told_by,
         )
 
     def ending(self, offset: int) -> list[bytes]:

@@ -18,7 +18,7 @@ segment as well as possible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 import logging
@@ -290,9 +290,13 @@ class SegmentLog:
         self.ledger.count_dropped(segment, is_removed=cap_bytes == GONE_CAP_BYTES)
         return rollover_of(segment, self.header.flight_id, before, cap_bytes)
 
-    def begin_anew(self) -> list[SegmentRollover]:
+    def begin_anew(
+        self, discard: Callable[[ProducerAccount, Sequence[QueuedRecord]], None]
+    ) -> list[SegmentRollover]:
         """
         Make the directory again, which is gone with all segments; the next is not opened yet.
+
+        Records that are in no file are given to `discard`.
 
         Returns:
             For each segment the record that it is gone, for the caller to write.
@@ -302,7 +306,7 @@ class SegmentLog:
             if self.segment is not None:
                 self.end_segment()
         for account, batch in self.give_up():
-            account.dropped_write_error += len(batch)
+            discard(account, batch)
         with suppress(OSError):  # of a stale mount, which takes nothing more
             self.end_previous()
         self.directory.make_anew()

@@ -100,6 +100,7 @@ def check_made_anew(writer: FileFdrWriter, sender: Sender, path: Path) -> Flight
     result = verify(path)
     assert result.verdict is Verdict.LOSSES, str(result)
     assert {loss.cause for loss in result.losses} <= {'removed', 'write_error'}
+    assert all(loss.first_ns for loss in result.losses), result.losses
     assert list_flight(path).state is FlightState.CLEAN
     return flight
 

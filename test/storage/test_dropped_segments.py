@@ -14,20 +14,30 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+import errno
 import json
 from pathlib import Path
 import signal
 import subprocess
 import sys
+import time
 
+from disk_faults import is_segment_fd, SystemCall
 import dropping_flight
 from dropping_flight import EARLIER, FLIGHT_ID, INVALID, LOST, REFUSED
 from fdr_recorder import recover, verify
+from fdr_recorder.cli.main import main
 from fdr_recorder.flights.info import read_info
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.verify import Verification
 from fdr_recorder.record.dropped import CAPACITY, DroppedAccount, REMOVED
-from fdr_recorder.record.kinds import AlertRecord, FlightFooter, SegmentRollover, TransportLoss
+from fdr_recorder.record.kinds import (
+    AlertRecord,
+    FlightFooter,
+    SegmentRollover,
+    TransportLoss,
+    WriteError,
+)
 from fdr_recorder.report.gather import gather
 from fdr_recorder.report.sections.balance import balance_of
 from fdr_recorder.storage.flight_directory import FlightDirectory
@@ -112,6 +122,78 @@ def test_what_stood_in_dropped_segments_is_told_by_every_view(tmp_path: Path) ->
     assert len(files.payloads(SegmentRollover)) < 10
     assert summary.footer.segments_dropped > 30
     check_told(summary.path, flight.rounds, summary.footer)
+
+
+@pytest.mark.parametrize('is_closed', [True, False])
+def test_a_spell_of_a_failing_disk_is_told_when_its_segment_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
+) -> None:
+    monkeypatch.setattr('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.1)
+    flight = dropping_flight.make(tmp_path)
+    writer = flight.writer
+    fault = SystemCall(monkeypatch, 'writev', only=is_segment_fd)
+    flight.begin()
+    flight.fill(1)
+    fault.fail(errno.EIO)
+    began_ns = time.time_ns()
+    wait_until(lambda: flight.send(5) and writer.status.is_degraded, 'the spell')
+    wait_until(
+        lambda: flight.send(5) and writer.status.counters.records_dropped_write_error > 100,
+        'losses',
+    )
+    fault.work()
+    wait_until(lambda: not writer.status.is_degraded, 'the recording to go on')
+    ended_ns = time.time_ns()
+    lost = writer.status.counters.records_dropped_write_error
+    flight.fill(15)
+    path = tmp_path / FLIGHT_ID
+    if is_closed:
+        writer.close_flight(FLIGHT_ID)
+    writer.stop()
+    assert not open_flight_files(path).payloads(WriteError)
+    if not is_closed:
+        (recovered,) = recover(tmp_path)
+        assert recovered.footer.records_dropped_write_error == lost
+        newest = sorted(path.glob('*.mcap'))[-1].stem.rpartition('_')[2]
+        (told,) = read_info(path).dropped.losses[:1]  # the spell has ended some early
+        assert recovered.footer.rollover_count == int(newest) - told.segments
+    (told,) = read_info(path).dropped.losses[:1]
+    (loss,) = [item for item in verify(path).losses if item.cause == 'write_error']
+    assert (loss.records, told.error_name) == (lost, 'EIO')
+    assert began_ns - SLACK_NS < loss.first_ns < loss.last_ns < ended_ns + SLACK_NS
+
+
+def test_what_fdr_says_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flight = dropping_flight.make(tmp_path)
+    flight.begin()
+    flight.lose()
+    flight.fill(12)
+    flight.writer.close_flight(FLIGHT_ID)
+    flight.writer.stop()
+    path = str(tmp_path / FLIGHT_ID)
+
+    def said(*words: str) -> str:
+        main([*words])
+        return capsys.readouterr().out
+
+    (listed,) = json.loads(said('ls', str(tmp_path), '--json'))['flights']
+    info = json.loads(said('info', path, '--json'))
+    (verified,) = json.loads(said('verify', path, '--json'))
+    report = json.loads(said('report', path, '--json'))
+    assert listed['losses'] == info['losses'] == report['losses']
+    assert report['verification']['losses'] == verified['losses']
+    assert report['dropped'] == info['dropped']
+    sums: Counter[str] = Counter()
+    for loss in verified['losses']:
+        sums[loss['cause']] += loss['records']
+        assert 0 < loss['first_ns'] <= loss['last_ns']
+    assert sums['transport'] == listed['losses']['transport'] == LOST
+    assert sums['capacity'] == listed['losses']['capacity'] > 100
+    assert 'topic_missing' in {alert['code'] for alert in info['dropped']['alerts']}
+    text = said('info', path)
+    assert 'WARN topic_missing' in text
+    assert f'{LOST} messages of /imu never reached the recorder, ' in said('verify', path)
+    assert '1970' not in text
 
 
 def test_a_recorder_that_is_killed_while_it_drops_has_told_all(tmp_path: Path) -> None:

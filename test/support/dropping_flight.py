@@ -90,8 +90,14 @@ class DroppingFlight:
         """Send messages until the cap has dropped so many segments more."""
         until = self.writer.status.counters.segments_dropped + segments
         while self.writer.status.counters.segments_dropped < until:
-            self.sent += send(self.imu, range(self.sent, self.sent + 20), 500)
-            self._next += 20
+            self.send(20)
+
+    def send(self, messages: int) -> int:
+        """Send so many messages."""
+        self._next += messages
+        sent = send(self.imu, range(self.sent, self.sent + messages), 500)
+        self.sent += sent
+        return sent
 
 
 def make(root: Path, **options: object) -> DroppingFlight:
