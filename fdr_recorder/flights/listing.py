@@ -39,6 +39,7 @@ from fdr_recorder.flights.recovery.last_segment import (
     read_last_segment,
 )
 from fdr_recorder.flights.recovery.read_contents import read_contents
+from fdr_recorder.flights.recovery.recount import dropped_account
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.flights.utc import utc_times, UtcTimes
 from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightHeader, Payload
@@ -296,7 +297,12 @@ def _read(segment: SegmentFile) -> SegmentContents | None:
 
 
 def _first_ns(segments: list[SegmentFile], last: LastSegment | None) -> int:
-    """Return the earliest log time of the first segment; 0 if there is none."""
+    """Return the earliest log time of the first segment, be it dropped; 0 if there is none."""
+    if segments[0].index:
+        account = dropped_account([item for item in map(_read, segments) if item is not None])
+        times = [item.first_log_time_ns for item in account.segments if item.first_log_time_ns]
+        if times:
+            return min(times)
     if last is not None and len(segments) == 1:
         return last.first_ns
     first = _read(segments[0])

@@ -227,6 +227,7 @@ def _causes(losses: Losses) -> str:
         (losses.overrun, 'ring full'),
         (losses.write_error, 'disk'),
         (losses.capacity, 'dropped'),
+        (losses.removed, 'files removed'),
         (losses.before_match, 'sent before heard'),
     )
     said = [f'{count:,} {cause}' for count, cause in causes if count]
