@@ -27,6 +27,7 @@ from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.qos import qos_for
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
+from fdr_recorder.node.requested_topics import RequestedTopics
 from fdr_recorder.node.topic_alerts import TopicAlerts
 from fdr_recorder.node.topic_plan import (
     endpoints_by_type,
@@ -36,6 +37,8 @@ from fdr_recorder.node.topic_plan import (
     TopicPlan,
 )
 from fdr_recorder.node.wanted_topics import WantedTopics
+from fdr_recorder.record.kinds import RequestedTopic
+from fdr_recorder.storage.writer import FileFdrWriter
 from fdr_recorder.topics.names import TopicType
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -60,6 +63,7 @@ LIST: Final = 'topics cannot be listed'
 LIST_NODES: Final = 'topics of a node cannot be listed'
 REVIEW: Final = 'is recorded as before, its publishers cannot be reviewed'
 REQUIRE: Final = 'cannot be checked, though it is required'
+REQUEST: Final = 'topics that were asked for cannot be looked for'
 TIDY: Final = 'subscriptions cannot be tidied'
 """Work that can fail, in the words of `Quarantine`."""
 
@@ -85,6 +89,7 @@ class GraphWatch:
         alerts: AlertBoard,
         quarantine: Quarantine,
         own_topic: TopicPlan,
+        writer: FileFdrWriter,
     ) -> None:
         """
         Look at the graph once; then up to ten times a second, from `start` to `stop`.
@@ -98,6 +103,7 @@ class GraphWatch:
         self._definitions = Definitions(node)
         self._depth = config.intake_depth
         self._wanted = WantedTopics(node, config)
+        self._requests = RequestedTopics(self._wanted.requested, writer)
         self._graph: dict[str, list[str]] = {}
         self._waiting: set[str] = set()
         """Topics of which a wanted type is not subscribed to."""
@@ -126,6 +132,11 @@ class GraphWatch:
     def is_open(self) -> bool:
         """Whether topics that nobody named may be recorded when they appear."""
         return self._wanted.is_open
+
+    @property
+    def requested(self) -> tuple[RequestedTopic, ...]:
+        """Return what the options ask for by name, for the header of a flight."""
+        return self._wanted.requested
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -166,6 +177,7 @@ class GraphWatch:
         self._require()
         optional = [topic for topic in self.missing if topic not in self._wanted.required]
         self._tells.tell_not_found(optional, self._graph, self.subscribed)
+        self.look_for_requested()
         self._intake.tidy()
 
     def _interval_s(self) -> float:
@@ -277,6 +289,7 @@ class GraphWatch:
                     plan = plan_topic(topic, of_type, self._definitions, self._depth, override)
                     if plan is not None:  # else its definition is awaited
                         self._begin(plan)
+        self._tells.tell_refusals(topic, self._plans.get(topic, {}), endpoints)
 
     def _begin(self, plan: TopicPlan) -> None:
         """Subscribe as planned, and tell if the definition is unknown."""
@@ -419,3 +432,19 @@ class GraphWatch:
         plans = self._plans.get(topic, {}).values()
         silence_s = self._intake.silence_s(plan.key for plan in plans)
         self._tells.tell_stale(topic, silence_s, stale_after_s, is_published=is_published)
+
+    # --- what was asked for ----------------------------------------------------------------
+
+    def look_for_requested(self) -> None:
+        """Tell the open flight what is seen now of what the options ask for; any thread."""
+        with self._quarantine.guard('', REQUEST):
+            faults = self._tells.unrecorded()
+            published = {topic: faults[topic] for topic in faults if self._is_published(topic)}
+            self._requests.look(self._graph, self._is_published, published)
+
+    def _is_published(self, topic: str) -> bool:
+        """Return whether a topic is to be recorded and has a publisher."""
+        plans = self._plans.get(topic, {})
+        is_listed = any(plan.publishers for plan in list(plans.values()))
+        may_be = is_listed or topic in self._waiting or self._quarantine.faults(topic, REVIEW) > 0
+        return may_be and self._node.count_publishers(topic) > 0

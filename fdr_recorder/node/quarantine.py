@@ -162,6 +162,14 @@ class Quarantine:
                 for (subject, _), case in self._cases.items()
             )
 
+    def codes(self) -> dict[str, set[str]]:
+        """Return the codes of all cases by topic."""
+        codes: dict[str, set[str]] = {}
+        with self._lock:
+            for (subject, _), case in self._cases.items():
+                codes.setdefault(_topic(subject), set()).add(case.code)
+        return codes
+
     def held(self, work: str) -> dict[Subject, float]:
         """Return the subjects to leave alone for now, and until when (monotonic seconds)."""
         now = time.monotonic()

@@ -244,7 +244,7 @@ class Recorder(LifecycleNode):
             annotation = plan_own_topic(
                 self.resolve_topic_name('~/annotation'), String, config.intake_depth
             )
-            watch = GraphWatch(self, intake, config, self._board, quarantine, annotation)
+            watch = GraphWatch(self, intake, config, self._board, quarantine, annotation, writer)
             release.callback(watch.stop)
             intake.start()
             watch.start()
@@ -278,6 +278,7 @@ class Recorder(LifecycleNode):
                     flight_id,
                     parts.config,
                     rmw_implementation=get_rmw_implementation_identifier(),
+                    requested=parts.watch.requested,
                 ),
                 'a flight can begin',
                 patience_s=FILES_PATIENCE_S,
@@ -292,6 +293,7 @@ class Recorder(LifecycleNode):
                 raise
         finally:
             parts.intake.replay_latched()
+        parts.watch.look_for_requested()
         parts.flight = parts.root.path / flight_id
         tell_opened(parts.flight)
 
@@ -304,6 +306,7 @@ class Recorder(LifecycleNode):
             if flight_id is not None:  # else the writer has failed
                 if not parts.intake.catch_up():
                     logger.warning('the intake is late: some messages may be missing')
+                parts.watch.look_for_requested()
                 summary = parts.writer.close_flight(flight_id)
             parts.writer.stop()
         except WriterFailedError:  # before or in that; its alert says why

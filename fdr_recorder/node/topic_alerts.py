@@ -23,6 +23,7 @@ from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.node.qos import refusals
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
+from fdr_recorder.record.requested import FAILED, QOS_INCOMPATIBLE, TYPE_UNKNOWN
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class TopicAlerts:
         """When a required topic was last seen to have a publisher."""
         self.absent: set[str] = set()
         """Required topics that have no publisher now."""
+        self._refused: set[str] = set()
+        """Topics that are not recorded from all publishers, because of their QoS override."""
 
     def tell_refusals(
         self, topic: str, plans: Plans, endpoints: Mapping[str, Sequence[TopicEndpointInfo]]
@@ -68,6 +71,7 @@ class TopicAlerts:
             for reason in refusals(plan.qos, endpoints.get(type_name, []))
         ]
         message = f'{topic} is not recorded from all publishers, because of its QoS override: '
+        (self._refused.add if reasons else self._refused.discard)(topic)
         self._tell(topic, 'qos_incompatible', message + '; '.join(reasons) if reasons else '')
         return bool(reasons)
 
@@ -151,8 +155,17 @@ class TopicAlerts:
         over = 'it has been heard' if is_published else 'it has no publisher'
         self._tell(topic, 'topic_stale', stale if is_stale else '', over)
 
+    def unrecorded(self) -> dict[str, str]:
+        """Return the outcomes of topics that are not recorded from all publishers; any thread."""
+        found = {
+            topic: TYPE_UNKNOWN if 'type_unknown' in codes else FAILED
+            for topic, codes in self._quarantine.codes().items()
+        }
+        return {**found, **dict.fromkeys(self._refused.copy(), QOS_INCOMPATIBLE)}
+
     def drop(self, topic: str) -> None:
         """Clear all alerts about a topic: it has no publisher."""
+        self._refused.discard(topic)
         for code in ALERT_GROUPS['topics']:
             self._alerts.clear(code, 'it has no publisher', subject=topic)
 

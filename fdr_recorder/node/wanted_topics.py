@@ -18,6 +18,8 @@ from typing import Any
 
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.qos import NO_OVERRIDE
+from fdr_recorder.node.requested_topics import requested_topics
+from fdr_recorder.record.requested import is_plain, is_topic
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.qos_overrides import parse_qos_overrides
 from fdr_recorder.topics.selection import TopicSelection
@@ -34,6 +36,7 @@ class WantedTopics:
         named: The topics that the options name, and that name before remapping.
         required: Seconds after which each required topic is stale.
         is_open: Whether other topics may be recorded when they appear.
+        requested: All that the options ask for by name.
 
     """
 
@@ -41,7 +44,11 @@ class WantedTopics:
         """Resolve the names in the options, with the remappings of `node`."""
         self._node = node
         namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
-        self._selection = TopicSelection(config, lambda name: absolute(name, namespace, node_name))
+
+        def resolved(name: str) -> str:
+            return absolute(name, namespace, node_name)
+
+        self._selection = TopicSelection(config, resolved)
         self.is_open = self._selection.is_open
         if not self._selection.names and not self.is_open:
             logger.warning('no topics are chosen: only the flight header is recorded')
@@ -57,6 +64,12 @@ class WantedTopics:
             for name in self._selection.names
             if resolve(name) in self.required or not self._selection.excludes(resolve(name))
         }
+
+        self.requested = tuple(
+            item
+            for item in requested_topics(config, resolved, resolve)
+            if not (is_topic(item) and is_plain(item)) or item.topic in self.named
+        )
 
     def wants(self, topic: str, type_name: str) -> bool:
         """Return whether to record a topic of the graph in a type that it has."""

@@ -22,7 +22,7 @@ import sys
 from fdr_recorder.clock import Reading
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import ConfigInvalidError
-from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.record.kinds import FlightHeader, RequestedTopic
 from fdr_recorder.units import iso_time
 from fdr_recorder.version import __version__
 import yaml
@@ -32,7 +32,11 @@ _OLDEST_NS = 60_000_000_000
 
 
 def new_flight_header(
-    flight_id: str, config: FdrConfig, *, rmw_implementation: str = ''
+    flight_id: str,
+    config: FdrConfig,
+    *,
+    rmw_implementation: str = '',
+    requested: tuple[RequestedTopic, ...] = (),
 ) -> FlightHeader:
     """
     Return the header of a flight that begins now on this host.
@@ -41,6 +45,7 @@ def new_flight_header(
         flight_id: Name of the flight.
         config: The effective configuration; stored in full, as YAML.
         rmw_implementation: The ROS middleware; empty without one.
+        requested: What the configuration asks for by name, as the node resolves it.
 
     Raises:
         ConfigInvalidError: A file of `manifest_files` cannot be read.
@@ -62,6 +67,7 @@ def new_flight_header(
         host_name=socket.gethostname(),
         host_platform=_platform(),
         process_id=os.getpid(),
+        requested=requested,
     )
 
 

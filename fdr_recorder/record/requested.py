@@ -167,6 +167,11 @@ class _Heard:
         return len(set().union(*(topics for name, topics in named.items() if finds(name))))
 
 
+def is_topic(item: RequestedTopic) -> bool:
+    """Tell whether it is topics that were asked for by name or pattern."""
+    return item.option in ('topics', 'required')
+
+
 def is_plain(item: RequestedTopic) -> bool:
     """Tell whether something that was asked for is one name, neither pattern nor expression."""
     return item.option != REGEX and not has_wildcard(item.topic)

@@ -56,7 +56,7 @@ def test_split_begins_the_next_segment(ground: Ground, tmp_path: Path, root: Pat
         (path,) = recorder.flights()
         ground.wait_until((path / 'segment_000001.mcap').exists, 'the next segment')
         publisher.publish(String(data='after'))
-        recorder.wait_for_summary(lambda values: values['records_written'] == '4', 'it is taken')
+        recorder.wait_for_summary(lambda values: values['records_written'] == '5', 'it is taken')
         recorder.make('deactivate')
         assert texts(recorder, '/chatter') == [[b'before'], [b'after']]
 

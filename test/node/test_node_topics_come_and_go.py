@@ -39,16 +39,13 @@ def test_topics_that_come_and_go(
     config = FdrConfig.from_options({'flight_root': str(root), 'topics': ['/come/*', NAMED]})
     alerts = AlertBoard()
     quarantine = Quarantine(alerts)
+    writer = FileFdrWriter(root, config.writer)
     intake = IntakeThread(
-        ground.node,
-        WaitSetSubscriber(ground.node),
-        FileFdrWriter(root, config.writer),
-        config.ring,
-        quarantine,
+        ground.node, WaitSetSubscriber(ground.node), writer, config.ring, quarantine
     )
     named = ground.node.create_publisher(String, NAMED, 10)
     own = plan_own_topic('/own', String, 10)
-    watch = GraphWatch(ground.node, intake, config, alerts, quarantine, own)
+    watch = GraphWatch(ground.node, intake, config, alerts, quarantine, own, writer)
     intake.start()
     watch.start()
     try:

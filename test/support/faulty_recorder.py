@@ -170,7 +170,9 @@ class FaultyRecorder:
         subscriber = _FaultySubscriber(node, self.faults)
         self.intake = IntakeThread(node, subscriber, self.writer, self._config.ring, cases)
         own = plan_own_topic('/fdr/annotation', String, 10)
-        self.watch = GraphWatch(node, self.intake, self._config, self.board, cases, own)
+        self.watch = GraphWatch(
+            node, self.intake, self._config, self.board, cases, own, self.writer
+        )
         self.intake.start()
         self.watch.start()
         self.writer.start()
