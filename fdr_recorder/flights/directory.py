@@ -72,12 +72,28 @@ def damaged_files(flight: Path | str) -> list[SegmentFile]:
 def tail_files(flight: Path | str) -> list[KeptFile]:
     """List what recovery has cut off the segments; raise as `segment_files` does."""
     flight = Path(flight)
-    found = []
-    for file_name in _regular_files(flight):
-        name, is_tail, number = file_name.partition(TAIL_SUFFIX)
-        if SEGMENT_PATTERN.fullmatch(name) and is_tail and _TAIL_NUMBER.fullmatch(number):
-            found.append(KeptFile(name, flight / file_name))
-    return sorted(found)
+    names = filter(_is_tail, _regular_files(flight))
+    return sorted(KeptFile(name.partition(TAIL_SUFFIX)[0], flight / name) for name in names)
+
+
+def _is_tail(file_name: str) -> bool:
+    name, is_tail, number = file_name.partition(TAIL_SUFFIX)
+    is_of_segment = is_tail and SEGMENT_PATTERN.fullmatch(name)
+    return bool(is_of_segment and _TAIL_NUMBER.fullmatch(number))
+
+
+def kept_files(flight: Path) -> list[Path]:
+    """List what recovery has set aside and cut off; raise as `segment_files` does."""
+    return [
+        flight / name
+        for name in _regular_files(flight)
+        if _is_tail(name)
+        or (name.endswith(DAMAGED_SUFFIX) and _is_segment(name.removesuffix(DAMAGED_SUFFIX)))
+    ]
+
+
+def _is_segment(file_name: str) -> bool:
+    return SEGMENT_PATTERN.fullmatch(file_name) is not None
 
 
 def _files(flight: Path, suffix: str) -> list[SegmentFile]:
@@ -118,7 +134,7 @@ def flights_in(root: Path) -> list[Path]:
 
 def _may_be_flight(path: Path) -> bool:
     try:
-        return bool(segment_files(path))
+        return any(map(_is_segment, _regular_files(path)))
     except PermissionError:
         return True
     except FileNotFoundError:  # it was removed just now

@@ -25,11 +25,10 @@ from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import (
-    damaged_files,
     directory_name,
+    kept_files,
     segment_files,
     SegmentFile,
-    tail_files,
 )
 from fdr_recorder.flights.in_use import is_being_recorded
 from fdr_recorder.flights.metadata_reader import read_metadata
@@ -222,9 +221,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     header = (last.header if last is not None else None) or _first_header(segments)
     started_ns = header.flight_started_at_ns or _first_ns(segments, last)
     last_ns = last.last_ns if last is not None else 0
-    kept = [file.path for file in tail_files(flight)]
-    kept += [file.path for file in damaged_files(flight)]
-    kept_bytes = sum(map(_size, kept))
+    kept_bytes = sum(map(_size, kept_files(flight)))
     metadata = read_metadata(flight)
     named, counters, listed_records = metadata[:3]
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
@@ -232,7 +229,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     in_removed = min(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), in_dropped)
     if last is not None and footer is not None:
         state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
-        if not (are_all_ended(segments, metadata) and last.ends(metadata)):
+        if not (are_all_ended(segments, metadata, last) and last.ends(metadata)):
             state = FlightState.UNCLEAN  # killed right after the footer, or changed since
         if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
             last_ns = started_ns + (

@@ -43,7 +43,7 @@ from fdr_recorder.record.kinds import (
 )
 from fdr_recorder.storage.segment import LIBRARY, PROFILE
 
-_END_BYTES: Final = 64 << 10
+_END_BYTES: Final = 16 << 10
 """So much of each end of the file is read at once: mostly that is all."""
 _WANTED: Final = frozenset(
     kind.channel_topic() for kind in (FlightHeader, FlightFooter, ClockStep, ClockStatus)
@@ -105,11 +105,18 @@ def read_last_segment(segment: SegmentFile) -> LastSegment | None:
     )
 
 
-def are_all_ended(segments: Sequence[SegmentFile], metadata: Metadata) -> bool:
-    """Tell whether each segment is listed in `metadata.yaml`, and ends as a closed one does."""
+def are_all_ended(
+    segments: Sequence[SegmentFile], metadata: Metadata, last: LastSegment | None = None
+) -> bool:
+    """
+    Tell whether each segment is listed in `metadata.yaml`, and ends as a closed one does.
+
+    The last one is not looked at again if it has been read.
+    """
     if metadata.segments != {segment.path.name for segment in segments}:
         return False
-    return all(map(_ends_with_magic, segments))
+    to_look_at = segments if last is None else segments[:-1]
+    return (last is None or last.is_closed) and all(map(_ends_with_magic, to_look_at))
 
 
 def _ends_with_magic(segment: SegmentFile) -> bool:
