@@ -57,7 +57,10 @@ class CommandLine:
             formatter_class=RawDescriptionHelpFormatter,
         )
         _, others = split_arguments(arguments)
-        parser.parse_args(others)
+        _, unknown = parser.parse_known_args(others)
+        if unknown:
+            text = f'unrecognized arguments: {" ".join(unknown)}'
+            parser.error(f'{text}; arguments of ROS follow --ros-args')
 
     def why_refused(self, arguments: Sequence[str], error: Exception) -> str:
         """Return why ROS refuses arguments: all mistakes in parameter files, else what it says."""

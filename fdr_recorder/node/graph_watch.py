@@ -175,10 +175,20 @@ class GraphWatch:
             self._release_idle()
             self._quarantine.settle()
         self._require()
-        optional = [topic for topic in self.missing if topic not in self._wanted.required]
-        self._tells.tell_not_found(optional, self._graph, self.subscribed)
+        if self._tells.is_discovery_over():
+            self._tell_not_found()
         self.look_for_requested()
         self._intake.tidy()
+
+    def _tell_not_found(self) -> None:
+        """Say what is not recorded for want of a publisher; of required topics, an alert does."""
+        with self._quarantine.guard('', REQUIRE):
+            missing = [
+                topic
+                for topic in self.missing
+                if topic not in self._wanted.required and not self._node.count_publishers(topic)
+            ]
+            self._tells.tell_not_found(missing, self._graph, self.subscribed)
 
     def _interval_s(self) -> float:
         """Return the pause until the next look: shorter while something may be missing."""

@@ -41,7 +41,7 @@ with thousands of flights."""
 _LATEST: Final = 5
 """In so many of the latest flights one is looked for whose rate says something."""
 _LEAST_S: Final = 2.0
-_LEAST_RECORDS: Final = 100
+_LEAST_RECORDS: Final = 20
 """A flight that is shorter, or has fewer, says nothing of the rate."""
 
 
@@ -75,7 +75,9 @@ def tell_closed(summary: FlightSummary) -> None:
             for account in footer.producers
             if not account.topic.startswith(OWN_TOPIC_PREFIX)
         )
-        level = logging.INFO if has_messages else logging.WARNING
+        lost = footer.records_dropped_overrun + footer.records_dropped_write_error
+        lost += footer.records_lost_transport
+        level = logging.WARNING if lost or not has_messages else logging.INFO
         without = '' if has_messages else ' without a message of any topic'
         look = f'look at it: fdr info {path}'
         logger.log(level, 'flight %s is closed%s: %s%s', summary.flight_id, without, text, look)
@@ -149,7 +151,9 @@ def _space(config: FdrConfig, root: Path) -> tuple[bool, str]:
         )
     rate = next(_rates(root), None)
     if rate is None:
-        return True, f'{format_size(free)} free, hours left unknown until the first flight'
+        has_flights = bool(flight_directories(root))
+        why = ': no flight here tells a rate' if has_flights else ' until the first flight'
+        return True, f'{format_size(free)} free, hours left unknown{why}'
     lasts = format_duration((free - least) / rate)
     at = f'at the rate of the last flight ({format_size(rate)}/s)'
     return True, f'{format_size(free)} free, enough for {lasts} {at}'

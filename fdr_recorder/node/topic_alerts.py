@@ -93,11 +93,19 @@ class TopicAlerts:
         )
         self._tell(topic, 'type_unknown', unknown, over='installed')
 
+    def is_discovery_over(self) -> bool:
+        """Return True once: when discovery must be over."""
+        patience_s = max(FIRST_LOOK_S, self._grace_s)
+        if self._has_looked or time.monotonic() - self._began_at < patience_s:
+            return False
+        self._has_looked = True
+        return True
+
     def tell_not_found(
         self, missing: Collection[str], found: Collection[str], recorded: int
     ) -> None:
         """
-        Say once, when discovery is over, which topics that are wanted by name have no publisher.
+        Say which topics that are wanted by name have no publisher, and if nothing is recorded.
 
         Args:
             missing: These topics.
@@ -105,10 +113,6 @@ class TopicAlerts:
             recorded: Number of topics that are subscribed to.
 
         """
-        patience_s = max(FIRST_LOOK_S, self._grace_s)
-        if self._has_looked or time.monotonic() - self._began_at < patience_s:
-            return
-        self._has_looked = True
         if missing:
             names = [topic + _meant(topic, found) for topic in [*missing][:_NAMED]]
             if len(missing) > _NAMED:
@@ -118,7 +122,8 @@ class TopicAlerts:
                 'it has one',
                 ', '.join(names),
             )
-        if not recorded:
+        causes = {alert.code for alert in self._alerts.present()} & {*ALERT_GROUPS['topics']}
+        if not recorded and causes <= {'topic_missing'}:  # else the cause is told
             domain = os.environ.get('ROS_DOMAIN_ID') or '0'
             logger.warning(
                 'no topic is recorded so far. Are the names right (`ros2 topic list`), do the '

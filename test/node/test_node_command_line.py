@@ -51,7 +51,9 @@ def test_help_has_the_parameters_and_examples(program: str, parameters: list[str
 def test_an_argument_that_is_not_for_ros_is_refused(program: str) -> None:
     done = run(program, '--params-file', 'recorder.yaml')
     assert done.returncode == 2
-    assert f'{program}: error: unrecognized arguments: --params-file recorder.yaml' in done.stderr
+    said = 'unrecognized arguments: --params-file recorder.yaml; '
+    said += 'arguments of ROS follow --ros-args'
+    assert f'{program}: error: {said}' in done.stderr
 
 
 MISTAKEN = """\

@@ -79,7 +79,9 @@ def test_losses_are_said_by_cause(ground: Ground, tmp_path: Path, root: Path) ->
         recorder.make('deactivate')
         (flight,) = recorder.flights()
         footer = open_flight_files(flight).footer
-        assert f' {footer.records_dropped_overrun:,} overrun' in said(recorder, ' is closed: ')
+        closed = said(recorder, ' is closed: ')
+        assert f' {footer.records_dropped_overrun:,} overrun' in closed
+        assert '[WARN]' in closed
 
 
 def test_a_flight_without_a_message_is_said_to_be_so(
@@ -201,7 +203,8 @@ def test_a_flight_that_cannot_be_read_is_no_obstacle(
         metadata.unlink()
         metadata.symlink_to('/dev/zero')
     config = FdrConfig(writer=FdrWriterConfig(min_free_bytes=0))
-    assert 'hours left unknown until the first flight' in ready(root, caplog, config).getMessage()
+    text = ready(root, caplog, config).getMessage()
+    assert ' free, hours left unknown: no flight here tells a rate; ' in text
 
 
 def test_a_disk_that_does_not_tell_its_space_holds_nothing_up(

@@ -84,7 +84,7 @@ def test_a_type_that_is_not_installed(ground: Ground, tmp_path: Path, root: Path
         ground,
         tmp_path,
         root,
-        topics=['/point', '/chatter'],
+        topics=['/point', '/chatter', '/nobody'],
         environment={'PYTHONPATH': str(shim.parent)},
     ) as recorder:
         point = ground.publisher(PointStamped, '/point', recorders=0)
@@ -100,6 +100,7 @@ def test_a_type_that_is_not_installed(ground: Ground, tmp_path: Path, root: Path
         ground.wait_until(lambda: recorder.stored('/chatter') == 1, 'the message on disk')
         recorder.wait_for_summary(lambda values: values['topics_subscribed'] == '1', 'a second')
         assert len(recorder.at_once('topics', count=1)) == 1
+        recorder.wait_for_log('for want of a publisher: /nobody. ')
         recorder.make('deactivate')
         flight = recorder.read_flight()
         assert not flight.of_topic('/point')
