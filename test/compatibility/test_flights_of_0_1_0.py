@@ -89,6 +89,7 @@ ADDED = {
     'requested',
     'dropped',
     'removed',
+    'unreadable',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 
@@ -113,6 +114,8 @@ def steady(value: Any) -> Any:
             left_out = left_out | {'first_sequence'}
         if 'config_snapshot' in value or 'producers' in value:  # header and footer
             left_out = left_out | {'topics'}
+        if 'damage' in value and 'losses' in value and 'kept' in value:  # of `verify`
+            left_out = left_out | {'flight_id'}
         if 'cap_bytes' in value:  # the record of a drop
             left_out = left_out | {'own_records', 'repeated', 'earlier', 'losses', 'alerts'}
         return {key: steady(item) for key, item in value.items() if key not in left_out}
