@@ -37,6 +37,7 @@ from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.flight_root import LOCK_NAME
+from flight_check import read_segment
 from producers import make_client, numbered, open_flight, send
 import pytest
 from waiting import wait_until
@@ -224,6 +225,9 @@ def test_a_recovered_flight_is_not_damaged_and_says_it_was_unclean(
     verification = verify(flight)
     assert verification.damage == []
     assert causes(verification) == {'unclean'}
+    (loss,) = verification.losses
+    assert loss.first_ns == read_segment(segment_files(flight)[-1].path).messages[-1].log_time
+    assert 'what came last may be missing, after 20' in str(loss)
     as_json = verification.to_dict()
     assert as_json['is_closed'] is True
     assert as_json['clean_shutdown'] is False

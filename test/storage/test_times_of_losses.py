@@ -181,3 +181,18 @@ def test_own_records_that_are_left_out_are_part_of_what_the_spell_has_cost(
     assert record.first_error_ns <= record.first_record_ns <= record.last_record_ns
     assert record.last_record_ns <= record.ended_ns
     assert [loss.records for loss in verify(summary.path).losses] == [record.records]
+
+
+def test_what_is_missing_without_a_word_in_a_flight_that_was_not_closed_has_times(
+    make_writer: MakeWriter, root: Path
+) -> None:
+    writer = make_writer(**SMALL)
+    client = make_client(publisher='0a', loss_detection='sequence')
+    open_flight(writer, 'x', client)
+    for number in (1, 2, 3, 7, 8, 10, 11):
+        client.enqueue(numbered(number), BEGIN_NS + number * STEP_NS, sequence=number)
+    writer.stop()  # without a footer, and nobody has counted what was lost
+    (recovered,) = recover(root)
+    (loss,) = [item for item in verify(recovered.path).losses if item.records]
+    assert (loss.cause, loss.records) == ('unclean', 4)
+    assert (loss.first_ns, loss.last_ns) == (BEGIN_NS + 3 * STEP_NS, BEGIN_NS + 10 * STEP_NS)

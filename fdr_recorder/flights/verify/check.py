@@ -100,7 +100,8 @@ class _Comparison(FlightReading):
         if footer is not None:
             self._check_footer(footer)
         if not self.is_closed and not result.is_being_written:
-            result.losses.append(Loss('unclean'))
+            last_ns = self.last.log_time_ns if self.last is not None else 0
+            result.losses.append(Loss('unclean', first_ns=last_ns))
         if not result.is_being_written:
             self._check_sequences()
             self._check_metadata(segments)
@@ -251,14 +252,15 @@ class _Comparison(FlightReading):
             elif unexplained <= gone[key] - producer.lost:
                 continue
             elif of in has_folded and self._has_returned(key):
-                self.result.losses.append(Loss('transport', unexplained, *key))
+                loss = Loss('transport', unexplained, *key, *producer.gaps_ns)
+                self.result.losses.append(loss)
             elif unexplained <= budget:  # a recovered flight does not know whose they were
                 budget -= unexplained
             elif self.is_closed:
                 text = plural(unexplained, 'message')
                 self.damaged(f'{key[0]}: {text} {are(unexplained)} missing without a trace')
             else:
-                self.result.losses.append(Loss('unclean', unexplained, *key))
+                self.result.losses.append(Loss('unclean', unexplained, *key, *producer.gaps_ns))
 
     def _has_returned(self, key: tuple[str, str]) -> bool:
         """Tell whether a publisher may have been found again after its account was folded."""

@@ -67,6 +67,9 @@ class Producer:
     numbering: Numbering = field(default_factory=Numbering)
     heard_ns: int | None = None
     """Log time of its first message."""
+    gaps_ns: tuple[int, int] = (0, 0)
+    """Log times of the message before the first gap in its numbers and of that behind the last."""
+    _latest_ns: int = 0
 
     @property
     def missing(self) -> int:
@@ -85,6 +88,9 @@ class Producer:
         if expected != NOTHING_EXPECTED:
             step = (number - expected) % _SEQUENCE_RANGE
             number = expected + step - (_SEQUENCE_RANGE if step > _SEQUENCE_RANGE // 2 else 0)
+            if number > expected:
+                self.gaps_ns = self.gaps_ns[0] or self._latest_ns, message.log_time_ns
+        self._latest_ns = message.log_time_ns
         is_history = (
             offers_latched(metadata.get(QOS_KEY, ''))
             and message.publish_time_ns < self.heard_ns
