@@ -124,14 +124,9 @@ class GraphWatch:
         return len(self._plans.keys() - {self._own_topic.name})
 
     @property
-    def asked(self) -> int:
-        """Count the topics that are wanted by name."""
-        return len(self._wanted.named)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether topics that nobody named may be recorded when they appear."""
-        return self._wanted.is_open
+    def asked(self) -> int | None:
+        """Count the topics that are wanted; None if others may be recorded as they appear."""
+        return None if self._wanted.is_open else len(self._wanted.named)
 
     @property
     def requested(self) -> tuple[RequestedTopic, ...]:
@@ -175,20 +170,11 @@ class GraphWatch:
             self._release_idle()
             self._quarantine.settle()
         self._require()
-        if self._tells.is_discovery_over():
-            self._tell_not_found()
+        with self._quarantine.guard('', REQUIRE):
+            count = self._node.count_publishers
+            self._tells.tell_not_found(self.missing, self._graph, self.subscribed, count)
         self.look_for_requested()
         self._intake.tidy()
-
-    def _tell_not_found(self) -> None:
-        """Say what is not recorded for want of a publisher; of required topics, an alert does."""
-        with self._quarantine.guard('', REQUIRE):
-            missing = [
-                topic
-                for topic in self.missing
-                if topic not in self._wanted.required and not self._node.count_publishers(topic)
-            ]
-            self._tells.tell_not_found(missing, self._graph, self.subscribed)
 
     def _interval_s(self) -> float:
         """Return the pause until the next look: shorter while something may be missing."""

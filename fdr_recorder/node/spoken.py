@@ -119,7 +119,7 @@ def _losses(summary: FlightSummary) -> str:
 def _topics(watch: GraphWatch) -> str:
     """Return how many topics are found so far; discovery takes a second or two."""
     found = watch.subscribed
-    if watch.is_open:
+    if watch.asked is None:
         return f'{plural(found, "topic")} found so far, more are recorded as they appear'
     return f'{found} of {plural(watch.asked, "topic")} found so far'
 

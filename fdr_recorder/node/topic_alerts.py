@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 import logging
 import os
@@ -93,26 +93,33 @@ class TopicAlerts:
         )
         self._tell(topic, 'type_unknown', unknown, over='installed')
 
-    def is_discovery_over(self) -> bool:
-        """Return True once: when discovery must be over."""
-        patience_s = max(FIRST_LOOK_S, self._grace_s)
-        if self._has_looked or time.monotonic() - self._began_at < patience_s:
-            return False
-        self._has_looked = True
-        return True
-
     def tell_not_found(
-        self, missing: Collection[str], found: Collection[str], recorded: int
+        self,
+        missing: Collection[str],
+        found: Collection[str],
+        recorded: int,
+        count_publishers: Callable[[str], int],
     ) -> None:
         """
-        Say which topics that are wanted by name have no publisher, and if nothing is recorded.
+        Say once, when discovery is over, which topics have no publisher; if none is recorded, too.
+
+        Of required topics, an alert says it.
 
         Args:
-            missing: These topics.
+            missing: Topics that are wanted by name and not subscribed to.
             found: All topics of the graph: one may be meant.
             recorded: Number of topics that are subscribed to.
+            count_publishers: Returns the number of publishers of a topic.
 
         """
+        patience_s = max(FIRST_LOOK_S, self._grace_s)
+        if self._has_looked or time.monotonic() - self._began_at < patience_s:
+            return
+        self._has_looked = True
+        required = self.absent | self._published_at.keys()
+        missing = [
+            topic for topic in missing if topic not in required and not count_publishers(topic)
+        ]
         if missing:
             names = [topic + _meant(topic, found) for topic in [*missing][:_NAMED]]
             if len(missing) > _NAMED:

@@ -147,7 +147,7 @@ def ready(
     root: Path, caplog: pytest.LogCaptureFixture, config: FdrConfig | None = None
 ) -> logging.LogRecord:
     """Return what is said of a flight root at configure."""
-    watch = cast(GraphWatch, SimpleNamespace(subscribed=1, asked=2, is_open=False))
+    watch = cast(GraphWatch, SimpleNamespace(subscribed=1, asked=2))
     caplog.clear()
     with caplog.at_level(logging.INFO, 'fdr_recorder.node.spoken'):
         spoken.tell_ready(config or FdrConfig(), root, watch)
