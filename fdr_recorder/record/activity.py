@@ -19,7 +19,7 @@ measured: their last message stands until the next.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
@@ -70,35 +70,35 @@ class Activity:
         activity._add([(silent_ns, silent_ns + so_far.longest_silence_ns)])
         return activity
 
-    def hear(self, first_ns: int, last_ns: int, times: Callable[[], Iterable[int]]) -> None:
+    def hear(self, first_ns: int, last_ns: int) -> bool:
         """
-        Take in a batch of messages.
+        Take in a batch of messages by the log times of its first and its last; any order.
 
-        Args:
-            first_ns: Log time of the first of them.
-            last_ns: Log time of the last.
-            times: Called for the log times of all, if these are needed.
+        Returns:
+            False if that does not do: then `look` must take in all of them, and nothing is done.
 
         """
         if first_ns > last_ns:
             first_ns, last_ns = last_ns, first_ns
+        if last_ns - first_ns >= SHORTEST_SILENCE_NS or first_ns < self._silent_until_ns:
+            return False
         latest_ns = self.latest_ns
         if last_ns > latest_ns:
             self.latest_ns = last_ns
-        is_long = last_ns - first_ns >= SHORTEST_SILENCE_NS
-        if is_long or first_ns < self._silent_until_ns:
-            self._look(sorted(times()), latest_ns)
-        elif first_ns - latest_ns >= SHORTEST_SILENCE_NS:
-            self._add([(latest_ns, first_ns)])
+            if first_ns - latest_ns >= SHORTEST_SILENCE_NS:
+                self._add([(latest_ns, first_ns)])
+        return True
 
-    def _look(self, times: list[int], latest_ns: int) -> None:
-        """Take in each of these times; the newest before them is `latest_ns`."""
+    def look(self, times: list[int]) -> None:
+        """Take in messages by the log times of all."""
+        times.sort()
+        latest_ns = self.latest_ns
+        self.latest_ns = max(latest_ns, times[-1])
         silences, self._silences = self._silences, []
         for span in silences:
             between = times[bisect_right(times, span[0]):bisect_left(times, span[1])]
             self._add(pairwise((span[0], *between, span[1])))
         self._add(pairwise((latest_ns, *times[bisect_right(times, latest_ns):])))
-        self._silent_until_ns = max((end_ns for _, end_ns in self._silences), default=0)
 
     def _add(self, spans: Iterable[_Span]) -> None:
         self._silences += [

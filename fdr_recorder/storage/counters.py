@@ -149,13 +149,12 @@ class ProducerAccount:
     def hear(self, batch: Sequence[QueuedRecord], clock: SteadyClock) -> None:
         """Note when messages came, once for a batch: two numbers, whatever its size."""
         activity, first, last = self.activity, batch[0][0], batch[-1][0]
-        if activity is not None and type(first) is int and type(last) is int:
-            at = clock.at
-            activity.hear(
-                at(first),
-                at(last),
-                lambda: [at(record[0]) for record in batch if type(record[0]) is int],
-            )
+        if activity is None or type(first) is not int or type(last) is not int:
+            return
+        offset_ns = clock.offset_ns
+        first_ns = offset_ns - first if first < 0 else first
+        if not activity.hear(first_ns, offset_ns - last if last < 0 else last):
+            activity.look([clock.at(item[0]) for item in batch if type(item[0]) is int])
 
     def count_own(self) -> int:
         """Count one more of the recorder's own records; return its sequence number."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from pathlib import Path
 import signal
+import time
+from typing import Any
 
 from fdr_recorder import recover
 from fdr_recorder.config import FdrConfig
@@ -24,10 +26,11 @@ from fdr_recorder.topics.names import absolute
 from geometry_msgs.msg import PointStamped
 from ground import Ground
 import pytest
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
 from recorder_process import RecorderProcess
 from std_msgs.msg import Int32, String
 
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ASKED = {
     'topics': [
         '/heard', '/misspelt', '/quiet', '/alien', '/picky', 'relative', '~/own', '/old',
@@ -185,6 +188,66 @@ def test_only_what_was_seen_while_the_flight_was_open_counts(
         {'/left': 'silent 0', '/leaves': 'silent 0', '/m*': 'no_publisher 0'},
         {'/left': 'no_publisher 0', '/leaves': 'silent 0', '/m*': 'silent 0'},
     ]
+
+
+@pytest.mark.parametrize('end', ['closed', 'killed'])
+def test_how_long_topics_were_silent_and_when(
+    ground: Ground, tmp_path: Path, root: Path, end: str
+) -> None:
+    """One in flight, one to the end, one that comes late, and a latched one."""
+    topics = ['/pauses', '/ends', '/late', '/latched']
+    with RecorderProcess(ground, tmp_path, root, topics=topics) as recorder:
+        recorder.make('configure')
+        pauses, ends, late = (ground.publisher(String, topic) for topic in topics[:3])
+        latched = ground.publisher(String, '/latched', LATCHED)
+
+        def send(number: int, *publishers: Any) -> float:
+            now_s = time.monotonic()
+            for publisher in publishers:
+                publisher.publish(String(data=str(number)))
+            return now_s
+
+        recorder.make('activate')
+        opened_s = send(0, pauses, ends, latched)
+        ground.wait_until(lambda: recorder.stored('/ends') == 1, 'the first messages')
+        paused_s = send(1, pauses, ends)
+        ground.wait_until(lambda: time.monotonic() > paused_s + 3, 'three seconds')
+        resumed_s = send(2, pauses, late)
+        ground.wait_until(lambda: recorder.stored('/late') == 1, 'what comes late')
+        ended_s = resumed_s
+        if end == 'closed':
+            recorder.make('deactivate')
+            footer, ended_s = recorder.read_flight().footer, time.monotonic()
+        else:
+            recorder.stop(signal.SIGKILL)
+            [recovered] = recover(root)
+            footer = recovered.footer
+    offset_ns = log_offset_ns(recorder.flights()[0])
+    found = {
+        item.topic: (
+            item.records,
+            item.longest_silence_ns / 1e9,
+            (item.silence_began_ns - offset_ns) / 1e9 if item.longest_silence_ns else 0,
+        )
+        for item in footer.topics
+    }
+    assert found == {
+        '/pauses': (3, pytest.approx(resumed_s - paused_s, abs=0.5), near(paused_s)),
+        '/ends': (2, pytest.approx(ended_s - paused_s, abs=1), near(paused_s)),
+        '/late': (1, pytest.approx(resumed_s - opened_s, abs=1), near(opened_s)),
+        '/latched': (1, 0, 0),
+    }
+
+
+def near(monotonic_s: float) -> Any:
+    return pytest.approx(monotonic_s, abs=0.7)
+
+
+def log_offset_ns(flight: Path) -> int:
+    """Return log_time minus CLOCK_MONOTONIC."""
+    header = next(FlightReader(flight).own_records())
+    assert isinstance(header, FlightHeader)
+    return header.log_time_offset_ns
 
 
 def test_names_below_a_namespace() -> None:

@@ -38,8 +38,8 @@ from fdr_recorder.record.offered_qos import offers_latched
 from fdr_recorder.record.requested import became
 
 _MOST_SEGMENTS: Final = 2
-"""Segments whose messages are looked at. Recorders before 1.0 told nothing in headers: what was
-silent in a longer flight of theirs stays unknown."""
+"""Segments whose messages are looked at. Headers before record schema 1.4.0 tell nothing: what was
+silent in a longer flight stays unknown then."""
 
 _Key = tuple[str, str]
 
@@ -117,7 +117,9 @@ class _Recount:
         for key, times in _times(reader):
             times = [time_ns for time_ns in times if time_ns != header_time_ns]  # no repeats
             if times and not key[0].startswith(OWN_TOPIC_PREFIX):
-                self._activity(key).hear(min(times), max(times), times.copy)
+                activity = self._activity(key)
+                if not activity.hear(min(times), max(times)):
+                    activity.look(times)
 
 
 def _times(reader: SegmentReader) -> Iterator[tuple[_Key, list[int]]]:
