@@ -275,4 +275,4 @@ def test_a_message_of_those_that_left_that_is_gone_is_damage(
 
     monkeypatch.setattr(reading.FlightReading, '_take', take)
     damage = ' '.join(verify(path).damage)
-    assert '/t1: of publishers that left, 1 records are not there' in damage
+    assert '/t1: of publishers that left, 1 record is not there' in damage
