@@ -89,6 +89,7 @@ setup(
             'pytest-timeout',
             'pytest-xdist>=3.7',
             'hypothesis',
+            'jsonschema',
             'mcap',
             'pyulog',
             "ros-test-msgs; sys_platform == 'linux' and platform_machine == 'x86_64'",

@@ -19,7 +19,7 @@ import json
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.argument_types import parse_count
-from fdr_recorder.cli.console import warn
+from fdr_recorder.cli.console import json_of, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight
 from fdr_recorder.cli.query_arguments import add_query, make_query
@@ -70,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
     for message in islice(query.messages(), args.limit):
         before = ('[\n' if not count else ',\n') if args.json else ''
         after = '' if args.json else '\n'
-        print(f'{before}{json.dumps(decoders.describe(message))}', end=after)
+        said = decoders.describe(message)
+        if args.json:
+            said = json_of('cat', said)
+        print(f'{before}{json.dumps(said)}', end=after)
         count += 1
     topics = query.all_topics
     if not count and topics and not any(map(query.wants_topic, topics)):

@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
             say(outcome, f' {check.name:<14} {check.text}')
     if args.json:
         said = [check.to_dict() for check in checks]
-        print_json({'checks': said, 'topics': [topic.to_dict() for topic in preflight.topics]})
+        topics = [topic.to_dict() for topic in preflight.topics]
+        print_json('check', {'checks': said, 'topics': topics})
     elif preflight.topics:
         print()
         table(('~topic', '&type', '>messages', '>rate', '>size'), map(_row, preflight.topics))

@@ -16,7 +16,7 @@ Output of the verbs: tables and JSON on stdout; progress, warnings and errors on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 import json
 from pathlib import Path
@@ -108,9 +108,21 @@ def say(*parts: str) -> None:
     print(*(paint(part, _printable(part)) for part in parts), sep='', flush=True)
 
 
-def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can say
-    """Print a JSON document."""
-    print(json.dumps(document, indent=2))
+JSON_VERSION: Final = '1.0'
+"""Of what the verbs print with `--json`: the second number counts keys that were added."""
+
+
+def json_of(verb: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object of a verb's JSON document, which says by what schema it is."""
+    return {'schema': {'name': f'fdr_recorder/{verb}', 'version': JSON_VERSION}, **said}
+
+
+def print_json(verb: str, document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Print the JSON document of a verb: an object, or a list of them."""
+    if isinstance(document, Mapping):
+        print(json.dumps(json_of(verb, document), indent=2))
+    else:
+        print(json.dumps([json_of(verb, item) for item in document], indent=2))
 
 
 def warn(text: str) -> None:

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             advance=advance,
         )
     if args.json:
-        print_json({**asdict(exported), 'path': str(exported.path)})
+        print_json('export', {**asdict(exported), 'path': str(exported.path)})
     else:
         seconds = (exported.last_ns - exported.first_ns) / NS_PER_S
         say(

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     with reading_progress('reading', flight, quiet=args.json) as advance:
         found = read_info(flight, advance)
     if args.json:
-        print_json({**found.to_dict(), 'damage': found.damage})
+        print_json('info', {**found.to_dict(), 'damage': found.damage})
     else:
         _show(found)
     return EXIT_OK

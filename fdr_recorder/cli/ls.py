@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     flights.sort(key=by_age)
     if args.json:
         print_json(
+            'ls',
             {
                 'root': str(root),
                 'in_use_by': holder.text if holder else None,

@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         gone = tuple(removed)
     if args.json:
         print_json(
+            'prune',
             {
                 'root': str(root),
                 'dry_run': args.dry_run,

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
                 continue
             say(f'{named(flight, result.flight_id)}: ', Toned(result.in_words(), result.tone))
     if args.json:
-        print_json([result.to_dict() for result in results])
+        print_json('recover', [result.to_dict() for result in results])
     is_left = any(result.is_left_unclean for result in results)
     return unreadable.code(EXIT_FINDINGS if is_left else EXIT_OK)
 

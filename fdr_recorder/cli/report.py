@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if page is not None:
         write_page(report, page)
     if args.json:
-        print_json({**to_dict(report), 'page': str(page) if page is not None else None})
+        print_json('report', {**to_dict(report), 'page': str(page) if page is not None else None})
     else:
         print(f'{page}: {verdict(report).headline}')
     if args.open and page is not None and not _show(page):

@@ -53,5 +53,5 @@ def run(args: argparse.Namespace) -> int:
             if not args.json:
                 say(str(results[-1]))
     if args.json:
-        print_json([result.to_dict() for result in results])
+        print_json('verify', [result.to_dict() for result in results])
     return unreadable.code(max((result.verdict.value for result in results), default=0))
