@@ -120,7 +120,9 @@ class Recorder(LifecycleNode):
         self.is_ending = False
         """Whether a shutdown transition has begun: from its end, the node is of no more use."""
         self._log_handler = RosLogHandler(self.get_logger())
-        logging.getLogger('fdr_recorder').addHandler(self._log_handler)
+        core = logging.getLogger('fdr_recorder')
+        core.addHandler(self._log_handler)
+        core.setLevel(logging.INFO)
         self._options = Parameters(self, FdrConfig, self._why_fixed, self._apply_options)
         self.create_service(Trigger, '~/split', self._on_split)
         self._autostart = Autostart(self, lambda: self._state_label)

@@ -295,6 +295,11 @@ def test_a_recorder_that_refuses_is_one_alert(ground: Ground, tmp_path: Path) ->
         until(recorder, 'active')
         trigger.wait_for_ok('recorder')
         trigger.check_one_spell('recorder', 'recorder_refused')
+        (began,) = trigger.wait_for_log('recorder_refused: /fdr_recorder refused to configure')
+        assert '[WARN]' in began or '[ERROR]' in began
+        assert '[flight_trigger]' in began
+        (over,) = trigger.wait_for_log('recorder_refused over: ')
+        assert '[INFO]' in over
 
 
 # --- the source --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from typing import Any, Final
@@ -21,6 +22,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.errors import ConfigInvalidError, FdrError
 from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values, STEADY_CLOCK
+from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
 from fdr_recorder.node.qos import qos_for
 from fdr_recorder.node.ros_process import executor_of, ros_process
@@ -79,6 +81,10 @@ class FlightTrigger(Node):
 
         """
         super().__init__(NODE_NAME)
+        self._log_handler = RosLogHandler(self.get_logger())
+        core = logging.getLogger('fdr_recorder')
+        core.addHandler(self._log_handler)
+        core.setLevel(logging.INFO)
         config = Parameters(
             self,
             TriggerConfig,
@@ -205,6 +211,11 @@ class FlightTrigger(Node):
         return 'deactivate' if is_active and self._must_deactivate else ''
 
     # --- log and diagnostics -------------------------------------------------------------
+
+    def destroy_node(self) -> None:
+        """Leave the graph."""
+        logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
+        super().destroy_node()
 
     def _summary(self) -> DiagnosticStatus:
         said = {None: 'unknown', True: 'armed', False: 'disarmed'}[self._switch.is_armed]
