@@ -90,8 +90,12 @@ class _Recount:
         }
         for contents in segments:
             self._count(contents)
-            with open_segment(contents.path, started_ns=contents.started_ns) as reader:
-                self._listen(reader, contents.header_time_ns)
+            for channel, times in contents.heard:
+                self._hear((channel.topic, channel.schema.name), times, contents)
+            if not contents.heard:
+                with open_segment(contents.path, started_ns=contents.started_ns) as reader:
+                    for key, times in _times(reader):
+                        self._hear(key, times, contents)
 
     def topics(self, ended_ns: int) -> tuple[TopicActivity, ...]:
         """Return what is known up to the end."""
@@ -113,13 +117,12 @@ class _Recount:
             self._activities[key] = Activity(self._began_ns)
         return self._activities[key]
 
-    def _listen(self, reader: SegmentReader, header_time_ns: int) -> None:
-        for key, times in _times(reader):
-            times = [time_ns for time_ns in times if time_ns != header_time_ns]  # no repeats
-            if times and not key[0].startswith(OWN_TOPIC_PREFIX):
-                activity = self._activity(key)
-                if not activity.hear(min(times), max(times)):
-                    activity.look(times)
+    def _hear(self, key: _Key, times: Sequence[int], contents: SegmentContents) -> None:
+        times = [time_ns for time_ns in times if time_ns != contents.header_time_ns]  # no repeats
+        if times and not key[0].startswith(OWN_TOPIC_PREFIX):
+            activity = self._activity(key)
+            if not activity.hear(min(times), max(times)):
+                activity.look(times)
 
 
 def _times(reader: SegmentReader) -> Iterator[tuple[_Key, list[int]]]:

@@ -170,3 +170,4 @@ class Scanner(Collector):
         found.add_chunk(record, start, end)
         for channel_id, entries in index.indexes.items():
             found.by_id(channel_id).written += len(entries) // 2
+            self.contents.hear(found.by_id(channel_id).channel, entries[::2])

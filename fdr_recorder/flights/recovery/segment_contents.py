@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
+from fdr_recorder.record.activity import SHORTEST_SILENCE_NS
 from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import (
     FlightFooter,
@@ -59,6 +61,8 @@ class SegmentContents:
         header: The flight header; None if there is none.
         header_time_ns: Its log time, and that of repeated messages; -1 if there is none.
         repeated: Repeated transient-local messages by channel.
+        heard: Log times of messages, by channel, chunk by chunk; of a short chunk the first and
+            the last alone. Empty if the segment was not read front to back.
         damage: What is wrong: why a torn segment ends, or a bad chunk in a closed one.
 
     """
@@ -76,6 +80,7 @@ class SegmentContents:
     header: FlightHeader | None = None
     header_time_ns: int = -1
     repeated: dict[Channel, int] = field(default_factory=dict)
+    heard: list[tuple[Channel, Sequence[int]]] = field(default_factory=list)
     damage: SegmentError | None = None
 
     @property
@@ -95,6 +100,14 @@ class SegmentContents:
         if self.header is None:
             return 0
         return self.header.flight_started_at_ns or self.found.first_log_time_ns
+
+    def hear(self, channel: Channel, times: Sequence[int]) -> None:
+        """Note the log times of the messages that a chunk has of a channel."""
+        if not channel.topic.startswith(OWN_TOPIC_PREFIX):
+            first_ns, last_ns = min(times), max(times)
+            is_short = last_ns - first_ns < SHORTEST_SILENCE_NS
+            is_plain = is_short and self.header_time_ns not in (first_ns, last_ns)
+            self.heard.append((channel, (first_ns, last_ns) if is_plain else times))
 
     def closed(self) -> ClosedSegment:
         """Describe it as a closed segment."""
