@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import inspect
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,8 @@ def values_of(name: str) -> list[object]:
         'writer.min_free_bytes': [0, 4096],
         'writer.reserve_bytes': [0, 4096],
         'writer.bag_version': [5, 9],
+        'writer.file_mode': ['', '0644'],
+        'writer.file_group': ['', str(os.getgid())],
     }[name]
 
 
