@@ -48,15 +48,19 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.flights.info import read_info as read_info
     from fdr_recorder.flights.info import SegmentInfo as SegmentInfo
     from fdr_recorder.flights.info import TopicInfo as TopicInfo
-    from fdr_recorder.flights.listing import FlightState as FlightState
     from fdr_recorder.flights.listing import ListedFlight as ListedFlight
-    from fdr_recorder.flights.listing import Losses as Losses
     from fdr_recorder.flights.query import Query as Query
     from fdr_recorder.flights.reader import FlightReader as FlightReader
     from fdr_recorder.flights.recovery.recover import recover as recover
     from fdr_recorder.flights.recovery.recover import RecoveredFlight as RecoveredFlight
+    from fdr_recorder.flights.status import Authenticity as Authenticity
+    from fdr_recorder.flights.status import Completeness as Completeness
+    from fdr_recorder.flights.status import Ended as Ended
+    from fdr_recorder.flights.status import FlightStatus as FlightStatus
+    from fdr_recorder.flights.status import Integrity as Integrity
+    from fdr_recorder.flights.status import Losses as Losses
+    from fdr_recorder.flights.status import Verdict as Verdict
     from fdr_recorder.flights.verify import Loss as Loss
-    from fdr_recorder.flights.verify import Verdict as Verdict
     from fdr_recorder.flights.verify import Verification as Verification
     from fdr_recorder.flights.verify import verify as verify
     from fdr_recorder.mcap.decode import FileChannel as FileChannel
@@ -97,11 +101,14 @@ _HOMES = {
     'flights.directory': 'flights_in',
     'flights.export': 'Exported export',
     'flights.info': 'Event FlightInfo SegmentInfo TopicInfo read_info',
-    'flights.listing': 'FlightState ListedFlight Losses',
+    'flights.listing': 'ListedFlight',
     'flights.query': 'Query',
     'flights.reader': 'FlightReader',
     'flights.recovery.recover': 'RecoveredFlight recover',
-    'flights.verify': 'Loss Verdict Verification verify',
+    'flights.status': (
+        'Authenticity Completeness Ended FlightStatus Integrity Losses Verdict'
+    ),
+    'flights.verify': 'Loss Verification verify',
     'mcap.decode': 'FileChannel Message',
     'mcap.schema': 'Schema',
     'record.channel': 'Channel',

@@ -20,6 +20,9 @@ The exit codes of `fdr`. Each verb's help repeats those that it uses.
 | 1 | `check` | a check failed |
 | 1 | `prune` | the flights that must stay exceed the limits |
 | 2 | `verify` | a flight is damaged |
+| 4 | `verify` | nothing is known to be missing, but on some topics losses cannot be seen |
+| 5 | `verify` | of a topic that was asked for nothing was recorded |
+| 6 | `verify` | a flight was never closed: `fdr recover` |
 | 2 | `check` | no check failed, but some were skipped |
 | 3 | all | not done, wrong usage included: stderr says why, and what to do |
 | 130 | all | interrupted (Ctrl-C) |
@@ -33,7 +36,7 @@ from typing import Final
 EXIT_OK: Final = 0
 EXIT_FINDINGS: Final = 1
 EXIT_INCOMPLETE: Final = 2
-"""Of `check`. `verify` has 0, 1 and 2 as values of its `Verdict`."""
+"""Of `check`. Those of `verify` are the values of `Verdict`."""
 EXIT_REFUSED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141

@@ -54,7 +54,6 @@ _MOST_LINES: Final = 40
 """Of segments and of events, on the screen; JSON has all."""
 _MOST_LATE: Final = 10
 """Topics that are named for what was sent before it was heard."""
-_ADVICE: Final = {'unclean': ': it was never closed; `fdr recover` makes it whole'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +98,7 @@ def _show(found: FlightInfo) -> None:
 def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     flight, header, footer = found.listed, found.header, found.footer
     yield 'flight', flight.name
-    yield 'state', flight.state.value + _ADVICE.get(flight.state.value, '')
+    yield 'status', flight.status.sentence
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
     yield 'start', format_time(flight.utc_started_ns)
@@ -110,11 +109,12 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     kept = f', and {format_size(flight.kept_bytes)} kept by recovery' if flight.kept_bytes else ''
     yield 'size', f'{size} in {plural(flight.segments, "segment")}{kept}'
     yield 'records', f'{flight.records:,}'
-    yield 'missing', str(flight.losses)
-    unseen = flight.losses.unseen
+    losses = flight.status.losses
+    yield 'missing', str(losses)
+    unseen = losses.unseen
     if unseen:
         yield 'unknown', str(unseen)
-    if flight.losses.before_match:
+    if losses.before_match:
         yield 'late', _late(found)
     if footer is not None:
         lost = f'{footer.records_lost_transport:,} lost in transport'
@@ -160,7 +160,7 @@ def _topic_row(flight: ListedFlight, topic: TopicInfo) -> tuple[str, ...]:
 
 
 def _segment_row(flight: ListedFlight, segment: SegmentInfo) -> tuple[str, ...]:
-    is_open = flight.state.value == 'recording'
+    is_open = flight.status.ended.value == 'open'
     return (
         segment.name,
         format_size(segment.bytes),

@@ -30,12 +30,14 @@ EXAMPLES: Final = """\
   fdr ls /media/usb/flights       flights of another root
   fdr ls --json | jq '.flights[] | select(.losses.transport > 0) | .flight_id'
 
-states:
-  recording  being recorded now             clean      closed by the recorder
-  unclean    never closed: `fdr recover`    recovered  never closed, and recovered since
+status, as far as the ends of the flights tell (`fdr verify` reads every byte):
+  complete        nothing is known to be missing    open        being recorded now
+  losses          see `missing`                     not closed  by a crash: `fdr recover`
+  losses unknown  on some topics: `fdr info`        recovered   not closed, made whole since
+  not as asked    nothing of a topic: `fdr info`    damaged     files are not as written
 """
 _COLUMNS: Final = (
-    '~flight', '&start (UTC)', '>duration', '>size', '>records', 'state', '&missing'
+    '~flight', '&start (UTC)', '>duration', '>size', '>records', 'status', '&missing'
 )
 
 
@@ -89,6 +91,6 @@ def _row(flight: ListedFlight) -> tuple[str, ...]:
         format_duration(flight.duration_s),
         format_size(flight.bytes),
         f'{flight.records:,}',
-        flight.state.value,
-        str(flight.losses),
+        flight.status.words,
+        str(flight.status.losses),
     )

@@ -192,7 +192,7 @@ class PreflightChecks:
         elif not wrong:
             note = f'; nothing of {", ".join(silent)}' if silent else ''
             yield Check('topics', Outcome.OK, text + note)
-        lost = found.listed.losses
+        lost = found.listed.status.losses
         if lost.total - lost.before_match:  # its publishers may just have been started
             yield Check('losses', Outcome.FAILED, f'missing in the rehearsal: {lost}')
         else:

@@ -26,7 +26,6 @@ from fdr_recorder.units import format_duration, format_size, plural
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fdr_recorder.flights.listing import FlightState
     from fdr_recorder.flights.recovery.recover import RecoveredFlight
 
 SUMMARY: Final = 'Make flights whole that were never closed; others are left alone'
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             say(f'{named(flight, result.flight_id)}: ', Toned(result.in_words(), result.tone))
     if args.json:
         print_json('recover', [result.to_dict() for result in results])
-    is_left = any(result.is_left_unclean for result in results)
+    is_left = any(result.is_left_unclosed for result in results)
     return unreadable.code(EXIT_FINDINGS if is_left else EXIT_OK)
 
 
@@ -77,17 +76,18 @@ class _Result:
 
     path: Path
     flight_id: str
-    state: FlightState
+    is_needed: bool
+    is_open: bool
     is_dry: bool
     recovered: RecoveredFlight | None = None
 
     @property
-    def is_left_unclean(self) -> bool:
-        return self.state.value == 'unclean' and self.recovered is None
+    def is_left_unclosed(self) -> bool:
+        return self.is_needed and self.recovered is None
 
     @property
     def tone(self) -> Tone | None:
-        if self.is_left_unclean:
+        if self.is_left_unclosed:
             return Tone.DOUBTFUL if self.is_dry else Tone.BAD
         return Tone.GOOD if self.recovered is not None else None
 
@@ -108,9 +108,9 @@ class _Result:
             if done.set_aside:
                 text += f'; set aside as unreadable: {", ".join(done.set_aside)}'
             return text
-        if self.is_left_unclean:
+        if self.is_left_unclosed:
             return 'would be recovered' if self.is_dry else 'nothing of it can be read'
-        if self.state.value == 'recording':
+        if self.is_open:
             return 'is being recorded right now'
         return 'needs no recovery'
 
@@ -119,7 +119,8 @@ class _Result:
         return {
             'path': str(self.path),
             'flight_id': self.flight_id,
-            'state': self.state.value,
+            'needs_recovery': self.is_needed,
+            'is_open': self.is_open,
             'recovered': done.to_dict() if done is not None else None,
         }
 
@@ -127,14 +128,16 @@ class _Result:
 def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
     from fdr_recorder.flights.directory import segment_files
     from fdr_recorder.flights.in_use import holder_of_root
-    from fdr_recorder.flights.listing import FlightState, list_flight
-    from fdr_recorder.flights.recovery.recover import recover_flight
+    from fdr_recorder.flights.listing import list_flight
+    from fdr_recorder.flights.recovery.recover import needs_recovery, recover_flight
+    from fdr_recorder.flights.status import Ended
     from fdr_recorder.storage.flight_root import FlightRoot
 
     found = list_flight(flight, holder_of_root(flight))
-    state = found.state
-    if state is not FlightState.UNCLEAN or dry_run:
-        return _Result(flight, found.flight_id, state, dry_run)
+    is_open = found.status.ended is Ended.OPEN
+    is_needed = not is_open and needs_recovery(flight)
+    if not is_needed or dry_run:
+        return _Result(flight, found.flight_id, is_needed, is_open, dry_run)
     steps = len(segment_files(flight)) + 1
     with (
         FlightRoot.acquire(flight.resolve().parent, owner='fdr recover') as owned,
@@ -146,4 +149,4 @@ def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
             return False
 
         done = recover_flight(flight, should_stop=step, root=owned)
-        return _Result(flight, found.flight_id, state, dry_run, done)
+        return _Result(flight, found.flight_id, is_needed, is_open, dry_run, done)

@@ -29,9 +29,13 @@ EXAMPLES: Final = """\
   fdr verify flight_* --json | jq -r '.[] | .verdict + " " + .path'
 
 exit codes, of the worst flight:
-  0  clean: every byte is as it was written, every record accounted for
+  0  complete: every byte is as it was written, every record accounted for
+  4  nothing is known to be missing, but on some topics the middleware does not show losses
   1  intact, but records are missing, and the recording says so
+  5  intact, but of a topic that was asked for nothing was recorded
+  6  never closed (a crash or a power cut): `fdr recover` makes it whole
   2  damaged: the files are not as they were written
+  3  there is no such flight, or it cannot be read
 """
 
 
@@ -42,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify all flights."""
-    from fdr_recorder.flights.verify import verify
+    from fdr_recorder.flights.verify import Verdict, verify
 
     results: list[Verification] = []
     unreadable = Unreadable()
@@ -54,4 +58,6 @@ def run(args: argparse.Namespace) -> int:
                 say(str(results[-1]))
     if args.json:
         print_json('verify', [result.to_dict() for result in results])
-    return unreadable.code(max((result.verdict.value for result in results), default=0))
+    verdicts = (result.verdict for result in results)
+    worst = max(verdicts, key=lambda verdict: verdict.weight, default=Verdict.COMPLETE)
+    return unreadable.code(worst.value)

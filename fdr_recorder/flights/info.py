@@ -30,6 +30,7 @@ from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
+from fdr_recorder.flights.status import Integrity, losses_in
 from fdr_recorder.flights.utc import utc_times
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
@@ -361,8 +362,14 @@ def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:
 def _add_losses(result: FlightInfo) -> None:
     """Say of each topic what it lost: as the footer does, else as the records of losses do."""
     unseen = unseen_in_flight(result.footer, result.producers, result.header)
-    losses = replace(result.listed.losses, unseen=unseen)
-    result.listed = replace(result.listed, losses=losses)
+    status = result.listed.status
+    losses = replace(status.losses, unseen=unseen)
+    if result.footer is None:
+        losses = losses.at_least(losses_in(event.payload for event in result.events))
+    status = replace(status, losses=losses)
+    if result.damage:
+        status = replace(status, integrity=Integrity.DAMAGED)
+    result.listed = replace(result.listed, status=status)
     for topic in result.topics.values():
         topic.why_unseen = unseen.reasons.get(topic.name, '')
     if result.footer is not None:

@@ -17,14 +17,14 @@ not list are read, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import (
+    DAMAGED_SUFFIX,
     directory_name,
     kept_files,
     segment_files,
@@ -40,9 +40,18 @@ from fdr_recorder.flights.recovery.last_segment import (
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recount import dropped_account
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
+from fdr_recorder.flights.status import (
+    Ended,
+    FlightStatus,
+    has_no_message,
+    how_it_ended,
+    Integrity,
+    Losses,
+    losses_in,
+)
 from fdr_recorder.flights.utc import utc_times, UtcTimes
 from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightHeader, Payload
-from fdr_recorder.record.loss_detection import Unseen, unseen_in_channels, unseen_in_footer
+from fdr_recorder.record.loss_detection import unseen_in_channels, unseen_in_footer
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_numbers import MAX_FLIGHT_NUMBER
@@ -53,76 +62,6 @@ _CLOCK_SEGMENTS: Final = 8
 """Of a flight without footer, in so many segments a record of the clock is looked for."""
 
 
-class FlightState(Enum):
-    """How a flight ended, if it did."""
-
-    RECORDING = 'recording'
-    CLEAN = 'clean'
-    RECOVERED = 'recovered'
-    UNCLEAN = 'unclean'
-
-
-@dataclass(frozen=True)
-class Losses:
-    """
-    How many records are not in a flight, by cause.
-
-    Attributes:
-        transport: Never reached the recorder.
-        overrun: Refused by a full ring.
-        write_error: Refused by the disk.
-        capacity: Dropped with the oldest segments, to free space.
-        removed: In segments that another program has removed.
-        before_match: Sent by publishers that came in flight, before they were heard.
-        unseen: Where losses in transport cannot be seen: there may be more than are counted.
-
-    """
-
-    transport: int = 0
-    overrun: int = 0
-    write_error: int = 0
-    capacity: int = 0
-    before_match: int = 0
-    removed: int = 0
-    unseen: Unseen = field(default_factory=Unseen)
-
-    @property
-    def total(self) -> int:
-        """All of them that are known."""
-        on_the_way = self.transport + self.before_match + self.overrun + self.write_error
-        return on_the_way + self.capacity + self.removed
-
-    def __str__(self) -> str:
-        """Say it in words, for example `36 lost in transport, 2 overrun`."""
-        counted = (
-            (self.transport, 'lost in transport'),
-            (self.overrun, 'overrun'),
-            (self.write_error, 'refused by the disk'),
-            (self.capacity, 'dropped for space'),
-            (self.removed, 'in files that were removed'),
-            (self.before_match, 'sent before heard'),
-        )
-        said = [f'{count:,} {what}' for count, what in counted if count]
-        if self.unseen and self.transport:
-            said[0] = f'at least {said[0]}'
-        elif self.unseen:
-            said.append(f'unknown in transport on {self.unseen.count}')
-        return ', '.join(said) or 'none'
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it for `json.dumps`; `transport` is None if none is known, and some unseen."""
-        is_unknown = self.unseen and not self.transport
-        return {
-            'transport': None if is_unknown else self.transport,
-            'overrun': self.overrun,
-            'write_error': self.write_error,
-            'capacity': self.capacity,
-            'before_match': self.before_match,
-            'removed': self.removed,
-            'unseen_topics': self.unseen.topics,
-        }
-
-
 @dataclass(frozen=True)
 class ListedFlight:
     """
@@ -131,7 +70,7 @@ class ListedFlight:
     Attributes:
         path: Its directory.
         flight_id: Its id, by its header; the name of its directory if it has none.
-        state: How it ended.
+        status: What became of it, as far as its end and `metadata.yaml` tell.
         vehicle_id: Which vehicle.
         started_ns: When it was opened, by the clock of its log times.
         flight_number: Orders the flights of a root, see `by_age`; 0 if unknown.
@@ -141,8 +80,6 @@ class ListedFlight:
         bytes: Their size, and that of the files which recovery has kept.
         records: Records in them. While it is being recorded: in those that are closed, and in the
             open one as far as it was written when it was looked at.
-        losses: What is missing, as far as it is known; while a flight is being recorded, as of
-            its last rotation.
         segments_dropped: Segments that were removed to free space.
         ros_distro: What it was recorded with; empty if unknown.
         utc: What its log times are in true UTC.
@@ -151,14 +88,13 @@ class ListedFlight:
 
     path: Path
     flight_id: str
-    state: FlightState
+    status: FlightStatus
     vehicle_id: str
     started_ns: int
     duration_s: float
     segments: int
     bytes: int
     records: int
-    losses: Losses
     segments_dropped: int
     ros_distro: str
     flight_number: int = 0
@@ -185,11 +121,12 @@ class ListedFlight:
         """Return it for `json.dumps`."""
         values = asdict(self)
         del values['utc']
-        values['losses'] = self.losses.to_dict()
-        values['unseen'] = str(self.losses.unseen)
+        values['status'] = self.status.to_dict()
+        values['losses'] = self.status.losses.to_dict()
+        values['unseen'] = str(self.status.losses.unseen)
         values['utc_started_ns'] = self.utc_started_ns
         values['utc_ended_ns'] = self.utc.at(self.ended_ns)
-        values.update(path=str(self.path), state=self.state.value)
+        values.update(path=str(self.path))
         return values
 
 
@@ -221,33 +158,36 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     header = (last.header if last is not None else None) or _first_header(segments)
     started_ns = header.flight_started_at_ns or _first_ns(segments, last)
     last_ns = last.last_ns if last is not None else 0
-    kept_bytes = sum(map(_size, kept_files(flight)))
+    kept = kept_files(flight)
+    kept_bytes = sum(map(_size, kept))
     metadata = read_metadata(flight)
-    named, counters, listed_records = metadata[:3]
+    named, counters = metadata.segments, metadata.counters
+    is_open = footer is None and is_being_recorded(flight, holder, started_ns)
+    names = {segment.path.name for segment in segments}
+    ended = how_it_ended(footer, metadata, names, is_open=is_open)
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     in_removed = min(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), in_dropped)
     if last is not None and footer is not None:
-        state = FlightState.CLEAN if footer.clean_shutdown else FlightState.RECOVERED
-        if not (are_all_ended(segments, metadata, last) and last.ends(metadata)):
-            state = FlightState.UNCLEAN  # killed right after the footer, or changed since
         if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
             last_ns = started_ns + (
                 footer.flight_ended_at_monotonic_ns - header.flight_started_at_monotonic_ns
             )
         counters = {name: getattr(footer, name) for name in FlightCounters().as_dict()}
         records = footer.records_written - in_dropped
+        is_empty = has_no_message(footer)
+        told: Mapping[str, int] = {}
         unseen = unseen_in_footer(footer, header)
     else:
-        is_recording = is_being_recorded(flight, holder, started_ns)
-        state = FlightState.RECORDING if is_recording else FlightState.UNCLEAN
         unlisted = [
             last.contents if last and segment is segments[-1] else _read(segment)
             for segment in segments
             if segment.path.name not in named or segment is segments[-1]
         ]
         there = [contents for contents in unlisted if contents is not None]
-        records = listed_records + sum(
+        is_empty = False  # it may hold some in the segments that were not read
+        told = losses_in(record for contents in there for record in contents.own_records)
+        records = metadata.records + sum(
             contents.records for contents in there if contents.path.name not in named
         )
         unseen = unseen_in_channels(
@@ -258,10 +198,30 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
             ),
             header,
         )
+    losses = Losses(
+        transport=counters.get('records_lost_transport', 0),
+        overrun=counters.get('records_dropped_overrun', 0),
+        write_error=counters.get('records_dropped_write_error', 0),
+        capacity=in_dropped - in_removed,
+        removed=in_removed,
+        before_match=counters.get('records_before_match', 0),
+        unreadable_bytes=sum(_size(path) for path in kept if path.suffix == DAMAGED_SUFFIX),
+        has_end=ended in (Ended.CLOSED, Ended.OPEN),
+        unseen=unseen,
+    ).at_least(told)
+    integrity = Integrity.UNCHECKED
+    if not is_open and metadata.fault(names, has_footer=footer is not None):
+        integrity = Integrity.DAMAGED
+    elif not is_open and (last is None or not last.is_closed):
+        integrity = Integrity.TORN
+    elif ended in (Ended.CLOSED, Ended.RECOVERED) and not (
+        last is not None and are_all_ended(segments, metadata, last)
+    ):
+        integrity = Integrity.DAMAGED
     return ListedFlight(
         path=flight,
         flight_id=header.flight_id or directory_name(flight),
-        state=state,
+        status=FlightStatus(ended, integrity, losses, is_empty=is_empty),
         vehicle_id=header.vehicle_id,
         started_ns=started_ns,
         duration_s=max(last_ns - started_ns, 0) / NS_PER_S,
@@ -269,15 +229,6 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         bytes=sum(_size(segment.path) for segment in segments) + kept_bytes,
         kept_bytes=kept_bytes,
         records=max(records, 0),
-        losses=Losses(
-            transport=counters.get('records_lost_transport', 0),
-            overrun=counters.get('records_dropped_overrun', 0),
-            write_error=counters.get('records_dropped_write_error', 0),
-            capacity=in_dropped - in_removed,
-            removed=in_removed,
-            before_match=counters.get('records_before_match', 0),
-            unseen=unseen,
-        ),
         segments_dropped=counters.get('segments_dropped', 0),
         ros_distro=header.ros_distro,
         flight_number=number if number <= MAX_FLIGHT_NUMBER else 0,

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 import os
 from pathlib import Path
 import re
@@ -30,6 +30,8 @@ _COUNTER: Final = re.compile(r'^    (\w+): "(\d{1,19})"$', re.MULTILINE)
 _MESSAGE_COUNT: Final = re.compile(r'^  message_count: (\d{1,18})$', re.MULTILINE)
 _DURATION: Final = re.compile(r'^  duration: \{nanoseconds: (\d{1,19})\}$', re.MULTILINE)
 _VERSION: Final = re.compile(r'^  version: (\d{1,2})$', re.MULTILINE)
+_CLOSED: Final = re.compile(r'^    clean_shutdown: "true"$', re.MULTILINE)
+_MOST_NAMED: Final = 5
 _HEAD_CHARACTERS: Final = 4096
 
 
@@ -43,6 +45,7 @@ class Metadata(NamedTuple):
         records: Number of records in the listed files.
         bag_version: Version of the bag metadata; 0 if unknown.
         duration_s: Seconds from the first to the last record in the listed files.
+        says_closed: Whether it says that the recorder has closed the flight.
 
     """
 
@@ -51,6 +54,23 @@ class Metadata(NamedTuple):
     records: int = 0
     bag_version: int = 0
     duration_s: float = 0.0
+    says_closed: bool = False
+
+    def fault(self, present: Container[str], *, has_footer: bool) -> str:
+        """
+        Say what is missing of the files of a flight, by what it says; empty if nothing is.
+
+        Args:
+            present: Names of the segments that are there.
+            has_footer: Whether the last of them has the flight's footer.
+
+        """
+        if self.says_closed and not has_footer:
+            return 'metadata.yaml says that the flight was closed; its footer is gone'
+        gone = sorted(name for name in self.segments if name not in present)
+        if gone and has_footer:
+            return f'metadata.yaml names {", ".join(gone[:_MOST_NAMED])}: not there; run recover'
+        return ''
 
 
 def read_metadata(flight: Path) -> Metadata:
@@ -82,4 +102,5 @@ def read_metadata(flight: Path) -> Metadata:
         int(count[1]) if count else 0,
         int(version[1]) if version else 0,
         int(duration[1]) / NS_PER_S if duration else 0.0,
+        _CLOSED.search(text) is not None,
     )

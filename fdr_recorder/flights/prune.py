@@ -28,7 +28,8 @@ import shutil
 from typing import Final
 
 from fdr_recorder.flights.in_use import held_alone, locked_directory
-from fdr_recorder.flights.listing import by_age, FlightState, ListedFlight
+from fdr_recorder.flights.listing import by_age, ListedFlight
+from fdr_recorder.flights.status import Ended
 from fdr_recorder.storage.files import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
 
@@ -100,11 +101,12 @@ def plan_pruning(
 
 def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
     """Return why a flight must stay; empty if it may be removed."""
-    if flight.state is FlightState.RECORDING:
+    ended = flight.status.ended
+    if ended is Ended.OPEN:
         return 'being recorded'
-    if flight.state is not FlightState.CLEAN and not unclean:
-        return f'{flight.state.value}; --unclean lets it go'
-    if flight.state is FlightState.UNCLEAN and in_use_by:
+    if ended is not Ended.CLOSED and not unclean:
+        return f'{"recovered" if ended is Ended.RECOVERED else "not closed"}; --unclean lets it go'
+    if ended is Ended.UNKNOWN and in_use_by:
         return f'to be recovered by {in_use_by}'
     return ''
 
@@ -123,7 +125,7 @@ def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
         shutil.rmtree(path)
     for flight in pruning.doomed:
         doomed = root / f'{_DOOMED_PREFIX}{flight.path.name}'
-        must_own = flight.state is FlightState.UNCLEAN
+        must_own = flight.status.ended is Ended.UNKNOWN
         with (
             FlightRoot.acquire(root, owner='fdr prune') if must_own else nullcontext(),
             held_alone(flight.path) if must_own else locked_directory(flight.path),

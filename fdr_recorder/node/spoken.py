@@ -100,7 +100,7 @@ def tell_lost(flight: Path) -> None:
 
 def _losses(summary: FlightSummary) -> str:
     """Return losses by cause, in the words of `fdr ls`."""
-    from fdr_recorder.flights.listing import Losses  # noqa: PLC0415 - loads what reads flights
+    from fdr_recorder.flights.status import Losses  # noqa: PLC0415 - seldom needed
 
     footer = summary.footer
     losses = Losses(

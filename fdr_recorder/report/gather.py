@@ -27,8 +27,8 @@ from typing import Final, TypeVar
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
-from fdr_recorder.flights.listing import FlightState
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
+from fdr_recorder.flights.status import Ended
 from fdr_recorder.flights.verify import Verification, verify
 from fdr_recorder.mcap.decode import FileChannel, WholeChunk
 from fdr_recorder.mcap.reader import SegmentReader
@@ -170,7 +170,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
 
 def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
     """Verify the flight; start again if the recorder dropped a segment meanwhile."""
-    is_recording = found.listed.state is FlightState.RECORDING
+    is_recording = found.listed.status.ended is Ended.OPEN
     for _ in range(_VERIFY_TRIES if is_recording else 0):
         with suppress(FileNotFoundError):
             return verify(flight, advance)

@@ -20,7 +20,7 @@ from importlib.resources import files
 import json
 from typing import Any, Final
 
-from fdr_recorder.flights.listing import Losses
+from fdr_recorder.flights.status import Losses
 from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, fact_list, h, Html
@@ -195,7 +195,7 @@ def _facts(report: Report) -> Html:
     listed = report.info.listed
     started_ns = listed.started_ns
     levels = [alert.level for _, alert in report.payloads(AlertRecord) if alert.raised]
-    losses, balance = listed.losses, balance_of(report)
+    losses, balance = listed.status.losses, balance_of(report)
     if balance is not None:  # without the recorder's own records
         losses = replace(losses, capacity=balance.dropped)
     started: Child = [

@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
-from fdr_recorder.flights.listing import FlightState
+from fdr_recorder.flights.status import Ended, FlightStatus, Integrity, Verdict
 from fdr_recorder.flights.verify import Loss
 from fdr_recorder.record.kinds import ClockStep, FlightHeader, SegmentRollover
 from fdr_recorder.record.loss_detection import Unseen
@@ -53,6 +53,16 @@ class Level(Enum):
     LOSS = 'loss'
     WARN = 'warn'
     BAD = 'bad'
+
+
+_LEVELS: Final = {
+    Verdict.COMPLETE: Level.GOOD,
+    Verdict.UNKNOWN: Level.WARN,
+    Verdict.LOSSES: Level.LOSS,
+    Verdict.NOT_AS_ASKED: Level.WARN,
+    Verdict.UNCLOSED: Level.WARN,
+    Verdict.DAMAGED: Level.BAD,
+}
 
 
 @dataclass(frozen=True)
@@ -152,63 +162,55 @@ def _of_files(loss: Loss) -> str:
 
 
 def verdict(report: Report) -> Conclusion:
-    """Return what to conclude about a flight."""
-    state, verification = report.info.listed.state, report.verification
-    groups, balance = loss_groups(verification.losses), balance_of(report)
+    """Return what to conclude about a flight: its status, and details."""
+    verification, status = report.verification, report.verification.status
+    level = _LEVELS[status.verdict]
+    if level is not Level.BAD:
+        level = {Ended.OPEN: Level.LIVE, Ended.RECOVERED: Level.WARN}.get(status.ended, level)
+    details = [*_damage(report), *_account(report, status), *_losses(report)]
+    if verification.unseen:
+        details.append(verification.unseen.sentence)
+    return Conclusion(level, status.sentence, tuple(details))
+
+
+def _losses(report: Report) -> list[str]:
+    """Return a sentence about each kind of loss, and about files that are not all there."""
+    losses, balance = report.verification.losses, balance_of(report)
+    groups = loss_groups(losses)
     if balance is not None:
         for group in groups:
             if group.cause == 'capacity':  # without the recorder's own records
                 group.records = balance.dropped
     sentences = [group.sentence(report) for group in groups]
-    sentences += [_of_files(loss) for loss in verification.losses if loss.segments or loss.bytes]
-    sentences = _most(sentences, 'and {} more; the topics below have them all.')
-    if verification.unseen:
-        sentences.append(verification.unseen.sentence)
+    sentences += [_of_files(loss) for loss in losses if loss.segments or loss.bytes]
+    return _most(sentences, 'and {} more; the topics below have them all.')
+
+
+def _damage(report: Report) -> list[str]:
+    """Return what is wrong with the files, in words."""
     directory = f'{report.info.listed.path}/'
     damage = [
-        short(text.replace(directory, ''), _LONGEST)
-        for text in verification.damage
-        if not _is_tear(report, text)
+        short(text.replace(directory, ''), _LONGEST) for text in report.verification.damage
     ]
-    if damage:
-        damage = _most(damage, 'and {} more; `fdr verify` has them all.')
-        headline = 'This recording is damaged: not every byte is as it was written.'
-        return Conclusion(Level.BAD, headline, (*damage, *sentences))
-    if state is FlightState.RECORDING:
-        return Conclusion(
-            Level.LIVE,
-            'This flight is being recorded right now.',
-            (f'The page shows it as it was at {time_of_day(report.made_ns, 0)} UTC.', *sentences),
-        )
-    if state is not FlightState.CLEAN or balance is None:
-        return _unclosed(report, sentences)
-    return _closed(balance, sentences, verification.unseen)
+    return _most(damage, 'and {} more; `fdr verify` has them all.')
 
 
-def _is_tear(report: Report, damage: str) -> bool:
-    """Tell whether damage is only the tear that a crash or a power cut leaves."""
-    if report.info.footer is not None:
-        return False
-    last = report.info.segments[-1].name if report.info.segments else ''
-    return damage.startswith('metadata.yaml ') or f'/{last}: at byte ' in damage
-
-
-def _unclosed(report: Report, sentences: list[str]) -> Conclusion:
-    messages = plural(report.messages, 'message')
-    last = time_of_day(report.end_ns)
+def _account(report: Report, status: FlightStatus) -> list[str]:
+    """Return sentences about what is there."""
+    if status.ended is Ended.OPEN:
+        return [f'The page shows it as it was at {time_of_day(report.made_ns, 0)} UTC.']
+    balance = balance_of(report)
+    if status.ended is Ended.CLOSED and balance is not None:
+        if status.integrity is Integrity.DAMAGED:
+            return []
+        return _closed(balance, report.verification.unseen)
     header = report.info.header
     bound = _bound(header) if header is not None else ''
-    lost = f'What came in the last moments before the end is missing{bound}.'
-    if report.info.footer is not None:
-        headline = 'This flight was not closed: power cut or crash. It was recovered.'
-        there = f'{messages} are here, up to {last} UTC.'
-        return Conclusion(Level.WARN, headline, (there, lost, *sentences))
-    headline = 'This flight was not closed: power cut or crash.'
-    there = (
-        f'{messages} can be read, up to {last} UTC. `fdr recover` makes the '
-        'flight whole for other tools, too.'
-    )
-    return Conclusion(Level.WARN, headline, (there, lost, *sentences))
+    verb = 'can be read' if status.ended is Ended.UNKNOWN else 'are here'
+    return [
+        f'{plural(report.messages, "message")} {verb}, up to {time_of_day(report.end_ns)} UTC.',
+        f'What came in the last moments before the end is missing{bound}.',
+    ]
 
 
 def _bound(header: FlightHeader) -> str:
@@ -220,25 +222,18 @@ def _bound(header: FlightHeader) -> str:
     return f': at most {flush:g} s after a crash, {flush + sync:g} s after a power cut'
 
 
-def _closed(balance: Balance, sentences: list[str], unseen: Unseen) -> Conclusion:
+def _closed(balance: Balance, unseen: Unseen) -> list[str]:
+    """Return sentences about the messages of a flight that was closed."""
     known, missing = balance.published, balance.missing
     if not known:
-        return Conclusion(
-            Level.GOOD, 'Complete, and empty: no message of any topic came.', tuple(sentences)
-        )
-    noun = f'every one of {known:,} messages' if known > 1 else 'the only message'
-    everyone = f'{noun} is accounted for'
-    if unseen:  # of which nobody knows whether messages are missing
-        everyone = f'{noun} that the recorder knows of is accounted for'
+        return ['No message of any topic came.']
+    noun = f'Every one of {known:,} messages' if known > 1 else 'The only message'
+    of = ' that the recorder knows of' if unseen else ''  # else all that were published
     if missing:
-        headline = f'{everyone[0].upper()}{everyone[1:]}; {missing:,} are not in this recording.'
-        return Conclusion(Level.LOSS, headline, tuple(sentences))
-    if unseen:
-        headline = f'{everyone[0].upper()}{everyone[1:]}; more may be missing on {unseen.count}.'
-        none = 'Nothing was refused by a full ring or by the disk, or dropped.'
-        return Conclusion(Level.WARN, headline, (none, *sentences))
-    none = 'Nothing was lost on the way, refused by a full ring or by the disk, or dropped.'
-    return Conclusion(Level.GOOD, f'Complete: {everyone}.', (none, *sentences))
+        return [f'{noun}{of} is accounted for; {missing:,} are not in this recording.']
+    lost = '' if unseen else 'lost on the way, '
+    none = f'Nothing was {lost}refused by a full ring or by the disk, or dropped.'
+    return [f'{noun}{of} is accounted for.', none]
 
 
 def findings(report: Report) -> list[str]:

@@ -115,7 +115,7 @@ class BlippedFlight:
                 assert producer.offered == self._sent, producer
                 assert producer.written - producer.repeated == self._sent, f'lost: {producer}'
         result = verify(summary.path)
-        assert result.verdict in (Verdict.CLEAN, Verdict.LOSSES), str(result)
+        assert result.verdict in (Verdict.COMPLETE, Verdict.LOSSES), str(result)
         assert not self._alerts.present(), self._alerts.present()
         begun = Counter(alert.code for alert in self._told if alert.raised)
         assert sum(begun[code] for code in DISK_ALERTS) <= 1, begun

@@ -197,7 +197,7 @@ def check_cut(
         elif name != victim:
             expected = list(read_segment(whole / name).messages)
             assert by_name[name][: len(expected)] == expected
-    assert recovered.footer.clean_shutdown or verification.verdict is not Verdict.CLEAN
+    assert recovered.footer.clean_shutdown or verification.verdict is not Verdict.COMPLETE
     outcomes[outcome] = len(kept)
 
 

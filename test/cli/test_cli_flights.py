@@ -46,11 +46,11 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) 
 # --- ls ----------------------------------------------------------------------------------------
 
 STATES = {
-    'clean': 'clean',
-    'unclean': 'unclean',
+    'clean': 'complete',
+    'unclean': 'not closed',
     'recovered': 'recovered',
-    'capped': 'clean',
-    'recording': 'recording',
+    'capped': 'losses',
+    'recording': 'open',
 }
 
 
@@ -60,7 +60,9 @@ def test_a_list_of_flights(kinds: Kinds, capsys: pytest.CaptureFixture[str]) -> 
     assert found['root'] == str(kinds.root)
     assert 'fdr_recorder on ' in found['in_use_by']
     flights = {item['flight_id']: item for item in found['flights']}
-    assert {name: item['state'] for name, item in flights.items()} == STATES
+    assert {name: item['status']['ended'] for name, item in flights.items()} == {
+        **STATES, 'clean': 'closed', 'capped': 'closed', 'unclean': 'unknown'
+    }
     starts = [item['started_ns'] for item in found['flights']]
     assert starts == sorted(starts)
     for name, path in paths.items():
@@ -82,6 +84,9 @@ def test_a_list_of_flights(kinds: Kinds, capsys: pytest.CaptureFixture[str]) -> 
         'capacity': capped.footer.records_written - len(capped.messages),
         'before_match': 0,
         'removed': 0,
+        'unexplained': 0,
+        'unreadable_bytes': 0,
+        'has_end': True,
         'unseen_topics': [],
     }
     main(['ls', str(kinds.root)])
@@ -114,7 +119,7 @@ def test_a_flight_that_an_earlier_recorder_left_is_not_being_recorded(
     with FlightRoot.acquire(kinds.root, owner='/recorder'):
         found = said(capsys, 'ls', kinds.root)
     assert '/recorder' in found['in_use_by']
-    assert [item['state'] for item in found['flights']] == ['unclean']
+    assert [item['status']['ended'] for item in found['flights']] == ['unknown']
 
 
 # --- info --------------------------------------------------------------------------------------
@@ -252,13 +257,14 @@ def test_the_worst_flight_of_a_root_decides(
     kinds: Kinds, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kinds.clean()
-    assert [item['verdict'] for item in said(capsys, 'verify', kinds.root)] == ['clean']
+    (only,) = said(capsys, 'verify', kinds.root)
+    assert only['status']['verdict'] == 'complete'
     capped = kinds.capped()
     both = said(capsys, 'verify', kinds.root, code=1)
-    assert {item['verdict'] for item in both} == {'clean', 'losses'}
+    assert {item['status']['verdict'] for item in both} == {'complete', 'losses'}
     damaged = kinds.damaged()
     verdicts = said(capsys, 'verify', capped, damaged, code=2)
-    assert [item['verdict'] for item in verdicts] == ['losses', 'damaged']
+    assert [item['status']['verdict'] for item in verdicts] == ['losses', 'damaged']
 
 
 # --- recover -----------------------------------------------------------------------------------
@@ -270,9 +276,9 @@ def test_only_what_needs_it_is_recovered(
     clean, unclean = kinds.clean(), kinds.unclean()
     before = snapshot(clean), snapshot(unclean)
     dry = said(capsys, 'recover', kinds.root, '--dry-run', code=1)
-    assert [(item['path'], item['state']) for item in dry] == [
-        (str(clean), 'clean'),
-        (str(unclean), 'unclean'),
+    assert [(item['path'], item['needs_recovery']) for item in dry] == [
+        (str(clean), False),
+        (str(unclean), True),
     ]
     assert (snapshot(clean), snapshot(unclean)) == before
     done = said(capsys, 'recover', kinds.root)
@@ -281,7 +287,7 @@ def test_only_what_needs_it_is_recovered(
     check_recovered(unclean)
     assert snapshot(clean) == before[0]
     again = snapshot(unclean)
-    assert said(capsys, 'recover', unclean)[0]['state'] == 'recovered'
+    assert not said(capsys, 'recover', unclean)[0]['needs_recovery']
     assert snapshot(unclean) == again
 
 
@@ -302,7 +308,8 @@ def test_the_flight_that_is_being_recorded_is_left_alone(
 ) -> None:
     recording = kinds.recording()
     (item,) = said(capsys, 'recover', recording)
-    assert item['state'] == 'recording'
+    assert item['is_open']
+    assert not item['needs_recovery']
     assert item['recovered'] is None
 
 

@@ -21,14 +21,14 @@ from fdr_recorder.cli.main import main
 from paths_of_kinds import FLIGHTS, Kinds, OTHERS
 import pytest
 
-WHOLE, FOUND, DAMAGED, REFUSED = 0, 1, 2, 3
+WHOLE, FOUND, DAMAGED, REFUSED, UNCLOSED = 0, 1, 2, 3, 6
 _ALL_WHOLE = dict.fromkeys(FLIGHTS, WHOLE)
 _ROOTS = {'empty_directory': WHOLE, 'other_directory': WHOLE, 'bag': WHOLE}
 
 EXPECTED: dict[str, dict[str, int]] = {
     'ls': _ROOTS,
     'info': _ALL_WHOLE,
-    'verify': {**_ALL_WHOLE, 'unclean': DAMAGED, 'recovered': FOUND, 'capped': FOUND}
+    'verify': {**_ALL_WHOLE, 'unclean': UNCLOSED, 'recovered': FOUND, 'capped': FOUND}
     | {'damaged': DAMAGED},
     'recover': _ALL_WHOLE,
     'recover --dry-run': {**_ALL_WHOLE, 'unclean': FOUND},

@@ -25,8 +25,9 @@ import sys
 from conftest import Record
 from disk_faults import mounted_tmpfs
 from fdr_recorder import FlightInUseError, FlightRoot, FlightRootLockedError
-from fdr_recorder.flights.listing import FlightState, list_flight
+from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.recovery.recover import recover, recover_root
+from fdr_recorder.flights.status import Ended
 from fdr_recorder.flights.verify import Verdict, verify
 import pytest
 
@@ -102,7 +103,7 @@ def check_unharmed(recorder: Recorder, flight: Path | None = None) -> None:
     recorder.record_more()
     recorder.end()
     result = verify(flight)
-    assert result.verdict is Verdict.CLEAN, str(result)
+    assert result.verdict is Verdict.COMPLETE, str(result)
     assert result.footer is not None
     sent = {item.topic: item.written for item in result.footer.producers}
     assert sent['/note'] == recorder.sent
@@ -154,7 +155,7 @@ def test_recover_through_another_mount_leaves_a_live_flight_alone(
         mount.mkdir()
         subprocess.run(['mount', '--bind', str(recorder.flight), str(mount)], check=True)
         try:
-            assert list_flight(mount).state is FlightState.RECORDING
+            assert list_flight(mount).status.ended is Ended.OPEN
             assert 'is being recorded right now' in fdr('recover', mount).stdout
             with pytest.raises(FlightInUseError, match=f'changed by pid {recorder.pid}'):
                 recover(mount)
@@ -177,7 +178,7 @@ def test_a_flight_that_was_moved_out_of_its_root_is_left_alone(
         assert isinstance(failures[moved], FlightInUseError)
     done = fdr('prune', other_root, '--keep', 0, '--unclean')
     assert 'stays: being recorded' in done.stdout, done
-    assert verify(moved).is_being_written
+    assert verify(moved).ended is Ended.OPEN
     moved.rename(recorder.flight)
     check_unharmed(recorder)
 
@@ -211,7 +212,7 @@ def test_a_root_without_its_lock_file_still_has_one_owner(
     with pytest.raises(FlightRootLockedError):
         recover(root)
     listed = json.loads(fdr('ls', root, '--json').stdout)
-    assert listed['flights'][0]['state'] == 'recording'
+    assert listed['flights'][0]['status']['ended'] == 'open'
     assert listed['in_use_by'] is not None
     check_unharmed(recorder)
 
@@ -234,7 +235,7 @@ def test_what_recovers_is_not_taken_for_a_recorder(record_flight: Record) -> Non
     fd = os.open(flight, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        assert list_flight(flight).state is FlightState.UNCLEAN
+        assert list_flight(flight).status.ended is Ended.UNKNOWN
         with pytest.raises(FlightInUseError, match=f'pid {os.getpid()}'):
             recover(flight)
     finally:
@@ -254,4 +255,4 @@ def test_without_locks_it_records_and_nothing_is_recovered(
     with pytest.raises(OSError, match='copy the flight to another disk') as caught:
         recover(flight)
     assert caught.value.errno == errno.ENOLCK
-    assert verify(record_flight('closed', close=True)).verdict is Verdict.CLEAN
+    assert verify(record_flight('closed', close=True)).verdict is Verdict.COMPLETE

@@ -21,10 +21,11 @@ from conftest import MakeWriter, Record, SMALL
 from disk_faults import SystemCall
 from fdr_recorder import FdrConfig, new_flight_header
 from fdr_recorder.flights.directory import segment_files
-from fdr_recorder.flights.listing import FlightState, list_flight
+from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.recovery import last_segment
 from fdr_recorder.flights.recovery.last_segment import read_last_segment
 from fdr_recorder.flights.recovery.recover import needs_recovery
+from fdr_recorder.flights.status import Ended, Verdict
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.summary import read_summary
@@ -105,7 +106,7 @@ def test_the_end_is_read_once(
     assert last.stat().st_size > 200_000
     opened = SystemCall(monkeypatch, 'open', only=lambda path, *_args: Path(path) == last)
     read = SystemCall(monkeypatch, 'pread')
-    assert list_flight(flight).state is FlightState.CLEAN
+    assert list_flight(flight).status.ended is Ended.CLOSED
     assert opened.calls <= 2
     assert read.calls <= 5
     assert not needs_recovery(flight)
@@ -168,5 +169,5 @@ def test_a_footer_that_something_follows_ends_no_flight(
         assert list_flight(flight).to_dict() == thoroughly(flight, monkeypatch), cut
         last.write_bytes(content)
     os.truncate(last, len(content) - 1)
-    assert list_flight(flight).state is FlightState.UNCLEAN
+    assert list_flight(flight).status.verdict is Verdict.UNCLOSED
     assert needs_recovery(flight)

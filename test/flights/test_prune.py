@@ -26,9 +26,10 @@ from disk_faults import SystemCall
 from fdr_recorder import FlightRoot, FlightRootLockedError
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.directory import flights_in
-from fdr_recorder.flights.listing import by_age, FlightState, list_flight, ListedFlight, Losses
+from fdr_recorder.flights.listing import by_age, list_flight, ListedFlight
 from fdr_recorder.flights.prune import plan_pruning, prune
 from fdr_recorder.flights.recovery.recover import recover, recover_root
+from fdr_recorder.flights.status import Ended, FlightStatus
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.flight_root import root_holder
 from flight_check import check_flight
@@ -75,7 +76,7 @@ def test_the_newest_stay(four: list[Path], root: Path) -> None:
     assert ids(said['removed']) == ['d', 'c']
     assert names(flights_in(root)) == ['a', 'b']
     assert snapshot(four[3]) == before
-    assert verify(four[2]).verdict is Verdict.CLEAN
+    assert verify(four[2]).verdict is Verdict.COMPLETE
     assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock', '.fdr.counter'}
 
 
@@ -232,14 +233,13 @@ FLIGHTS = st.lists(
     st.builds(
         ListedFlight,
         path=st.uuids().map(lambda number: Path(str(number))),
-        state=st.sampled_from(FlightState),
+        status=st.sampled_from(Ended).map(FlightStatus),
         vehicle_id=st.just(''),
         started_ns=st.integers(0, 50),
         duration_s=st.just(1.0),
         segments=st.just(1),
         bytes=st.integers(0, 100),
         records=st.just(1),
-        losses=st.just(Losses()),
         segments_dropped=st.just(0),
         ros_distro=st.just(''),
         flight_number=st.integers(0, 5),
@@ -270,9 +270,9 @@ def test_a_plan_is_enough_and_no_more(
     assert plan.bytes_left == sum(flight.bytes for flight in left)
     assert all(flight in left for flight, _ in plan.spared)
     for flight in plan.doomed:
-        assert flight.state is not FlightState.RECORDING
-        assert unclean or flight.state is FlightState.CLEAN
-        assert not (in_use_by and flight.state is FlightState.UNCLEAN)
+        assert flight.status.ended is not Ended.OPEN
+        assert unclean or flight.status.ended is Ended.CLOSED
+        assert not (in_use_by and flight.status.ended is Ended.UNKNOWN)
     holds_number = keep is None or len(left) <= keep
     holds_size = max_bytes is None or plan.bytes_left <= max_bytes
     if plan.is_enough:

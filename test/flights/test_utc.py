@@ -192,7 +192,7 @@ def test_every_verb_knows_true_utc(
     started_ns = fly(root, clock, errors_ns)
     flight, lasted_s = root / 'x', time.monotonic() - began_at
 
-    assert verify(flight).verdict is Verdict.CLEAN
+    assert verify(flight).verdict is Verdict.COMPLETE
     (listed,) = said(capsys, 'ls', root)['flights']
     info = said(capsys, 'info', flight)
     for found in (listed, info):
@@ -242,7 +242,7 @@ def test_a_flight_that_was_never_closed_knows_it_too(
 ) -> None:
     started_ns = fly(root, clock, [-DAY, 0], closed=False)
     (listed,) = said(capsys, 'ls', root)['flights']
-    assert listed['state'] == 'unclean'
+    assert listed['status']['ended'] == 'unknown'
     assert 0 <= listed['utc_started_ns'] - started_ns < S // 10
     assert recover(root)
     assert verify(root / 'x').footer is not None

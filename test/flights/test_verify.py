@@ -31,6 +31,7 @@ from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import CapacityCapPolicy, FlightRoot, RingConfig
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.status import Ended, Integrity
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter
@@ -52,7 +53,7 @@ def record(record_flight: Record) -> Record:
 def causes(verification: Verification) -> set[str]:
     """Return the causes of all losses, the same in words and in JSON."""
     as_json = json.loads(json.dumps(verification.to_dict()))
-    assert as_json['verdict'] == verification.verdict.name.lower()
+    assert as_json['status']['verdict'] == verification.verdict.name.lower()
     assert as_json['damage'] == verification.damage
     assert len(as_json['losses']) == len(verification.losses)
     for loss, item in zip(verification.losses, as_json['losses'], strict=True):
@@ -77,7 +78,7 @@ def assert_damaged(flight: Path, words: str) -> None:
 @pytest.mark.parametrize('compression', ['none', 'lz4', 'zstd'])
 def test_a_closed_flight_is_clean(record: Record, compression: str) -> None:
     verification = verify(record(compression=compression))
-    assert verification.verdict is Verdict.CLEAN
+    assert verification.verdict is Verdict.COMPLETE
     assert causes(verification) == set()
     assert 'clean' in str(verification)
     assert verification.footer is not None
@@ -101,7 +102,14 @@ def test_progress_is_told_in_bytes(record: Record) -> None:
 
 
 def test_the_verdict_is_an_exit_code() -> None:
-    assert [verdict.value for verdict in Verdict] == [0, 1, 2]
+    assert {verdict.name.lower(): verdict.value for verdict in Verdict} == {
+        'complete': 0,
+        'losses': 1,
+        'damaged': 2,
+        'unknown': 4,
+        'not_as_asked': 5,
+        'unclosed': 6,
+    }
 
 
 # --- losses ------------------------------------------------------------------------------------
@@ -208,12 +216,12 @@ def test_dropped_segments_are_a_loss(make_writer: MakeWriter, root: Path) -> Non
     assert 'oldest segments' in str(loss)
 
 
-def test_a_flight_that_was_not_closed_is_a_loss_not_damage(record: Record) -> None:
+def test_a_flight_that_was_not_closed_is_told_apart_from_damage(record: Record) -> None:
     verification = verify(record(close=False))
-    assert verification.verdict is Verdict.LOSSES
+    assert verification.verdict is Verdict.UNCLOSED
     assert causes(verification) == {'unclean'}
     assert 'was not closed' in str(verification)
-    assert verification.to_dict()['is_closed'] is False
+    assert verification.to_dict()['status']['ended'] == 'unknown'
 
 
 def test_a_recovered_flight_is_not_damaged_and_says_it_was_unclean(
@@ -228,9 +236,8 @@ def test_a_recovered_flight_is_not_damaged_and_says_it_was_unclean(
     (loss,) = verification.losses
     assert loss.first_ns == read_segment(segment_files(flight)[-1].path).messages[-1].log_time
     assert 'what came last may be missing, after 20' in str(loss)
-    as_json = verification.to_dict()
-    assert as_json['is_closed'] is True
-    assert as_json['clean_shutdown'] is False
+    assert verification.verdict is Verdict.LOSSES
+    assert verification.to_dict()['status']['ended'] == 'recovered'
 
 
 # --- damage to files ---------------------------------------------------------------------------
@@ -246,7 +253,7 @@ def test_every_flipped_byte_of_a_chunk_or_summary_is_found(record: Record) -> No
         if verify(path.parent).verdict is not Verdict.DAMAGED:
             missed.append(place)
     path.write_bytes(data)
-    assert verify(path.parent).verdict is Verdict.CLEAN
+    assert verify(path.parent).verdict is Verdict.COMPLETE
     # Schemas, channels and message indexes of the data section have no CRC in MCAP.
     assert len(missed) < 0.4 * len(data) / 37
 
@@ -291,7 +298,7 @@ def test_a_first_segment_of_another_flight_is_damage(record: Record) -> None:
 
 def test_a_flight_whose_directory_has_another_name_is_whole(record: Record) -> None:
     flight = record('ours')
-    assert verify(flight.rename(flight.with_name('to be kept'))).verdict is Verdict.CLEAN
+    assert verify(flight.rename(flight.with_name('to be kept'))).verdict is Verdict.COMPLETE
 
 
 def test_a_segment_in_the_place_of_another_is_damage(record: Record) -> None:
@@ -308,8 +315,8 @@ def test_metadata_that_names_other_segments_is_damage(record: Record) -> None:
     metadata = flight / 'metadata.yaml'
     metadata.write_text(metadata.read_text().replace('segment_000001', 'segment_000007'))
     assert_damaged(flight, 'metadata.yaml')
-    metadata.unlink()
-    assert_damaged(flight, 'metadata.yaml')
+    metadata.unlink()  # as if the recorder had been killed before it wrote that
+    assert verify(flight).verdict is Verdict.UNCLOSED
 
 
 def test_a_directory_without_segments_is_no_flight(root: Path) -> None:
@@ -406,7 +413,7 @@ def test_sequence_numbers_may_begin_anew_after_the_last_one(
     for sequence in range((1 << 32) - 3, (1 << 32) + 3):
         client.enqueue(numbered(0), sequence=sequence)
     writer.close_flight('x')
-    assert verify(root / 'x').verdict is Verdict.CLEAN
+    assert verify(root / 'x').verdict is Verdict.COMPLETE
 
 
 def test_without_a_gid_sequence_numbers_mean_nothing(
@@ -417,7 +424,7 @@ def test_without_a_gid_sequence_numbers_mean_nothing(
     for sequence in (7, 3, 100):
         client.enqueue(numbered(0), sequence=sequence)
     writer.close_flight('x')
-    assert verify(root / 'x').verdict is Verdict.CLEAN
+    assert verify(root / 'x').verdict is Verdict.COMPLETE
 
 
 # --- a flight that is being written ------------------------------------------------------------
@@ -432,12 +439,12 @@ def test_a_flight_that_is_being_written_is_not_called_damaged(
         send(client, range(start, start + 10), 500)
         verification = verify(root / 'x')
         assert verification.damage == []
-        assert verification.is_being_written
-        assert verification.verdict is Verdict.CLEAN
-        assert 'is being written right now' in str(verification)
+        assert verification.ended is Ended.OPEN
+        assert verification.verdict is Verdict.COMPLETE
+        assert 'is being recorded right now' in str(verification)
     writer.close_flight('x')
-    assert not verify(root / 'x').is_being_written
-    assert verify(root / 'x').verdict is Verdict.CLEAN
+    assert verify(root / 'x').ended is not Ended.OPEN
+    assert verify(root / 'x').verdict is Verdict.COMPLETE
 
 
 HOLD_THE_LOCK = """
@@ -468,7 +475,7 @@ def test_the_lock_of_another_process_is_seen(record: Record, root: Path) -> None
         child.stdout.readline()
         verification = verify(flight)
         child.stdin.close()
-    assert verification.is_being_written
+    assert verification.ended is Ended.OPEN
     assert verification.damage == []
 
 
@@ -485,17 +492,26 @@ def test_an_older_flight_is_not_taken_for_the_one_that_is_being_written(
     os.truncate(segment_files(root / 'old')[-1].path, 4000)
     writer, client = make_writer(), make_client('/blob', '0a')
     open_flight(writer, 'new', client)
-    assert verify(root / 'new').is_being_written
+    assert verify(root / 'new').ended is Ended.OPEN
     old = verify(root / 'old')
-    assert not old.is_being_written
-    assert old.verdict is Verdict.DAMAGED
+    assert old.ended is not Ended.OPEN
+    assert old.verdict is Verdict.UNCLOSED
     assert 'unclean' in causes(old)
 
 
-def test_a_torn_flight_that_nobody_writes_is_damaged(record: Record) -> None:
+def test_a_torn_flight_that_nobody_writes_is_torn(record: Record) -> None:
     flight = record(close=False)
     os.truncate(segment_files(flight)[-1].path, 4000)
-    assert_damaged(flight, 'the file ends within a record')
+    verification = verify(flight)
+    assert verification.damage == []
+    assert verification.status.integrity is Integrity.TORN
+    assert 'the file ends within a record' in verification.tear
+
+
+def test_a_closed_flight_without_its_end_is_damaged(record: Record) -> None:
+    flight = record()
+    os.truncate(segment_files(flight)[-1].path, 4000)
+    assert_damaged(flight, 'its footer is gone')
 
 
 def test_verifying_does_not_take_the_lock_from_a_recorder(record: Record, root: Path) -> None:

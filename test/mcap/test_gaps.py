@@ -109,7 +109,7 @@ def test_a_chunk_that_went_bad_does_not_cost_those_behind_it(flight: Path, torn:
     assert loss.file_name == torn.name
     assert loss.bytes == find(torn, layout.UNREADABLE)[1] - start >= end - start
     assert loss.first_ns
-    assert f'{loss.bytes} bytes of {torn.name} cannot be read, between 20' in str(loss)
+    assert f'{loss.bytes:,} bytes of {torn.name} cannot be read, between 20' in str(loss)
     assert torn.read_bytes()[start + 9:end] == content[start + 9:end], 'it is gone'
 
 

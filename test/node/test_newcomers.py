@@ -238,7 +238,7 @@ def test_a_publisher_that_was_there_before_the_flight(
     flight = recorder.close('y')
     account = account_of(flight, '/a')
     assert (account.offered, account.before_match, account.first_sequence) == (1, 0, 5)
-    assert verify(flight.path).verdict is Verdict.CLEAN
+    assert verify(flight.path).verdict is Verdict.COMPLETE
 
 
 def test_a_publisher_that_discovery_loses_and_finds_is_not_new(

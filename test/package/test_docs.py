@@ -121,10 +121,10 @@ def test_every_key_of_json_is_described(
     assert keys
     page = text_of(DOCS / 'after-landing.md')
     described = re.split('^## ', page, flags=re.MULTILINE)
-    own, common, checked = (
+    own, common, status, checked = (
         next(text for text in described if text.startswith(heading))
-        for heading in (f'fdr {verb}\n', 'JSON\n', 'fdr verify\n')
+        for heading in (f'fdr {verb}\n', 'JSON\n', 'Status\n', 'fdr verify\n')
     )
-    text = own + common + (checked if verb == 'report' else '')
+    text = own + common + status + (checked if verb == 'report' else '')
     named = set(re.findall(r'`(\w+)`', text))
     assert keys - named == set()

@@ -54,7 +54,8 @@ def test_a_complete_flight(make_writer: MakeWriter, root: Path) -> None:
     assert footer is not None
     count = sum(item.offered for item in footer.producers if not item.topic.startswith('/fdr/'))
     assert found.level is Level.GOOD
-    assert found.headline == f'Complete: every one of {count:,} messages is accounted for.'
+    assert found.headline == 'Complete: closed, and nothing is missing.'
+    assert f'Every one of {count:,} messages is accounted for.' in found.sentences
     page = Page(render(report))
     assert found.headline in page.text
     assert 'The sum above is right' in page.text
@@ -79,11 +80,13 @@ def test_losses_are_told_with_numbers_topics_and_times(
     assert refused > 0
     assert found.level is Level.LOSS
     missing = refused + 35
-    assert found.headline == (
+    assert found.headline.startswith(f'Closed, with losses: {missing:,} messages lost ')
+    assert (
         f'Every one of 1,045 messages is accounted for; {missing:,} are not in this recording.'
-    )
+    ) in found.sentences
     at = r'(at|between) \d\d:\d\d:\d\d\.\d'
-    camera_words, lidar_words = sorted(found.sentences, key=lambda words: '/lidar' in words)
+    (camera_words,) = (words for words in found.sentences if '/camera' in words)
+    (lidar_words,) = (words for words in found.sentences if '/lidar' in words)
     assert re.match(f'35 messages of /camera never reached the recorder, {at}', camera_words)
     assert re.match(f'{refused:,} messages of /lidar were refused, .*, {at}', lidar_words)
     page = Page(render(report))
@@ -94,12 +97,12 @@ def test_losses_are_told_with_numbers_topics_and_times(
 @pytest.mark.parametrize(
     ('kind', 'level', 'headline'),
     [
-        ('clean', Level.GOOD, 'Complete: every one of 60 messages is accounted for.'),
-        ('unclean', Level.WARN, 'This flight was not closed: power cut or crash.'),
-        ('recovered', Level.WARN, 'This flight was not closed: power cut or crash. It was '),
-        ('capped', Level.LOSS, 'Every one of 200 messages is accounted for; '),
+        ('clean', Level.GOOD, 'Complete: closed, and nothing is missing.'),
+        ('unclean', Level.WARN, 'Not closed: a crash or a power cut ended it, '),
+        ('recovered', Level.WARN, 'Recovered after a crash or a power cut: '),
+        ('capped', Level.LOSS, 'Closed, with losses: '),
         ('recording', Level.LIVE, 'This flight is being recorded right now.'),
-        ('damaged', Level.BAD, 'This recording is damaged: '),
+        ('damaged', Level.BAD, 'Damaged: '),
     ],
 )
 def test_flights_in_every_state(kind: str, level: Level, headline: str, kinds: Kinds) -> None:
@@ -137,7 +140,7 @@ def test_a_flight_of_nothing(make_writer: MakeWriter, root: Path) -> None:
     writer.close_flight('x')
     writer.stop()
     report = gather(root / 'x')
-    assert verdict(report).headline == 'Complete, and empty: no message of any topic came.'
+    assert verdict(report).headline == 'Empty: no message of any topic came.'
     Page(render(report))
 
 
@@ -387,7 +390,7 @@ def test_the_verb(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(['report', str(flight)]) == 0
-    assert capsys.readouterr().out.startswith('sensors.html: Complete: every one of ')
+    assert capsys.readouterr().out.startswith('sensors.html: Complete: closed, and ')
     (tmp_path / 'pages').mkdir()
     assert main(['report', str(flight), '-o', 'pages']) == 0
     assert (tmp_path / 'pages' / 'sensors.html').is_file()

@@ -162,7 +162,7 @@ def test_in_another_flight_it_begins_anew(make_writer: MakeWriter) -> None:
     hear(again, 90)
     flight = check_flight(writer.close_flight('y'))
     assert imu_of(flight.footer).lost_transport == 0
-    assert verify(flight.path).verdict is Verdict.CLEAN
+    assert verify(flight.path).verdict is Verdict.COMPLETE
 
 
 def test_what_is_lost_before_a_flight_is_no_loss_of_it(make_writer: MakeWriter) -> None:
@@ -177,7 +177,7 @@ def test_what_is_lost_before_a_flight_is_no_loss_of_it(make_writer: MakeWriter) 
     hear(client, 10)
     flight = check_flight(writer.close_flight('y'))
     assert imu_of(flight.footer).lost_transport == 0
-    assert verify(flight.path).verdict is Verdict.CLEAN
+    assert verify(flight.path).verdict is Verdict.COMPLETE
 
 
 # --- thousands that come and go ----------------------------------------------------------------

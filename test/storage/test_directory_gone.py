@@ -22,7 +22,8 @@ from conftest import MakeWriter
 from disk_faults import mounted_tmpfs, SystemCall
 from fdr_recorder import Alert, AlertBoard, FileFdrWriter
 from fdr_recorder.capture.client import FdrClient
-from fdr_recorder.flights.listing import FlightState, list_flight
+from fdr_recorder.flights.listing import list_flight
+from fdr_recorder.flights.status import Ended
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.dropped import DroppedAccount
 from fdr_recorder.record.kinds import SegmentRollover
@@ -101,7 +102,7 @@ def check_made_anew(writer: FileFdrWriter, sender: Sender, path: Path) -> Flight
     assert result.verdict is Verdict.LOSSES, str(result)
     assert {loss.cause for loss in result.losses} <= {'removed', 'write_error'}
     assert all(loss.first_ns for loss in result.losses), result.losses
-    assert list_flight(path).state is FlightState.CLEAN
+    assert list_flight(path).status.ended is Ended.CLOSED
     return flight
 
 
@@ -143,7 +144,7 @@ def test_a_flight_goes_on_in_a_directory_that_was_renamed(
     summary = writer.close_flight('x')
     assert summary.path == moved
     flight = check_flight(summary)
-    assert verify(moved).verdict is Verdict.CLEAN
+    assert verify(moved).verdict is Verdict.COMPLETE
     assert numbers(flight) == list(range(sender.sent))
     assert codes(told) == ['flight_moved']
     assert str(moved) in told[0].message

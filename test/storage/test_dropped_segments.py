@@ -96,7 +96,7 @@ def check_told(path: Path, rounds: list[tuple[int, int]], footer: FlightFooter) 
 
     listed = list_flight(path)
     assert listed.started_ns == info.listed.started_ns == dropped.first_ns
-    losses = listed.losses
+    losses = listed.status.losses
     assert (losses.transport, losses.overrun) == (LOST * count, REFUSED * count)
     assert (losses.write_error, losses.before_match) == (INVALID * count, EARLIER)
     assert (losses.capacity, losses.removed) == (dropped.records, 0)
@@ -257,7 +257,7 @@ def test_segments_that_somebody_removed_are_told_apart_from_those_of_the_cap(
     info = read_info(path)
     (removed,) = [run for run in info.dropped.segments if run.cause == REMOVED]
     assert (removed.segments, removed.first_index) == (1, int(newest.stem.rpartition('_')[2]))
-    losses = list_flight(path).losses
+    losses = list_flight(path).status.losses
     assert losses.removed == removed.records > 0
     assert losses.capacity == info.dropped.total('records', cause=CAPACITY)
     result = verify(path)

@@ -20,8 +20,9 @@ from pathlib import Path
 from conftest import MakeWriter
 from disk_faults import fill_disk, forgetful_sync, is_segment_fd, mounted_on_loop, SystemCall
 from fdr_recorder import Alert, AlertBoard, CapacityCapPolicy, RingConfig
-from fdr_recorder.flights.listing import FlightState, list_flight
+from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.status import Ended
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover, WriteError
 from fdr_recorder.storage.read_back import Medium
@@ -73,7 +74,7 @@ def check_losses(flight: FlightFiles, sent: int) -> int:
     lost = flight.footer.records_dropped_write_error
     assert sum(record.records for record in flight.payloads(WriteError)) == lost
     result = verify(flight.path)
-    assert result.verdict is (Verdict.LOSSES if lost else Verdict.CLEAN), str(result)
+    assert result.verdict is (Verdict.LOSSES if lost else Verdict.COMPLETE), str(result)
     assert sum(loss.records for loss in result.losses) == lost
     return lost
 
@@ -292,11 +293,11 @@ def test_a_flight_whose_footer_cannot_be_synced_is_not_closed_for_anybody(
     assert not summary.is_complete
     assert not summary.footer.clean_shutdown
     assert 'clean_shutdown: "true"' not in (root / 'x' / 'metadata.yaml').read_text()
-    assert verify(root / 'x').verdict is not Verdict.CLEAN
-    assert list_flight(root / 'x').state is FlightState.UNCLEAN
+    assert verify(root / 'x').verdict is not Verdict.COMPLETE
+    assert list_flight(root / 'x').status.ended is Ended.UNKNOWN
     recover(root)
     assert verify(root / 'x').verdict is Verdict.LOSSES
-    assert list_flight(root / 'x').state is FlightState.RECOVERED
+    assert list_flight(root / 'x').status.ended is Ended.RECOVERED
     assert numbers(open_flight_files(root / 'x')) == list(range(sent))
 
 

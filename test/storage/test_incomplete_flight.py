@@ -20,8 +20,9 @@ from pathlib import Path
 from conftest import MakeWriter
 from disk_faults import is_segment_fd, SystemCall
 from fdr_recorder import Alert, AlertBoard, FdrClient, FileFdrWriter
-from fdr_recorder.flights.listing import FlightState, list_flight
+from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.status import Ended
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.storage.footer import FlightSummary
 from flight_check import check_flight, open_flight_files
@@ -56,13 +57,13 @@ def check_incomplete(summary: FlightSummary, cause: str) -> None:
     assert not summary.is_complete
     assert cause in summary.cause
     assert str(summary.path) in summary.cause
-    assert list_flight(summary.path).state is FlightState.UNCLEAN
+    assert list_flight(summary.path).status.ended is Ended.UNKNOWN
 
 
 def check_recovered(summary: FlightSummary, count: int) -> None:
     recover(summary.path.parent)
-    assert list_flight(summary.path).state in (FlightState.CLEAN, FlightState.RECOVERED)
-    assert verify(summary.path).verdict in (Verdict.CLEAN, Verdict.LOSSES)
+    assert list_flight(summary.path).status.ended in (Ended.CLOSED, Ended.RECOVERED)
+    assert verify(summary.path).verdict in (Verdict.COMPLETE, Verdict.LOSSES)
     found = open_flight_files(summary.path).of_topic('/blob')
     assert [number_of(message.data) for message in found] == list(range(count))
 

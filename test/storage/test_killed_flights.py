@@ -64,7 +64,7 @@ def test_each_says_that_it_was_not_closed_unless_it_was(killed: tuple[Path, list
         if said['ended'] == 'closed':
             closed.append(flight)
             assert said['clean_shutdown'] == 'true'
-            assert verify(flight).verdict is Verdict.CLEAN
+            assert verify(flight).verdict is Verdict.COMPLETE
         else:
             open_ones.append(flight)
             assert said['clean_shutdown'] == 'false'

@@ -47,7 +47,7 @@ def check_all_there(flight: FlightFiles, sent: int) -> None:
     assert sent_numbers(flight) == list(range(sent))
     footer = flight.footer
     assert footer.records_dropped_write_error == footer.records_dropped_overrun == 0
-    assert verify(flight.path).verdict is Verdict.CLEAN
+    assert verify(flight.path).verdict is Verdict.COMPLETE
 
 
 # --- one failure -------------------------------------------------------------------------------

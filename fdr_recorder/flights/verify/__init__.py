@@ -11,7 +11,8 @@
 """Checks a flight: what is damaged, and what is missing and why."""
 from __future__ import annotations
 
+from fdr_recorder.flights.status import Verdict
 from fdr_recorder.flights.verify.check import verify
-from fdr_recorder.flights.verify.result import Loss, Verdict, Verification
+from fdr_recorder.flights.verify.result import Loss, Verification
 
 __all__ = ['Loss', 'Verdict', 'Verification', 'verify']

@@ -26,12 +26,11 @@ from typing import Final
 from fdr_recorder.flights.directory import (
     damaged_files,
     segment_files,
-    SegmentFile,
     tail_files,
 )
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
-from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance
+from fdr_recorder.flights.status import how_it_ended
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.dropped import CAPACITY, DroppedAccount, REMOVED
@@ -88,28 +87,35 @@ class _Comparison(FlightReading):
         tails = (file.path for file in tail_files(result.path))
         result.kept = {path.name: path.stat().st_size for path in tails}
         footer = result.footer
-        result.is_being_written = footer is None and is_being_recorded(
+        metadata = self.metadata
+        is_open = footer is None and is_being_recorded(
             result.path, holder_of_root(result.path), self.started_ns
         )
-        if self.tear is not None and not result.is_being_written:
-            self.damaged(str(self.tear))
+        names = {segment.path.name for segment in segments}
+        result.ended = how_it_ended(footer, metadata, names, is_open=is_open)
+        if footer is None and not is_open:
+            result.tear = '; '.join(self.tears.values())
+        elif footer is not None:
+            result.damage += self.tears.values()
         known = {file.index for file in (*segments, *set_aside)}
         channels = ((*key, producer.loss_detection) for key, producer in self.producers.items())
         result.unseen = unseen_in_flight(footer, channels, self.header)
         self._check_continuity([index for index in sorted(known) if index <= segments[-1].index])
         if footer is not None:
             self._check_footer(footer)
-        if not self.is_closed and not result.is_being_written:
+        if not self.is_closed and not is_open:
             last_ns = self.last.log_time_ns if self.last is not None else 0
             result.losses.append(Loss('unclean', first_ns=last_ns))
-        if not result.is_being_written:
+        if not is_open:
             self._check_sequences()
-            self._check_metadata(segments)
+            fault = metadata.fault(names, has_footer=footer is not None)
+            if fault:
+                self.damaged(fault)
         return result
 
     @property
     def is_closed(self) -> bool:
-        """Whether the flight was closed properly."""
+        """Whether the recorder has closed the flight."""
         return self.result.footer is not None and self.result.footer.clean_shutdown
 
     def _check_continuity(self, present: list[int]) -> None:
@@ -137,7 +143,7 @@ class _Comparison(FlightReading):
         for item in account.segments:
             times = item.first_log_time_ns, item.last_log_time_ns
             self.result.losses.append(Loss(item.cause, item.records, '', '', *times))
-        counters = read_metadata(self.result.path).counters
+        counters = self.metadata.counters
         untold = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0) - account.total('records')
         if dropped > account.total('segments') and untold > 0:  # by an older recorder
             loss = Loss(CAPACITY, untold, first_ns=self.started_ns, last_ns=self.first_ns)
@@ -272,8 +278,3 @@ class _Comparison(FlightReading):
             if (item.topic, item.publisher) == key and not item.folded
         )
         return counted < self.producers[key].written
-
-    def _check_metadata(self, segments: list[SegmentFile]) -> None:
-        named = read_metadata(self.result.path).segments
-        if named != {segment.path.name for segment in segments}:
-            self.damaged('metadata.yaml does not name the segments that are there; run recover')

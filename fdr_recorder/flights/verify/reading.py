@@ -17,6 +17,7 @@ from typing import Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import SegmentFile
+from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import open_segment, own_record
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
@@ -104,11 +105,13 @@ class FlightReading:
     What is known of a flight while it is read, segment by segment.
 
     Producers are by topic and gid, `first_ns` is the log time of the first message that is here.
-    `tear` is why the last segment is torn, which may be growing.
+    `tears` has, by file, where the last segment ends in the middle, and others that are not named
+    by `metadata.yaml`: they may be growing. That is read first: what it names has been closed.
     """
 
     def __init__(self, result: Verification) -> None:
         self.result = result
+        self.metadata = read_metadata(result.path)
         self.producers: dict[tuple[str, str], Producer] = {}
         self.last: Message | None = None
         self.first_ns = 0
@@ -118,7 +121,7 @@ class FlightReading:
         self.header: FlightHeader | None = None
         self._begun_ns = 0
         self._disorder: list[str] = []
-        self.tear: SegmentError | None = None
+        self.tears: dict[str, str] = {}
         self.flight_id = ''
 
     def damaged(self, text: str) -> None:
@@ -142,10 +145,11 @@ class FlightReading:
         self.result.records += count
         for gap in reader.gaps:
             self._note_gap(gap, segment.path.name)
-        if is_last and self.result.footer is None:
-            self.tear = reader.tear
-        elif reader.tear is not None:
-            self.damaged(str(reader.tear))
+        if reader.tear is not None:
+            if segment.path.name in self.metadata.segments and not is_last:
+                self.damaged(str(reader.tear))
+            else:
+                self.tears[segment.path.name] = str(reader.tear)
         if reader.is_closed:
             self._check_summary(segment, count)
 

@@ -12,23 +12,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fdr_recorder.flights.directory import directory_name, named
+from fdr_recorder.flights.status import (
+    Ended,
+    FlightStatus,
+    has_no_message,
+    Integrity,
+    Losses,
+    Verdict,
+)
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.units import are, iso_time, plural, were
 
-
-class Verdict(Enum):
-    """The verdict on a flight; the value is the exit code of `fdr verify`."""
-
-    CLEAN = 0
-    LOSSES = 1
-    DAMAGED = 2
+_COUNTED_AS: Final = {
+    'unclean': 'unexplained', 'unreadable': 'unexplained', 'invalid': 'write_error'
+}
+"""What `Losses` calls a cause of a `Loss`."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ class Verification:
     Attributes:
         path: The flight's directory.
         flight_id: The flight's id, by its header; empty if it has none.
-        is_being_written: A recorder is at work in its root, and has not closed this flight.
+        ended: How it ended.
+        tear: Where the files end in the middle, in words; empty if they do not.
         damage: What is wrong with the files, in words.
         losses: What the recording says is missing.
         segments: How many segments are there.
@@ -115,12 +121,14 @@ class Verification:
         kept: Files that hold what recovery has cut off, and their sizes; no reader needs them.
         footer: The footer; None for a flight that was not closed.
         unseen: Where losses in transport cannot be seen.
+        not_recorded: Why there is nothing of a topic that was asked for, by name.
 
     """
 
     path: Path
     flight_id: str = ''
-    is_being_written: bool = False
+    ended: Ended = Ended.UNKNOWN
+    tear: str = ''
     damage: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     segments: int = 0
@@ -129,31 +137,51 @@ class Verification:
     kept: dict[str, int] = field(default_factory=dict)
     footer: FlightFooter | None = None
     unseen: Unseen = field(default_factory=Unseen)
+    not_recorded: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> FlightStatus:
+        """Return what became of the flight; every byte was read."""
+        integrity = Integrity.TORN if self.tear else Integrity.INTACT
+        if self.damage:
+            integrity = Integrity.DAMAGED
+        is_empty = self.footer is not None and has_no_message(self.footer)
+        return FlightStatus(
+            self.ended, integrity, self._summed(), self.not_recorded, is_empty=is_empty
+        )
 
     @property
     def verdict(self) -> Verdict:
         """Return the worst finding."""
-        if self.damage:
-            return Verdict.DAMAGED
-        return Verdict.LOSSES if self.losses else Verdict.CLEAN
+        return self.status.verdict
+
+    def _summed(self) -> Losses:
+        """Return the losses by cause."""
+        sums: Counter[str] = Counter()
+        for loss in self.losses:
+            sums[_COUNTED_AS.get(loss.cause, loss.cause)] += loss.records
+        has_end = self.ended in (Ended.CLOSED, Ended.OPEN)
+        unreadable = sum(loss.bytes for loss in self.losses)
+        return Losses(
+            **sums, unreadable_bytes=unreadable, has_end=has_end, unseen=self.unseen
+        )
 
     def __str__(self) -> str:
         """Say it in words, a line each."""
         count = f'{plural(self.segments, "segment")}, {plural(self.records, "record")}'
-        lines = [f'{named(self.path, self.flight_id)}: {count}']
-        if self.is_being_written:
-            lines.append('  is being written right now')
+        lines = [
+            f'{named(self.path, self.flight_id)}: {count}', f'  {self.status.sentence}'
+        ]
         lines += [f'  damaged: {text}' for text in self.damage]
+        lines += [f'  torn: {self.tear}'] if self.tear else []
         lines += [f'  missing: {loss}' for loss in self.losses]
+        lines += [f'  not recorded: {name}: {why}' for name, why in self.not_recorded.items()]
         lines += [
             f'  kept: {name}, {plural(size, "byte")} that recovery has cut off'
             for name, size in self.kept.items()
         ]
         if self.unseen:
             lines.append(f'  unknown: {self.unseen}')
-        if self.verdict is Verdict.CLEAN:
-            record = 'record that arrived' if self.unseen else 'record'
-            lines.append(f'  clean: every byte is as written, every {record} accounted for')
         return '\n'.join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,13 +190,12 @@ class Verification:
             'path': str(self.path),
             'flight_id': self.flight_id or directory_name(self.path),
             'verdict': self.verdict.name.lower(),
-            'is_being_written': self.is_being_written,
+            'status': self.status.to_dict(),
             'segments': self.segments,
             'records': self.records,
             'bytes': self.bytes,
-            'is_closed': self.footer is not None,
-            'clean_shutdown': self.footer is not None and self.footer.clean_shutdown,
             'damage': list(self.damage),
+            'tear': self.tear,
             'kept': [{'file_name': name, 'bytes': size} for name, size in self.kept.items()],
             'losses': [asdict(loss) for loss in self.losses],
             'unseen_topics': self.unseen.topics,

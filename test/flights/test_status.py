@@ -1,0 +1,207 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""What became of a flight: every verb, the report and JSON say the same of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+from typing import Any
+
+from conftest import Record
+from fdr_recorder.cli.main import main
+from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.status import (
+    Completeness,
+    Ended,
+    FlightStatus,
+    Integrity,
+    Losses,
+    Verdict,
+)
+from fdr_recorder.record.loss_detection import UNNUMBERED, Unseen
+from fdr_recorder.report.gather import gather
+from fdr_recorder.report.page import render
+from fdr_recorder.report.verdict import verdict
+import pytest
+import story_program
+from story_program import FLIGHT_ID, STORIES
+
+ENDS = ('closed', 'killed', 'torn', 'recovered', 'open')
+COMPLETENESS = {
+    'complete': 'complete', 'empty': 'complete', 'unseen': 'unknown',
+    **dict.fromkeys(
+        ('transport', 'before_match', 'overrun', 'capacity', 'write_error', 'invalid'), 'losses'
+    ),
+}
+EXIT_CODES = {
+    'complete': 0, 'losses': 1, 'damaged': 2, 'unknown': 4, 'not_as_asked': 5, 'unclosed': 6
+}
+AXES = ('ended', 'integrity', 'completeness', 'authenticity', 'verdict')
+
+
+@contextmanager
+def told(root: Path, story: str, end: str) -> Iterator[Path]:
+    """Lend a flight to which something has happened, and which has ended in one of the ways."""
+    how = {'torn': 'killed', 'recovered': 'killed'}.get(end, end)
+    with subprocess.Popen(
+        [sys.executable, story_program.__file__, str(root), story, how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        if how != 'open':
+            process.wait()
+        flight = root / FLIGHT_ID
+        last = segment_files(flight)[-1].path
+        if end in ('torn', 'recovered'):
+            os.truncate(last, last.stat().st_size - 7)
+        if end == 'recovered':
+            recover(flight)
+        yield flight
+        process.communicate(b'')
+
+
+def said_by_all(flight: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return the `status` in JSON of each verb; check the texts against it."""
+    (listed,) = _json(capsys, 'ls', flight.parent)['flights']
+    read = _json(capsys, 'info', flight)
+    (verified,) = _json(capsys, 'verify', flight)
+    reported = _json(capsys, 'report', flight, '-o', flight.parent / 'page.html')
+    found = {
+        'ls': listed['status'],
+        'info': read['status'],
+        'verify': verified['status'],
+        'report': reported['verification']['status'],
+    }
+    assert main(['verify', str(flight)]) == EXIT_CODES[verified['status']['verdict']]
+    assert f'  {verified["status"]["sentence"]}\n' in capsys.readouterr().out
+    assert main(['info', str(flight)]) == 0
+    assert read['status']['sentence'] in ' '.join(capsys.readouterr().out.split())
+    report = gather(flight)
+    assert verdict(report).headline == report.verification.status.sentence
+    assert reported['verdict']['headline'] == verified['status']['sentence']
+    assert verified['status']['sentence'].split(':')[0] in render(report)
+    return found
+
+
+def _json(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
+    main([*map(str, words), '--json'])
+    return json.loads(capsys.readouterr().out)
+
+
+def check_alike(found: dict[str, Any]) -> None:
+    """Check that no verb contradicts another: the first two do not read every byte."""
+    for verb, status in found.items():
+        for axis in AXES:
+            expected = {found['verify'][axis]}
+            if axis == 'integrity' and verb in ('ls', 'info'):
+                expected = {'unchecked'} if expected == {'intact'} else {*expected, 'unchecked'}
+            if axis == 'verdict' and status['integrity'] == 'unchecked':
+                continue  # the damage is not seen yet
+            assert status[axis] in expected, (verb, axis)
+
+
+@pytest.mark.parametrize('end', ENDS)
+@pytest.mark.parametrize('story', STORIES)
+def test_all_say_the_same(
+    story: str, end: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with told(root, story, end) as flight:
+        found = said_by_all(flight, capsys)
+    check_alike(found)
+    status = found['verify']
+    assert status['ended'] == {'killed': 'unknown', 'torn': 'unknown'}.get(end, end)
+    assert status['integrity'] == {'killed': 'torn', 'torn': 'torn'}.get(end, 'intact')
+    is_ended = end in ('closed', 'open')
+    assert status['completeness'] == (COMPLETENESS[story] if is_ended else 'losses')
+    assert status['authenticity'] == 'not sealed'
+    if end == 'closed':
+        assert {said['sentence'] for said in found.values()} == {status['sentence']}
+
+
+def flip(flight: Path) -> None:
+    """Change a byte of a message."""
+    path = segment_files(flight)[1].path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def remove_one(flight: Path) -> None:
+    """Remove a segment."""
+    segment_files(flight)[1].path.unlink()
+
+
+def cut_one(flight: Path) -> None:
+    """Cut off the end of a segment that is not the last."""
+    path = segment_files(flight)[1].path
+    os.truncate(path, path.stat().st_size - 40)
+
+
+def cut_last(flight: Path) -> None:
+    """Cut off the footer."""
+    path = segment_files(flight)[-1].path
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize('damage', [flip, remove_one, cut_one, cut_last])
+def test_all_say_the_same_of_damage(
+    damage: Callable[[Path], None], record_flight: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flight = record_flight(close=True)
+    damage(flight)
+    found = said_by_all(flight, capsys)
+    check_alike(found)
+    assert found['verify']['verdict'] == 'damaged'
+    if damage is not flip:
+        assert found['ls']['integrity'] == 'damaged'
+
+
+def test_the_worst_counts() -> None:
+    status = FlightStatus(Ended.CLOSED, Integrity.INTACT)
+    assert (status.verdict, status.words) == (Verdict.COMPLETE, 'complete')
+    unseen = Losses(unseen=Unseen({'/a': UNNUMBERED}))
+    status = FlightStatus(Ended.CLOSED, Integrity.INTACT, unseen)
+    assert (status.verdict, status.words) == (Verdict.UNKNOWN, 'losses unknown')
+    status = FlightStatus(Ended.CLOSED, Integrity.INTACT, Losses(transport=1))
+    assert (status.verdict, status.words) == (Verdict.LOSSES, 'losses')
+    silent = {'/imu': 'no publisher'}
+    status = FlightStatus(Ended.CLOSED, Integrity.INTACT, Losses(transport=1), silent)
+    assert (status.verdict, status.words) == (Verdict.NOT_AS_ASKED, 'not as asked')
+    assert status.sentence == (
+        'Not as asked: nothing was recorded of /imu (no publisher); 1 message lost (1 lost in '
+        'transport).'
+    )
+    status = FlightStatus(Ended.UNKNOWN, Integrity.TORN, Losses(has_end=False), silent)
+    assert (status.verdict, status.words) == (Verdict.UNCLOSED, 'not closed, not as asked')
+    status = FlightStatus(Ended.UNKNOWN, Integrity.DAMAGED, Losses(has_end=False), silent)
+    assert (status.verdict, status.words) == (Verdict.DAMAGED, 'damaged, not closed, not as asked')
+    assert FlightStatus(Ended.OPEN, not_recorded=silent).completeness is Completeness.COMPLETE
+    weights = [verdict.weight for verdict in Verdict]
+    assert weights == sorted(weights)
+    assert {item.name.lower(): item.value for item in Verdict} == EXIT_CODES
+
+
+def test_lost_and_dropped_are_not_mixed() -> None:
+    losses = Losses(transport=2, overrun=3, capacity=700, removed=10, unreadable_bytes=5)
+    assert (losses.lost, losses.dropped) == (5, 710)
+    assert FlightStatus(Ended.CLOSED, Integrity.INTACT, losses).sentence == (
+        'Closed, with losses: 5 messages lost (2 lost in transport, 3 overrun); records gone '
+        'with segments: 700 dropped for space, 10 in files that were removed; 5 B cannot be read.'
+    )
