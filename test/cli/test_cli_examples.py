@@ -1,0 +1,109 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The examples in the help of each verb do what they say; bars are shown to people alone."""
+
+from __future__ import annotations
+
+from importlib import import_module
+import os
+from pathlib import Path
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+from conftest import MakeWriter, SMALL
+from fdr_recorder import FdrConfig, new_flight_header
+from fdr_recorder.cli.main import VERBS
+from producers import make_client, TEXT
+import pytest
+from requirements import cannot_run
+from terminal import run_in_terminal
+
+FDR = (sys.executable, '-m', 'fdr_recorder.cli')
+FLIGHT = 'flight_20261122T110505Z_1aef'
+TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
+NOT_HERE = ('--open', 'my_vehicle.yaml')
+"""They open a browser, and need ROS 2 and a vehicle."""
+
+
+def examples() -> list[str]:
+    found = []
+    for verb in VERBS:
+        text = import_module(f'fdr_recorder.cli.{verb}').EXAMPLES
+        for line in re.findall(r'^  (fdr .*)$', text, re.MULTILINE):
+            command = re.split(r' {3,}', line)[0]
+            if not any(word in command for word in NOT_HERE):
+                found.append(command)
+    return found
+
+
+@pytest.fixture
+def flights(make_writer: MakeWriter, root: Path) -> Path:
+    writer = make_writer(**SMALL)
+    clients = [make_client(topic, topic.encode().hex(), schema=TEXT) for topic in TOPICS]
+    for client in clients:
+        writer.register(client)
+    header = new_flight_header(FLIGHT, FdrConfig(flight_root=str(root)))
+    writer.open_flight(header)
+    for client in clients:
+        for _ in range(5):
+            client.enqueue(b'\0\1\0\0\2\0\0\0a\0')
+    writer.close_flight(FLIGHT)
+    writer.stop()
+    return root
+
+
+def test_every_verb_has_examples() -> None:
+    assert {command.split()[1] for command in examples()} == set(VERBS) - {'check'}
+    assert len(examples()) > 20
+
+
+def test_the_examples_do_what_they_say(flights: Path) -> None:
+    if not shutil.which('jq'):
+        cannot_run('there is no jq')
+    fdr = f'fdr() {{ {shlex.join(FDR)} "$@"; }}; set -o pipefail\n'
+    for command in examples():
+        words = command.replace('/data/flights', '.').replace('/media/usb/flights', '.')
+        words = words.replace('FLIGHT ', f'{FLIGHT} ').replace('62.5', '0')  # it is short
+        done = subprocess.run(
+            ['bash', '-c', fdr + words],
+            cwd=flights,
+            capture_output=True,
+            text=True,
+            timeout=60.0,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ''), command
+        assert done.stdout or '.losses.transport > 0' in command, command
+        for made in (*flights.glob('*.mcap'), *flights.glob('*.html'), flights / 'bag'):
+            shutil.rmtree(made) if made.is_dir() else made.unlink(missing_ok=True)
+
+
+def test_bars_are_shown_on_a_terminal_alone(flights: Path) -> None:
+    """A bar comes after half a second; with no patience it is there at once."""
+    program = (
+        'import sys, fdr_recorder.cli.console as console; console.PATIENCE_S = 0\n'
+        'from fdr_recorder.cli.main import main; sys.exit(main())'
+    )
+    for verb in ('verify', 'info'):
+        command = [sys.executable, '-c', program, verb, str(flights / FLIGHT)]
+        said = run_in_terminal(command, columns=100, with_stderr=True)
+        assert said.code == 0
+        assert '100 %' in said.text or '\x1b[?25l' in said.text
+        said = run_in_terminal([*command, '--json'], columns=100, with_stderr=True)
+        assert '\x1b' not in said.text
+        environment = {**os.environ, 'CLICOLOR_FORCE': '1', 'FORCE_COLOR': '1'}
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=True
+        )
+        assert done.stderr == ''
