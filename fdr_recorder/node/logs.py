@@ -34,6 +34,9 @@ _SEVERITIES: Final = (
 
 
 FIRST_PAUSE_S: Final = 2.0
+ANSWER_PAUSE_S: Final = 0.1
+"""The first pause of a line that answers a request (`extra={'answers': True}`): somebody tries
+again, and looks for it; a program that does so each second is soon enough told seldom."""
 LONGEST_PAUSE_S: Final = 600.0
 FORGOTTEN_S: Final = 60.0
 _MOST_LINES: Final = 256
@@ -47,7 +50,7 @@ class _Said:
 
     said_at: float
     seen_at: float
-    pause_s: float = FIRST_PAUSE_S
+    pause_s: float
     left_out: int = 0
 
 
@@ -74,7 +77,8 @@ class Repetitions:
         key = record.name, record.lineno, _NUMBER.sub('#', record.getMessage())
         line = self._lines.pop(key, None)
         if line is None or now - line.seen_at > FORGOTTEN_S:
-            line = _Said(now, now)
+            is_answer = getattr(record, 'answers', False)
+            line = _Said(now, now, ANSWER_PAUSE_S if is_answer else FIRST_PAUSE_S)
             remark: str | None = ''
         elif now - line.said_at < line.pause_s:
             line.left_out += 1

@@ -195,7 +195,8 @@ class Recorder(LifecycleNode):
         name, fitting = _TRANSITIONS.get(transition, (f'transition {transition}', ''))
         if state != fitting:
             only = f', not {fitting}' if fitting else ''
-            logger.error('%s refused: the recorder is %s%s', name, state, only)
+            text = f'{name} refused: the recorder is {state}{only}'
+            logger.error('%s', text, extra={'answers': True})
             return TransitionCallbackReturn.FAILURE
         change: Callable[[int], TransitionCallbackReturn] = (
             super()._LifecycleNodeMixin__change_state  # type: ignore[misc]
@@ -211,7 +212,8 @@ class Recorder(LifecycleNode):
         except FdrError as error:
             message = f'{name} refused: {error}'
             if not self._board.raise_alert(error.alert_code, message):
-                logger.error('%s', message)  # once more
+                answers = {'answers': not self._autostart.is_acting}
+                logger.error('%s', message, extra=answers)  # once more
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             logger.exception('%s failed', name)
