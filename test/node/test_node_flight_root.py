@@ -62,6 +62,7 @@ def test_a_second_recorder_is_told_who_holds_it(
         assert second.state() == 'unconfigured'
         status = second.wait_for_alert('disk', 'flight_root_locked')
         assert status.level == DiagnosticStatus.ERROR
+        second.wait_for_log('flight_root_locked: ')
         for text in (status.message, second.log):
             assert f'{root} is in use by pid {holder.process.pid} (/holder on ' in text
         assert holder.state() == 'active'
