@@ -16,6 +16,10 @@ from collections.abc import Callable
 from enum import Enum
 import os
 import sys
+from typing import Final, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fdr_recorder.flights.status import Verdict
 
 Paint = Callable[[str, str], str]
 """Takes a text and how it is shown, shortened for example; returns that in the text's colour."""
@@ -28,6 +32,14 @@ class Tone(Enum):
     DOUBTFUL = '33'
     BAD = '31'
     HEADING = '1'
+
+
+_OF_VERDICTS: Final = {'COMPLETE': Tone.GOOD, 'DAMAGED': Tone.BAD, 'UNCLOSED': Tone.BAD}
+
+
+def tone_of(verdict: Verdict) -> Tone:
+    """Return the tone of what is said of a flight: doubtful where something is missing."""
+    return _OF_VERDICTS.get(verdict.name, Tone.DOUBTFUL)
 
 
 class Toned(str):

@@ -16,6 +16,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.cli.colours import tone_of, Toned
 from fdr_recorder.cli.console import print_json, reading_progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(found: FlightInfo) -> None:
     for name, text in _facts(found):
-        say(f'{name:<10}{text}')
+        say(f'{name:<10}', text)
     by_name = sorted(found.topics.values(), key=lambda topic: topic.key)
     topics = [topic for topic in by_name if not topic.is_own]
     if topics:
@@ -98,7 +99,7 @@ def _show(found: FlightInfo) -> None:
 def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     flight, header, footer = found.listed, found.header, found.footer
     yield 'flight', flight.name
-    yield 'status', flight.status.sentence
+    yield 'status', Toned(flight.status.sentence, tone_of(flight.status.verdict))
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
     yield 'start', format_time(flight.utc_started_ns)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.cli.colours import tone_of, Toned
 from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_root, find_root
@@ -91,6 +92,6 @@ def _row(flight: ListedFlight) -> tuple[str, ...]:
         format_duration(flight.duration_s),
         format_size(flight.bytes),
         f'{flight.records:,}',
-        flight.status.words,
+        Toned(flight.status.words, tone_of(flight.status.verdict)),
         str(flight.status.losses),
     )

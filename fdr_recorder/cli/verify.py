@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.cli.colours import tone_of, Toned
 from fdr_recorder.cli.console import print_json, reading_progress, say
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
 from fdr_recorder.cli.permissions import Unreadable
@@ -55,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
             with reading_progress('verifying', flight, quiet=args.json) as advance:
                 results.append(verify(flight, advance))
             if not args.json:
-                say(str(results[-1]))
+                first, sentence, *more = str(results[-1]).split('\n')
+                tone = tone_of(results[-1].verdict)
+                say('\n'.join((first, '')), Toned(sentence, tone), *(f'\n{text}' for text in more))
     if args.json:
         print_json('verify', [result.to_dict() for result in results])
     verdicts = (result.verdict for result in results)

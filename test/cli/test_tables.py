@@ -231,3 +231,13 @@ def test_when_there_are_colours(
     assert '\x1b' not in subprocess.run(
         [*command, '--json'], capture_output=True, text=True, check=True
     ).stdout
+
+
+def test_colours_tell_good_from_bad(flights: Path) -> None:
+    def shown_of(name: str) -> str:
+        command = [*FDR, 'info', str(flights / name)]
+        return run_in_terminal(command, columns=200).text
+
+    assert '\x1b[32mComplete' in shown_of(FLIGHT)
+    unclean = next(path.name for path in flights.iterdir() if 'long' in path.name)
+    assert re.search('status +\x1b\\[31m', shown_of(unclean))
