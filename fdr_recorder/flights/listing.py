@@ -36,6 +36,7 @@ from fdr_recorder.flights.recovery.last_segment import (
     are_all_ended,
     LastSegment,
     read_last_segment,
+    requested_up_to,
 )
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recount import dropped_account
@@ -48,6 +49,7 @@ from fdr_recorder.flights.status import (
     Integrity,
     Losses,
     losses_in,
+    not_recorded,
 )
 from fdr_recorder.flights.utc import utc_times, UtcTimes
 from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightHeader, Payload
@@ -178,6 +180,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         is_empty = has_no_message(footer)
         told: Mapping[str, int] = {}
         unseen = unseen_in_footer(footer, header)
+        requested = footer.requested
     else:
         unlisted = [
             last.contents if last and segment is segments[-1] else _read(segment)
@@ -190,6 +193,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         records = metadata.records + sum(
             contents.records for contents in there if contents.path.name not in named
         )
+        requested = () if is_open else requested_up_to(last)
         unseen = unseen_in_channels(
             (
                 (channel.topic, channel.publisher, channel.loss_detection)
@@ -221,7 +225,9 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     return ListedFlight(
         path=flight,
         flight_id=header.flight_id or directory_name(flight),
-        status=FlightStatus(ended, integrity, losses, is_empty=is_empty),
+        status=FlightStatus(
+            ended, integrity, losses, not_recorded(requested), is_empty=is_empty
+        ),
         vehicle_id=header.vehicle_id,
         started_ns=started_ns,
         duration_s=max(last_ns - started_ns, 0) / NS_PER_S,

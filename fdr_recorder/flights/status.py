@@ -31,10 +31,12 @@ from fdr_recorder.record.kinds import (
     OWN_TOPIC_PREFIX,
     Payload,
     RecordInvalid,
+    RequestedTopic,
     TransportLoss,
     WriteError,
 )
 from fdr_recorder.record.loss_detection import Unseen
+from fdr_recorder.record.requested import RECORDED
 from fdr_recorder.units import format_size, plural, short
 
 _MOST_NAMED: Final = 5
@@ -263,6 +265,18 @@ class Losses:
         }
 
 
+def not_recorded(requested: Iterable[RequestedTopic]) -> dict[str, str]:
+    """Return why there is nothing of what was asked for, by its name; see `FlightStatus`."""
+    return {
+        item.name: item.outcome for item in requested if item.outcome not in ('', RECORDED)
+    }
+
+
+def in_words(outcome: str) -> str:
+    """Return an outcome in words."""
+    return outcome.replace('_', ' ')
+
+
 def losses_in(records: Iterable[Payload]) -> dict[str, int]:
     """Return how many losses records of the recorder tell of, by the cause as in `Losses`."""
     sums = dict.fromkeys(('transport', 'before_match', 'overrun', 'write_error'), 0)
@@ -285,7 +299,8 @@ class FlightStatus:
         ended: How it ended.
         integrity: Of its files, as far as they were read.
         losses: What is known to be missing, and where nobody can know.
-        not_recorded: Why there is nothing of a topic or pattern that was asked for, by name.
+        not_recorded: Why there is nothing of a topic or pattern that was asked for, by its name:
+            an outcome of `RequestedTopic`.
         is_empty: Whether it is known that no message of any topic came.
         authenticity: Whether it can be proved who wrote the files.
 
@@ -362,7 +377,7 @@ class FlightStatus:
 
     def _names(self) -> str:
         named = [
-            f'{short(name)} ({why})' if why else short(name)
+            f'{short(name)} ({in_words(why)})'
             for name, why in list(self.not_recorded.items())[:_MOST_NAMED]
         ]
         more = len(self.not_recorded) - len(named)

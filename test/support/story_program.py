@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from fdr_recorder import CapacityCapPolicy, FdrClient, FileFdrWriter, FlightHeader, RingConfig
 from fdr_recorder.config import FdrWriterConfig
+from fdr_recorder.record.kinds import RequestedTopic
 from producers import make_client, numbered, send
 from waiting import wait_until
 
@@ -108,10 +109,20 @@ def invalid(writer: FileFdrWriter) -> None:
     send(client, range(6, 10))
 
 
+def silent(writer: FileFdrWriter) -> None:
+    """Record one of two topics that were asked for."""
+    asked = [RequestedTopic(name=name, topic=name, option='topics') for name in ('/blob', '/imu')]
+    client = make_client('/blob', '0a')
+    writer.register(client)
+    writer.open_flight(FlightHeader(flight_id=FLIGHT_ID, requested=tuple(asked)))
+    send(client, range(60), 500)
+
+
 STORIES: Final[Mapping[str, Callable[[FileFdrWriter], None]]] = {
     story.__name__: story
     for story in (
-        complete, empty, transport, before_match, overrun, unseen, capacity, write_error, invalid
+        complete, empty, silent, transport, before_match, overrun, unseen, capacity, write_error,
+        invalid,
     )
 }
 

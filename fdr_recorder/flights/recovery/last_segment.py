@@ -28,6 +28,7 @@ from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.metadata_reader import Metadata
 from fdr_recorder.flights.reader import own_record
 from fdr_recorder.flights.recovery.read_contents import read_contents
+from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import Decoder, FileChannel, Message
@@ -40,6 +41,7 @@ from fdr_recorder.record.kinds import (
     FlightHeader,
     OWN_TOPIC_PREFIX,
     Payload,
+    RequestedTopic,
 )
 from fdr_recorder.storage.segment import LIBRARY, PROFILE
 
@@ -103,6 +105,17 @@ def read_last_segment(segment: SegmentFile) -> LastSegment | None:
     return LastSegment(
         read.header, read.footer, read.own_records, first_ns, last_ns, read.is_closed, read
     )
+
+
+def requested_up_to(last: LastSegment | None) -> tuple[RequestedTopic, ...]:
+    """
+    Return what became of what a flight without a footer had asked for, by its last segment.
+
+    Its header tells what was recorded before; the newest messages are in it.
+    """
+    if last is None or last.contents is None:
+        return ()
+    return recounted_requests([last.contents], ())
 
 
 def are_all_ended(

@@ -30,7 +30,8 @@ from fdr_recorder.flights.directory import (
 )
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
 from fdr_recorder.flights.reader import Advance
-from fdr_recorder.flights.status import how_it_ended
+from fdr_recorder.flights.recovery.last_segment import read_last_segment, requested_up_to
+from fdr_recorder.flights.status import how_it_ended, not_recorded
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.dropped import CAPACITY, DroppedAccount, REMOVED
@@ -97,6 +98,12 @@ class _Comparison(FlightReading):
             result.tear = '; '.join(self.tears.values())
         elif footer is not None:
             result.damage += self.tears.values()
+        requested = (
+            footer.requested
+            if footer is not None
+            else requested_up_to(read_last_segment(segments[-1]))
+        )
+        result.not_recorded = {} if is_open else not_recorded(requested)
         known = {file.index for file in (*segments, *set_aside)}
         channels = ((*key, producer.loss_detection) for key, producer in self.producers.items())
         result.unseen = unseen_in_flight(footer, channels, self.header)

@@ -22,6 +22,7 @@ from fdr_recorder.flights.status import (
     Ended,
     FlightStatus,
     has_no_message,
+    in_words,
     Integrity,
     Losses,
     Verdict,
@@ -175,7 +176,9 @@ class Verification:
         lines += [f'  damaged: {text}' for text in self.damage]
         lines += [f'  torn: {self.tear}'] if self.tear else []
         lines += [f'  missing: {loss}' for loss in self.losses]
-        lines += [f'  not recorded: {name}: {why}' for name, why in self.not_recorded.items()]
+        lines += [
+            f'  not recorded: {name}: {in_words(why)}' for name, why in self.not_recorded.items()
+        ]
         lines += [
             f'  kept: {name}, {plural(size, "byte")} that recovery has cut off'
             for name, size in self.kept.items()
