@@ -33,7 +33,7 @@ STALL_S: Final = 0.9
 """A disk that takes longer than this over one step is stalled. A healthy one needs milliseconds,
 a worn card some hundreds of them. A step begins within a second of the last, so that a disk that
 stops answering is noticed within two."""
-WATCH_INTERVAL_S: Final = 0.1
+WATCH_INTERVAL_S: Final = 0.25
 WRITING: Final = 'writing'
 """What the writer does. While it is held up, nothing is recorded; all other steps are syncs."""
 
