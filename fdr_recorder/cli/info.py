@@ -38,9 +38,9 @@ EXAMPLES: Final = """\
   fdr info flight_20261122T110505Z_1aef
   fdr info flight_20261122T110505Z_1aef --json | jq '.topics[] | {name, messages, rate_hz}'
 
-A gap is the longest time between two consecutive messages of a topic. `?` means that losses in
-transport cannot be seen on a topic. `fdr info` reads indexes, not messages; use `fdr verify` to
-check the messages themselves.
+A gap is the longest time without a message of a topic, that before its first and behind its last
+included, if it is above a second. `?` means that losses in transport cannot be seen on a topic.
+`fdr info` reads indexes, not messages; use `fdr verify` to check the messages themselves.
 """
 _TOPIC_COLUMNS: Final = (
     '~topic', '&type', '>publishers', '>messages', '>rate', '>size', '>longest gap', '>lost'
@@ -147,7 +147,8 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
 
 def _topic_row(flight: ListedFlight, topic: TopicInfo) -> tuple[str, ...]:
     rate = topic.rate_hz
-    gap = f'{topic.gap_ns / NS_PER_S:.3f} s at {_offset(flight, topic.gap_at_ns)}'
+    gap_ns, began_ns = topic.longest_gap
+    gap = f'{gap_ns / NS_PER_S:.3f} s at {_offset(flight, began_ns)}'
     return (
         topic.name,
         topic.type,
@@ -155,7 +156,7 @@ def _topic_row(flight: ListedFlight, topic: TopicInfo) -> tuple[str, ...]:
         f'{topic.messages:,}',
         f'{rate:.1f} Hz' if rate is not None else '',
         format_size(topic.bytes),
-        gap if topic.gap_ns else '',
+        gap if gap_ns else '',
         topic.lost_text,
     )
 

@@ -65,6 +65,9 @@ class TopicInfo:
         last_ns: Log time of the last.
         gap_ns: The longest time between two that follow each other.
         gap_at_ns: When that began.
+        silence_ns: The longest time without a message from the flight's beginning to its end, as
+            the footer tells; 0 if it is not known, or below a second.
+        silence_at_ns: When that began.
         lost_transport: How many never reached the recorder.
         dropped_overrun: How many a full ring refused.
         dropped_write_error: How many the disk refused, as far as it is known whose they were.
@@ -82,6 +85,8 @@ class TopicInfo:
     last_ns: int = 0
     gap_ns: int = 0
     gap_at_ns: int = 0
+    silence_ns: int = 0
+    silence_at_ns: int = 0
     lost_transport: int = 0
     dropped_overrun: int = 0
     dropped_write_error: int = 0
@@ -110,6 +115,11 @@ class TopicInfo:
         if not self.why_unseen:
             return f'{self.lost:,}'
         return f'{self.lost:,} + ?' if self.lost else '?'
+
+    @property
+    def longest_gap(self) -> tuple[int, int]:
+        """Return the longest time without a message, and when it began; 0 if unknown."""
+        return max((self.gap_ns, self.gap_at_ns), (self.silence_ns, self.silence_at_ns))
 
     @property
     def rate_hz(self) -> float | None:
@@ -373,6 +383,10 @@ def _add_losses(result: FlightInfo) -> None:
     for topic in result.topics.values():
         topic.why_unseen = unseen.reasons.get(topic.name, '')
     if result.footer is not None:
+        for activity in result.footer.topics:
+            topic = result.topic(activity.topic, activity.type)
+            topic.silence_ns = activity.longest_silence_ns
+            topic.silence_at_ns = activity.silence_began_ns
         for producer in result.footer.producers:
             topic = result.topic(producer.topic, producer.type)
             topic.lost_transport += producer.lost_transport

@@ -95,6 +95,8 @@ ADDED = {
     'has_end',
     'unexplained',
     'unreadable_bytes',
+    'silence_ns',
+    'silence_at_ns',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

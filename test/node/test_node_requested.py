@@ -19,6 +19,7 @@ from typing import Any
 
 from fdr_recorder import recover
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.flights.info import read_info
 from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.node.requested_topics import requested_topics
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, RequestedTopic
@@ -237,6 +238,10 @@ def test_how_long_topics_were_silent_and_when(
         '/late': (1, pytest.approx(resumed_s - opened_s, abs=1), near(opened_s)),
         '/latched': (1, 0, 0),
     }
+    topics = read_info(recorder.flights()[0]).topics
+    gap_ns, began_ns = topics['/ends'].longest_gap
+    assert gap_ns / 1e9 == pytest.approx(ended_s - paused_s, abs=1)
+    assert (began_ns - offset_ns) / 1e9 == near(paused_s)
 
 
 def near(monotonic_s: float) -> Any:

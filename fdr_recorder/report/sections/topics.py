@@ -104,7 +104,8 @@ def _topic(
         )
         if count
     ]
-    gap_s, is_latched = topic.gap_ns / NS_PER_S, any(item.repeated for item in producers)
+    gap_ns, _ = topic.longest_gap
+    gap_s, is_latched = gap_ns / NS_PER_S, any(item.repeated for item in producers)
     rates, step_s = _rates(report, topic)
     cells = (
         ('name', None, [
@@ -128,7 +129,7 @@ def _topic(
         data_messages=topic.messages,
         data_rate=round(topic.rate_hz or 0, 3),
         data_bytes=topic.bytes,
-        data_gap=topic.gap_ns,
+        data_gap=gap_ns,
         data_lost=topic.lost,
     )
 
@@ -159,8 +160,9 @@ def _more(topic: TopicInfo, source: Source, producers: Iterable[ProducerCounters
     if topic.messages:
         facts.append(('First message', time_of_day(topic.first_ns, 3)))
         facts.append(('Last message', time_of_day(topic.last_ns, 3)))
-    if topic.gap_ns:
-        gap = f'{topic.gap_ns / NS_PER_S:.3f} s, from {time_of_day(topic.gap_at_ns, 3)}'
+    gap_ns, gap_at_ns = topic.longest_gap
+    if gap_ns:
+        gap = f'{gap_ns / NS_PER_S:.3f} s, from {time_of_day(gap_at_ns, 3)}'
         facts.append(('Longest gap', gap))
     profiles = list(dict.fromkeys(line for text in source.qos for line in _qos(text)))
     facts += [('Offered QoS', profile) for profile in profiles[:_MOST_PROFILES]]
