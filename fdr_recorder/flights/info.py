@@ -29,6 +29,7 @@ from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.listing import list_flight, ListedFlight
+from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
 from fdr_recorder.flights.status import Integrity, losses_in
 from fdr_recorder.flights.utc import utc_times
@@ -265,7 +266,8 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     """
     flight = Path(flight)
     result = FlightInfo(list_flight(flight, holder_of_root(flight)))
-    for reader in read_segments(flight, result.damage):
+    closed = read_metadata(flight).segments
+    for reader in read_segments(flight, result.damage, closed):
         _Segment(result, reader).read(advance)
     result.events.sort(key=lambda event: event.time_ns)
     drops = (item.payload for item in result.events if isinstance(item.payload, SegmentRollover))

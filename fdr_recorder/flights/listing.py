@@ -31,9 +31,10 @@ from fdr_recorder.flights.directory import (
     SegmentFile,
 )
 from fdr_recorder.flights.in_use import is_being_recorded
-from fdr_recorder.flights.metadata_reader import read_metadata
+from fdr_recorder.flights.metadata_reader import Metadata, read_metadata
 from fdr_recorder.flights.recovery.last_segment import (
     are_all_ended,
+    are_listed_ended,
     LastSegment,
     read_last_segment,
     requested_up_to,
@@ -44,6 +45,7 @@ from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.flights.status import (
     Ended,
     FlightStatus,
+    has_its_end,
     has_no_message,
     how_it_ended,
     Integrity,
@@ -52,7 +54,8 @@ from fdr_recorder.flights.status import (
     not_recorded,
 )
 from fdr_recorder.flights.utc import utc_times, UtcTimes
-from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightHeader, Payload
+from fdr_recorder.record.dropped import DroppedAccount, REMOVED
+from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightFooter, FlightHeader, Payload
 from fdr_recorder.record.loss_detection import unseen_in_channels, unseen_in_footer
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
@@ -170,6 +173,9 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     in_removed = min(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), in_dropped)
+    if segments[0].index and not counters:  # without `metadata.yaml` the segments tell
+        gone = _dropped(segments)
+        in_dropped, in_removed = gone.total('records'), gone.total('records', cause=REMOVED)
     if last is not None and footer is not None:
         if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
             last_ns = started_ns + (
@@ -210,18 +216,12 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         removed=in_removed,
         before_match=counters.get('records_before_match', 0),
         unreadable_bytes=sum(_size(path) for path in kept if path.suffix == DAMAGED_SUFFIX),
-        has_end=ended in (Ended.CLOSED, Ended.OPEN),
+        has_end=has_its_end(footer, ended),
         unseen=unseen,
     ).at_least(told)
     integrity = Integrity.UNCHECKED
-    if not is_open and metadata.fault(names, has_footer=footer is not None):
-        integrity = Integrity.DAMAGED
-    elif not is_open and (last is None or not last.is_closed):
-        integrity = Integrity.TORN
-    elif ended in (Ended.CLOSED, Ended.RECOVERED) and not (
-        last is not None and are_all_ended(segments, metadata, last)
-    ):
-        integrity = Integrity.DAMAGED
+    if not is_open:
+        integrity = _integrity(segments, kept, metadata, last, ended)
     return ListedFlight(
         path=flight,
         flight_id=header.flight_id or directory_name(flight),
@@ -253,14 +253,49 @@ def _read(segment: SegmentFile) -> SegmentContents | None:
 def _first_ns(segments: list[SegmentFile], last: LastSegment | None) -> int:
     """Return the earliest log time of the first segment, be it dropped; 0 if there is none."""
     if segments[0].index:
-        account = dropped_account([item for item in map(_read, segments) if item is not None])
-        times = [item.first_log_time_ns for item in account.segments if item.first_log_time_ns]
+        gone = _dropped(segments).segments
+        times = [item.first_log_time_ns for item in gone if item.first_log_time_ns]
         if times:
             return min(times)
     if last is not None and len(segments) == 1:
         return last.first_ns
     first = _read(segments[0])
     return first.found.first_log_time_ns if first is not None else 0
+
+
+def _integrity(
+    segments: list[SegmentFile],
+    kept: Sequence[Path],
+    metadata: Metadata,
+    last: LastSegment | None,
+    ended: Ended,
+) -> Integrity:
+    """Return what the files of a flight are that nobody writes, as far as they are looked at."""
+    footer = last.footer if last is not None else None
+    names = {segment.path.name for segment in segments}
+    if ended in (Ended.CLOSED, Ended.RECOVERED):
+        is_sound = last is not None and are_all_ended(segments, metadata, last)
+    else:
+        is_sound = are_listed_ended(segments[:-1], metadata)
+    if footer is not None and footer.clean_shutdown:
+        is_sound = is_sound and _has_all(segments, kept, footer)
+    if not is_sound or metadata.fault(names, has_footer=footer is not None):
+        return Integrity.DAMAGED
+    is_torn = last is None or not last.is_closed
+    return Integrity.TORN if is_torn else Integrity.UNCHECKED
+
+
+def _has_all(
+    segments: list[SegmentFile], kept: Sequence[Path], footer: FlightFooter
+) -> bool:
+    """Tell whether there are as many segments as a flight that was closed must have."""
+    set_aside = sum(path.suffix == DAMAGED_SUFFIX for path in kept)
+    return segments[-1].index + 1 == len(segments) + set_aside + footer.segments_dropped
+
+
+def _dropped(segments: list[SegmentFile]) -> DroppedAccount:
+    """Return what all segments tell of those that are gone."""
+    return dropped_account([item for item in map(_read, segments) if item is not None])
 
 
 def _clock_records(

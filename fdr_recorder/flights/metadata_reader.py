@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping, Set
 import os
 from pathlib import Path
 import re
@@ -31,6 +31,7 @@ _MESSAGE_COUNT: Final = re.compile(r'^  message_count: (\d{1,18})$', re.MULTILIN
 _DURATION: Final = re.compile(r'^  duration: \{nanoseconds: (\d{1,19})\}$', re.MULTILINE)
 _VERSION: Final = re.compile(r'^  version: (\d{1,2})$', re.MULTILINE)
 _CLOSED: Final = re.compile(r'^    clean_shutdown: "true"$', re.MULTILINE)
+_RECOVERED: Final = re.compile(r'^    ended: "recovered"$', re.MULTILINE)
 _MOST_NAMED: Final = 5
 _HEAD_CHARACTERS: Final = 4096
 
@@ -46,6 +47,8 @@ class Metadata(NamedTuple):
         bag_version: Version of the bag metadata; 0 if unknown.
         duration_s: Seconds from the first to the last record in the listed files.
         says_closed: Whether it says that the recorder has closed the flight.
+        says_recovered: Whether it says that the flight was recovered; releases before 0.2.0 did
+            not write it.
 
     """
 
@@ -55,19 +58,25 @@ class Metadata(NamedTuple):
     bag_version: int = 0
     duration_s: float = 0.0
     says_closed: bool = False
+    says_recovered: bool = False
 
-    def fault(self, present: Container[str], *, has_footer: bool) -> str:
+    def fault(self, present: Set[str], *, has_footer: bool) -> str:
         """
-        Say what is missing of the files of a flight, by what it says; empty if nothing is.
+        Say how the files of a flight differ from what it says; empty if they do not.
 
         Args:
             present: Names of the segments that are there.
             has_footer: Whether the last of them has the flight's footer.
 
         """
-        if self.says_closed and not has_footer:
-            return 'metadata.yaml says that the flight was closed; its footer is gone'
-        gone = sorted(name for name in self.segments if name not in present)
+        has_ended = self.says_closed or self.says_recovered
+        if has_ended and not has_footer:
+            how = 'closed' if self.says_closed else 'recovered'
+            return f'metadata.yaml says that the flight was {how}; its footer is gone'
+        more = sorted(present - self.segments)
+        if has_ended and more:
+            return f'metadata.yaml does not name {", ".join(more[:_MOST_NAMED])}'
+        gone = sorted(self.segments - present)
         if gone and has_footer:
             return f'metadata.yaml names {", ".join(gone[:_MOST_NAMED])}: not there; run recover'
         return ''
@@ -103,4 +112,5 @@ def read_metadata(flight: Path) -> Metadata:
         int(version[1]) if version else 0,
         int(duration[1]) / NS_PER_S if duration else 0.0,
         _CLOSED.search(text) is not None,
+        _RECOVERED.search(text) is not None,
     )

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 import re
@@ -62,18 +62,24 @@ def _is_steady(metadata: Mapping[str, Mapping[str, str]]) -> bool:
     return match is not None and (int(match[1]), int(match[2])) >= (1, 3)
 
 
-def read_segments(flight: Path, damage: list[str]) -> Iterator[SegmentReader]:
+def read_segments(
+    flight: Path, damage: list[str], closed: Set[str] | None = None
+) -> Iterator[SegmentReader]:
     """
     Yield each segment of a flight, open; one that is dropped meanwhile, to free space, is skipped.
 
     `damage` takes what could not be read, in words, when the caller asks for the next segment. It
-    is no damage that the last segment is torn: it is growing, or the flight was not closed.
+    is no damage that the last segment is torn: it is growing, or the flight was not closed. Nor
+    is it with others that are not among `closed`, names of segments, where that is given.
     """
     segments = segment_files(flight)
     for segment in segments:
         with suppress(FileNotFoundError), open_segment(segment.path) as reader:
             yield reader
-            tear = reader.tear if segment is segments[-1] else None
+            may_grow = segment is segments[-1] or (
+                closed is not None and segment.path.name not in closed
+            )
+            tear = reader.tear if may_grow else None
             damage += [str(error) for error in reader.errors if error is not tear]
 
 

@@ -74,7 +74,7 @@ class Completeness(Enum):
 
     COMPLETE = 'complete'
     UNKNOWN = 'unknown'
-    """Nothing is known to be missing, but on some topics nobody could see it."""
+    """Nothing is known to be missing, but nobody could see it: on some topics, or for damage."""
     LOSSES = 'losses'
     """Messages are missing, and the recording says so."""
     NOT_AS_ASKED = 'not as asked'
@@ -132,6 +132,11 @@ def how_it_ended(
     if not footer.clean_shutdown:
         return Ended.RECOVERED
     return Ended.CLOSED if metadata.says_closed else Ended.UNKNOWN
+
+
+def has_its_end(footer: FlightFooter | None, ended: Ended) -> bool:
+    """Tell whether nothing is missing at the end of a flight, as far as it was recorded."""
+    return ended is Ended.OPEN or (footer is not None and footer.clean_shutdown)
 
 
 def has_no_message(footer: FlightFooter) -> bool:
@@ -320,7 +325,9 @@ class FlightStatus:
             return Completeness.NOT_AS_ASKED
         if self.losses.are_known:
             return Completeness.LOSSES
-        return Completeness.UNKNOWN if self.losses.unseen else Completeness.COMPLETE
+        if self.losses.unseen or self.integrity is Integrity.DAMAGED:
+            return Completeness.UNKNOWN
+        return Completeness.COMPLETE
 
     @property
     def verdict(self) -> Verdict:
@@ -354,6 +361,11 @@ class FlightStatus:
             return 'Damaged: the files are not as they were written'
         if self.ended is Ended.OPEN:
             return 'This flight is being recorded right now'
+        if self.verdict is Verdict.UNCLOSED and self.losses.has_end:
+            what = 'the end of its last file is missing'
+            if self.integrity is not Integrity.TORN:
+                what = '`metadata.yaml` is missing or does not fit'
+            return f'Not closed: all was written, but {what}, and `fdr recover` makes it whole'
         if self.verdict is Verdict.UNCLOSED:
             return 'Not closed: a crash or a power cut ended it, and `fdr recover` makes it whole'
         if self.ended is Ended.RECOVERED:

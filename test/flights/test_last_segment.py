@@ -169,5 +169,5 @@ def test_a_footer_that_something_follows_ends_no_flight(
         assert list_flight(flight).to_dict() == thoroughly(flight, monkeypatch), cut
         last.write_bytes(content)
     os.truncate(last, len(content) - 1)
-    assert list_flight(flight).status.verdict is Verdict.UNCLOSED
+    assert list_flight(flight).status.verdict is Verdict.DAMAGED
     assert needs_recovery(flight)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import json
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 from conftest import Record
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.status import (
     Completeness,
@@ -33,6 +35,7 @@ from fdr_recorder.flights.status import (
     Losses,
     Verdict,
 )
+from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.loss_detection import UNNUMBERED, Unseen
 from fdr_recorder.report.gather import gather
 from fdr_recorder.report.page import render
@@ -51,6 +54,7 @@ COMPLETENESS = {
 EXIT_CODES = {
     'complete': 0, 'losses': 1, 'damaged': 2, 'unknown': 4, 'not_as_asked': 5, 'unclosed': 6
 }
+HIDDEN = {'unchecked', 'damaged'}
 AXES = ('ended', 'integrity', 'completeness', 'authenticity', 'verdict')
 
 
@@ -112,7 +116,8 @@ def check_alike(found: dict[str, Any]) -> None:
             expected = {found['verify'][axis]}
             if axis == 'integrity' and verb in ('ls', 'info'):
                 expected = {'unchecked'} if expected == {'intact'} else {*expected, 'unchecked'}
-            if axis == 'verdict' and status['integrity'] == 'unchecked':
+            is_hidden = {status['integrity'], found['verify']['integrity']} == HIDDEN
+            if axis in ('verdict', 'completeness') and is_hidden:
                 continue  # the damage is not seen yet
             assert status[axis] in expected, (verb, axis)
 
@@ -165,7 +170,43 @@ def cut_last(flight: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize('damage', [flip, remove_one, cut_one, cut_last])
+def cut_last_bytes(flight: Path) -> None:
+    """Cut off what follows the footer."""
+    path = segment_files(flight)[-1].path
+    os.truncate(path, path.stat().st_size - 9)
+
+
+def append(flight: Path) -> None:
+    """Write behind the end of the last segment."""
+    with segment_files(flight)[-1].path.open('ab') as file:
+        file.write(b'more')
+
+
+def copy_last(flight: Path) -> None:
+    """Add a segment."""
+    last = segment_files(flight)[-1]
+    shutil.copy(last.path, flight / f'segment_{last.index + 1:06d}.mcap')
+
+
+def remove_one_and_metadata(flight: Path) -> None:
+    """Remove a segment, and what names it."""
+    remove_one(flight)
+    (flight / 'metadata.yaml').unlink()
+
+
+def remove_first_and_metadata(flight: Path) -> None:
+    """Remove the oldest segment, which nobody dropped, and what names it."""
+    segment_files(flight)[0].path.unlink()
+    (flight / 'metadata.yaml').unlink()
+
+
+DAMAGES = (
+    flip, remove_one, cut_one, cut_last, cut_last_bytes, append, copy_last,
+    remove_one_and_metadata, remove_first_and_metadata,
+)
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
 def test_all_say_the_same_of_damage(
     damage: Callable[[Path], None], record_flight: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,8 +215,76 @@ def test_all_say_the_same_of_damage(
     found = said_by_all(flight, capsys)
     check_alike(found)
     assert found['verify']['verdict'] == 'damaged'
+    assert found['verify']['completeness'] != 'complete'
     if damage is not flip:
         assert found['ls']['integrity'] == 'damaged'
+
+
+def remove_last(flight: Path) -> None:
+    """Remove the segment with the footer."""
+    segment_files(flight)[-1].path.unlink()
+
+
+@pytest.mark.parametrize('damage', [remove_one, remove_last, cut_last, cut_last_bytes, append])
+def test_who_changes_a_recovered_flight_has_damaged_it(
+    damage: Callable[[Path], None], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with told(root, 'complete', 'recovered') as flight:
+        damage(flight)
+        found = said_by_all(flight, capsys)
+    check_alike(found)
+    assert {status['verdict'] for status in found.values()} == {'damaged'}
+
+
+def remove_metadata(flight: Path) -> None:
+    """Copy the segments alone."""
+    (flight / 'metadata.yaml').unlink()
+
+
+def spoil_metadata(flight: Path) -> None:
+    """Have an editor save it with the ends of lines of another system."""
+    path = flight / 'metadata.yaml'
+    path.write_bytes(path.read_bytes().replace(b'\n', b'\r\n'))
+
+
+def halve_metadata(flight: Path) -> None:
+    """Cut it off."""
+    path = flight / 'metadata.yaml'
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize('story', ['complete', 'capacity'])
+@pytest.mark.parametrize('lose', [remove_metadata, spoil_metadata, halve_metadata])
+def test_without_metadata_a_closed_flight_has_its_end_and_its_losses(
+    lose: Callable[[Path], None], story: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with told(root, story, 'closed') as flight:
+        before = verify(flight).status.losses
+        lose(flight)
+        found = said_by_all(flight, capsys)
+        check_alike(found)
+        (sentence,) = {status['sentence'] for status in found.values()}
+        assert sentence.startswith('Not closed: all was written, but `metadata.yaml` is missing')
+        assert found['verify']['verdict'] == 'unclosed'
+        assert found['verify']['completeness'] == COMPLETENESS[story]
+        assert list_flight(flight).status.losses == verify(flight).status.losses == before
+        recover(flight)
+        assert verify(flight).status.ended is Ended.CLOSED
+
+
+def test_segments_that_a_crash_has_cost_are_told_wherever_they_were(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with told(root, 'complete', 'killed') as flight:
+        segment_files(flight)[0].path.unlink()  # its name had not reached the disk
+        found = verify(flight)
+        assert found.verdict is Verdict.UNCLOSED
+        assert '1 segment before segment 1: not on the disk' in str(found)
+        recover(flight)
+        found = verify(flight)
+        assert (found.verdict, found.status.ended) == (Verdict.LOSSES, Ended.RECOVERED)
+        assert '1 segment before segment 1: not on the disk' in str(found)
+        check_alike(said_by_all(flight, capsys))
 
 
 def test_the_worst_counts() -> None:

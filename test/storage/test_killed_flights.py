@@ -14,10 +14,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
+from fdr_recorder.flights.info import read_info
+from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.recovery.recover import recover_flight
+from fdr_recorder.flights.status import Ended, Integrity
 from fdr_recorder.flights.verify import Verdict, verify
 from fork_server import CHECKOUT
 from mcap.reader import NonSeekingReader
@@ -73,6 +77,31 @@ def test_each_says_that_it_was_not_closed_unless_it_was(killed: tuple[Path, list
     assert all(not any(name.endswith('.mcap') for name in names) for _, names in silent), silent
     assert len(open_ones) > 20
     assert custom_data(root / str(len(calls)) / 'x')['ended'] == 'closed'
+
+
+def test_no_crash_is_called_damage_and_all_say_the_same_of_it(
+    killed: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    root, calls = killed
+    seen = set()
+    for number in range(len(calls) + 1):
+        flight = root / str(number) / 'x'
+        if not any(flight.glob('*.mcap')):
+            continue
+        flight = shutil.copytree(flight, tmp_path / str(number) / 'x')
+        for _ in range(2):
+            found = verify(flight)
+            assert not found.damage, number
+            statuses = list_flight(flight).status, read_info(flight).listed.status
+            for status in statuses:
+                assert status.sentence == found.status.sentence, number
+                assert status.verdict is found.verdict, number
+            seen.add((found.status.ended, found.status.integrity, found.footer is not None))
+            recover_flight(flight)
+            if not any(flight.glob('*.mcap')):
+                break  # nothing was in it
+    assert (Ended.UNKNOWN, Integrity.TORN, True) in seen, 'killed between footer and end'
+    assert (Ended.UNKNOWN, Integrity.INTACT, True) in seen, 'killed before metadata.yaml'
 
 
 def test_other_readers_open_each_before_and_after_recovery(

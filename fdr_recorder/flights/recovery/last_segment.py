@@ -132,6 +132,11 @@ def are_all_ended(
     return (last is None or last.is_closed) and all(map(_ends_with_magic, to_look_at))
 
 
+def are_listed_ended(segments: Sequence[SegmentFile], metadata: Metadata) -> bool:
+    """Tell whether those that `metadata.yaml` lists, which were closed, end as closed ones do."""
+    return all(_ends_with_magic(item) for item in segments if item.path.name in metadata.segments)
+
+
 def _ends_with_magic(segment: SegmentFile) -> bool:
     with suppress(SegmentError), closing(RecordFile(segment.path)) as file:
         return file.ends_with_magic

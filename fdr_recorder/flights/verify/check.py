@@ -31,7 +31,7 @@ from fdr_recorder.flights.directory import (
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.recovery.last_segment import read_last_segment, requested_up_to
-from fdr_recorder.flights.status import how_it_ended, not_recorded
+from fdr_recorder.flights.status import Ended, how_it_ended, not_recorded
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.dropped import CAPACITY, DroppedAccount, REMOVED
@@ -94,10 +94,10 @@ class _Comparison(FlightReading):
         )
         names = {segment.path.name for segment in segments}
         result.ended = how_it_ended(footer, metadata, names, is_open=is_open)
-        if footer is None and not is_open:
-            result.tear = '; '.join(self.tears.values())
-        elif footer is not None:
+        if result.ended in (Ended.CLOSED, Ended.RECOVERED):
             result.damage += self.tears.values()
+        elif not is_open:
+            result.tear = '; '.join(self.tears.values())
         requested = (
             footer.requested
             if footer is not None
@@ -143,10 +143,17 @@ class _Comparison(FlightReading):
                 self.result.losses.append(Loss('unclean', segments=names))
         footer, first = self.result.footer, present[0]
         behind = sum(run.segments for run in runs if run.first_index > first)
-        dropped = footer.segments_dropped if footer is not None else account.total('segments')
-        if footer is not None and first != dropped - behind:
+        dropped = account.total('segments')
+        if footer is not None:
+            dropped = footer.segments_dropped
+        elif self.result.ended is not Ended.OPEN:
+            dropped = max(dropped, self.metadata.counters.get('segments_dropped', 0))
+        if self.is_closed and first != dropped - behind:
             text = f'{plural(first, "segment")} missing at the beginning, {dropped:,} dropped'
             self.damaged(text)
+        elif self.result.ended is not Ended.OPEN and (gone := first - (dropped - behind)) > 0:
+            names = f'{plural(gone, "segment")} before segment {first}'
+            self.result.losses.append(Loss('unclean', segments=names))
         for item in account.segments:
             times = item.first_log_time_ns, item.last_log_time_ns
             self.result.losses.append(Loss(item.cause, item.records, '', '', *times))
@@ -163,7 +170,7 @@ class _Comparison(FlightReading):
         result = self.result
         if self.last is None or self.last.channel.topic != FlightFooter.channel_topic():
             self.damaged('the footer is not the last record')
-        if footer.bytes_written != result.bytes + footer.bytes_dropped:
+        if footer.bytes_written != result.bytes + footer.bytes_dropped and not result.tear:
             self.damaged(
                 f'the footer counts {plural(footer.bytes_written, "byte")}; '
                 f'there are {result.bytes:,}, '

@@ -21,6 +21,7 @@ from fdr_recorder.flights.directory import directory_name, named
 from fdr_recorder.flights.status import (
     Ended,
     FlightStatus,
+    has_its_end,
     has_no_message,
     in_words,
     Integrity,
@@ -161,7 +162,7 @@ class Verification:
         sums: Counter[str] = Counter()
         for loss in self.losses:
             sums[_COUNTED_AS.get(loss.cause, loss.cause)] += loss.records
-        has_end = self.ended in (Ended.CLOSED, Ended.OPEN)
+        has_end = has_its_end(self.footer, self.ended)
         unreadable = sum(loss.bytes for loss in self.losses)
         return Losses(
             **sums, unreadable_bytes=unreadable, has_end=has_end, unseen=self.unseen
