@@ -31,6 +31,9 @@ from waiting import wait_until
 if TYPE_CHECKING:
     from ground import Ground
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell runs the tests in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what they start can be interrupted
+
 settings.register_profile('fdr', deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile('fdr')  # these machines are slow at times
 

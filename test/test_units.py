@@ -22,7 +22,7 @@ import pytest
 
 SECOND = 1_000_000_000
 PACKAGE = Path(__file__).resolve().parents[1] / 'fdr_recorder'
-ALWAYS_MANY = ('Show all', 'every one of', 'decides when')
+ALWAYS_MANY = ('Show all', 'every one of', 'Every one of', 'decides when')
 """Texts that are said of more than one, or in which the noun is a verb."""
 
 

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from difflib import get_close_matches
 import logging
 import os
 import time
@@ -196,6 +195,8 @@ class TopicAlerts:
 
 def _meant(topic: str, found: Collection[str]) -> str:
     """Return a hint at a topic of a similar name, for one that is misspelt."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
+
     similar = get_close_matches(topic, [name for name in found if name != topic], 1, _SIMILAR)
     return f' (did you mean {similar[0]}?)' if similar else ''
 

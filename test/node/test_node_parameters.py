@@ -231,7 +231,7 @@ def test_what_is_safe_to_change_changes_in_flight(
         assert chatter.offered == 170
         recorder.make('activate', 'deactivate')
         second = open_flight_files(recorder.flights()[-1])
-        (header,) = second.of_topic('/fdr/flight_header')
+        header = second.of_topic('/fdr/flight_header')[0]
         snapshot = header.payload().config_snapshot  # type: ignore[attr-defined]
         assert 'writer.debug_log_per_record: true\n' in snapshot
 

@@ -82,7 +82,7 @@ def test_a_signal_ends_it_while_the_disk_hangs(
                 assert path.read_bytes().startswith(content)
         (path,) = flight.recorder.flights()
         recover(path)
-        assert verify(path).verdict in (Verdict.COMPLETE, Verdict.LOSSES)
+        assert verify(path).verdict not in (Verdict.DAMAGED, Verdict.UNCLOSED)
 
 
 @pytest.mark.parametrize('later_s', [0.3, 1.0])
@@ -129,7 +129,7 @@ def test_activate_on_a_disk_that_hangs_is_refused_and_succeeds_later(tmp_path: P
         flight.load_until(flight.is_stored, 'messages on the disk')
         flight.recorder.make('deactivate')
         for path in flight.recorder.flights():
-            assert verify(path).verdict in (Verdict.COMPLETE, Verdict.LOSSES)
+            assert verify(path).verdict not in (Verdict.DAMAGED, Verdict.UNCLOSED)
         assert flight.recorder.stop() == 0
 
 
