@@ -78,7 +78,7 @@ class Completeness(Enum):
     LOSSES = 'losses'
     """Messages are missing, and the recording says so."""
     NOT_AS_ASKED = 'not as asked'
-    """Of a topic that was asked for there is nothing."""
+    """Of a topic that was asked for there is nothing, or no message of any topic."""
 
 
 class Authenticity(Enum):
@@ -321,7 +321,8 @@ class FlightStatus:
     @property
     def completeness(self) -> Completeness:
         """Return the worst of what is to be said of the messages."""
-        if self.not_recorded and self.ended is not Ended.OPEN:  # else it may still come
+        is_missing = self.is_empty or bool(self.not_recorded)
+        if is_missing and self.ended is not Ended.OPEN:  # else it may still come
             return Completeness.NOT_AS_ASKED
         if self.losses.are_known:
             return Completeness.LOSSES
@@ -371,18 +372,16 @@ class FlightStatus:
         if self.ended is Ended.RECOVERED:
             return 'Recovered after a crash or a power cut'
         if self.completeness is Completeness.NOT_AS_ASKED:
-            return 'Not as asked'
+            return 'Empty' if self.is_empty else 'Not as asked'
         if self.completeness is Completeness.LOSSES:
             return 'Closed, with losses'
         if self.completeness is Completeness.UNKNOWN:
             return 'Closed, and nothing is known to be missing'
-        if self.is_empty:
-            return 'Empty: no message of any topic came'
         return 'Complete: closed, and nothing is missing'
 
     def _tail(self) -> str:
-        said = []
-        if self.completeness is Completeness.NOT_AS_ASKED:
+        said = ['no message of any topic came'] if self.is_empty else []
+        if self.completeness is Completeness.NOT_AS_ASKED and self.not_recorded:
             said.append(f'nothing was recorded of {self._names()}')
         said += self.losses.clauses()
         return f': {"; ".join(said)}' if said else ''

@@ -46,7 +46,8 @@ from story_program import FLIGHT_ID, STORIES
 
 ENDS = ('closed', 'killed', 'torn', 'recovered', 'open')
 COMPLETENESS = {
-    'complete': 'complete', 'empty': 'complete', 'unseen': 'unknown', 'silent': 'not as asked',
+    'complete': 'complete', 'unseen': 'unknown', 'silent': 'not as asked',
+    'empty': 'not as asked',
     **dict.fromkeys(
         ('transport', 'before_match', 'overrun', 'capacity', 'write_error', 'invalid'), 'losses'
     ),
@@ -137,6 +138,10 @@ def test_all_say_the_same(
     if story == 'silent':
         completeness = 'complete' if end == 'open' else completeness  # it may still come
         assert status['not_recorded'] == ({} if end == 'open' else {'/imu': 'no_publisher'})
+    elif story == 'empty':
+        is_known = end in ('closed', 'recovered')  # else it may still come, or have come last
+        completeness = 'losses' if end in ('killed', 'torn') else 'complete'
+        completeness = COMPLETENESS[story] if is_known else completeness
     elif end not in ('closed', 'open'):
         completeness = 'losses'
     assert status['completeness'] == completeness
@@ -295,6 +300,10 @@ def test_the_worst_counts() -> None:
     assert (status.verdict, status.words) == (Verdict.UNKNOWN, 'losses unknown')
     status = FlightStatus(Ended.CLOSED, Integrity.INTACT, Losses(transport=1))
     assert (status.verdict, status.words) == (Verdict.LOSSES, 'losses')
+    status = FlightStatus(Ended.CLOSED, Integrity.INTACT, is_empty=True)
+    assert (status.verdict, status.words) == (Verdict.NOT_AS_ASKED, 'not as asked')
+    assert status.sentence == 'Empty: no message of any topic came.'
+    assert FlightStatus(Ended.OPEN, is_empty=True).verdict is Verdict.COMPLETE
     silent = {'/imu': 'no_publisher'}
     status = FlightStatus(Ended.CLOSED, Integrity.INTACT, Losses(transport=1), silent)
     assert (status.verdict, status.words) == (Verdict.NOT_AS_ASKED, 'not as asked')
