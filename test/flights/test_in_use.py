@@ -24,7 +24,9 @@ import sys
 
 from conftest import Record
 from disk_faults import mounted_tmpfs
+import dropping_flight
 from fdr_recorder import FlightInUseError, FlightRoot, FlightRootLockedError
+from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.recovery.recover import recover, recover_root
 from fdr_recorder.flights.status import Ended
@@ -256,3 +258,25 @@ def test_without_locks_it_records_and_nothing_is_recovered(
         recover(flight)
     assert caught.value.errno == errno.ENOLCK
     assert verify(record_flight('closed', close=True)).verdict is Verdict.COMPLETE
+
+
+def test_verify_goes_on_when_the_cap_drops_what_it_was_to_read(root: Path) -> None:
+    flight = dropping_flight.make(root)
+    flight.begin()
+    flight.fill(1)
+    path = root / dropping_flight.FLIGHT_ID
+    listed = {segment.index for segment in segment_files(path)}
+    calls: list[int] = []
+
+    def advance(size: int) -> None:
+        calls.append(size)
+        if len(calls) == 1:
+            flight.fill(3 * len(listed))  # all but the first, which it has read
+
+    found = verify(path, advance)
+    assert listed.isdisjoint(segment.index for segment in segment_files(path))
+    assert (found.damage, found.status.ended) == ([], Ended.OPEN)
+    assert found.segments == len(calls) < len(listed)
+    flight.writer.close_flight(dropping_flight.FLIGHT_ID)
+    flight.writer.stop()
+    assert verify(path).verdict is Verdict.LOSSES

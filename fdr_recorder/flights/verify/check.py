@@ -26,6 +26,7 @@ from typing import Final
 from fdr_recorder.flights.directory import (
     damaged_files,
     segment_files,
+    SegmentFile,
     tail_files,
 )
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
@@ -70,15 +71,12 @@ class _Comparison(FlightReading):
     def run(self, advance: Advance) -> Verification:
         """Read all, then compare."""
         result = self.result
-        segments = segment_files(result.path)
+        listed = segment_files(result.path)
+        segments = [item for item in listed if self._has_read(item, listed[-1], advance)]
         if not segments:
             self.damaged('there is no segment: this is no flight')
             return result
-        sizes = [segment.path.stat().st_size for segment in segments]
-        result.segments, result.bytes = len(segments), sum(sizes)
-        for segment, size in zip(segments, sizes, strict=True):
-            self.read(segment, is_last=segment is segments[-1])
-            advance(size)
+        result.segments = len(segments)
         self.finish()
         result.flight_id = self.flight_id
         set_aside = damaged_files(result.path)
@@ -119,6 +117,17 @@ class _Comparison(FlightReading):
             if fault:
                 self.damaged(fault)
         return result
+
+    def _has_read(self, segment: SegmentFile, last: SegmentFile, advance: Advance) -> bool:
+        """Read a segment; return False if it was dropped just now, to free space."""
+        try:
+            size = segment.path.stat().st_size
+            self.read(segment, is_last=segment is last)
+        except FileNotFoundError:
+            return False
+        self.result.bytes += size
+        advance(size)
+        return True
 
     @property
     def is_closed(self) -> bool:
