@@ -37,14 +37,10 @@ from fdr_recorder.flights.status import (
 )
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.loss_detection import UNNUMBERED, Unseen
-from fdr_recorder.report.gather import gather
-from fdr_recorder.report.page import render
-from fdr_recorder.report.verdict import verdict
 import pytest
 import story_program
 from story_program import FLIGHT_ID, STORIES
 
-ENDS = ('closed', 'killed', 'torn', 'recovered', 'open')
 COMPLETENESS = {
     'complete': 'complete', 'unseen': 'unknown', 'silent': 'not as asked',
     'empty': 'not as asked',
@@ -94,14 +90,14 @@ def said_by_all(flight: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, A
         'verify': verified['status'],
         'report': reported['verification']['status'],
     }
-    assert main(['verify', str(flight)]) == EXIT_CODES[verified['status']['verdict']]
+    code = main(['verify', str(flight)])
+    assert code == EXIT_CODES[verified['status']['verdict']]
     assert f'  {verified["status"]["sentence"]}\n' in capsys.readouterr().out
     assert main(['info', str(flight)]) == 0
     assert read['status']['sentence'] in ' '.join(capsys.readouterr().out.split())
-    report = gather(flight)
-    assert verdict(report).headline == report.verification.status.sentence
     assert reported['verdict']['headline'] == verified['status']['sentence']
-    assert verified['status']['sentence'].split(':')[0] in render(report)
+    page = (flight.parent / 'page.html').read_text()
+    assert verified['status']['sentence'].split(':')[0] in page
     return found
 
 
@@ -123,8 +119,14 @@ def check_alike(found: dict[str, Any]) -> None:
             assert status[axis] in expected, (verb, axis)
 
 
-@pytest.mark.parametrize('end', ENDS)
-@pytest.mark.parametrize('story', STORIES)
+@pytest.mark.parametrize(
+    ('story', 'end'),
+    [
+        *((story, end) for story in STORIES for end in ('closed', 'killed', 'recovered', 'open')),
+        ('complete', 'torn'),
+        ('silent', 'torn'),
+    ],
+)
 def test_all_say_the_same(
     story: str, end: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
