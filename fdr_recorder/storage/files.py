@@ -85,14 +85,12 @@ def replace_in(
     name: str,
     pieces: Iterable[bytes],
     *,
-    is_forced: bool = True,
     is_of_flight: bool = False,
 ) -> None:
     """
     Replace a file in a directory that is held by descriptor; as `replace_file`.
 
-    What is not forced to the disk survives the process, but no power cut. A file of a flight
-    takes after its directory.
+    A file of a flight takes after its directory.
     """
     temporary = f'.{name}.tmp'
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -106,8 +104,7 @@ def replace_in(
             take_after(fd, dir_fd)
         with open(fd, 'wb', closefd=False) as file:
             file.writelines(pieces)
-        if is_forced:
-            os.fsync(fd)
+        os.fsync(fd)
         os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError:
         with suppress(OSError):
@@ -115,8 +112,7 @@ def replace_in(
         raise
     finally:
         close_fd(fd)
-    if is_forced:
-        os.fsync(dir_fd)
+    os.fsync(dir_fd)
 
 
 class AppendFile:

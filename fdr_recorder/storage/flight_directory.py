@@ -237,10 +237,10 @@ class FlightDirectory:
         """Make the names in it durable."""
         os.fsync(self.fd)
 
-    def replace_metadata(self, text: Iterable[bytes], *, is_forced: bool = True) -> None:
+    def replace_metadata(self, text: Iterable[bytes]) -> None:
         """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""
         replace_in(
-            self.fd, bag_metadata.FILE_NAME, text, is_forced=is_forced, is_of_flight=True
+            self.fd, bag_metadata.FILE_NAME, text, is_of_flight=True
         )
 
     def unlink(self, name: str) -> None:

@@ -381,14 +381,8 @@ class SegmentLog:
         self.durability.take_back_last()
 
     def begin_metadata(self) -> None:
-        """
-        Have `metadata.yaml` say that the flight is not closed, before there is a segment.
-
-        It is forced to the disk with the first one.
-        """
-        self.directory.replace_metadata(
-            self.directory.render(self._custom_data()), is_forced=False
-        )
+        """Have `metadata.yaml` say that the flight is not closed, before there is a segment."""
+        self.directory.replace_metadata(self.directory.render(self._custom_data()))
 
     def _custom_data(self) -> Mapping[str, str]:
         return custom_data(
