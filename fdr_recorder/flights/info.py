@@ -38,7 +38,7 @@ from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import LOSS_DETECTION_KEY, PUBLISHER_KEY
-from fdr_recorder.record.dropped import DroppedAccount, loss_of
+from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
@@ -401,11 +401,5 @@ def _add_losses(result: FlightInfo) -> None:
         if not loss.topic:
             continue
         topic = result.topic_of(loss.topic, loss.publisher)
-        if loss.cause == 'overrun':
-            topic.dropped_overrun += loss.records
-        elif loss.cause == 'invalid':
-            topic.dropped_write_error += loss.records
-        elif loss.cause == 'before_match':
-            topic.before_match += loss.records
-        else:
-            topic.lost_transport += loss.records
+        name = COUNTER_OF.get(loss.cause, 'lost_transport')
+        setattr(topic, name, getattr(topic, name) + loss.records)

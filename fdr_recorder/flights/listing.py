@@ -181,7 +181,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
             last_ns = started_ns + (
                 footer.flight_ended_at_monotonic_ns - header.flight_started_at_monotonic_ns
             )
-        counters = {name: getattr(footer, name) for name in FlightCounters().as_dict()}
+        counters = FlightCounters.in_footer(footer).as_dict()
         records = footer.records_written - in_dropped
         is_empty = has_no_message(footer)
         told: Mapping[str, int] = {}
@@ -208,13 +208,10 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
             ),
             header,
         )
-    losses = Losses(
-        transport=counters.get('records_lost_transport', 0),
-        overrun=counters.get('records_dropped_overrun', 0),
-        write_error=counters.get('records_dropped_write_error', 0),
+    losses = Losses.counted(
+        counters,
         capacity=in_dropped - in_removed,
         removed=in_removed,
-        before_match=counters.get('records_before_match', 0),
         unreadable_bytes=sum(_size(path) for path in kept if path.suffix == DAMAGED_SUFFIX),
         has_end=has_its_end(footer, ended),
         unseen=unseen,

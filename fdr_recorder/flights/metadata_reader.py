@@ -20,6 +20,7 @@ import stat
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.units import NS_PER_S
 
@@ -59,6 +60,10 @@ class Metadata(NamedTuple):
     duration_s: float = 0.0
     says_closed: bool = False
     says_recovered: bool = False
+
+    def follows(self, footer: FlightFooter) -> bool:
+        """Tell whether it has been renewed since the footer was written."""
+        return self.counters.get('bytes_written') == footer.bytes_written
 
     def fault(self, present: Set[str], *, has_footer: bool) -> str:
         """

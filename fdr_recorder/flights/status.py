@@ -19,26 +19,28 @@ for all four, its worst; its value is the exit code of `fdr verify`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
 from fdr_recorder.flights.metadata_reader import Metadata
+from fdr_recorder.record.dropped import loss_of
 from fdr_recorder.record.kinds import (
     FlightFooter,
-    Overrun,
     OWN_TOPIC_PREFIX,
     Payload,
-    RecordInvalid,
     RequestedTopic,
-    TransportLoss,
-    WriteError,
 )
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.record.requested import RECORDED
 from fdr_recorder.units import format_size, plural, short
 
+_COUNTED_AS: Final = {
+    'unclean': 'unexplained', 'unreadable': 'unexplained', 'invalid': 'write_error'
+}
+"""What `Losses` calls the cause of a loss."""
 _MOST_NAMED: Final = 5
 """Topics that the sentence names."""
 
@@ -126,8 +128,7 @@ def how_it_ended(
     """
     if footer is None:
         return Ended.OPEN if is_open else Ended.UNKNOWN
-    is_renewed = metadata.counters.get('bytes_written') == footer.bytes_written
-    if not is_renewed or not present <= metadata.segments:
+    if not metadata.follows(footer) or not present <= metadata.segments:
         return Ended.UNKNOWN
     if not footer.clean_shutdown:
         return Ended.RECOVERED
@@ -178,6 +179,17 @@ class Losses:
     unreadable_bytes: int = 0
     has_end: bool = True
     unseen: Unseen = field(default_factory=Unseen)
+
+    @classmethod
+    def counted(cls, counters: Mapping[str, int], **others: Any) -> Losses:  # noqa: ANN401
+        """Return what the counters of a flight count, and the other attributes."""
+        return cls(
+            transport=counters.get('records_lost_transport', 0),
+            overrun=counters.get('records_dropped_overrun', 0),
+            write_error=counters.get('records_dropped_write_error', 0),
+            before_match=counters.get('records_before_match', 0),
+            **others,
+        )
 
     def at_least(self, told: Mapping[str, int]) -> Losses:
         """Return these losses, with those that `losses_in` records where they are more."""
@@ -283,15 +295,17 @@ def in_words(outcome: str) -> str:
 
 
 def losses_in(records: Iterable[Payload]) -> dict[str, int]:
-    """Return how many losses records of the recorder tell of, by the cause as in `Losses`."""
-    sums = dict.fromkeys(('transport', 'before_match', 'overrun', 'write_error'), 0)
-    for record in records:
-        if isinstance(record, TransportLoss):
-            sums['before_match' if record.before_match else 'transport'] += record.records
-        elif isinstance(record, Overrun):
-            sums['overrun'] += record.records
-        elif isinstance(record, WriteError | RecordInvalid):
-            sums['write_error'] += record.records
+    """Return how many losses records of the recorder tell of, as `summed` does."""
+    return summed(
+        (loss.cause, loss.records) for loss in map(loss_of, records) if loss is not None
+    )
+
+
+def summed(losses: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Sum up losses, given cause and number of records, by the causes of `Losses`."""
+    sums: Counter[str] = Counter()
+    for cause, records in losses:
+        sums[_COUNTED_AS.get(cause, cause)] += records
     return sums
 
 

@@ -26,6 +26,7 @@ from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
 from fdr_recorder.record.loss_detection import unseen_in_footer
 from fdr_recorder.storage import bag_metadata
+from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.footer import FlightSummary
 from fdr_recorder.units import format_duration, format_size, plural
@@ -103,13 +104,8 @@ def _losses(summary: FlightSummary) -> str:
     from fdr_recorder.flights.status import Losses  # noqa: PLC0415 - seldom needed
 
     footer = summary.footer
-    losses = Losses(
-        transport=footer.records_lost_transport,
-        overrun=footer.records_dropped_overrun,
-        write_error=footer.records_dropped_write_error,
-        before_match=footer.records_before_match,
-        unseen=unseen_in_footer(footer, None),
-    )
+    counters = FlightCounters.in_footer(footer).as_dict()
+    losses = Losses.counted(counters, unseen=unseen_in_footer(footer, None))
     said = str(losses) if losses.total or losses.unseen else 'nothing lost'
     if footer.segments_dropped:
         said += f', {plural(footer.segments_dropped, "segment")} dropped for space'

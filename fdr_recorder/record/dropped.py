@@ -39,6 +39,11 @@ from fdr_recorder.record.kinds import (
 
 CAPACITY: Final = 'capacity'
 REMOVED: Final = 'removed'
+COUNTER_OF: Final = {
+    'before_match': 'before_match', 'transport': 'lost_transport', 'overrun': 'dropped_overrun',
+    'invalid': 'dropped_write_error',
+}
+"""The counter of a producer to which a loss belongs, by its cause."""
 _MOST_RUNS: Final = 32
 """Of segments that were removed; those of the cap are one."""
 _ADDED: Final = ('segments', 'bytes', 'records', 'own_records', 'repeated')

@@ -17,7 +17,7 @@ Each producer has an account. The totals are sums of these, so that they cannot 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain, islice
 from typing import Final
 
@@ -27,7 +27,7 @@ from fdr_recorder.clock import SteadyClock
 from fdr_recorder.record.activity import Activity
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
-from fdr_recorder.record.kinds import Payload, ProducerCounters, TopicActivity
+from fdr_recorder.record.kinds import FlightFooter, Payload, ProducerCounters, TopicActivity
 from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.units import encodable
@@ -54,6 +54,11 @@ class FlightCounters:
     records_lost_transport: int = 0
     records_repeated: int = 0
     records_before_match: int = 0
+
+    @classmethod
+    def in_footer(cls, footer: FlightFooter) -> FlightCounters:
+        """Return those that stand in a footer."""
+        return cls(**{item.name: getattr(footer, item.name) for item in fields(cls)})
 
     def as_dict(self) -> dict[str, int]:
         """Return the counters by name."""

@@ -78,9 +78,7 @@ class LastSegment(NamedTuple):
 
     def ends(self, metadata: Metadata) -> bool:
         """Tell whether it ends the flight, and `metadata.yaml` has been renewed since."""
-        footer = self.footer
-        renewed_at = metadata.counters.get('bytes_written')
-        return self.is_closed and footer is not None and renewed_at == footer.bytes_written
+        return self.is_closed and self.footer is not None and metadata.follows(self.footer)
 
 
 def read_last_segment(segment: SegmentFile) -> LastSegment | None:

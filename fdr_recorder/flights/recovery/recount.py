@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
-from fdr_recorder.record.dropped import DroppedAccount, loss_of, REMOVED
+from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of, REMOVED
 from fdr_recorder.record.kinds import (
     DroppedLoss,
     FlightFooter,
@@ -38,11 +38,6 @@ _COUNTS: Final = (
     'offered', 'written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport',
     'before_match',
 )
-_COUNTER_OF: Final = {
-    'overrun': 'dropped_overrun', 'transport': 'lost_transport', 'before_match': 'before_match',
-    'invalid': 'dropped_write_error',
-}
-"""The counter of a producer to which a loss belongs, by its cause."""
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
 
@@ -166,9 +161,9 @@ def _producers(
             known = values.get('loss_detection', '')
             values['loss_detection'] = joint_detection(known, channel.loss_detection)
     for loss in losses:
-        if loss.cause in _COUNTER_OF:
+        if loss.cause in COUNTER_OF:
             values = sums.setdefault((loss.topic, loss.publisher), {})
-            _add(values, _COUNTER_OF[loss.cause], loss.records)
+            _add(values, COUNTER_OF[loss.cause], loss.records)
     key = FlightFooter.channel_topic(), ''
     _add(sums.setdefault(key, {'type': FlightFooter.type_name()}), 'written', 1)
     return [

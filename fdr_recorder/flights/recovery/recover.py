@@ -346,12 +346,9 @@ class _Work:
         directory = FlightDirectory(self.flight, header.ros_distro, bag_version=version)
         for contents in self.segments:
             directory.add(contents.closed())
-        counters = FlightCounters(
-            **{name: getattr(footer, name) for name in FlightCounters().as_dict()}
-        )
         data = bag_metadata.custom_data(
             header,
-            counters,
+            FlightCounters.in_footer(footer),
             records_in_dropped=self.drops.records,
             records_in_removed=self.drops.records_removed,
             ended=bag_metadata.CLOSED if footer.clean_shutdown else bag_metadata.RECOVERED,

@@ -35,16 +35,14 @@ from fdr_recorder.flights.recovery.last_segment import read_last_segment, reques
 from fdr_recorder.flights.status import Ended, how_it_ended, not_recorded
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
-from fdr_recorder.record.dropped import CAPACITY, DroppedAccount, REMOVED
+from fdr_recorder.record.dropped import CAPACITY, COUNTER_OF, DroppedAccount, REMOVED
 from fdr_recorder.record.kinds import FlightFooter, ProducerCounters
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.units import are, plural
 
-_COUNTERS: Final = {
-    'before_match': 'before_match', 'transport': 'lost_transport', 'overrun': 'dropped_overrun'
-}
-"""Counters of producers by the cause of a loss."""
+_TOLD: Final = ('before_match', 'transport', 'overrun')
+"""Causes of losses each of which has a record, or is told by the record of a drop."""
 _LATEST_NS: Final = 60 * 10**9
 """A record of a loss lies in a file at most so long before the gap: for so long, records that
 arrived before the loss may have waited in a ring."""
@@ -96,12 +94,11 @@ class _Comparison(FlightReading):
             result.damage += self.tears.values()
         elif not is_open:
             result.tear = '; '.join(self.tears.values())
-        requested = (
-            footer.requested
-            if footer is not None
-            else requested_up_to(read_last_segment(segments[-1]))
-        )
-        result.not_recorded = {} if is_open else not_recorded(requested)
+        if footer is not None:
+            result.not_recorded = not_recorded(footer.requested)
+        elif not is_open:
+            requested = requested_up_to(read_last_segment(segments[-1]))
+            result.not_recorded = not_recorded(requested)
         known = {file.index for file in (*segments, *set_aside)}
         channels = ((*key, producer.loss_detection) for key, producer in self.producers.items())
         result.unseen = unseen_in_flight(footer, channels, self.header)
@@ -202,10 +199,10 @@ class _Comparison(FlightReading):
 
     def _note_untold(self, footer: FlightFooter) -> None:
         """Take in losses of which no record tells: those of older recorders were dropped."""
-        for cause, name in _COUNTERS.items():
+        for cause in _TOLD:
             untold: Counter[str] = Counter()
             for counters in footer.producers:
-                untold[counters.topic] += getattr(counters, name)
+                untold[counters.topic] += getattr(counters, COUNTER_OF[cause])
             for loss in self.result.losses:
                 if loss.cause == cause:
                     untold[loss.topic] -= loss.records

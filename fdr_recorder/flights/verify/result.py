@@ -12,10 +12,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fdr_recorder.flights.directory import directory_name, named
 from fdr_recorder.flights.status import (
@@ -26,16 +25,12 @@ from fdr_recorder.flights.status import (
     in_words,
     Integrity,
     Losses,
+    summed,
     Verdict,
 )
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.units import are, iso_time, plural, were
-
-_COUNTED_AS: Final = {
-    'unclean': 'unexplained', 'unreadable': 'unexplained', 'invalid': 'write_error'
-}
-"""What `Losses` calls a cause of a `Loss`."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +154,7 @@ class Verification:
 
     def _summed(self) -> Losses:
         """Return the losses by cause."""
-        sums: Counter[str] = Counter()
-        for loss in self.losses:
-            sums[_COUNTED_AS.get(loss.cause, loss.cause)] += loss.records
+        sums = summed((loss.cause, loss.records) for loss in self.losses)
         has_end = has_its_end(self.footer, self.ended)
         unreadable = sum(loss.bytes for loss in self.losses)
         return Losses(
