@@ -100,6 +100,7 @@ class _Place:
         self._queue: deque[bytes | int] = deque()  # lines; or how many are missing here
         self._bytes = 0
         self._lost = 0
+        self._may_lack = False
         self._is_done = False  # all is written, or nothing ever will be
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
@@ -111,13 +112,26 @@ class _Place:
             if self._bytes + len(line) > QUEUE_BYTES:
                 self._lost += 1
                 return
-            if self._lost:
-                self._queue.append(self._lost)
-                self._lost = 0
-            self._queue.append(line)
-            self._bytes += len(line)
+            for entry in (*self._notices(), line):
+                self._queue.append(entry)
+                self._bytes += len(entry) if isinstance(entry, bytes) else 0
             self._is_done = False
             self._changed.notify_all()
+
+    def may_lack(self) -> None:
+        """Tell, behind the lines that are queued, that an unknown number may be missing."""
+        with self._changed:
+            if not self.why_none:
+                self._may_lack, self._is_done = True, False
+                self._changed.notify_all()
+
+    def _notices(self) -> list[bytes | int]:
+        """Return what is to be told of missing lines; it has then been told."""
+        notices: list[bytes | int] = [self._lost] if self._lost else []
+        if self._may_lack:
+            notices.append(_warning('log lines came too fast: some may be missing here'))
+        self._lost, self._may_lack = 0, False
+        return notices
 
     def wait_until_done(self, deadline: float) -> None:
         """Wait until all lines are written, at most until then (`time.monotonic`)."""
@@ -150,7 +164,7 @@ class _Place:
     def _take(self) -> list[bytes | int]:
         """Return the next lines; wait until there are some."""
         with self._changed:
-            while not self._queue and not self._lost:
+            while not (self._queue or self._lost or self._may_lack):
                 self._is_done = True
                 self._changed.notify_all()
                 self._changed.wait()
@@ -162,9 +176,8 @@ class _Place:
                 if isinstance(entry, bytes):
                     size += len(entry)
             self._bytes -= size
-            if not self._queue and self._lost:
-                batch.append(self._lost)
-                self._lost = 0
+            if not self._queue:
+                batch += self._notices()
             return batch
 
     def _give_up(self, batch: list[bytes | int], missing: int) -> None:
@@ -303,7 +316,7 @@ class LogOutput:
                     self._is_drained.set()
             if len(data) > self._much:
                 for place in self._places:
-                    place.put(_warning('log lines came too fast: some may be missing here'))
+                    place.may_lack()
 
 
 def _wishes(args: Sequence[str]) -> tuple[set[str], str]:

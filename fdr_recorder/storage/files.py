@@ -229,12 +229,17 @@ class AppendFile:
             return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
         return False
 
-    def remove(self) -> None:
-        """Close the file, and remove it if that is possible."""
+    def remove(self) -> bool:
+        """Close the file, and remove it; return False if it is still there."""
         self.close()
-        with suppress(OSError):
+        try:
             name = self.path if self._dir_fd is None else self.path.name
             os.unlink(name, dir_fd=self._dir_fd)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
+        return True
 
 
 def _after(pieces: list[bytes], written: int) -> list[bytes]:

@@ -443,6 +443,6 @@ class Segment:
         """Close the file as it is. A segment that was not ended has no summary."""
         self._file.close()
 
-    def remove(self) -> None:
-        """Close the file and remove it."""
-        self._file.remove()
+    def remove(self) -> bool:
+        """Close the file, and remove it; return False if it is still there."""
+        return self._file.remove()

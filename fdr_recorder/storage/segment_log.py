@@ -116,6 +116,7 @@ class SegmentLog:
         self._crc_ahead = CrcAhead()
         self.announce = self._crc_ahead.announce
         self._is_shut_down = False
+        self._unbegun: list[str] = []
         self.lost_rollovers: list[tuple[int, int]] = []
         self.durability = Durability(
             self.directory, root, config, self._custom_data, self._count_lost
@@ -156,6 +157,7 @@ class SegmentLog:
     def open_next(self) -> None:
         """Create the next segment, and write its header and the latched messages."""
         config = self.config
+        self._remove_unbegun()
         index = self.newest_index + 1
         path = self.directory.path / segment_name(index)
         while self.directory.has(path.name):  # created by another program: leave it alone
@@ -191,7 +193,8 @@ class SegmentLog:
             repeated = self.latched.append_to(segment, now_ns)
             segment.flush()
         except BaseException:
-            segment.remove()
+            if not segment.remove():
+                self._unbegun.append(path.name)
             raise
         own.count_own()
         for account in repeated:
@@ -202,6 +205,13 @@ class SegmentLog:
         self.newest_index = index
         self.latched.begun_ns = now_ns
         self.durability.has_new_names = True
+
+    def _remove_unbegun(self) -> None:
+        """Remove files of segments that could not begin, where that was not possible before."""
+        with suppress(OSError):
+            while self._unbegun:
+                self.directory.unlink(self._unbegun[-1])
+                self._unbegun.pop()
 
     def _encoded_header(self) -> bytes:
         """Encode the header of the next segment; what became of topics outlives cap and crash."""

@@ -126,6 +126,20 @@ def test_a_segment_that_cannot_begin_leaves_no_file_and_no_count(
     assert flight.ledger.own_account(FlightHeader).offered == 1
 
 
+def test_a_segment_that_cannot_begin_nor_be_removed_is_removed_later(
+    flight: Flight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        SystemCall(patched, 'writev', only=is_segment_fd).fail(errno.ENOSPC)
+        SystemCall(patched, 'unlink').fail(errno.EIO)
+        for _ in range(2):
+            with pytest.raises(OSError, match='No space left'):
+                flight.log.open_next()
+        assert flight.names == ['segment_000000.mcap', 'segment_000001.mcap']
+    flight.log.open_next()
+    assert flight.names == ['segment_000001.mcap']
+
+
 def test_a_flight_that_cannot_begin_is_undone(flight: Flight) -> None:
     flight.log.open_next()
     flight.log.undo()
