@@ -66,6 +66,7 @@ with ros_process(COMMAND_LINE, None):
     sys.stdin.read()
     log('the end')
 """
+TOO_FAST = 'log lines came too fast: some may be missing here'
 PAUSE_S = 1.5
 """No thread is stopped for so long, even on a slow machine."""
 
@@ -165,7 +166,12 @@ def test_lines_that_a_console_does_not_take_are_counted_and_told(tmp_path: Path)
 
         reader = threading.Thread(target=drain)
         reader.start()
-        wait_until(lambda: read and b'not written' in read[-1], 'the lost lines', deadline_s=30)
+        told = b'not written', TOO_FAST.encode()
+        wait_until(
+            lambda: any(text in line for line in read[-1:] for text in told),
+            'the lost lines',
+            deadline_s=30,
+        )
         assert process.stdin is not None
         process.stdin.close()
         process.wait(30)
@@ -178,14 +184,17 @@ def test_lines_that_a_console_does_not_take_are_counted_and_told(tmp_path: Path)
         int(text.replace(',', '')) for text in re.findall(r'([\d,]+) log lines? w\w+ not', log)
     )
     assert lost > 0
-    assert len(numbers) + lost == count
+    if TOO_FAST in log:  # for a machine that is busy: then nobody knows how many
+        assert len(numbers) + lost < count
+    else:
+        assert len(numbers) + lost == count
 
 
 def test_lines_that_come_too_fast_are_told(tmp_path: Path) -> None:
     with program(tmp_path, 20_000, FAST='1') as (process, _):
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0
-    assert 'log lines came too fast: some may be missing here' in err.decode()
+    assert TOO_FAST in err.decode()
     assert 0 < len(texts(err.decode())) < 20_000
 
 
