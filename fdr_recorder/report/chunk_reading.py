@@ -18,12 +18,12 @@ message.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
-from fdr_recorder.mcap.decode import Message
+from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.summary import read_summary
 from fdr_recorder.mcap.walk import IndexedChunk
@@ -95,22 +95,39 @@ class Span(NamedTuple):
     bytes: int
 
 
-def chunk_spans(reader: SegmentReader) -> Iterator[Span]:
+class Outline(NamedTuple):
     """
-    Yield the time that each chunk covers, from the summary if there is one.
+    What a segment has, as far as that is known without its messages.
+
+    Attributes:
+        spans: The time that each chunk covers.
+        channels: Its channels.
+
+    """
+
+    spans: list[Span]
+    channels: list[FileChannel]
+
+
+def outline(reader: SegmentReader) -> Outline:
+    """
+    Return what a segment has, from the summary if there is one.
 
     Damage in the file never makes it raise.
     """
     try:
-        for entry in read_summary(reader).chunks:
-            yield _span(entry.start_ns, entry.end_ns, entry.length)
+        summary = read_summary(reader)
     except SegmentError:
+        spans = []
         for chunk in reader.chunks():
             if isinstance(chunk, IndexedChunk):
-                yield _span(chunk.start_ns, chunk.end_ns, chunk.uncompressed_bytes)
+                spans.append(_span(chunk.start_ns, chunk.end_ns, chunk.uncompressed_bytes))
             else:
                 times = [message.log_time_ns for message, _ in chunk.messages]
-                yield _span(min(times), max(times), len(chunk.record.content))
+                spans.append(_span(min(times), max(times), len(chunk.record.content)))
+        return Outline(spans, list(reader.channels.values()))
+    spans = [_span(entry.start_ns, entry.end_ns, entry.length) for entry in summary.chunks]
+    return Outline(spans, list(summary.channels.values()))
 
 
 def _span(start_ns: int, end_ns: int, size: int) -> Span:

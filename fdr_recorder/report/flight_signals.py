@@ -12,17 +12,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 import re
 from typing import Final
 
-from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.report.sampling import Axis, Extremes
-from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Floats, Integers
+from fdr_recorder.report.sampling import Axis, Extremes, Samples
+from fdr_recorder.topics.names import TopicType
+from fdr_recorder.types.cdr_to_columns import (
+    ColumnExtractor,
+    Floats,
+    Integers,
+    Messages,
+    numeric_fields,
+    NumericField,
+)
 import numpy as np
 
+MAX_FIELDS: Final = 3000
+"""Of all topics together; topics that come when there are so many are not plotted."""
 MAX_SIGNALS: Final = 24
 """Of all kinds together; further ones are not plotted."""
 
@@ -31,6 +40,7 @@ _POINT: Final = ('x', 'y', 'z')
 _SETPOINT: Final = re.compile(r'set_?point|target|desired|reference|command|cmd', re.IGNORECASE)
 _MOST: Final = 1e9
 """No measured angle, distance or voltage is this large; such values are left out."""
+_EXACT_BYTES: Final = 24 << 20
 _NO_FIX: Final = -1
 _NO_ORIENTATION: Final = -1.0
 
@@ -97,7 +107,7 @@ def _attitude(fields: Floats) -> Floats:
 
 def _global(fields: Floats) -> Floats:
     """Return latitude, longitude and altitude of the messages that have a fix."""
-    status, latitude, longitude, altitude = fields
+    latitude, longitude, altitude, status = fields
     with np.errstate(invalid='ignore'):
         is_none = ~(status > _NO_FIX) | ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 180)
     position = np.vstack([latitude, longitude, altitude])
@@ -135,7 +145,7 @@ _SOURCES: Final[Mapping[str, tuple[_Source, ...]]] = {
         ),
     ),
     'sensor_msgs/msg/NavSatFix': (
-        _Source(GLOBAL, ('status.status', 'latitude', 'longitude', 'altitude'), _global),
+        _Source(GLOBAL, ('latitude', 'longitude', 'altitude', 'status.status'), _global),
     ),
     'sensor_msgs/msg/BatteryState': (
         _Source(BATTERY, ('voltage', 'current', 'percentage'), _battery),
@@ -152,22 +162,33 @@ class Signal:
         topic: The topic's name.
         type: The topic's type.
         kind: What the signal is.
-        extremes: Those of its samples that are plotted.
+        prefix: Of the names of its values among the fields of the type.
+        samples: Its samples.
 
     """
 
     topic: str
     type: str
     kind: Kind
-    extremes: Extremes
+    prefix: str
+    samples: Samples
     _convert: Callable[[Floats], Floats]
     _last_yaw: float = float('nan')
 
     @property
+    def extremes(self) -> Extremes:
+        """Return the samples that a small plot needs."""
+        return self.samples.extremes
+
+    @property
+    def is_setpoint(self) -> bool:
+        """Whether the topic says what is wanted, and not what is."""
+        return _SETPOINT.search(self.topic) is not None
+
+    @property
     def rank(self) -> tuple[bool, bool, int, str]:
         """Return the sort key: measurements before setpoints, then the higher rate first."""
-        is_setpoint = _SETPOINT.search(self.topic) is not None
-        return is_setpoint, self.kind is not GLOBAL, -self.extremes.samples, self.topic
+        return self.is_setpoint, self.kind is not GLOBAL, -self.samples.count, self.topic
 
     def add(self, times_ns: Integers, fields: Floats) -> None:
         """Add messages: when they were received, and the fields that the kind needs."""
@@ -176,7 +197,7 @@ class Signal:
             values[~(np.abs(values) < _MOST)] = np.nan
         if self.kind is ATTITUDE:
             values[2] = self._unwrapped(values[2])
-        self.extremes.add(times_ns, values)
+        self.samples.add(times_ns, values)
 
     def _unwrapped(self, yaw: Floats) -> Floats:
         """Return yaw without jumps from 180 to -180 degrees, so that its extremes make sense."""
@@ -192,52 +213,133 @@ class Signal:
         return yaw
 
 
+class TopicData:
+    """
+    What is plotted of one topic in one type: its numeric fields, and the signals made of them.
+
+    Attributes:
+        topic: The topic's name.
+        type: The topic's type.
+        fields: Its numeric fields.
+        samples: Their values.
+        signals: The signals that its type is known for.
+
+    """
+
+    def __init__(self, topic: str, schema: Schema, axis: Axis, *, is_exact: bool) -> None:
+        """Start without messages; a type whose definition cannot be used has no fields."""
+        self.topic = topic
+        self.type = schema.name
+        self.fields = plotted_fields(schema)
+        paths = [item.path for item in self.fields]
+        self.samples = Samples(axis, len(paths), is_exact=is_exact, with_rows=False)
+        self.signals: list[Signal] = []
+        self._rows: list[list[int]] = []
+        row_of = {name: row for row, item in enumerate(self.fields) for name in item.names}
+        for source in _SOURCES.get(schema.name, ()):
+            if not row_of.keys() >= set(source.paths):  # a type of this name with other fields
+                continue
+            samples = Samples(axis, len(source.kind.columns), is_exact=is_exact, with_rows=True)
+            prefix = ''.join(source.paths[0].rpartition('.')[:2])
+            self.signals.append(
+                Signal(topic, schema.name, source.kind, prefix, samples, source.convert)
+            )
+            self._rows.append([row_of[path] for path in source.paths])
+        self._extractor = ColumnExtractor(schema, paths) if paths else None
+
+    def add(self, messages: Messages) -> None:
+        """Add messages of the topic."""
+        if self._extractor is None:
+            return
+        values = self._extractor.extract(messages)
+        self.samples.add(messages.log_time_ns, values)
+        for signal, rows in zip(self.signals, self._rows, strict=True):
+            signal.add(messages.log_time_ns, values[rows])
+
+
+def plotted_fields(schema: Schema) -> list[NumericField]:
+    """Return the numeric fields of a type that can be plotted: all but those of stamps."""
+    fields = numeric_fields(schema)
+    seconds = {
+        item.path.removesuffix('.nanosec') for item in fields if item.path.endswith('.nanosec')
+    }
+    stamps = {f'{path}{part}' for path in seconds for part in ('.sec', '.nanosec')}
+    return [item for item in fields if item.path not in stamps]
+
+
 class SignalTable:
     """
-    All signals of a flight.
+    All that is plotted of a flight's topics.
 
     Attributes:
         axis: The buckets of the plots.
-        is_complete: False if there were more signals than `MAX_SIGNALS`.
+        is_complete: False if there were more topics or signals than are taken.
 
     """
 
-    def __init__(self, axis: Axis) -> None:
-        """Start without signals."""
+    def __init__(self, axis: Axis, exact: Set[TopicType] = frozenset()) -> None:
+        """
+        Start without topics.
+
+        Args:
+            axis: The buckets of the plots.
+            exact: The topics whose every sample is kept.
+
+        """
         self.axis = axis
         self.is_complete = True
-        self._signals: dict[tuple[str, str, str], Signal] = {}
-        self._extractors: dict[tuple[Schema, str], ColumnExtractor | None] = {}
+        self._exact = exact
+        self._topics: dict[TopicType, TopicData] = {}
+        self._fields = 0
 
-    def find(self, topic: str, schema: Schema) -> list[tuple[Signal, ColumnExtractor]]:
-        """Return the signals that a channel has, and what extracts their fields."""
-        found = []
-        for source in _SOURCES.get(schema.name, ()):
-            key = (topic, schema.name, source.kind.name)
-            if key not in self._signals and len(self._signals) == MAX_SIGNALS:
+    def of(self, topic: str, schema: Schema) -> TopicData | None:
+        """Return where the messages of a channel go; None if there are too many topics."""
+        key = TopicType(topic, schema.name)
+        found = self._topics.get(key)
+        if found is None:
+            if self._fields > MAX_FIELDS:
                 self.is_complete = False
-                continue
-            extractor = self._extractor(schema, source)
-            if extractor is None:
-                continue
-            if key not in self._signals:
-                extremes = Extremes(self.axis, len(source.kind.columns))
-                self._signals[key] = Signal(
-                    topic, schema.name, source.kind, extremes, source.convert
-                )
-            found.append((self._signals[key], extractor))
-        return found
+                return None
+            found = TopicData(topic, schema, self.axis, is_exact=key in self._exact)
+            self._topics[key] = found
+            self._fields += len(found.fields)
+        return found if found.fields else None
 
-    def _extractor(self, schema: Schema, source: _Source) -> ColumnExtractor | None:
-        key = (schema, source.kind.name)
-        if key not in self._extractors:
-            try:
-                self._extractors[key] = ColumnExtractor(schema, source.paths)
-            except RecordError:  # a type of this name with other fields
-                self._extractors[key] = None
-        return self._extractors[key]
+    def topics(self) -> list[TopicData]:
+        """Return the topics that have samples, those with fewer samples first."""
+        found = [topic for topic in self._topics.values() if topic.samples.count]
+        return sorted(found, key=lambda topic: (topic.samples.count, topic.topic))
 
     def signals(self) -> list[Signal]:
         """Return the signals that have samples, the best of each kind first."""
-        found = [signal for signal in self._signals.values() if signal.extremes.samples]
-        return sorted(found, key=lambda signal: signal.rank)
+        found = [
+            signal
+            for topic in self._topics.values()
+            for signal in topic.signals
+            if signal.samples.count
+        ]
+        found.sort(key=lambda signal: signal.rank)
+        self.is_complete &= len(found) <= MAX_SIGNALS
+        return found[:MAX_SIGNALS]
+
+
+def choose_exact(
+    schemas: Mapping[TopicType, Schema], counts: Mapping[TopicType, int]
+) -> Set[TopicType]:
+    """
+    Choose the topics whose every sample is kept, within a limit of memory.
+
+    Those that are shown from the start come first, then those with fewer messages.
+    """
+    left, chosen = _EXACT_BYTES, set[TopicType]()
+
+    def rank(key: TopicType) -> tuple[bool, int, TopicType]:
+        return key.type_name not in _SOURCES, counts.get(key, 0), key
+
+    for key in sorted(schemas, key=rank):
+        columns = 2 + len(plotted_fields(schemas[key]))
+        size = counts.get(key, 0) * columns * 8
+        if size <= left:
+            left -= size
+            chosen.add(key)
+    return chosen

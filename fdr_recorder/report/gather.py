@@ -19,6 +19,7 @@ flight.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,13 +37,13 @@ from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import NODE_KEY, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.report.chunk_reading import (
-    chunk_spans,
     indexed_messages,
     joined_messages,
-    Span,
+    Outline,
+    outline,
     times_of,
 )
-from fdr_recorder.report.flight_signals import Signal, SignalTable
+from fdr_recorder.report.flight_signals import choose_exact, Signal, SignalTable, TopicData
 from fdr_recorder.report.rates import Rates, shortest_silence_s
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, NS_PER_DAY, plot_axis, rate_axis
@@ -88,8 +89,9 @@ class Report:
         start_ns: Where the page's time axis begins.
         end_ns: Where it ends.
         rates: Message counts by topic and time.
+        topic_data: The numeric fields of each topic, those with fewer samples first.
         signals: Values to plot, the best topic of each kind first.
-        has_all_signals: False if there were more signals than are plotted.
+        has_all_signals: False if there were more signals or topics than are plotted.
         bytes_by_time: Bytes written in each bucket of the rates' axis.
         history: Ring fill and free disk space, if diagnostics were recorded.
         sources: The origin of messages, by topic and type.
@@ -102,6 +104,7 @@ class Report:
     start_ns: int
     end_ns: int
     rates: Rates
+    topic_data: list[TopicData]
     signals: list[Signal]
     has_all_signals: bool
     bytes_by_time: list[int]
@@ -119,9 +122,9 @@ class Report:
         """Return the number of messages of the vehicle."""
         return sum(topic.messages for topic in self.topics)
 
-    def silence_s(self, signal: Signal) -> float:
-        """Return after how many seconds without a sample the signal is unknown."""
-        return shortest_silence_s(self.rates.period_s(TopicType(signal.topic, signal.type))) / 2
+    def gap_s(self, data: Signal | TopicData) -> float:
+        """Return after how many seconds without a message the values of a topic are unknown."""
+        return shortest_silence_s(self.rates.period_s(TopicType(data.topic, data.type))) / 2
 
     def payloads(self, kind: type[OfPayload]) -> list[tuple[int, OfPayload]]:
         """Return the recorder's own records of a kind, and their times (system clock)."""
@@ -148,9 +151,11 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     made_ns = time.time_ns()
     found = read_info(flight, advance)
     verification = _verify(flight, found, advance)
-    start_ns, end_ns = _time_of(flight, found)
+    outlines = [outline(reader) for reader in read_segments(flight, [])]
+    start_ns, end_ns = _time_of(outlines, found)
     flight_id = found.listed.flight_id
-    plots = _PlotPass(rate_axis(start_ns, end_ns), plot_axis(start_ns, end_ns), flight_id)
+    table = SignalTable(plot_axis(start_ns, end_ns), _exact_topics(outlines, found))
+    plots = _PlotPass(rate_axis(start_ns, end_ns), table, flight_id)
     for reader in read_segments(flight, []):  # damage is known from `read_info`
         plots.read(reader, advance)
     return Report(
@@ -160,8 +165,9 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
         start_ns=start_ns,
         end_ns=end_ns,
         rates=plots.rates,
-        signals=plots.signals.signals(),
-        has_all_signals=plots.signals.is_complete,
+        topic_data=table.topics(),
+        signals=table.signals(),
+        has_all_signals=table.is_complete,
         bytes_by_time=plots.bytes_by_time.tolist(),
         history=plots.history,
         sources=plots.sources,
@@ -177,12 +183,21 @@ def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
     return verify(flight, advance)
 
 
-def _time_of(flight: Path, found: FlightInfo) -> tuple[int, int]:
+def _exact_topics(outlines: list[Outline], found: FlightInfo) -> Set[TopicType]:
+    """Return the topics whose every sample is kept."""
+    schemas = {
+        _key(channel): channel.schema
+        for item in outlines
+        for channel in item.channels
+        if not channel.topic.startswith(OWN_TOPIC_PREFIX)
+    }
+    counts = {topic.key: topic.messages for topic in found.topics.values()}
+    return choose_exact(schemas, counts)
+
+
+def _time_of(outlines: list[Outline], found: FlightInfo) -> tuple[int, int]:
     """Return where the page's time axis begins and ends."""
-    spans: list[Span] = []
-    for reader in read_segments(flight, []):
-        spans += chunk_spans(reader)
-    start_ns, end_ns = flight_time(spans)
+    start_ns, end_ns = flight_time(span for item in outlines for span in item.spans)
     opened_ns = found.listed.started_ns  # earlier segments may have been dropped
     if start_ns - _MAX_DROPPED_NS < opened_ns < start_ns:
         start_ns = opened_ns
@@ -192,10 +207,10 @@ def _time_of(flight: Path, found: FlightInfo) -> tuple[int, int]:
 class _PlotPass:
     """Collects what is plotted, segment by segment, in order."""
 
-    def __init__(self, rate_axis: Axis, plot_axis: Axis, flight_id: str) -> None:
+    def __init__(self, rate_axis: Axis, signals: SignalTable, flight_id: str) -> None:
         self.rates = Rates(rate_axis)
-        self.signals = SignalTable(plot_axis)
-        self.history = RecorderHistory(plot_axis, flight_id)
+        self.signals = signals
+        self.history = RecorderHistory(signals.axis, flight_id)
         self.bytes_by_time = np.zeros(rate_axis.buckets, np.int64)
         self.sources: dict[TopicType, Source] = {}
 
@@ -277,13 +292,14 @@ class _PlotPass:
 
     def _is_plotted(self, channel: FileChannel) -> bool:
         is_status = channel.schema.name == STATUS_TYPE
-        return is_status or bool(self.signals.find(channel.topic, channel.schema))
+        return is_status or self.signals.of(channel.topic, channel.schema) is not None
 
     def _plot(self, channel: FileChannel, messages: Messages) -> None:
         if channel.schema.name == STATUS_TYPE:
             self.history.add(messages)
-        for signal, extractor in self.signals.find(channel.topic, channel.schema):
-            signal.add(messages.log_time_ns, extractor.extract(messages))
+        topic = self.signals.of(channel.topic, channel.schema)
+        if topic is not None:
+            topic.add(messages)
 
 
 def _key(channel: FileChannel) -> TopicType:

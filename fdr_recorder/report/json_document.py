@@ -53,12 +53,12 @@ def to_dict(report: Report) -> dict[str, Any]:
                 'topic': signal.topic,
                 'type': signal.type,
                 'kind': signal.kind.name,
-                'samples': signal.extremes.samples,
+                'samples': signal.samples.count,
                 'values': [
                     {
                         'name': name,
                         'unit': unit,
-                        'runs': signal.extremes.line(place, report.silence_s(signal)),
+                        'runs': signal.extremes.line(place, report.gap_s(signal)),
                     }
                     for place, (name, unit) in enumerate(signal.kind.values())
                 ],

@@ -70,7 +70,7 @@
 
   const events = document.querySelector('.events');
   const plots = all('[data-c]').map(element => {
-    const chart = data.charts[element.dataset.c];
+    const chart = data.old[element.dataset.c];
     const isSpark = element.classList.contains('spark');
     const block = isSpark || chart.x ? element : element.closest('.chart, .lane');
     return { element, chart, isSpark, output: block.querySelector('output') ?? events, dot: element.querySelector('.dot') };

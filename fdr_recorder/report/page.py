@@ -27,7 +27,7 @@ from fdr_recorder.report.html import Child, fact_list, h, Html
 from fdr_recorder.report.sections.alerts import alerts_section
 from fdr_recorder.report.sections.balance import balance_of, balance_section
 from fdr_recorder.report.sections.configuration import configuration_section
-from fdr_recorder.report.sections.flight_plots import flight_plot_sections
+from fdr_recorder.report.sections.flight_plots import add_fields, flight_plot_sections
 from fdr_recorder.report.sections.header import header_section
 from fdr_recorder.report.sections.recorder import recorder_section
 from fdr_recorder.report.sections.segments import segments_section
@@ -78,12 +78,14 @@ def render(report: Report) -> str:
         configuration_section(report),
         segments_section(report),
     ]
+    add_fields(report, drawing.numbers)
     flight_id = short(report.info.listed.flight_id)
     body = h(
         'body',
         _bar(sections),
         h('main', _top(report), _verdict(report), _facts(report), sections, _end(report)),
         h('script', _data(drawing), type='application/json', id='data'),
+        h('script', drawing.numbers.arrays.text(), type='text/plain', id='arrays'),
         h('script', Html(_asset('page.js'))),
     )
     return f'<!doctype html>\n{h("html", _head(flight_id), body, lang="en")}\n'
@@ -117,11 +119,19 @@ def _source(code: str) -> str:
 
 def _data(drawing: Drawing) -> Html:
     """Return the numbers behind the charts, as JSON that cannot end the script element."""
+    numbers = drawing.numbers
     data: dict[str, Any] = {
         't0': drawing.start_ns // 1_000_000,
         'us': drawing.start_ns // 1000 % 1000,
         'span': drawing.span_s,
-        'charts': drawing.data,
+        'old': drawing.data,
+        'series': numbers.series,
+        'charts': numbers.charts,
+        'lanes': numbers.lanes,
+        'sparks': numbers.sparks,
+        'tracks': numbers.tracks,
+        'thumbs': [],
+        'bucketed': numbers.bucketed,
     }
     text = json.dumps(data, separators=(',', ':'), allow_nan=False)
     return Html(text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026'))

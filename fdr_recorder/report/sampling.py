@@ -12,9 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
+import math
 from typing import Final
 
 from fdr_recorder.report.chunk_reading import Span
@@ -103,22 +104,33 @@ class Extremes:
     Keeps the samples with the lowest and the highest value in each bucket, for each column.
 
     So a spike of a single sample is shown, however long the flight.
+
+    Attributes:
+        axis: The buckets.
+        columns: Number of values in a sample.
+        samples: How many samples had a value.
+        counts: How many values each column had.
+
     """
 
-    def __init__(self, axis: Axis, columns: int) -> None:
+    def __init__(self, axis: Axis, columns: int, *, with_rows: bool = True) -> None:
         """
         Start without samples.
 
         Args:
             axis: The buckets.
             columns: Number of values in a sample.
+            with_rows: Keep all values of an extreme sample, for `rows`; else its own one only.
 
         """
         self.axis = axis
         self.columns = columns
         self.samples = 0
+        self.counts = np.zeros(columns, np.int64)
+        self._has_rows = with_rows
         # indexes: column, lowest or highest, value of the sample (time first), bucket
-        self._kept = np.full((columns, 2, 1 + columns, axis.buckets), np.nan)
+        width = 1 + columns if with_rows else 2
+        self._kept = np.full((columns, 2, width, axis.buckets), np.nan)
         self._first = np.full(axis.buckets, np.inf)
         self._last = np.full(axis.buckets, -np.inf)
 
@@ -129,46 +141,189 @@ class Extremes:
         use = (bucket >= 0) & (bucket < self.axis.buckets) & is_finite.any(axis=0)
         if not use.any():
             return
-        bucket, values, is_finite = bucket[use], values[:, use], is_finite[:, use]
-        seconds = (times_ns[use] - self.axis.start_ns) / NS_PER_S
+        values = np.where(is_finite, values, np.nan)
+        if not use.all():
+            times_ns, bucket, values = times_ns[use], bucket[use], values[:, use]
+        if (np.diff(bucket) < 0).any():
+            order = np.argsort(bucket, kind='stable')
+            times_ns, bucket, values = times_ns[order], bucket[order], values[:, order]
+        seconds = (times_ns - self.axis.start_ns) / NS_PER_S
         self.samples += len(seconds)
-        np.minimum.at(self._first, bucket, seconds)
-        np.maximum.at(self._last, bucket, seconds)
-        rows = np.vstack([seconds, values])
-        for column in range(self.columns):
-            finite = np.flatnonzero(is_finite[column])
-            if not len(finite):
-                continue
-            order = finite[np.lexsort((values[column, finite], bucket[finite]))]
-            edges = np.flatnonzero(np.diff(bucket[order])) + 1
-            lowest, highest = order[np.r_[0, edges]], order[np.r_[edges - 1, len(order) - 1]]
-            for side, chosen in enumerate((lowest, highest)):
-                kept = self._kept[column, side]
-                known, new = kept[1 + column, bucket[chosen]], values[column, chosen]
-                is_better = ~(new >= known) if side == 0 else ~(new <= known)
-                better = chosen[is_better]
-                kept[:, bucket[better]] = rows[:, better]
+        self.counts += np.isfinite(values).sum(axis=1)
+        edges = np.flatnonzero(np.diff(bucket, prepend=-1))
+        used = bucket[edges]
+        self._first[used] = np.minimum(self._first[used], np.minimum.reduceat(seconds, edges))
+        self._last[used] = np.maximum(self._last[used], np.maximum.reduceat(seconds, edges))
+        for side, best in enumerate((np.fmin, np.fmax)):
+            self._keep(side, seconds, values, edges, used, best.reduceat(values, edges, axis=1))
+
+    def _keep(
+        self,
+        side: int,
+        seconds: Floats,
+        values: Floats,
+        edges: Integers,
+        used: Integers,
+        best: Floats,
+    ) -> None:
+        """Keep the first sample with the best value of each bucket, if none is as good."""
+        kept = self._kept[:, side]
+        own = np.arange(self.columns) + 1 if self._has_rows else np.ones(self.columns, np.int64)
+        known = kept[np.arange(self.columns)[:, None], own[:, None], used]
+        is_better = ~(best >= known) if side == 0 else ~(best <= known)
+        column, place = np.nonzero(is_better & np.isfinite(best))
+        if not len(column):
+            return
+        lengths = np.diff(edges, append=len(seconds))
+        is_best = values == np.repeat(best, lengths, axis=1)
+        number = np.where(is_best, np.arange(len(seconds)), len(seconds))
+        sample = np.minimum.reduceat(number, edges, axis=1)[column, place]
+        if self._has_rows:
+            rows = np.vstack([seconds, values])
+            kept[column, :, used[place]] = rows[:, sample].T
+        else:
+            kept[column, 0, used[place]] = seconds[sample]
+            kept[column, 1, used[place]] = best[column, place]
+
+    def points(self, column: int, silence_s: float) -> tuple[Floats, Floats]:
+        """Return times (seconds) and values of the extremes of one column; NaN at silences."""
+        own = 1 + column if self._has_rows else 1
+        times, values = self._kept[column, :, 0], self._kept[column, :, own]
+        times, values = self._broken(times.reshape(1, -1), values.reshape(1, -1), silence_s)
+        return times, values[0]
+
+    def _broken(self, times: Floats, values: Floats, silence_s: float) -> tuple[Floats, Floats]:
+        """Return samples in order, each once, with a value of NaN inside each silence."""
+        used = np.flatnonzero(np.isfinite(self._first))
+        before, behind = self._last[used[:-1]], self._first[used[1:]]
+        is_silent = behind - before > silence_s
+        pauses = ((before + behind) / 2)[is_silent]
+        known = np.isfinite(times[0])
+        times, values = times[0, known], values[:, known]
+        order = np.lexsort((values[0], times))
+        times, values = times[order], values[:, order]
+        is_same = (np.diff(values, axis=1) == 0) | np.isnan(values[:, 1:] + values[:, :-1])
+        is_new = np.ones(len(times), np.bool_)
+        is_new[1:] = (np.diff(times) > 0) | ~is_same.all(axis=0)
+        times, values = times[is_new], values[:, is_new]
+        at = np.searchsorted(times, pauses)
+        inner = (at > 0) & (at < len(times))
+        times = np.insert(times, at[inner], pauses[inner])
+        return times, np.insert(values, at[inner], np.nan, axis=1)
+
+    def bounds(self, column: int) -> tuple[float, float]:
+        """Return the lowest and the highest value of a column; NaN if it has none."""
+        own = 1 + column if self._has_rows else 1
+        low, high = self._kept[column, 0, own], self._kept[column, 1, own]
+        if not np.isfinite(low).any():
+            return math.nan, math.nan
+        return float(np.nanmin(low)), float(np.nanmax(high))
 
     def line(self, column: int, silence_s: float) -> list[list[tuple[float, float]]]:
         """Return the extremes of one column: runs of (seconds, value), broken at silences."""
+        times, values = self.points(column, silence_s)
         return [
-            [(float(row[0]), float(row[1 + column])) for row in run]
-            for run in self._runs(self._kept[column], silence_s)
+            list(zip(run[0].tolist(), run[1].tolist(), strict=True))
+            for run in _runs(np.vstack([times, values]))
         ]
 
     def rows(self, silence_s: float) -> list[list[tuple[float, ...]]]:
         """Return every kept sample with all its values: runs of (seconds, values...)."""
-        kept = self._kept.reshape(self.columns * 2, 1 + self.columns, self.axis.buckets)
-        return [[tuple(map(float, row)) for row in run] for run in self._runs(kept, silence_s)]
+        kept = self._kept.transpose(2, 0, 1, 3).reshape(1 + self.columns, -1)
+        times, values = self._broken(kept[:1], kept[1:], silence_s)
+        return [list(zip(*run.tolist(), strict=True)) for run in _runs(np.vstack([times, values]))]
 
-    def _runs(self, kept: Floats, silence_s: float) -> list[list[Floats]]:
-        """Return samples ordered by time; a run ends before more than `silence_s` without one."""
-        used = [int(bucket) for bucket in np.flatnonzero(np.isfinite(self._first))]
-        runs: list[list[Floats]] = [[]]
-        for before, bucket in pairwise([-1, *used]):
-            if before >= 0 and self._first[bucket] - self._last[before] > silence_s:
-                runs.append([])
-            here = kept[:, :, bucket]
-            samples = {float(sample[0]): sample for sample in here[np.isfinite(here[:, 0])]}
-            runs[-1] += [samples[time] for time in sorted(samples)]
-        return [run for run in runs if run]
+
+def _runs(rows: Floats) -> Iterator[Floats]:
+    """Yield the stretches between samples (a time each, and values) that have no value at all."""
+    is_pause = np.isnan(rows[1:]).all(axis=0)
+    starts = np.r_[0, np.flatnonzero(is_pause) + 1]
+    ends = np.r_[np.flatnonzero(is_pause), rows.shape[1]]
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        if end > start:
+            yield rows[:, start:end]
+
+
+class Samples:
+    """
+    Samples of some values that belong together: all of them, or the extremes of each bucket.
+
+    Attributes:
+        columns: Number of values in a sample.
+        is_exact: Whether every sample is kept.
+
+    """
+
+    def __init__(self, axis: Axis, columns: int, *, is_exact: bool, with_rows: bool) -> None:
+        """
+        Start without samples.
+
+        Args:
+            axis: The buckets.
+            columns: Number of values in a sample.
+            is_exact: Keep every sample; memory grows with them.
+            with_rows: As for `Extremes`.
+
+        """
+        self.columns = columns
+        self.is_exact = is_exact
+        self._axis = axis
+        self._with_rows = with_rows
+        self._times: list[Integers] = []
+        self._values: list[Floats] = []
+
+    @cached_property
+    def extremes(self) -> Extremes:
+        """Return the extremes of each bucket; if `is_exact`, once all samples were added."""
+        extremes = Extremes(self._axis, self.columns, with_rows=self._with_rows)
+        if self.is_exact:
+            extremes.add(*self._sorted)
+        return extremes
+
+    @property
+    def all(self) -> tuple[Floats, Floats]:
+        """
+        Every sample in order of time: seconds since the axis begins, and values.
+
+        To be asked for once all were added; there are none unless `is_exact`.
+        """
+        times, values = self._sorted
+        return (times - self._axis.start_ns) / NS_PER_S, values
+
+    @cached_property
+    def _sorted(self) -> tuple[Integers, Floats]:
+        if not self._times:
+            return np.zeros(0, np.int64), np.zeros((self.columns, 0))
+        times, values = np.concatenate(self._times), np.concatenate(self._values, axis=1)
+        self._times, self._values = [], []
+        if (np.diff(times) < 0).any():
+            order = np.argsort(times, kind='stable')
+            times, values = times[order], values[:, order]
+        return times, values
+
+    def add(self, times_ns: Integers, values: Floats) -> None:
+        """Add samples, one in each column of `values`; NaN where one has no such value."""
+        if not self.is_exact:
+            self.extremes.add(times_ns, values)
+            return
+        bucket = self._axis.place(times_ns)
+        is_finite = np.isfinite(values)
+        use = (bucket >= 0) & (bucket < self._axis.buckets) & is_finite.any(axis=0)
+        if use.any():
+            self._times.append(times_ns[use])
+            self._values.append(np.where(is_finite, values, np.nan)[:, use])
+
+    @property
+    def count(self) -> int:
+        """How many samples have a value; to be asked for once all were added."""
+        return len(self._sorted[0]) if self.is_exact else self.extremes.samples
+
+    def of_column(self, column: int) -> tuple[int, float, float]:
+        """Return how many values a column has, the lowest and the highest; NaN if it has none."""
+        if not self.is_exact:
+            return int(self.extremes.counts[column]), *self.extremes.bounds(column)
+        values = self._sorted[1][column]
+        count = int(np.isfinite(values).sum())
+        if not count:
+            return 0, math.nan, math.nan
+        return count, float(np.nanmin(values)), float(np.nanmax(values))

@@ -24,6 +24,7 @@ import math
 from typing import Any, Final
 
 from fdr_recorder.report.html import Attribute, Child, h, Html
+from fdr_recorder.report.numbers import Numbers
 from fdr_recorder.units import NS_PER_S, time_of_day
 
 WIDTH: Final = 1000
@@ -45,6 +46,7 @@ class Drawing:
         start_ns: Where the axis begins (system clock).
         span_s: Its length in seconds.
         data: The numbers behind each chart, by its key.
+        numbers: The series, charts and lanes that the page's script draws.
 
     """
 
@@ -52,6 +54,10 @@ class Drawing:
     span_s: float
     data: dict[str, Any] = field(default_factory=dict)
     _ids: int = 0
+
+    def __post_init__(self) -> None:
+        """Start without series."""
+        self.numbers = Numbers()
 
     def new_id(self) -> str:
         """Return an id that is unique on the page."""
@@ -120,6 +126,7 @@ def plot(
     behind: Child,
     shapes: Child,
     front: Child = None,
+    **marks: Attribute,
 ) -> Html:
     """
     Return a plot, which shows the value under the pointer.
@@ -133,6 +140,7 @@ def plot(
         behind: The grid.
         shapes: Shapes over time, in the 1000 units of the inner SVG.
         front: Marks and text, placed by percent.
+        marks: Further attributes of the element.
 
     """
     named, description = drawing.new_id(), drawing.new_id()
@@ -149,4 +157,4 @@ def plot(
         width='100%',
         height=height,
     )
-    return h('div', picture, h('i', class_='cur'), class_='plot', data_c=key, tabindex=0)
+    return h('div', picture, h('i', class_='cur'), class_='plot', data_c=key, tabindex=0, **marks)

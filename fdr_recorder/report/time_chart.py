@@ -19,6 +19,7 @@ from statistics import median
 from typing import Final
 
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.numbers import Column
 from fdr_recorder.report.svg import Drawing, plot, stretched
 from fdr_recorder.units import format_number
 
@@ -46,6 +47,7 @@ class Line:
         silence_s: Farther than this from the next point, the value is unknown.
         is_area: Whether each value holds until the next, with the area below filled; one run.
         bottom: Lowest value of the scale; None to fit the values.
+        series: The ids of the series that the page's script draws; none for what `runs` has.
 
     """
 
@@ -56,6 +58,7 @@ class Line:
     silence_s: float = 1.0
     is_area: bool = False
     bottom: float | None = None
+    series: tuple[str, ...] = ()
 
 
 def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -math.inf) -> Html:
@@ -82,6 +85,7 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
         't': [round(seconds, 3) for run in line.runs for seconds, _ in run],
         'v': [round(value, line.decimals + 1) for value in values],
     }
+    _register(drawing, key, line, height)
     where = ''.join(_path(drawing, line, scale, run) for run in line.runs)
     shapes = [h('path', class_='line', d=where, vector_effect='non-scaling-stroke')]
     if line.is_area:
@@ -96,9 +100,19 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
         height=height,
         behind=[_value_grid(scale), drawing.time_grid()],
         shapes=shapes,
+        data_plot=key,
     )
     head = h('div', h('h3', line.name, h('small', f' {line.unit}')), h('output'), class_='head')
     return h('div', head, h('div', _gutter(scale), picture, class_='row'), class_='chart')
+
+
+def _register(drawing: Drawing, key: str, line: Line, height: int) -> None:
+    """Tell the page's script of a chart."""
+    numbers = drawing.numbers
+    column = Column(line.name, line.unit, is_step=line.is_area)
+    series = line.series or (numbers.add_line(column, line.runs, line.silence_s),)
+    chart = {'id': key, 'title': line.name, 'unit': line.unit, 'series': list(series)}
+    numbers.charts.append({**chart, 'decimals': line.decimals, 'px': height})
 
 
 def _path(drawing: Drawing, line: Line, scale: _Scale, run: Run) -> str:
@@ -172,6 +186,7 @@ def spark(
     """
     key, height = drawing.new_id(), _SPARK_HEIGHT
     drawing.data[key] = {'w': step_s, 'r': [round(rate, 2) for rate in rates]}
+    drawing.numbers.sparks[key] = drawing.data[key]
     usual = median([rate for rate in rates if rate] or [1.0])
     # a burst must not flatten the rest
     top = min(max(rates, default=usual) or usual, _PEAK * usual)
@@ -199,4 +214,4 @@ def spark(
     ]
     picture = stretched(shapes, height, aria_hidden='true')
     cursor, output = h('i', class_='cur'), h('output')
-    return h('span', picture, cursor, output, class_='plot spark', data_c=key)
+    return h('span', picture, cursor, output, class_='plot spark', data_c=key, data_spark=key)

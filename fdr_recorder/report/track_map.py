@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import math
+from typing import Any
 
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.svg import Drawing
@@ -24,6 +25,7 @@ def track_map(
     runs: Sequence[Sequence[tuple[float, float, float]]],
     values: Sequence[str],
     described: str,
+    track: Mapping[str, Any],
 ) -> Html:
     """
     Draw a track seen from above, with the same scale in both directions.
@@ -33,6 +35,7 @@ def track_map(
         runs: Points: seconds, metres to the right, metres up.
         values: The text to show for each point.
         described: What the map shows, for screen readers.
+        track: What the page's script is told of it: its name, its frame and where its numbers are.
 
     """
     key, side, pad = drawing.new_id(), 400.0, 28.0
@@ -52,6 +55,8 @@ def track_map(
         'y': [round(place(point)[1], 1) for point in points],
         'l': list(values),
     }
+    place_on_map = {'side': side, 'pad': pad, 'unit': unit, 'x0': middle_x, 'y0': middle_y}
+    drawing.numbers.tracks.append({'id': key, **track, 'map': place_on_map})
     way = ''.join(
         f'{"L" if number else "M"}{x:.1f} {y:.1f}'
         for run in runs
@@ -80,7 +85,7 @@ def track_map(
         aria_label='Track',
         aria_describedby=f'{key}d',
     )  # fmt: skip
-    return h('div', picture, h('output'), class_='track', data_c=key, tabindex=0)
+    return h('div', picture, h('output'), class_='track', data_c=key, data_track=key, tabindex=0)
 
 
 def _nice(value: float) -> float:

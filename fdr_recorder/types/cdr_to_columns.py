@@ -22,6 +22,7 @@ a string is a 32-bit length and that many bytes. Source: OMG DDS-XTypes 1.3, sec
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TYPE_CHECKING
@@ -50,6 +51,8 @@ _LITTLE_ENDIAN: Final = 1
 _MAX_DEPTH: Final = 8
 _MAX_STEPS: Final = 256
 _MAX_ARRAY: Final = 1024
+_MAX_FIELDS: Final = 200
+_MAX_ELEMENTS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,50 @@ class _Step:
     path: str
     dtype: str
     count: int = 1
+    is_array: bool = False
+
+    def elements(self) -> Iterator[tuple[int, str]]:
+        """Yield place and path of each number; an array goes by its own name, too."""
+        if self.dtype:
+            yield 0, self.path
+            if self.is_array:
+                yield from ((place, f'{self.path}[{place}]') for place in range(self.count))
+
+
+@dataclass(frozen=True)
+class NumericField:
+    """
+    A field that is a number, or an element of an array of numbers.
+
+    Attributes:
+        path: Its dotted name; an element is `q[2]`.
+        dtype: Its type, as numpy names it.
+
+    """
+
+    path: str
+    dtype: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return by what it goes: the first element of an array also by the array's name."""
+        is_first = self.path.endswith('[0]')
+        return (self.path, self.path.removesuffix('[0]')) if is_first else (self.path,)
+
+
+def numeric_fields(schema: Schema, most: int = _MAX_FIELDS) -> list[NumericField]:
+    """
+    Return the numeric fields of a type that `ColumnExtractor` can reach, in order.
+
+    Of an array the first elements are among them. A definition that cannot be used has none.
+    """
+    found: list[NumericField] = []
+    with suppress(RecordError):
+        for step in islice(_steps(parse_types(schema), schema.name), _MAX_STEPS):
+            if step.dtype:
+                paths = [path for _, path in islice(step.elements(), 1 + _MAX_ELEMENTS)]
+                found += [NumericField(path, step.dtype) for path in paths[step.is_array:]]
+    return found[:most]
 
 
 class ColumnExtractor:
@@ -98,7 +145,9 @@ class ColumnExtractor:
 
     def __init__(self, schema: Schema, paths: Sequence[str]) -> None:
         """
-        Find fields in the definition, by dotted names; an array stands for its first element.
+        Find fields in the definition, by dotted names.
+
+        `q[2]` is an element of an array; the name of an array stands for its first element.
 
         Raises:
             RecordError: The definition is unusable, or a field is not before its first sequence.
@@ -106,10 +155,13 @@ class ColumnExtractor:
         """
         self.paths = tuple(paths)
         self._steps: list[_Step] = []
+        self._wanted: list[list[tuple[int, int]]] = []
         missing = set(paths)
         for step in islice(_steps(parse_types(schema), schema.name), _MAX_STEPS):
             self._steps.append(step)
-            missing.discard(step.path)
+            found = [(path, place) for place, path in step.elements() if path in missing]
+            self._wanted.append([(self.paths.index(path), place) for path, place in found])
+            missing.difference_update(path for path, _ in found)
             if not missing:
                 return
         msg = f'{schema.name} has no field {", ".join(sorted(missing))} that can be reached'
@@ -123,7 +175,7 @@ class ColumnExtractor:
         body = messages.start[rows] + _HEADER_BYTES
         size = messages.length[rows] - _HEADER_BYTES
         place = np.zeros(len(rows), np.int64)
-        for step in self._steps:
+        for step, wanted in zip(self._steps, self._wanted, strict=True):
             dtype = np.dtype(step.dtype or '<u4')
             place = (place + dtype.itemsize - 1) & -dtype.itemsize
             is_inside = place + dtype.itemsize * step.count <= size
@@ -134,9 +186,9 @@ class ColumnExtractor:
             if not step.dtype:
                 place = place + dtype.itemsize + numbers_at(messages.buffer, body + place, '<u4')
                 continue
-            if step.path in self.paths:
-                values = numbers_at(messages.buffer, body + place, step.dtype)
-                found[self.paths.index(step.path), rows] = values
+            for row, element in wanted:
+                at = body + place + element * dtype.itemsize
+                found[row, rows] = numbers_at(messages.buffer, at, step.dtype)
             place = place + dtype.itemsize * step.count
         return found
 
@@ -152,13 +204,13 @@ def _steps(types: Typesdict, name: str, prefix: str = '', depth: int = 0) -> Ite
     if not fields or depth > _MAX_DEPTH:
         raise RecordError(f'{name} is empty, not defined or nested too deeply')
     for field, node in fields:
-        path, count = prefix + field, 1
+        path, count, is_array = prefix + field, 1, False
         if node[0] == Nodetype.ARRAY:
-            node, count = node[1]
+            (node, count), is_array = node[1], True
         if node[0] == Nodetype.NAME and count == 1:
             yield from _steps(types, node[1], f'{path}.', depth + 1)
         elif node[0] == Nodetype.BASE and node[1][0] in _DTYPES and 0 < count <= _MAX_ARRAY:
-            yield _Step(path, _DTYPES[node[1][0]], count)
+            yield _Step(path, _DTYPES[node[1][0]], count, is_array)
         elif node[0] == Nodetype.BASE and node[1][0] == 'string' and count == 1:
             yield _Step(path, '')
         else:

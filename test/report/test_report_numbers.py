@@ -43,6 +43,7 @@ from hypothesis import strategies as st
 import numpy as np
 from producers import make_client, numbered, open_flight
 import pytest
+from report_pages import page_of
 from sensor_flight import (
     cdr,
     header,
@@ -287,20 +288,38 @@ def test_a_flight(
     assert last == (SECONDS - 0.2, pytest.approx(500 + SECONDS - 0.2))
 
 
+def test_the_page_has_every_numeric_field(make_writer: MakeWriter, root: Path) -> None:
+    page = page_of(record_sensors(make_writer, root))
+    times, volts = page.samples('/battery', 'voltage')
+    ticks = [tick for tick in range(SECONDS * 100) if not 2000 <= tick < 2400]
+    assert times == pytest.approx([tick / 100 for tick in ticks], abs=1e-6)
+    expected = [99.0 if abs(tick / 100 - SPIKE_S) < 0.005 else 16 - tick / 1e4 for tick in ticks]
+    assert (volts == np.array(expected, np.float32)).all()
+    fields = {
+        item['field']: item for item in page.data['series'] if item['topic'] == '/gps/fix'
+    }
+    assert {'status.status', 'status.service', 'position_covariance[8]'} <= set(fields)
+    assert not [name for name in fields if 'stamp' in name]
+    latitude = fields['latitude']
+    assert (latitude['n'], latitude['exact']) == (180, True)
+    seconds = page.times(latitude['t'])
+    assert page.array(latitude['v']) == pytest.approx(47 + seconds * 1e-5, abs=1e-12)
+    assert page.data['bucketed'] == 0
+
+
 def test_an_imu_without_orientation_has_no_attitude() -> None:
     table = SignalTable(plot_axis(0, 10 * NS_PER_S))
-    ((signal, extractor),) = table.find('/imu', schema(IMU))
+    topic = table.of('/imu', schema(IMU))
+    assert topic is not None
     no_orientation = np.zeros(9)
     no_orientation[0] = -1  # sensor_msgs/Imu: this measurement does not exist
     data = (
         cdr(IMU, orientation=quaternion(0, 0, 90), orientation_covariance=no_orientation),
         cdr(IMU),  # all zero: no rotation either
     )
-    messages = columns_of(*data)
-    signal.add(messages.log_time_ns, extractor.extract(messages))
+    topic.add(columns_of(*data))
     assert table.signals() == []
-    messages = columns_of(cdr(IMU, orientation=quaternion(1, 2, 90)))
-    signal.add(messages.log_time_ns, extractor.extract(messages))
+    topic.add(columns_of(cdr(IMU, orientation=quaternion(1, 2, 90))))
     (found,) = table.signals()
     assert [found.extremes.line(place, 1.0)[0][0][1] for place in range(3)] == pytest.approx(
         [1, 2, 90]
@@ -310,7 +329,8 @@ def test_an_imu_without_orientation_has_no_attitude() -> None:
 def test_what_cannot_be_is_not_plotted() -> None:
     fix = 'sensor_msgs/msg/NavSatFix'
     table = SignalTable(plot_axis(0, 10 * NS_PER_S))
-    ((signal, extractor),) = table.find('/fix', schema(fix))
+    topic = table.of('/fix', schema(fix))
+    assert topic is not None
     no_fix = message('sensor_msgs/msg/NavSatStatus', status=-1)
     messages = columns_of(
         cdr(fix, status=no_fix, latitude=1.0),
@@ -319,7 +339,8 @@ def test_what_cannot_be_is_not_plotted() -> None:
         cdr(fix, latitude=math.nan, longitude=math.nan),
         cdr(fix, latitude=47.0, longitude=8.0, altitude=1e300),
     )
-    signal.add(messages.log_time_ns, extractor.extract(messages))
+    topic.add(messages)
+    (signal,) = topic.signals
     assert signal.extremes.line(0, 1.0) == [[(4.0, 47.0)]]
     assert signal.extremes.line(2, 1.0) == []
 

@@ -12,15 +12,18 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 import json
 from pathlib import Path
 from typing import Any
+import zlib
 
 from conftest import MakeWriter
 from fdr_recorder import AlertBoard, Channel, FdrClient, FlightHeader, Schema
 from fdr_recorder.report import gather, render
+import numpy as np
 from producers import blob
 
 HOSTILE = (
@@ -47,6 +50,8 @@ class Page(HTMLParser):
     texts: list[str] = field(default_factory=list)
     data: Any = None
 
+    _arrays: bytes = b''
+
     def __post_init__(self) -> None:
         super().__init__()
         self._open: list[str] = []
@@ -67,6 +72,8 @@ class Page(HTMLParser):
         inside = self._open[-1] if self._open else ''
         if inside == 'script' and self.elements[-1][1].get('type') == 'application/json':
             self.data = json.loads(data)
+        elif inside == 'script' and self.elements[-1][1].get('id') == 'arrays':
+            self._arrays = zlib.decompress(base64.b64decode(data), -zlib.MAX_WBITS)
         elif inside not in ('script', 'style'):
             self.texts.append(data)
 
@@ -79,9 +86,30 @@ class Page(HTMLParser):
         """Return the attributes of every element of a kind."""
         return [attributes for name, attributes in self.elements if name == tag]
 
+    def array(self, ref: list[Any]) -> Any:
+        """Return an array of numbers."""
+        offset, length, dtype, count = ref
+        found = np.frombuffer(self._arrays[offset:offset + length], f'<{dtype}')
+        assert len(found) == count
+        return found
+
+    def samples(self, topic: str, field: str) -> tuple[Any, Any]:
+        """Return times (seconds) and values of a series."""
+        (item,) = [
+            item
+            for item in self.data['series']
+            if item['topic'] == topic and item['field'] == field
+        ]
+        return self.times(item['t']), self.array(item['v'])
+
+    def times(self, ref: list[Any]) -> Any:
+        """Return times in seconds."""
+        found = self.array(ref)
+        return np.cumsum(found.astype(float)) / 1e6 if ref[2] == 'i4' else found
+
     def words(self) -> list[str]:
         """Return what the marks of the time line say."""
-        marks = [chart['e'] for chart in self.data['charts'].values() if 'e' in chart]
+        marks = [chart['e'] for chart in self.data['old'].values() if 'e' in chart]
         return [mark[2] for lane in marks for mark in lane]
 
 

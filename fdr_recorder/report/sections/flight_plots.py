@@ -14,20 +14,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 import math
-from typing import Final
+from typing import Any, Final
 
 from fdr_recorder.report.flight_signals import ATTITUDE, BATTERY, GLOBAL, LOCAL, Signal
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.numbers import Column, Numbers, rest_buckets
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import Line, Run, time_chart
 from fdr_recorder.report.track_map import track_map
 from fdr_recorder.units import format_number, short
+import numpy as np
 
 _EARTH_RADIUS_M: Final = 6_371_008.8
 _TRACK_HEIGHT: Final = 382
 _HEAD_HEIGHT: Final = 30
 _BOUNDS: Final = {'yaw': (-180.0, 180.0), 'percentage': (0.0, 100.0)}
+_BREAK: Final = (math.nan, math.nan)
 _DECIMALS: Final = {'V': 2, 'A': 1, '%': 0, 'm': 1, '°': 1}
 
 
@@ -50,16 +53,59 @@ def flight_plot_sections(report: Report, drawing: Drawing) -> list[Html]:
     return sections
 
 
+def add_fields(report: Report, numbers: Numbers) -> None:
+    """Add every numeric field of every topic, which the page's script can show."""
+    columns = sum(
+        len(topic.fields) for topic in report.topic_data if not topic.samples.is_exact
+    )
+    shown = {(item['topic'], item['type'], item['field']) for item in numbers.series}
+    for topic in report.topic_data:
+        about = short(topic.topic), short(topic.type)
+        numbers.add(
+            topic.samples,
+            [
+                Column(item.path) if (*about, item.path) not in shown else None
+                for item in topic.fields
+            ],
+            topic=topic.topic,
+            type_name=topic.type,
+            gap_s=report.gap_s(topic),
+            buckets=rest_buckets(columns),
+        )
+
+
+def _series(report: Report, drawing: Drawing, signal: Signal) -> list[str]:
+    """Add the signal's values as series; return the id of each."""
+    columns = [
+        Column(
+            f'{signal.prefix}{name}',
+            unit,
+            wrap=360 if name == 'yaw' else 0,
+            is_rounded=signal.kind is ATTITUDE,
+        )
+        for name, unit in signal.kind.values()
+    ]
+    return drawing.numbers.add(
+        signal.samples,
+        columns,
+        topic=signal.topic,
+        type_name=signal.type,
+        gap_s=report.gap_s(signal),
+    )
+
+
 def _folded(signal: Signal, plots: Html) -> Html:
     return h('details', h('summary', 'also ', h('code', short(signal.topic))), plots)
 
 
 def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
-    silence_s = report.silence_s(signal)
+    silence_s = report.gap_s(signal)
+    series = _series(report, drawing, signal)
     if signal.kind in (GLOBAL, LOCAL):
-        shown = _position(drawing, signal, silence_s)
+        shown = _position(drawing, signal, silence_s, series)
     else:
-        shown = h('div', _charts(drawing, signal, silence_s), drawing.time_labels(), class_='card')
+        charts = _charts(drawing, signal, silence_s, series)
+        shown = h('div', charts, drawing.time_labels(), class_='card')
     note = {
         ATTITUDE: 'Roll right, pitch down and yaw left are positive (REP-103).',
         BATTERY: 'Current that the vehicle draws is positive.',
@@ -67,14 +113,16 @@ def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
     source = h(
         'p',
         h('code', short(signal.topic)),
-        f' {signal.type}, {signal.extremes.samples:,} samples. ',
+        f' {signal.type}, {signal.samples.count:,} samples. ',
         note,
         class_='source',
     )
     return h('div', source, shown)
 
 
-def _charts(drawing: Drawing, signal: Signal, silence_s: float) -> list[Html]:
+def _charts(
+    drawing: Drawing, signal: Signal, silence_s: float, series: Sequence[str]
+) -> list[Html]:
     charts = []
     for place, (name, unit) in enumerate(signal.kind.values()):
         runs: Sequence[Run] = signal.extremes.line(place, silence_s)
@@ -82,7 +130,15 @@ def _charts(drawing: Drawing, signal: Signal, silence_s: float) -> list[Html]:
             runs = list(_wrapped(runs))
         if runs:
             bottom, top = _BOUNDS.get(name, (None, -math.inf))
-            line = Line(name.capitalize(), unit, runs, _DECIMALS[unit], silence_s, bottom=bottom)
+            line = Line(
+                name.capitalize(),
+                unit,
+                runs,
+                _DECIMALS[unit],
+                silence_s,
+                bottom=bottom,
+                series=(series[place],),
+            )
             charts.append(time_chart(drawing, line, top=top))
     return charts
 
@@ -103,7 +159,9 @@ def _wrapped(runs: Iterable[Run]) -> Iterable[Run]:
 # --- position --------------------------------------------------------------------------------
 
 
-def _position(drawing: Drawing, signal: Signal, silence_s: float) -> Html:
+def _position(
+    drawing: Drawing, signal: Signal, silence_s: float, series: Sequence[str]
+) -> Html:
     rows = signal.extremes.rows(silence_s)
     runs = [[row for row in run if math.isfinite(row[1] + row[2])] for run in rows]
     runs = [run for run in runs if run]
@@ -128,7 +186,8 @@ def _position(drawing: Drawing, signal: Signal, silence_s: float) -> Html:
     height = _TRACK_HEIGHT // len(lines) - _HEAD_HEIGHT
     charts = []
     for name, place in lines:
-        line = Line(name, 'm', signal.extremes.line(place, silence_s), 1, silence_s)
+        runs_of = signal.extremes.line(place, silence_s)
+        line = Line(name, 'm', runs_of, 1, silence_s, series=(series[place],))
         if line.runs:
             charts.append(time_chart(drawing, line, height=height))
     if not points:
@@ -137,13 +196,23 @@ def _position(drawing: Drawing, signal: Signal, silence_s: float) -> Html:
         'div',
         h(
             'div',
-            track_map(drawing, points, values, described),
+            track_map(drawing, points, values, described, _track(drawing, signal, points)),
             h('p', h('b', '○ '), 'start ', h('b', '□ '), f'end. {described}.', class_='key'),
             class_='card',
         ),
         h('div', charts, drawing.time_labels(), class_='card'),
         class_='position',
     )
+
+
+def _track(
+    drawing: Drawing, signal: Signal, points: Sequence[Sequence[tuple[float, float, float]]]
+) -> dict[str, Any]:
+    """Tell the page's script of a track."""
+    rows = np.array([point for run in points for point in (*run, (run[-1][0], *_BREAK))])
+    time, x, y = drawing.numbers.add_track(rows.T)
+    frame = 'lat/lon' if signal.kind is GLOBAL else 'ENU'
+    return {'name': short(signal.topic), 'frame': frame, 't': time, 'x': x, 'y': y}
 
 
 def _height(metres: float) -> str:

@@ -250,6 +250,11 @@ def _lane(drawing: Drawing, name: str, marks: Sequence[Mark], sign: str = '') ->
         'n': name,
         'e': [[round(mark.from_s, 4), round(mark.to_s, 4), mark.words] for mark in marks],
     }
+    events = [
+        [round(mark.from_s, 6), round(mark.to_s, 6), mark.words, mark.style, mark.label]
+        for mark in marks
+    ]
+    drawing.numbers.lanes.append({'id': key, 'name': name, 'sign': sign, 'events': events})
     picture = plot(
         drawing,
         key,
@@ -259,6 +264,7 @@ def _lane(drawing: Drawing, name: str, marks: Sequence[Mark], sign: str = '') ->
         behind=drawing.time_grid(),
         shapes=[_shape(drawing, mark, 8 if sign else 4) for mark in marks],
         front=[_front(drawing, mark, sign) for mark in marks],
+        data_lane=key,
     )
     return h('div', title, picture, class_='row lane')
 
