@@ -14,12 +14,16 @@ from __future__ import annotations
 
 from pathlib import Path
 import re
+import shutil
+import subprocess
 from typing import Any
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.config import OPTIONS
 from fdr_recorder.config_base import Options
 from fdr_recorder.node.trigger.config import TriggerConfig
+from fdr_recorder.parameter_file import read_parameter_file
+from fdr_recorder.topics.selection import TopicSelection
 import pytest
 import yaml
 
@@ -28,6 +32,42 @@ FILES: dict[str, tuple[Options, type[FdrConfig | TriggerConfig]]] = {
     'recorder': (OPTIONS, FdrConfig),
     'flight_trigger': (TriggerConfig.options(), TriggerConfig),
 }
+VEHICLES: dict[str, tuple[str, ...]] = {
+    'px4': tuple(
+        f'{namespace}/fmu/{topic}'
+        for namespace in ('', '/drone_1')
+        for topic in (
+            'out/register_ext_component_reply', 'out/arming_check_request_v1',
+            'out/battery_status_v1', 'out/failsafe_flags', 'out/home_position_v1',
+            'out/position_setpoint_triplet', 'out/sensor_combined', 'out/timesync_status',
+            'out/vehicle_attitude', 'out/vehicle_command_ack_v1', 'out/vehicle_global_position',
+            'out/vehicle_gps_position', 'out/vehicle_local_position', 'out/vehicle_odometry',
+            'out/vehicle_status', 'out/vehicle_status_v1', 'in/offboard_control_mode',
+            'in/trajectory_setpoint', 'in/vehicle_command', 'in/vehicle_visual_odometry',
+        )
+    ),
+    'mavros': tuple(
+        f'/mavros/{topic}'
+        for topic in (
+            'altitude', 'battery', 'estimator_status', 'extended_state', 'global_position/global',
+            'global_position/local', 'global_position/raw/fix', 'gpsstatus/gps1/raw',
+            'home_position/home', 'imu/data', 'imu/data_raw', 'imu/mag', 'imu/static_pressure',
+            'local_position/odom', 'local_position/pose', 'local_position/velocity_local',
+            'mission/reached', 'mission/waypoints', 'nav_controller_output/output',
+            'radio_status', 'rc/in', 'rc/out', 'setpoint_position/local',
+            'setpoint_raw/local', 'setpoint_raw/target_attitude',
+            'setpoint_velocity/cmd_vel_unstamped', 'state', 'status_event', 'statustext/recv',
+            'statustext/send', 'sys_status', 'time_reference', 'timesync_status', 'vfr_hud',
+            'wind_estimation',
+        )
+    ),
+}  # fmt: skip
+"""Files that have only what differs for a kind of vehicle; topics that such a one publishes."""
+EVERYWHERE = ('/tf', '/tf_static', '/robot_description', '/diagnostics', '/rosout')
+NOT_OF_VEHICLES = (
+    '/camera/image_raw', '/fmu/other', '/tf_static_2', '/mavros/param/event', '/mavros/hil/gps',
+    '/mavros/debug_value/debug_vector', '/uas1/mavlink_source', '/mavros_node/x', '/fdr/alert',
+)  # fmt: skip
 EACH_FILE = pytest.mark.parametrize('file', FILES)
 EACH_OPTION = pytest.mark.parametrize(
     ('file', 'name'), [(file, name) for file, (options, _) in FILES.items() for name in options]
@@ -75,7 +115,22 @@ def read_comments(file: str) -> list[tuple[str, str]]:
 
 
 def test_there_is_no_other_file() -> None:
-    assert {path.stem for path in DIRECTORY.glob('*.yaml')} == set(FILES)
+    assert {path.stem for path in DIRECTORY.glob('*.yaml')} == {*FILES, *VEHICLES}
+
+
+@pytest.mark.parametrize('file', VEHICLES)
+def test_a_file_for_a_vehicle_names_its_topics_and_no_others(file: str) -> None:
+    options = read_parameter_file(DIRECTORY / f'{file}.yaml')
+    config = FdrConfig.from_options(options)
+    assert config != FdrConfig()
+    assert set(options) <= set(OPTIONS)
+    selection = TopicSelection(config)
+    left_out = [
+        topic for topic in (*VEHICLES[file], *EVERYWHERE) if not selection.wants(topic, 'a/msg/B')
+    ]
+    assert not left_out
+    assert not [topic for topic in NOT_OF_VEHICLES if selection.wants(topic, 'a/msg/B')]
+    assert set(selection.required) <= set(VEHICLES[file])
 
 
 @EACH_FILE
@@ -107,3 +162,30 @@ def test_its_comment_begins_with_the_description(file: str, name: str) -> None:
     assert comment.startswith(option.description)
     assert all(choice in comment for choice in option.choices)
     assert comment.endswith(' Live.') == (option.changeable == 'always')
+
+
+def test_the_service_runs_the_recorder_and_stops_it_in_time() -> None:
+    unit = (DIRECTORY / 'fdr-recorder.service').read_text(encoding='utf-8')
+    settings = dict(re.findall(r'^(\w+)=(.*)$', unit, re.MULTILINE))
+    assert ' -m fdr_recorder.node --ros-args ' in settings['ExecStart']
+    parameters = dict(re.findall(r'-p (\S+):=(\S+)', settings['ExecStart'].rstrip("'")))
+    options = {name: yaml.safe_load(value) for name, value in parameters.items()}
+    assert FdrConfig.from_options(options).autostart
+    assert options['flight_root'] == f'/var/lib/{settings["StateDirectory"]}'
+    assert int(settings['TimeoutStopSec']) > 5, 'it may need so long where the disk hangs'
+    memory = FdrConfig().ring.total_bytes
+    assert settings['MemoryMax'] == '1G'
+    assert memory <= 2**30 // 2
+
+
+@pytest.mark.skipif(
+    shutil.which('systemd-analyze') is None, reason='systemd-analyze is not installed'
+)
+def test_systemd_finds_nothing_wrong_with_the_service(tmp_path: Path) -> None:
+    text = (DIRECTORY / 'fdr-recorder.service').read_text(encoding='utf-8')
+    unit = tmp_path / 'fdr-recorder.service'
+    unit.write_text(text.replace('User=ros', 'User=root'))  # one that every machine has
+    said = subprocess.run(
+        ['systemd-analyze', 'verify', str(unit)], capture_output=True, text=True, check=False
+    )
+    assert (said.returncode, said.stderr) == (0, '')
