@@ -12,16 +12,13 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
-from functools import cache
-import hashlib
-from importlib.resources import files
 import json
 from typing import Any, Final
 
 from fdr_recorder.flights.status import Losses
 from fdr_recorder.record.kinds import AlertRecord
+from fdr_recorder.report.assets import policy, script_elements, style_elements
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, fact_list, h, Html
 from fdr_recorder.report.sections.alerts import alerts_section
@@ -59,7 +56,6 @@ _BADGES: Final = {
     Level.BAD: ('Damaged', 'M8 1h10l7 7v10l-7 7H8l-7-7V8Z', 'M8 8l10 10M18 8L8 18'),
 }
 """Name, frame and sign of each level."""
-_NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
 def render(report: Report) -> str:
@@ -86,35 +82,22 @@ def render(report: Report) -> str:
         h('main', _top(report), _verdict(report), _facts(report), sections, _end(report)),
         h('script', _data(drawing), type='application/json', id='data'),
         h('script', drawing.numbers.arrays.text(), type='text/plain', id='arrays'),
-        h('script', Html(_asset('page.js'))),
+        script_elements(),
     )
     return f'<!doctype html>\n{h("html", _head(flight_id), body, lang="en")}\n'
 
 
-@cache
-def _asset(name: str) -> str:
-    return files('fdr_recorder.report').joinpath(name).read_text(encoding='utf-8')
-
-
 def _head(flight_id: str) -> Html:
-    style, script = _asset('page.css'), _asset('page.js')
-    policy = f'{_NOTHING_ELSE}; style-src {_source(style)}; script-src {_source(script)}'
     return h(
         'head',
         h('meta', charset='utf-8'),
-        h('meta', http_equiv='Content-Security-Policy', content=policy),
+        h('meta', http_equiv='Content-Security-Policy', content=policy()),
         h('meta', name='viewport', content='width=device-width, initial-scale=1'),
         h('meta', name='generator', content=f'{GENERATOR} {__version__}'),
         h('meta', name='color-scheme', content='light dark'),
         h('title', f'{flight_id} · flight report'),
-        h('style', Html(style)),
+        style_elements(),
     )
-
-
-def _source(code: str) -> str:
-    """Return the hash by which a browser recognises the page's own code (CSP level 2)."""
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
 
 
 def _data(drawing: Drawing) -> Html:
@@ -124,13 +107,11 @@ def _data(drawing: Drawing) -> Html:
         't0': drawing.start_ns // 1_000_000,
         'us': drawing.start_ns // 1000 % 1000,
         'span': drawing.span_s,
-        'old': drawing.data,
         'series': numbers.series,
         'charts': numbers.charts,
         'lanes': numbers.lanes,
         'sparks': numbers.sparks,
         'tracks': numbers.tracks,
-        'thumbs': [],
         'bucketed': numbers.bucketed,
     }
     text = json.dumps(data, separators=(',', ':'), allow_nan=False)

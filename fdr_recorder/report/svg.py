@@ -13,15 +13,15 @@ What all charts share: the time axis, and inline SVG that needs no script, so th
 
 A plot is as wide as its place on the page. Shapes over time are in an inner SVG of 1000 units,
 which is stretched to that width; text and marks are placed by percent, and are not stretched. The
-page also has the numbers behind a chart, from which its script shows the value under the pointer.
+page also has the numbers behind a chart, from which its script draws any part of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import math
-from typing import Any, Final
+from typing import Final
 
 from fdr_recorder.report.html import Attribute, Child, h, Html
 from fdr_recorder.report.numbers import Numbers
@@ -45,14 +45,12 @@ class Drawing:
     Attributes:
         start_ns: Where the axis begins (system clock).
         span_s: Its length in seconds.
-        data: The numbers behind each chart, by its key.
         numbers: The series, charts and lanes that the page's script draws.
 
     """
 
     start_ns: int
     span_s: float
-    data: dict[str, Any] = field(default_factory=dict)
     _ids: int = 0
 
     def __post_init__(self) -> None:
@@ -118,7 +116,6 @@ def stretched(shapes: Child, height: int, **attributes: Attribute) -> Html:
 
 def plot(
     drawing: Drawing,
-    key: str,
     *,
     title: str,
     described: str,
@@ -129,11 +126,10 @@ def plot(
     **marks: Attribute,
 ) -> Html:
     """
-    Return a plot, which shows the value under the pointer.
+    Return a plot: a picture, which the page's script replaces by one to look closer at.
 
     Args:
         drawing: The page's drawing.
-        key: The key of the chart's data.
         title: What it is, for screen readers.
         described: What it shows, for screen readers.
         height: In pixels.
@@ -157,4 +153,4 @@ def plot(
         width='100%',
         height=height,
     )
-    return h('div', picture, h('i', class_='cur'), class_='plot', data_c=key, tabindex=0, **marks)
+    return h('div', picture, class_='plot', **marks)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 import math
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.numbers import Column
@@ -77,15 +77,7 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
     bottom = low if line.bottom is None else min(low, line.bottom)
     scale = _Scale(bottom, max(high, top), height, line.unit)
     key = drawing.new_id()
-    drawing.data[key] = {
-        'u': line.unit,
-        'd': line.decimals,
-        'g': round(line.silence_s, 3),
-        'h': line.is_area,
-        't': [round(seconds, 3) for run in line.runs for seconds, _ in run],
-        'v': [round(value, line.decimals + 1) for value in values],
-    }
-    _register(drawing, key, line, height)
+    _register(drawing, key, line, height, top)
     where = ''.join(_path(drawing, line, scale, run) for run in line.runs)
     shapes = [h('path', class_='line', d=where, vector_effect='non-scaling-stroke')]
     if line.is_area:
@@ -94,7 +86,6 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
     bounds = ' to '.join(format_number(value, line.decimals) for value in (low, high))
     picture = plot(
         drawing,
-        key,
         title=line.name,
         described=f'{line.name} over time, from {bounds} {line.unit}',
         height=height,
@@ -106,13 +97,26 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
     return h('div', head, h('div', _gutter(scale), picture, class_='row'), class_='chart')
 
 
-def _register(drawing: Drawing, key: str, line: Line, height: int) -> None:
+def _register(drawing: Drawing, key: str, line: Line, height: int, top: float) -> None:
     """Tell the page's script of a chart."""
     numbers = drawing.numbers
     column = Column(line.name, line.unit, is_step=line.is_area)
     series = line.series or (numbers.add_line(column, line.runs, line.silence_s),)
-    chart = {'id': key, 'title': line.name, 'unit': line.unit, 'series': list(series)}
-    numbers.charts.append({**chart, 'decimals': line.decimals, 'px': height})
+    chart: dict[str, Any] = {
+        'id': key,
+        'title': line.name,
+        'unit': line.unit,
+        'series': list(series),
+        'decimals': line.decimals,
+        'px': height,
+    }
+    if line.is_area:
+        chart['area'] = True
+    if line.bottom is not None:
+        chart['low'] = line.bottom
+    if math.isfinite(top):
+        chart['high'] = top
+    numbers.charts.append(chart)
 
 
 def _path(drawing: Drawing, line: Line, scale: _Scale, run: Run) -> str:
@@ -185,8 +189,7 @@ def spark(
 
     """
     key, height = drawing.new_id(), _SPARK_HEIGHT
-    drawing.data[key] = {'w': step_s, 'r': [round(rate, 2) for rate in rates]}
-    drawing.numbers.sparks[key] = drawing.data[key]
+    drawing.numbers.sparks[key] = {'w': step_s, 'r': [round(rate, 2) for rate in rates]}
     usual = median([rate for rate in rates if rate] or [1.0])
     # a burst must not flatten the rest
     top = min(max(rates, default=usual) or usual, _PEAK * usual)
@@ -213,5 +216,4 @@ def spark(
         ],
     ]
     picture = stretched(shapes, height, aria_hidden='true')
-    cursor, output = h('i', class_='cur'), h('output')
-    return h('span', picture, cursor, output, class_='plot spark', data_c=key, data_spark=key)
+    return h('span', picture, h('output'), class_='plot spark', data_spark=key)

@@ -23,7 +23,6 @@ from fdr_recorder.report.svg import Drawing
 def track_map(
     drawing: Drawing,
     runs: Sequence[Sequence[tuple[float, float, float]]],
-    values: Sequence[str],
     described: str,
     track: Mapping[str, Any],
 ) -> Html:
@@ -33,7 +32,6 @@ def track_map(
     Args:
         drawing: The page's drawing.
         runs: Points: seconds, metres to the right, metres up.
-        values: The text to show for each point.
         described: What the map shows, for screen readers.
         track: What the page's script is told of it: its name, its frame and where its numbers are.
 
@@ -49,12 +47,6 @@ def track_map(
         _, x, y = point
         return side / 2 + (x - middle_x) * unit, side / 2 - (y - middle_y) * unit
 
-    drawing.data[key] = {
-        't': [round(point[0], 3) for point in points],
-        'x': [round(place(point)[0], 1) for point in points],
-        'y': [round(place(point)[1], 1) for point in points],
-        'l': list(values),
-    }
     place_on_map = {'side': side, 'pad': pad, 'unit': unit, 'x0': middle_x, 'y0': middle_y}
     drawing.numbers.tracks.append({'id': key, **track, 'map': place_on_map})
     way = ''.join(
@@ -85,7 +77,7 @@ def track_map(
         aria_label='Track',
         aria_describedby=f'{key}d',
     )  # fmt: skip
-    return h('div', picture, h('output'), class_='track', data_c=key, data_track=key, tabindex=0)
+    return h('div', picture, h('output'), class_='track', data_track=key)
 
 
 def _nice(value: float) -> float:

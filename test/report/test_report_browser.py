@@ -85,7 +85,7 @@ CONTRAST = """(() => {
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_it_fits_and_can_be_read(tab: Tab, page: Path, scheme: str) -> None:
-    tab.open(page, prefers_color_scheme=scheme)
+    tab.open_live(page, prefers_color_scheme=scheme)
     dark = tab.run('getComputedStyle(document.body).backgroundColor') != 'rgb(244, 245, 247)'
     assert dark == (scheme == 'dark')
     for width, height in SCREENS:
@@ -96,7 +96,7 @@ def test_it_fits_and_can_be_read(tab: Tab, page: Path, scheme: str) -> None:
 
 
 def test_the_pointer_shows_exact_values_everywhere(tab: Tab, page: Path) -> None:
-    tab.open(page)
+    tab.open_live(page)
     assert not tab.run("document.documentElement.classList.contains('has-at')")
     tab.point('#battery .plot', SPIKE_S / 40)
     assert text(tab, '#battery output').startswith('99.00 V at ')
@@ -112,7 +112,7 @@ def test_the_pointer_shows_exact_values_everywhere(tab: Tab, page: Path) -> None
 
 
 def test_a_press_holds_the_moment_until_another_elsewhere(tab: Tab, page: Path) -> None:
-    tab.open(page)
+    tab.open_live(page)
     tab.point('#battery .plot', 0.25, press=True)
     held = text(tab, '.at')
     tab.point('.top h1', 0.5)
@@ -124,7 +124,7 @@ def test_a_press_holds_the_moment_until_another_elsewhere(tab: Tab, page: Path) 
 
 
 def test_the_keyboard_goes_through_time(tab: Tab, page: Path) -> None:
-    tab.open(page)
+    tab.open_live(page)
     tab.run("document.querySelector('#battery .plot').focus()")
     tab.press('Home')
     assert text(tab, '#battery output').startswith('16.00 V at ')
@@ -138,13 +138,13 @@ def test_the_keyboard_goes_through_time(tab: Tab, page: Path) -> None:
 
 
 def test_light_and_dark_by_hand(tab: Tab, page: Path) -> None:
-    tab.open(page, prefers_color_scheme='light')
+    tab.open_live(page, prefers_color_scheme='light')
     background = 'getComputedStyle(document.body).backgroundColor'
     light = tab.run(background)
     tab.point('.theme', 0.5, press=True)
     dark = tab.run(background)
     assert dark != light
-    tab.open(page, prefers_color_scheme='light')
+    tab.open_live(page, prefers_color_scheme='light')
     assert tab.run(background) == dark, 'it is remembered'
     tab.point('.theme', 0.5, press=True)
     assert tab.run(background) == light
@@ -161,7 +161,7 @@ def test_many_topics_stay_usable(
     writer.close_flight('x')
     writer.stop()
     write_page(gather(root / 'x'), tmp_path / 'page.html')
-    tab.open(tmp_path / 'page.html')
+    tab.open_live(tmp_path / 'page.html')
     shown = "[...document.querySelectorAll('.topic')].filter(e => e.getClientRects().length)"
     names = f'{shown}.map(e => e.dataset.name)'
     assert tab.run(f'{shown}.length') == 30
@@ -185,7 +185,7 @@ def test_hostile_texts_stay_texts(
     tab: Tab, make_writer: MakeWriter, root: Path, tmp_path: Path
 ) -> None:
     write_page(gather(record_hostile(make_writer, root)), tmp_path / 'page.html')
-    tab.open(tmp_path / 'page.html')
+    tab.open_live(tmp_path / 'page.html')
     for selector in ('.lane .plot', '.spark', '.chart .plot'):
         tab.point(selector, 0.5)
     assert tab.run('window.hacked') is None
@@ -206,7 +206,7 @@ def test_without_scripts_everything_is_there(tab: Tab, page: Path) -> None:
 
 
 def test_it_prints(tab: Tab, page: Path, tmp_path: Path) -> None:
-    tab.open(page, prefers_color_scheme='dark')
+    tab.open_live(page, prefers_color_scheme='dark')
     tab.print(tmp_path / 'page.pdf')
     assert (tmp_path / 'page.pdf').read_bytes().startswith(b'%PDF')
     tab.call('Emulation.setEmulatedMedia', media='print')

@@ -128,6 +128,14 @@ class Tab:
         while self.run('document.readyState + location.href') != f'complete{path.as_uri()}':
             assert time.monotonic() < deadline, f'{path} does not open'
 
+    def open_live(self, path: Path, width: int = 1440, height: int = 900, **media: str) -> None:
+        """Open a report, and wait until its script has started."""
+        self.open(path, width, height, **media)
+        deadline = time.monotonic() + DEADLINE_S
+        while not self.run("document.documentElement.classList.contains('live')"):
+            assert time.monotonic() < deadline, f'{path} stays without life'
+        self.settle()
+
     def resize(self, width: int, height: int) -> None:
         """Give the page a size, in CSS pixels."""
         self.call(

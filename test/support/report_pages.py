@@ -109,8 +109,7 @@ class Page(HTMLParser):
 
     def words(self) -> list[str]:
         """Return what the marks of the time line say."""
-        marks = [chart['e'] for chart in self.data['old'].values() if 'e' in chart]
-        return [mark[2] for lane in marks for mark in lane]
+        return [event[2] for lane in self.data['lanes'] for event in lane['events']]
 
 
 def page_of(flight: Path) -> Page:

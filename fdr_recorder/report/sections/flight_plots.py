@@ -23,7 +23,7 @@ from fdr_recorder.report.numbers import Column, Numbers, rest_buckets
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import Line, Run, time_chart
 from fdr_recorder.report.track_map import track_map
-from fdr_recorder.units import format_number, short
+from fdr_recorder.units import short
 import numpy as np
 
 _EARTH_RADIUS_M: Final = 6_371_008.8
@@ -167,20 +167,10 @@ def _position(
     runs = [run for run in runs if run]
     if signal.kind is GLOBAL:
         points = _metres(runs)
-        values = [
-            f'{format_number(latitude, 7)}°, {format_number(longitude, 7)}°{_height(altitude)}'
-            for run in runs
-            for _, latitude, longitude, altitude in run
-        ]
         described = 'The way over ground, north is up'
         lines = [('Altitude', 2)]
     else:
         points = [[(seconds, x, y) for seconds, x, y, _ in run] for run in runs]
-        values = [
-            f'x {format_number(x, 2)} m, y {format_number(y, 2)} m{_height(z)}'
-            for run in runs
-            for _, x, y, z in run
-        ]
         described = 'The way seen from above, x is right and y is up'
         lines = [('x', 0), ('y', 1), ('z', 2)]
     height = _TRACK_HEIGHT // len(lines) - _HEAD_HEIGHT
@@ -196,7 +186,7 @@ def _position(
         'div',
         h(
             'div',
-            track_map(drawing, points, values, described, _track(drawing, signal, points)),
+            track_map(drawing, points, described, _track(drawing, signal, points, series)),
             h('p', h('b', '○ '), 'start ', h('b', '□ '), f'end. {described}.', class_='key'),
             class_='card',
         ),
@@ -206,17 +196,23 @@ def _position(
 
 
 def _track(
-    drawing: Drawing, signal: Signal, points: Sequence[Sequence[tuple[float, float, float]]]
+    drawing: Drawing,
+    signal: Signal,
+    points: Sequence[Sequence[tuple[float, float, float]]],
+    series: Sequence[str],
 ) -> dict[str, Any]:
     """Tell the page's script of a track."""
     rows = np.array([point for run in points for point in (*run, (run[-1][0], *_BREAK))])
     time, x, y = drawing.numbers.add_track(rows.T)
     frame = 'lat/lon' if signal.kind is GLOBAL else 'ENU'
-    return {'name': short(signal.topic), 'frame': frame, 't': time, 'x': x, 'y': y}
-
-
-def _height(metres: float) -> str:
-    return f', {format_number(metres, 1)} m' if math.isfinite(metres) else ''
+    return {
+        'name': short(signal.topic),
+        'frame': frame,
+        't': time,
+        'x': x,
+        'y': y,
+        'values': [name for name in series if name],
+    }
 
 
 def _metres(runs: Sequence[Sequence[tuple[float, ...]]]) -> list[list[tuple[float, float, float]]]:

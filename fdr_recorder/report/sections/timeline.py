@@ -246,10 +246,6 @@ def _lane(drawing: Drawing, name: str, marks: Sequence[Mark], sign: str = '') ->
     if not marks:
         return h('div', title, h('span', 'none', class_='none'), class_='row lane')
     key = drawing.new_id()
-    drawing.data[key] = {
-        'n': name,
-        'e': [[round(mark.from_s, 4), round(mark.to_s, 4), mark.words] for mark in marks],
-    }
     events = [
         [round(mark.from_s, 6), round(mark.to_s, 6), mark.words, mark.style, mark.label]
         for mark in marks
@@ -257,7 +253,6 @@ def _lane(drawing: Drawing, name: str, marks: Sequence[Mark], sign: str = '') ->
     drawing.numbers.lanes.append({'id': key, 'name': name, 'sign': sign, 'events': events})
     picture = plot(
         drawing,
-        key,
         title=name,
         described='; '.join(mark.words for mark in marks[:_MOST_DESCRIBED]),
         height=_HEIGHT,
