@@ -19,6 +19,7 @@ import time
 from typing import Final
 
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
+from fdr_recorder.node.other_users import unheard_users
 from fdr_recorder.node.qos import refusals
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
@@ -100,7 +101,9 @@ class TopicAlerts:
         count_publishers: Callable[[str], int],
     ) -> None:
         """
-        Say once, when discovery is over, which topics have no publisher; if none is recorded, too.
+        Say once, when discovery is over, what is not recorded.
+
+        That is topics without a publisher, all topics, or those of processes that are not heard.
 
         Of required topics, an alert says it.
 
@@ -128,9 +131,17 @@ class TopicAlerts:
                 'it has one',
                 ', '.join(names),
             )
+        domain = os.environ.get('ROS_DOMAIN_ID') or '0'
+        users = unheard_users(int(domain)) if domain.isdecimal() else []
+        if users:
+            logger.warning(
+                'processes of %s run on this host: their topics are found, but Fast DDS shares '
+                'memory among the processes of one user only, so that nothing of them arrives. '
+                'Run the recorder as the same user as they',
+                ' and '.join(users),
+            )
         causes = {alert.code for alert in self._alerts.present()} & {*ALERT_GROUPS['topics']}
         if not recorded and causes <= {'topic_missing'}:  # else the cause is told
-            domain = os.environ.get('ROS_DOMAIN_ID') or '0'
             logger.warning(
                 'no topic is recorded so far. Are the names right (`ros2 topic list`), do the '
                 'publishers run, and is ROS_DOMAIN_ID, here %s, theirs?',
