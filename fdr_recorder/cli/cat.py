@@ -13,21 +13,17 @@
 from __future__ import annotations
 
 import argparse
-import base64
 from itertools import islice
 import json
-from typing import Any, Final, TYPE_CHECKING
+from typing import Final
 
 from fdr_recorder.cli.argument_types import parse_count
 from fdr_recorder.cli.console import json_of, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight
+from fdr_recorder.cli.message_objects import add_short, MessageObjects
 from fdr_recorder.cli.query_arguments import add_query, make_query
-from fdr_recorder.errors import NoFlightError, RecordError
-
-if TYPE_CHECKING:
-    from fdr_recorder.mcap.decode import FileChannel, Message
-    from fdr_recorder.types.cdr_to_json import JsonDecoder
+from fdr_recorder.errors import NoFlightError
 
 SUMMARY: Final = 'Print messages of a flight as JSON lines'
 EXAMPLES: Final = """\
@@ -45,7 +41,6 @@ exit codes:
   0  all was printed
   1  some of it cannot be read; the rest was printed
 """
-_SHORT: Final = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,22 +50,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '-n', '--limit', type=parse_count, metavar='N', help='stop after N messages'
     )
-    parser.add_argument(
-        '--short',
-        action='store_true',
-        help=f'print lists of more than {_SHORT} elements as their length',
-    )
+    add_short(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the messages, one at a time."""
     flight, query = make_query(args)
-    decoders = _Decoders(_SHORT if args.short else None)
+    objects = MessageObjects(short=args.short)
     count = 0
     for message in islice(query.messages(), args.limit):
         before = ('[\n' if not count else ',\n') if args.json else ''
         after = '' if args.json else '\n'
-        said = decoders.describe(message)
+        said = objects.of(message)
         if args.json:
             said = json_of('cat', said)
         print(f'{before}{json.dumps(said)}', end=after)
@@ -80,58 +71,6 @@ def run(args: argparse.Namespace) -> int:
         raise NoFlightError(flight.path, query.why_nothing())
     if args.json:
         print('\n]' if count else '[]')
-    for text in (*decoders.problems, *query.damage):
+    for text in (*objects.problems, *query.damage):
         warn(text)
-    return EXIT_FINDINGS if decoders.problems or query.damage else EXIT_OK
-
-
-class _Decoders:
-    """
-    Decodes the messages of each channel.
-
-    Attributes:
-        problems: Why messages cannot be decoded, once for each channel.
-
-    """
-
-    def __init__(self, longest: int | None) -> None:
-        self.problems: list[str] = []
-        self._longest = longest
-        self._known: dict[FileChannel, JsonDecoder | None] = {}
-
-    def describe(self, message: Message) -> dict[str, Any]:
-        """Return the object to print for a message."""
-        from fdr_recorder.units import iso_time
-
-        channel = message.channel
-        said = {
-            'topic': channel.topic,
-            'type': channel.schema.name,
-            'log_time': iso_time(message.log_time_ns),
-            'log_time_ns': message.log_time_ns,
-            'publish_time_ns': message.publish_time_ns,
-            'sequence': message.sequence,
-        }
-        decoder = self._find(channel)
-        if decoder is not None:
-            try:
-                return {**said, 'message': decoder.decode(message.data)}
-            except RecordError as error:
-                self._give_up(channel, error)
-        return {**said, 'data_base64': base64.b64encode(message.data).decode()}
-
-    def _find(self, channel: FileChannel) -> JsonDecoder | None:
-        from fdr_recorder.types.cdr_to_json import JsonDecoder
-
-        if channel not in self._known:
-            try:
-                self._known[channel] = JsonDecoder(channel.schema, longest=self._longest)
-            except RecordError as error:
-                self._give_up(channel, error)
-        return self._known[channel]
-
-    def _give_up(self, channel: FileChannel, error: RecordError) -> None:
-        self._known[channel] = None
-        problem = f'{channel.topic}: {error}'
-        if problem not in self.problems:
-            self.problems.append(problem)
+    return EXIT_FINDINGS if objects.problems or query.damage else EXIT_OK

@@ -22,7 +22,12 @@ import stat
 from typing import Any, Final
 
 from fdr_recorder.cli.console import warn
-from fdr_recorder.errors import FlightRootMissingError, FlightRootNotADirectoryError, NoFlightError
+from fdr_recorder.errors import (
+    FdrError,
+    FlightRootMissingError,
+    FlightRootNotADirectoryError,
+    NoFlightError,
+)
 
 ROOT_VARIABLE: Final = 'FDR_FLIGHT_ROOT'
 ROOT_HELP: Final = (
@@ -114,6 +119,25 @@ def find_flight(name: str) -> Path:
     return path
 
 
+def find_flight_or_root(name: str | None) -> tuple[Path | None, Path]:
+    """
+    Return the flight that a user names, if any, and the flight root: its own, or a named one.
+
+    Raises:
+        FlightRootError: The root is missing, or not a directory.
+        NoFlightError: There is no such flight.
+        OSError: It cannot be read.
+
+    """
+    path = Path(name).expanduser() if name else None
+    if name is None or path is None:
+        return None, find_root(None)
+    if _is_directory(path) and not _is_flight(path):
+        return None, find_root(name)
+    flight = find_flight(name)
+    return flight, flight.absolute().parent
+
+
 def find_flights(names: Sequence[str]) -> list[Path]:
     """
     Return the directories of the flights that a user names; a root means all its flights.
@@ -200,7 +224,9 @@ def complete_flight(prefix: str, **_: object) -> Iterable[str]:
 def complete_topic(parsed_args: Namespace, **_: object) -> Iterable[str]:
     """Return the topics of the flight on the command line."""
     try:
-        text = (find_flight(parsed_args.flight) / 'metadata.yaml').read_text(encoding='utf-8')
-    except (NoFlightError, OSError, UnicodeDecodeError):
+        flight, root = find_flight_or_root(parsed_args.flight)
+        flight = flight or _flights_below(root)[-1]
+        text = (flight / 'metadata.yaml').read_text(encoding='utf-8')
+    except (FdrError, IndexError, OSError, UnicodeDecodeError):
         return []
     return _TOPIC_NAME.findall(text)

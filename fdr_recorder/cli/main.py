@@ -30,7 +30,9 @@ from fdr_recorder.errors import FdrError
 from fdr_recorder.interrupts import interruptible
 from fdr_recorder.version import __version__
 
-VERBS: Final = ('ls', 'info', 'verify', 'recover', 'export', 'cat', 'report', 'check', 'prune')
+VERBS: Final = (
+    'ls', 'info', 'verify', 'recover', 'export', 'cat', 'tail', 'report', 'check', 'prune',
+)
 """In the order of the help; each is a module of this package."""
 
 _DESCRIPTION: Final = 'Work with flights that the FDR Recorder has recorded.'

@@ -30,10 +30,11 @@ from requirements import cannot_run
 from terminal import run_in_terminal
 
 FDR = (sys.executable, '-m', 'fdr_recorder.cli')
+LIVE = ('tail',)
 FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
-NOT_HERE = ('--open', 'my_vehicle.yaml')
-"""They open a browser, and need ROS 2 and a vehicle."""
+NOT_HERE = ('--open', 'my_vehicle.yaml', *(f'fdr {verb} ' for verb in LIVE))
+"""They open a browser, need ROS 2 and a vehicle, or a recorder at work."""
 
 
 def examples() -> list[str]:
@@ -64,7 +65,7 @@ def flights(make_writer: MakeWriter, root: Path) -> Path:
 
 
 def test_every_verb_has_examples() -> None:
-    assert {command.split()[1] for command in examples()} == set(VERBS) - {'check'}
+    assert {command.split()[1] for command in examples()} == set(VERBS) - {'check', *LIVE}
     assert len(examples()) > 20
 
 

@@ -78,6 +78,14 @@ def test_documents_of_flights_of_every_kind(
             assert item['schema'] == {'name': f'fdr_recorder/{verb}', 'version': '1.0'}
 
 
+def test_the_lines_of_tail(record_flight: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    flight = record_flight(close=True)
+    assert main(['tail', '--flight', str(flight), '--last', '5', '--json']) == 0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(documents) == 5
+    assert [errors('tail', document) for document in documents] == [[]] * 5
+
+
 def test_the_document_of_a_check(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(['check', '--measure', '0', '--json'])
     document = json.loads(capsys.readouterr().out)

@@ -113,6 +113,7 @@ def test_every_key_of_json_is_described(
         'ls': (root,),
         'export': (flight, '-o', tmp_path / 'out.mcap'),
         'check': ('--measure', '0'),
+        'tail': ('--flight', flight, '--last', '1'),
         'prune': (root, '--keep', '0', '--dry-run'),
     }.get(verb, (flight,))
     code = main([verb, *map(str, arguments), '--json'])
