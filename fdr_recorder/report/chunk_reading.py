@@ -18,7 +18,7 @@ message.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
@@ -77,6 +77,37 @@ def joined_messages(messages: Iterable[Message]) -> Messages:
         length,
         np.array([min(message.log_time_ns, _MAX_TIME_NS) for message in messages], np.int64),
     )
+
+
+def concatenated(parts: Iterable[Sequence[Messages]]) -> list[Messages]:
+    """
+    Join messages that lie in several buffers.
+
+    Args:
+        parts: For each channel, what is to be one.
+
+    Returns:
+        Them, in one buffer, which holds each of the others once.
+
+    """
+    parts = list(parts)
+    buffers = {id(part.buffer): part.buffer for some in parts for part in some}
+    if len(buffers) == 1:
+        ((number, buffer),) = buffers.items()
+        offsets = {number: 0}
+    else:
+        buffer = np.concatenate(list(buffers.values()))
+        sizes = [len(item) for item in buffers.values()]
+        offsets = dict(zip(buffers, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    return [
+        Messages(
+            buffer,
+            np.concatenate([part.start + offsets[id(part.buffer)] for part in some]),
+            np.concatenate([part.length for part in some]),
+            np.concatenate([part.log_time_ns for part in some]),
+        )
+        for some in parts
+    ]
 
 
 class Span(NamedTuple):

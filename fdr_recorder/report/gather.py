@@ -37,6 +37,7 @@ from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import NODE_KEY, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.report.chunk_reading import (
+    concatenated,
     indexed_messages,
     joined_messages,
     Outline,
@@ -51,6 +52,8 @@ from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import Integers, Messages
 import numpy as np
 
+_MOST_WAITING: Final = 8 << 20
+"""Bytes of chunks that are taken in together."""
 PASSES: Final = 3
 """How many times `gather` reports each byte of a flight to `advance`."""
 _VERIFY_TRIES: Final = 5
@@ -158,6 +161,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     plots = _PlotPass(rate_axis(start_ns, end_ns), table, flight_id)
     for reader in read_segments(flight, []):  # damage is known from `read_info`
         plots.read(reader, advance)
+    plots.finish()
     return Report(
         info=found,
         verification=verification,
@@ -213,9 +217,12 @@ class _PlotPass:
         self.history = RecorderHistory(signals.axis, flight_id)
         self.bytes_by_time = np.zeros(rate_axis.buckets, np.int64)
         self.sources: dict[TopicType, Source] = {}
+        self._waiting: dict[FileChannel, list[Messages]] = {}
+        self._counted: list[tuple[Integers, Integers]] = []
+        self._bytes = 0
 
     def read(self, reader: SegmentReader, advance: Advance) -> None:
-        """Read one segment."""
+        """Read one segment; `finish` when all were read."""
         done = 0
         for chunk in read_chunks(reader, advance):
             if isinstance(chunk, IndexedChunk):
@@ -267,7 +274,8 @@ class _PlotPass:
             if self._is_plotted(channel):
                 plotted.append((channel, entries))
         if times:
-            self.rates.add(np.concatenate(topics), np.concatenate(times))
+            self._counted.append((np.concatenate(topics), np.concatenate(times)))
+        self._wait(chunk.uncompressed_bytes if plotted else 0)
         if plotted:
             try:
                 records = reader.decoder.chunk_records(reader.record_at(chunk.offset))
@@ -275,7 +283,8 @@ class _PlotPass:
                 return
             buffer = np.frombuffer(records, np.uint8)
             for channel, entries in plotted:
-                self._plot(channel, indexed_messages(buffer, entries))
+                messages = indexed_messages(buffer, entries)
+                self._waiting.setdefault(channel, []).append(messages)
 
     def _add_read(self, chunk: WholeChunk) -> None:
         """Add a chunk that had to be read message by message: its segment is open or torn."""
@@ -286,13 +295,33 @@ class _PlotPass:
         for channel, places in by_channel.items():
             messages = joined_messages(chunk.messages[place][0] for place in places)
             number = self.rates.number(_key(channel))
-            self.rates.add(np.full(len(places), number), messages.log_time_ns)
+            self._counted.append((np.full(len(places), number), messages.log_time_ns))
             if self._is_plotted(channel):
-                self._plot(channel, messages)
+                self._waiting.setdefault(channel, []).append(messages)
+        self._wait(len(chunk.record.content))
 
     def _is_plotted(self, channel: FileChannel) -> bool:
         is_status = channel.schema.name == STATUS_TYPE
         return is_status or self.signals.of(channel.topic, channel.schema) is not None
+
+    def _wait(self, size: int) -> None:
+        """Note that so many bytes more wait; take in what waited before if these are too many."""
+        self._bytes += size
+        if self._bytes > _MOST_WAITING:
+            self.finish()
+            self._bytes = size
+
+    def finish(self) -> None:
+        """Take in the chunks that are waiting: fewer array operations on more messages."""
+        if self._counted:
+            topics, times = zip(*self._counted, strict=True)
+            self.rates.add(np.concatenate(topics), np.concatenate(times))
+            self._counted = []
+        if self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for channel, messages in zip(waiting, concatenated(waiting.values()), strict=True):
+                self._plot(channel, messages)
+        self._bytes = 0
 
     def _plot(self, channel: FileChannel, messages: Messages) -> None:
         if channel.schema.name == STATUS_TYPE:

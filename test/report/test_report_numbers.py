@@ -15,6 +15,7 @@ from __future__ import annotations
 from itertools import pairwise
 import math
 from pathlib import Path
+import re
 import tracemalloc
 from typing import Any
 
@@ -37,7 +38,7 @@ from fdr_recorder.report.sampling import (
     rate_axis,
 )
 from fdr_recorder.topics.names import TopicType
-from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Messages
+from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Messages, numeric_fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -106,6 +107,64 @@ def test_fields_are_what_a_decoder_finds(rows: list[tuple[str, str, float, float
         assert tuple(found[:, row]) == expected
 
 
+@given(st.lists(st.tuples(st.lists(NAMES, max_size=6), st.lists(FINITE, max_size=20), FINITE)))
+@settings(deadline=None, max_examples=100)
+def test_fields_behind_sequences_are_reached(
+    rows: list[tuple[list[str], list[float], float]],
+) -> None:
+    joints, poses = 'sensor_msgs/msg/JointState', 'tf2_msgs/msg/TFMessage'
+    arrays = 'std_msgs/msg/Float64MultiArray'
+    data: dict[str, list[bytes]] = {joints: [], poses: [], arrays: []}
+    for names, numbers, x in rows:
+        values = np.array(numbers, np.float64)
+        data[joints].append(
+            cdr(joints, header=header(''.join(names)), name=names, position=values, effort=values)
+        )
+        moved = message(
+            'geometry_msgs/msg/Transform', translation=message('geometry_msgs/msg/Vector3', x=x)
+        )
+        data[poses].append(
+            cdr(
+                poses,
+                transforms=[
+                    message(
+                        'geometry_msgs/msg/TransformStamped',
+                        header=header(name),
+                        child_frame_id=name * 2,
+                        transform=moved,
+                    )
+                    for name in names
+                ],
+            )
+        )
+        dims = [
+            message('std_msgs/msg/MultiArrayDimension', label=name, size=len(name))
+            for name in names
+        ]
+        layout = message('std_msgs/msg/MultiArrayLayout', dim=dims, data_offset=7)
+        data[arrays].append(cdr(arrays, layout=layout, data=values))
+    for name, items in data.items():
+        paths = [item.path for item in numeric_fields(schema(name))]
+        found = ColumnExtractor(schema(name), paths).extract(columns_of(*items))
+        for row, item in enumerate(items):
+            decoded = types().deserialize_cdr(item, name)
+            expected = [_value(decoded, path) for path in paths]
+            assert found[:, row].tolist() == pytest.approx(expected, nan_ok=True)
+    assert 'effort[15]' in {item.path for item in numeric_fields(schema(joints))}
+    assert 'data[0]' in {item.path for item in numeric_fields(schema(arrays))}
+
+
+def _value(decoded: Any, path: str) -> float:
+    """Return a number of a message by its path; NaN if a sequence is too short."""
+    for name, place in re.findall(r'(\w+)(?:\[(\d+)\])?', path):
+        decoded = getattr(decoded, name)
+        if place:
+            if int(place) >= len(decoded):
+                return math.nan
+            decoded = decoded[int(place)]
+    return float(decoded)
+
+
 @given(st.integers(0, 400), st.integers(0, 255))
 @settings(deadline=None, max_examples=100)
 def test_a_message_that_does_not_hold_them_gives_nothing(length: int, second_byte: int) -> None:
@@ -126,8 +185,10 @@ def test_a_message_that_does_not_hold_them_gives_nothing(length: int, second_byt
     'definition',
     [
         '',
-        'float64[] other\nfloat64 wanted\n',
-        'string[2] other\nfloat64 wanted\n',
+        'float64[1025] other\nfloat64 wanted\n',
+        'string[501] other\nfloat64 wanted\n',
+        'a/B[] b\nfloat64 wanted\n' + '=' * 80 + '\nMSG: a/B\nstring[] names\na/C[] c\n'
+        + '=' * 80 + '\nMSG: a/C\na/C[] c\nint8 x\n',
         'float64[99999999999999999999] wanted\n',
         'wstring other\nfloat64 wanted\n',
         'a/Unknown other\nfloat64 wanted\n',
