@@ -22,6 +22,7 @@ class Chart {
     const { id, title, unit, series, bands = [] } = specification;
     Object.assign(this, { ...specification, bands });
     this.block = element.closest('.chart');
+    this.isAdded = this.block.classList.contains('added');
     this.lines = series.map(each => seriesById.get(each)).filter(Boolean);
     this.fewest = specification.decimals ?? DECIMALS[unit] ?? 0;
     this.own = new Set(this.lines);
@@ -54,6 +55,11 @@ class Chart {
     return found;
   }
 
+  nameOf(line) {
+    if (this.own.has(line)) return this.isAdded ? line.field : line.name;
+    return line.topic === this.lines[0].topic ? line.field : `${line.topic} ${line.field}`;
+  }
+
   isSetpoint(line) { return this.lines.includes(seriesById.get(line.setpoint_of)); }
 
   add(line) {
@@ -79,13 +85,16 @@ class Chart {
     const { colours: colour_of, lines } = this;
     const isOne = lines.length === 1;
     this.labels = lines.map(line => {
-      const name = this.own.has(line) ? line.name : `${line.topic} ${line.field}`;
+      const name = this.nameOf(line);
       const key = make('span', { className: `key s${colour_of.get(line)}` });
       key.classList.toggle('set', this.isSetpoint(line));
       key.title = `${line.topic} ${line.field}`;
       const value = make('b');
       if (!isOne) key.append(make('span', { className: 'name' }, name));
       key.append(value);
+      if (!line.exact) {
+        key.append(make('small', { title: 'The lowest and the highest of each of many short times' }, 'extremes'));
+      }
       if (!this.own.has(line)) {
         key.append(button(`Remove ${name} from this chart`, '\u00d7', () => this.remove(line)));
       }
@@ -164,7 +173,7 @@ class Chart {
           splits: u => ticksFor(u.bbox.width / devicePixelRatio).ticks,
         },
         {
-          size: gutter, gap: 8, grid, ticks: { show: false }, font, space: 26,
+          size: gutter, gap: 8, grid, ticks: { show: false }, font, space: (u, axis, low, high, height) => (height < 140 ? 20 : 44),
           stroke: () => colour('--soft'),
           incrs: this.decimals || this.unit === '\u00b0' ? steps : steps.filter(step => step >= 1),
           values: (u, splits, axis, space, step) => splits.map(

@@ -10,9 +10,11 @@ const finder = make('div', { className: 'finder' }, input, listbox, status);
 const addedCard = make('div', { className: 'card', hidden: true });
 const addedAxis = make('div', { className: 'row axis' }, make('span', {}, 'UTC'));
 addedCard.append(addedAxis);
+const hint = make('p', { className: 'source' },
+  'Each numeric field of each topic can be drawn. Those of one unit can share a chart: + adds a field to it.');
 const fieldsSection = make('section', { id: 'fields' },
   make('h2', {}, 'Any field ', make('small', {}, data.series.length.toLocaleString('en-US'))),
-  finder, addedCard);
+  hint, finder, addedCard);
 input.setAttribute('role', 'combobox');
 input.setAttribute('aria-label', 'Add a chart of a field');
 input.setAttribute('aria-autocomplete', 'list');
@@ -34,8 +36,9 @@ const closeList = () => {
 };
 // Bring the search box to a chart, or (null) back to its section.
 const openSearch = chart => {
+  target = null; // the box loses the focus while it moves, which must not bring it back
+  if (chart) chart.block.querySelector('.head').after(finder); else hint.after(finder);
   target = chart;
-  if (chart) chart.block.querySelector('.head').after(finder); else fieldsSection.querySelector('h2').after(finder);
   finder.classList.toggle('at-chart', Boolean(chart));
   const what = chart ? `Add a field${chart.unit && ` in ${chart.unit}`} to ${chart.title}` : 'Add a chart of a field';
   input.setAttribute('aria-label', what);
@@ -144,7 +147,7 @@ const removeChart = chart => {
 
 // Which fields were added, to which charts: s1,s2~chart
 const fieldState = () => [...charts.values()].flatMap(chart => [
-  ...(chart.block.classList.contains('added') ? [encodeURIComponent(chart.lines[0].id)] : []),
+  ...(chart.isAdded ? [encodeURIComponent(chart.lines[0].id)] : []),
   ...chart.lines.filter(line => !chart.own.has(line))
     .map(line => `${encodeURIComponent(line.id)}~${encodeURIComponent(chart.id)}`),
 ]).join(',');

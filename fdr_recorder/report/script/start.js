@@ -45,7 +45,7 @@ const forPaper = isPrinted => {
   root.classList.toggle('on-paper', isPrinted);
   recolour();
   for (const chart of charts.values()) {
-    if (chart.block.classList.contains('added') || chart.lines.length > chart.own.size) chart.draw();
+    if (chart.isAdded || chart.lines.length > chart.own.size) chart.draw();
   }
 };
 addEventListener('beforeprint', () => {

@@ -65,6 +65,7 @@ const setRange = (from, to) => {
   if (start === view.from && start + length === view.to) return;
   [view.from, view.to] = [start, length === data.span ? data.span : start + length];
   makeStale();
+  keepState();
 };
 const zoom = (factor, around) => {
   const centre = around ?? (view.now >= view.from && view.now <= view.to && view.now !== null

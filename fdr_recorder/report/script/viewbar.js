@@ -51,6 +51,7 @@ const overviewPart = {
     const { clientWidth: width, clientHeight: height } = overview;
     if (!width) return;
     const context = contextOf(overview.firstChild, width, height);
+    this.drawRates(context, width, height);
     for (const lane of lanes.values()) {
       for (const [from, to, , level] of lane.events) {
         if (!['warn', 'bad', 'quiet'].includes(level)) continue;
@@ -59,6 +60,23 @@ const overviewPart = {
         context.fillRect(Math.min(left, width - 2), 3, Math.max(right - left, 2), height - 6);
       }
     }
+  },
+  // The rate of all messages together.
+  drawRates(context, width, height) {
+    const rates = new Float64Array(Math.max(Math.floor(width / 2), 1));
+    for (const { w, r } of Object.values(data.sparks)) {
+      rates.forEach((rate, place) => {
+        rates[place] = rate + (r[Math.floor((place + 0.5) / rates.length * data.span / w)] ?? 0);
+      });
+    }
+    const most = Math.max(...rates, 1e-9);
+    context.fillStyle = colour('--area');
+    context.beginPath();
+    rates.forEach((rate, place) => {
+      const tall = (height - 6) * rate / most;
+      context.rect(place * width / rates.length, height - tall, width / rates.length + 0.5, tall);
+    });
+    context.fill();
   },
   show() {
     overview.style.setProperty('--from', view.from / data.span);

@@ -27,7 +27,8 @@ from fdr_recorder.units import format_size, NS_PER_S, plural, precise_duration, 
 _MOST_BARS: Final = 120
 _MOST_MARKS: Final = 400
 _HINT: Final = (
-    'Point at a chart, tap it, or focus it and use the arrow keys: all charts show that moment.'
+    'Point at a chart, tap it, or focus it and use the arrow keys: all charts show that moment. '
+    'Drag, turn the wheel or pinch to look closer; double click to see the whole flight.'
 )
 _LEVELS: Final = {1: 'warn', 2: 'bad'}
 
