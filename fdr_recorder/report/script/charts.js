@@ -137,13 +137,14 @@ class Chart {
     return this.unit ? `${text}\u00a0${this.unit}` : text;
   }
 
-  draw() {
+  draw(paperWidth) {
     this.measure();
     const { element } = this;
     const gutter = element.getBoundingClientRect().left
       - element.parentElement.getBoundingClientRect().left;
-    const size = { width: element.clientWidth + gutter, height: element.clientHeight };
-    if (!element.clientWidth) return;
+    const width = paperWidth ?? element.clientWidth;
+    const size = { width: width + gutter, height: element.clientHeight };
+    if (!width) return;
     if (!this.u) this.build(size, gutter);
     else if (this.u.width !== size.width || this.u.height !== size.height) this.u.setSize(size);
     this.u.root.style.left = `${-gutter}px`;

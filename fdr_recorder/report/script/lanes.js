@@ -7,6 +7,7 @@ const SIGNS = {
   square: new Path2D('M-4-4H4V4H-4Z'),
   circle: new Path2D('M0-4.5A4.5 4.5 0 1 1-.01-4.5Z'),
 };
+const STRONG = ['bad', 'warn', 'quiet'];
 const lanes = new Map();
 const strip = element => {
   addMarks(element);
@@ -89,7 +90,7 @@ class Lane {
         context.setLineDash([]);
       }
       if (label && context.measureText(label).width < shown - 8) {
-        context.fillStyle = colour('--ink');
+        context.fillStyle = colour(STRONG.includes(level) ? '--card' : '--ink');
         context.fillText(label, middle, height / 2 + 0.5);
       }
     }
@@ -142,7 +143,7 @@ class Axis {
       const tick = make('span', {}, clock(seconds, decimals));
       const x = shareOf(seconds) * width;
       tick.className = x < half ? 'first' : x > width - half ? 'last' : '';
-      tick.style.left = `${x}px`;
+      tick.style.left = `${100 * x / width}%`;
       return tick;
     }));
   }

@@ -40,17 +40,23 @@ start();
 
 // --- on paper -----------------------------------------------------------------------------
 
-// Charts that were added have no static picture: they are printed as they are, on white.
-const forPaper = isPrinted => {
-  root.classList.toggle('on-paper', isPrinted);
-  recolour();
-  for (const chart of charts.values()) {
-    if (chart.isAdded || chart.lines.length > chart.own.size) chart.draw();
-  }
-};
+// Pictures of the whole flight are printed. Charts that were added have none: they are drawn for
+// paper, on white and as wide as on A4.
+const PAPER_PX = 600;
+let shown = null;
 addEventListener('beforeprint', () => {
   unpin();
   for (const details of all('section > details')) details.open = true;
-  forPaper(true);
+  shown = [view.from, view.to];
+  [view.from, view.to] = [0, data.span];
+  root.classList.add('on-paper');
+  recolour();
+  for (const chart of charts.values()) if (chart.isAdded) chart.draw(PAPER_PX);
+  for (const part of parts.values()) if (part.isSmall) part.draw();
+  parts.get(addedAxis)?.draw();
 });
-addEventListener('afterprint', () => forPaper(false));
+addEventListener('afterprint', () => {
+  if (shown) [view.from, view.to] = shown;
+  root.classList.remove('on-paper');
+  recolour();
+});

@@ -54,7 +54,7 @@ const overviewPart = {
     this.drawRates(context, width, height);
     for (const lane of lanes.values()) {
       for (const [from, to, , level] of lane.events) {
-        if (!['warn', 'bad', 'quiet'].includes(level)) continue;
+        if (!STRONG.includes(level)) continue;
         context.fillStyle = styleOf(level).fill;
         const [left, right] = [from, to].map(each => width * each / data.span);
         context.fillRect(Math.min(left, width - 2), 3, Math.max(right - left, 2), height - 6);
@@ -82,10 +82,12 @@ const overviewPart = {
     overview.style.setProperty('--from', view.from / data.span);
     overview.style.setProperty('--to', view.to / data.span);
     overview.style.setProperty('--now', (view.now ?? 0) / data.span);
-    rangeButtons.earlier.disabled = view.from <= 0;
-    rangeButtons.later.disabled = view.to >= data.span;
-    rangeButtons.out.disabled = rangeButtons.whole.disabled = isWhole();
-    rangeButtons.into.disabled = view.to - view.from <= SHORTEST_S;
+    // not `disabled`, which would take the focus away
+    const useless = {
+      earlier: view.from <= 0, later: view.to >= data.span, out: isWhole(), whole: isWhole(),
+      into: view.to - view.from <= SHORTEST_S,
+    };
+    for (const [name, is] of Object.entries(useless)) rangeButtons[name].setAttribute('aria-disabled', is);
     const decimals = view.to - view.from < 0.05 ? 6 : 3;
     let text = '';
     if (view.now !== null) {
