@@ -47,7 +47,6 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.flights.info import FlightInfo as FlightInfo
     from fdr_recorder.flights.info import read_info as read_info
     from fdr_recorder.flights.info import SegmentInfo as SegmentInfo
-    from fdr_recorder.flights.info import TopicInfo as TopicInfo
     from fdr_recorder.flights.listing import ListedFlight as ListedFlight
     from fdr_recorder.flights.query import Query as Query
     from fdr_recorder.flights.reader import FlightReader as FlightReader
@@ -60,6 +59,7 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.flights.status import Integrity as Integrity
     from fdr_recorder.flights.status import Losses as Losses
     from fdr_recorder.flights.status import Verdict as Verdict
+    from fdr_recorder.flights.topic_info import TopicInfo as TopicInfo
     from fdr_recorder.flights.verify import Loss as Loss
     from fdr_recorder.flights.verify import Verification as Verification
     from fdr_recorder.flights.verify import verify as verify
@@ -100,7 +100,7 @@ _HOMES = {
     ),
     'flights.directory': 'flights_in',
     'flights.export': 'Exported export',
-    'flights.info': 'Event FlightInfo SegmentInfo TopicInfo read_info',
+    'flights.info': 'Event FlightInfo SegmentInfo read_info',
     'flights.listing': 'ListedFlight',
     'flights.query': 'Query',
     'flights.reader': 'FlightReader',
@@ -108,6 +108,7 @@ _HOMES = {
     'flights.status': (
         'Authenticity Completeness Ended FlightStatus Integrity Losses Verdict'
     ),
+    'flights.topic_info': 'TopicInfo',
     'flights.verify': 'Loss Verification verify',
     'mcap.decode': 'FileChannel Message',
     'mcap.schema': 'Schema',

@@ -34,8 +34,8 @@ EXAMPLES: Final = """\
 
 Each line is an object: topic, type, log_time (UTC), log_time_ns, publish_time_ns, sequence, and
 message. Messages are complete unless --short is given. Lists of bytes are base64, NaN is null,
-infinity is "Infinity". A message whose type has no definition is printed as `data_base64`. With
---json the objects are the elements of one list.
+infinity is "Infinity". A message whose type has no definition, or that is not in CDR or JSON, is
+printed as `data_base64`. With --json the objects are the elements of one list.
 
 exit codes:
   0  all was printed

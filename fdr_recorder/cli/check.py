@@ -23,7 +23,7 @@ from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_OK
 from fdr_recorder.units import format_size
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.info import TopicInfo
+    from fdr_recorder.flights.topic_info import TopicInfo
 
 SUMMARY: Final = 'Check before take-off that the recorder would record'
 EXAMPLES: Final = """\

@@ -80,9 +80,10 @@ def reading_progress(
     doing: str, flight: Path, *, passes: int = 1, quiet: bool
 ) -> AbstractContextManager[Callable[[int], None]]:
     """Show progress over every byte of a flight, read so many times; see `progress`."""
-    from fdr_recorder.flights.directory import directory_name, segment_files
+    from fdr_recorder.flights.directory import directory_name
+    from fdr_recorder.flights.recording import recording_at
 
-    size = sum(segment.path.stat().st_size for segment in segment_files(flight))
+    size = recording_at(flight).bytes
     return progress(f'{doing} {directory_name(flight)}', passes * size, quiet=quiet)
 
 

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -88,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             advance=advance,
         )
     if args.json:
-        print_json('export', {**asdict(exported), 'path': str(exported.path)})
+        print_json('export', exported.to_dict())
     else:
         seconds = (exported.last_ns - exported.first_ns) / NS_PER_S
         say(

@@ -36,7 +36,8 @@ ROOT_HELP: Final = (
 )
 FLIGHT_HELP: Final = (
     f'directory of a flight, or its name below the flight root (${ROOT_VARIABLE}, else the '
-    'current directory if it has flights, else ~/fdr_flights)'
+    'current directory if it has flights, else ~/fdr_flights); or another recording: a bag of '
+    'rosbag2, an MCAP or SQLite file'
 )
 _TOPIC_NAME: Final = re.compile(r'^        name: "(/[\w/]+)"$', re.MULTILINE)
 
@@ -101,9 +102,18 @@ def find_root(name: str | None) -> Path:
     return root
 
 
+def recording_named(name: str) -> Path | None:
+    """Return the path of the recording that a user names, by its path; None if it is none."""
+    path = Path(name).expanduser()
+    try:
+        return path if _is_recording(path) else None
+    except PermissionError:
+        return None
+
+
 def find_flight(name: str) -> Path:
     """
-    Return the directory of the flight that a user names.
+    Return the directory of the flight that a user names, or the path of another recording.
 
     Raises:
         NoFlightError: There is none; the message says what is there.
@@ -114,7 +124,7 @@ def find_flight(name: str) -> Path:
     if os.sep not in name and not path.exists():
         below = default_root() / name
         path = below if below.exists() else path
-    if not _is_flight(path):
+    if not _is_recording(path):
         raise NoFlightError(path, _what_is(path))
     return path
 
@@ -140,7 +150,9 @@ def find_flight_or_root(name: str | None) -> tuple[Path | None, Path]:
 
 def find_flights(names: Sequence[str]) -> list[Path]:
     """
-    Return the directories of the flights that a user names; a root means all its flights.
+    Return the flights and other recordings that a user names; a root means all its flights.
+
+    A directory without flights means all the recordings in it.
 
     Raises:
         NoFlightError: One of them is neither.
@@ -150,7 +162,7 @@ def find_flights(names: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for name in names:
         path = Path(name).expanduser()
-        below = [] if _is_flight(path) else _flights_below(path)
+        below = [] if _is_recording(path) else _flights_below(path) or _recordings_below(path)
         found += below or [find_flight(name)]
     return found
 
@@ -160,6 +172,26 @@ def _is_flight(path: Path) -> bool:
     from fdr_recorder.flights.directory import segment_files
 
     return _is_directory(path) and bool(segment_files(path))
+
+
+def _is_recording(path: Path) -> bool:
+    """Tell whether it is any recording; raise as `_is_flight`."""
+    from fdr_recorder.flights.recording import is_recording
+
+    if _is_flight(path):
+        return True
+    if _flights_below(path):  # a root, whatever else lies there
+        return False
+    try:
+        return is_recording(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _recordings_below(path: Path) -> list[Path]:
+    from fdr_recorder.flights.recording import recordings_in
+
+    return recordings_in(path, ()) if _is_directory(path) else []
 
 
 def _is_directory(path: Path) -> bool:
@@ -193,32 +225,52 @@ def _what_is(path: Path) -> str:
     """Say why this is not a flight, and what to do."""
     if not path.exists():
         return 'there is no such flight; `fdr ls` lists the flights of a flight root'
-    if path.suffix == '.mcap':
-        return 'is one MCAP file; name the directory of a flight'
     if not path.is_dir():
-        return 'is a file; name the directory of a flight'
+        return _what_file(path)
     if not any(path.iterdir()):
         return 'is an empty directory, not a flight'
     below = _flights_below(path)
     if below:
         return f'is a flight root; name one of its flights, for example {below[-1]}'
-    if (path / 'metadata.yaml').exists():
-        return 'is a bag, but not a flight of this recorder; see `ros2 bag info`'
-    return 'is a directory, but not a flight: it has no segment_*.mcap'
+    below = _recordings_below(path)
+    if below:
+        return f'has several recordings; name one of them, for example {below[-1]}'
+    return 'is a directory, but not a recording: it has no MCAP or SQLite file'
+
+
+_KINDS_OF_FILES: Final = {
+    b'#ROSBAG V': 'is a bag of ROS 1; `rosbags-convert` of the package rosbags makes one of ROS 2',
+    b'ULog\x01': 'is a log of PX4; `pyulog` and PlotJuggler read it',
+}
+
+
+def _what_file(path: Path) -> str:
+    """Say what a file is that is no recording."""
+    try:
+        with path.open('rb') as file:
+            head = file.read(16)
+    except OSError:
+        head = b''
+    for magic, what in _KINDS_OF_FILES.items():
+        if head.startswith(magic):
+            return what
+    if path.name == 'metadata.yaml':
+        return f'describes a bag; name its directory, {path.parent}'
+    return 'is neither an MCAP nor an SQLite file; name a flight, a bag or such a file'
 
 
 # --- for the shell -------------------------------------------------------------------------
 
 
 def complete_flight(prefix: str, **_: object) -> Iterable[str]:
-    """Return the flights of the root, and directories."""
-    from argcomplete.completers import DirectoriesCompleter
+    """Return the flights of the root, and files and directories."""
+    from argcomplete.completers import FilesCompleter
 
     try:
         names = [path.name for path in _flights_below(default_root())]
     except OSError:
         names = []
-    return [*names, *DirectoriesCompleter()(prefix)]
+    return [*names, *FilesCompleter()(prefix)]
 
 
 def complete_topic(parsed_args: Namespace, **_: object) -> Iterable[str]:

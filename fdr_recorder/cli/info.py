@@ -30,8 +30,9 @@ from fdr_recorder.units import (
 )
 
 if TYPE_CHECKING:
-    from fdr_recorder.flights.info import Event, FlightInfo, SegmentInfo, TopicInfo
+    from fdr_recorder.flights.info import Event, FlightInfo, SegmentInfo
     from fdr_recorder.flights.listing import ListedFlight
+    from fdr_recorder.flights.topic_info import TopicInfo
 
 SUMMARY: Final = 'Show what is in a flight: topics, segments, losses, alerts'
 EXAMPLES: Final = """\
@@ -85,9 +86,12 @@ def _show(found: FlightInfo) -> None:
         print()
         table(_TOPIC_COLUMNS, (_topic_row(found.listed, topic) for topic in topics))
     own = sum(topic.messages for topic in found.topics.values() if topic.is_own)
-    say(f'and {plural(own, "record")} of the recorder itself, on /fdr/...')
+    is_flight = found.listed.kind == 'flight'
+    if own or is_flight:
+        say(f'and {plural(own, "record")} of the recorder itself, on /fdr/...')
     print()
-    table(_SEGMENT_COLUMNS, _some([_segment_row(found.listed, item) for item in found.segments]))
+    columns = _SEGMENT_COLUMNS if is_flight else ('~file', *_SEGMENT_COLUMNS[1:])
+    table(columns, _some([_segment_row(found.listed, item) for item in found.segments]))
     events = [*_dropped_rows(found), *(_event_row(found.listed, item) for item in found.events)]
     if events:
         print()
@@ -98,7 +102,7 @@ def _show(found: FlightInfo) -> None:
 
 def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     flight, header, footer = found.listed, found.header, found.footer
-    yield 'flight', flight.name
+    yield flight.kind, flight.name
     yield 'status', Toned(flight.status.sentence, tone_of(flight.status.verdict))
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
@@ -108,10 +112,13 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
         yield 'clock', _clock(found)
     size = format_size(flight.bytes - flight.kept_bytes)
     kept = f', and {format_size(flight.kept_bytes)} kept by recovery' if flight.kept_bytes else ''
-    yield 'size', f'{size} in {plural(flight.segments, "segment")}{kept}'
+    noun = 'segment' if flight.kind == 'flight' else 'file'
+    yield 'size', f'{size} in {plural(flight.segments, noun)}{kept}'
     yield 'records', f'{flight.records:,}'
     losses = flight.status.losses
     yield 'missing', str(losses)
+    for note in flight.notes:
+        yield 'note', note
     unseen = losses.unseen
     if unseen:
         yield 'unknown', str(unseen)

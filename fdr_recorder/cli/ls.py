@@ -8,27 +8,29 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""`fdr ls`: list the flights of a flight root."""
+"""`fdr ls`: list the flights of a flight root, and other recordings there."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.colours import tone_of, Toned
 from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
-from fdr_recorder.cli.flight_arguments import add_root, find_root
+from fdr_recorder.cli.flight_arguments import add_root, find_root, recording_named
 from fdr_recorder.cli.permissions import Unreadable
 from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.listing import ListedFlight
 
-SUMMARY: Final = 'List the flights of a flight root'
+SUMMARY: Final = 'List the flights of a flight root, and other recordings in it'
 EXAMPLES: Final = """\
   fdr ls                          flights of the default root
-  fdr ls /media/usb/flights       flights of another root
+  fdr ls /media/usb/flights       flights of another root; bags and MCAP files in it, too
+  fdr ls recording.mcap           one recording
   fdr ls --json | jq '.flights[] | select(.losses.transport > 0) | .flight_id'
 
 status, as far as the ends of the flights tell (`fdr verify` reads every byte):
@@ -49,20 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the flights."""
-    from fdr_recorder.flights.directory import flights_in
-    from fdr_recorder.flights.listing import by_age, list_flight
+    from fdr_recorder.flights.list_recording import list_recording
+    from fdr_recorder.flights.listing import by_age
     from fdr_recorder.storage.flight_root import root_holder
 
-    root = find_root(args.root)
+    root, paths = _found(args.root)
     holder = root_holder(root)
-    paths = flights_in(root)
-    flights, unreadable = [], Unreadable()
+    found, unreadable = [], Unreadable()
     with progress('looking at flights', len(paths), quiet=args.json) as advance:
         for path in paths:
             with unreadable.telling(path):
-                flights.append(list_flight(path, holder))
+                found.append(list_recording(path, holder))
             advance(1)
-    flights.sort(key=by_age)
+    flights = sorted((item for item in found if item.kind == 'flight'), key=by_age)
+    others = [item for item in found if item.kind != 'flight']
     if args.json:
         print_json(
             'ls',
@@ -70,19 +72,33 @@ def run(args: argparse.Namespace) -> int:
                 'root': str(root),
                 'in_use_by': holder.text if holder else None,
                 'flights': [flight.to_dict() for flight in flights],
+                'others': [other.to_dict() for other in others],
                 'unreadable': unreadable.found,
             }
         )
         return unreadable.code(EXIT_OK)
-    if flights:
-        table(_COLUMNS, map(_row, flights))
+    if found:
+        table(_COLUMNS, map(_row, (*flights, *others)))
         print()
-    size = format_size(sum(flight.bytes for flight in flights))
+    size = format_size(sum(item.bytes for item in found))
+    also = f', {plural(len(others), "other recording")}' if others else ''
     more = f', and {len(unreadable.found):,} that cannot be read' if unreadable.found else ''
-    say(f'{plural(len(flights), "flight")}, {size}, in {root}{more}')
+    say(f'{plural(len(flights), "flight")}{also}, {size}, in {root}{more}')
     if holder:
         say(f'in use by {holder.text}')
     return unreadable.code(EXIT_OK)
+
+
+def _found(name: str | None) -> tuple[Path, list[Path]]:
+    """Return a root and the recordings in it; or one recording, and where it is."""
+    from fdr_recorder.flights.directory import flights_in
+    from fdr_recorder.flights.recording import recordings_in
+
+    if name and (recording := recording_named(name)) is not None:
+        return recording.parent, [recording]
+    root = find_root(name)
+    flights = flights_in(root)
+    return root, [*flights, *recordings_in(root, flights)]
 
 
 def _row(flight: ListedFlight) -> tuple[str, ...]:

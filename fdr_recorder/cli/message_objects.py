@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 import base64
+from contextlib import suppress
+import json
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError
@@ -48,7 +50,7 @@ class MessageObjects:
         """With `short` lists are printed as their length."""
         self.problems: list[str] = []
         self._longest = _SHORT if short else None
-        self._known: dict[tuple[str, Schema], JsonDecoder | None] = {}
+        self._known: dict[tuple[str, Schema, str], JsonDecoder | None] = {}
 
     def of(self, message: Message) -> dict[str, Any]:
         """Return the object to print for a message."""
@@ -63,6 +65,9 @@ class MessageObjects:
             'publish_time_ns': message.publish_time_ns,
             'sequence': message.sequence,
         }
+        if channel.message_encoding == 'json':
+            with suppress(ValueError, RecursionError):
+                return {**said, 'message': json.loads(message.data)}
         decoder = self._find(channel)
         if decoder is not None:
             try:
@@ -72,18 +77,22 @@ class MessageObjects:
         return {**said, 'data_base64': base64.b64encode(message.data).decode()}
 
     def _find(self, channel: FileChannel) -> JsonDecoder | None:
+        from fdr_recorder.mcap.layout import CDR
         from fdr_recorder.types.cdr_to_json import JsonDecoder
 
-        key = channel.topic, channel.schema
+        key = channel.topic, channel.schema, channel.message_encoding
         if key not in self._known:
             try:
+                if channel.message_encoding != CDR:
+                    encoding = channel.message_encoding or 'an unknown encoding'
+                    raise RecordError(f'messages in {encoding:.40} are printed as they are')
                 self._known[key] = JsonDecoder(channel.schema, longest=self._longest)
             except RecordError as error:
                 self._give_up(channel, error)
         return self._known[key]
 
     def _give_up(self, channel: FileChannel, error: RecordError) -> None:
-        self._known[channel.topic, channel.schema] = None
+        self._known[channel.topic, channel.schema, channel.message_encoding] = None
         problem = f'{channel.topic}: {error}'
         if problem not in self.problems:
             self.problems.append(problem)

@@ -29,7 +29,8 @@ from fdr_recorder.errors import (
     FlightRootReadOnlyError,
 )
 from fdr_recorder.flights.directory import flights_in
-from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
+from fdr_recorder.flights.info import FlightInfo, read_info
+from fdr_recorder.flights.topic_info import TopicInfo
 from fdr_recorder.parameter_file import located, read_parameter_file, write_parameter_file
 from fdr_recorder.record.flight_header import hash_manifest
 from fdr_recorder.record.kinds import AlertRecord

@@ -72,13 +72,13 @@ def make_query(
 
     """
     from fdr_recorder.flights.in_use import holder_of_root
-    from fdr_recorder.flights.listing import list_flight
+    from fdr_recorder.flights.list_recording import list_recording
     from fdr_recorder.flights.query import Query
     from fdr_recorder.flights.status import Ended
     from fdr_recorder.flights.utc import read_utc
 
     path = find_flight(args.flight)
-    flight = list_flight(path, holder_of_root(path))
+    flight = list_recording(path, holder_of_root(path))
     if flight.status.ended is Ended.UNKNOWN:
         warn(f'{flight.path} was never closed: what came last may be missing; see `fdr recover`')
     if args.duration is not None and args.start is not None and args.end is not None:

@@ -13,19 +13,20 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.colours import Tone, Toned
-from fdr_recorder.cli.console import print_json, progress, say
+from fdr_recorder.cli.console import print_json, progress, say, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
 from fdr_recorder.cli.permissions import Unreadable
+from fdr_recorder.errors import UsageError
 from fdr_recorder.units import format_duration, format_size, plural
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from fdr_recorder.flights.export import Exported
     from fdr_recorder.flights.recovery.recover import RecoveredFlight
 
 SUMMARY: Final = 'Make flights whole that were never closed; others are left alone'
@@ -33,6 +34,10 @@ EXAMPLES: Final = """\
   fdr recover /data/flights --dry-run    show which flights need it
   fdr recover /data/flights              recover them
   fdr recover flight_20261122T110505Z_1aef
+  fdr recover torn.mcap -o whole.mcap    what can be read of another recording
+
+A recording of another program is never changed: what can be read of it is copied, with -o, into
+one MCAP file, or into a bag. So is a segment that lies alone.
 
 The recorder does the same when it is configured. While a recorder owns the flight root, or writes
 the flight, `fdr recover` refuses to run, whatever name leads there.
@@ -49,17 +54,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '-n', '--dry-run', action='store_true', help='only show which flights need it'
     )
+    parser.add_argument(
+        '-o',
+        '--output',
+        type=Path,
+        metavar='OUT',
+        help='for one recording that is no flight: NAME.mcap for one file, any other name for '
+        'the directory of a bag; must not exist',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Recover the flights that need it."""
     from fdr_recorder.flights.directory import named
+    from fdr_recorder.flights.recording import Kind, recording_at
 
+    flights = find_flights(args.flight)
+    others = [path for path in flights if recording_at(path).kind is not Kind.FLIGHT]
+    if args.output is not None and not (len(flights) == len(others) == 1):
+        raise UsageError(
+            '-o is for one recording that is no flight; flights are made whole where they are'
+        )
+    if args.output is not None and not args.dry_run:
+        return _copy(flights[0], args.output.expanduser(), is_json=args.json)
     results: list[_Result] = []
     unreadable = Unreadable()
-    for flight in find_flights(args.flight):
+    for flight in flights:
         with unreadable.telling(flight):
-            results.append(_recover(flight, dry_run=args.dry_run, quiet=args.json))
+            results.append(
+                _look_at(flight, dry_run=args.dry_run)
+                if flight in others
+                else _recover(flight, dry_run=args.dry_run, quiet=args.json)
+            )
             result = results[-1]
             if args.json:
                 continue
@@ -80,6 +106,7 @@ class _Result:
     is_open: bool
     is_dry: bool
     recovered: RecoveredFlight | None = None
+    copied: Exported | None = None
 
     @property
     def is_left_unclosed(self) -> bool:
@@ -122,7 +149,45 @@ class _Result:
             'needs_recovery': self.is_needed,
             'is_open': self.is_open,
             'recovered': done.to_dict() if done is not None else None,
+            'copied': self.copied.to_dict() if self.copied is not None else None,
         }
+
+
+def _look_at(path: Path, *, dry_run: bool) -> _Result:
+    """Find out whether another recording needs recovery; raise `UsageError` if it does."""
+    from fdr_recorder.flights.list_recording import list_recording
+    from fdr_recorder.flights.status import Verdict
+
+    found = list_recording(path)
+    is_needed = found.status.verdict in (Verdict.UNCLOSED, Verdict.DAMAGED)
+    if is_needed and not dry_run:
+        raise UsageError(
+            f'{path} is no flight, and is never changed; name with -o a file or a directory for '
+            'what can be read of it'
+        )
+    return _Result(path, found.flight_id, is_needed, is_open=False, is_dry=dry_run)
+
+
+def _copy(path: Path, out: Path, *, is_json: bool) -> int:
+    """Copy what can be read of another recording."""
+    from fdr_recorder.flights.export import export
+    from fdr_recorder.flights.list_recording import list_recording
+    from fdr_recorder.flights.query import Query
+    from fdr_recorder.flights.status import Verdict
+
+    found = list_recording(path)
+    is_needed = found.status.verdict in (Verdict.UNCLOSED, Verdict.DAMAGED)
+    with progress(f'recovering {found.flight_id}', found.bytes, quiet=is_json) as advance:
+        copied = export(Query(path), out, advance=advance)
+    if is_json:
+        result = _Result(path, found.flight_id, is_needed, is_open=False, is_dry=False)
+        print_json('recover', [replace(result, copied=copied).to_dict()])
+        return EXIT_OK
+    for text in copied.damage:
+        warn(f'not recovered: {text}')
+    what = f'{plural(copied.messages, "message")} of {plural(copied.topics, "topic")}'
+    say(f'{path}: ', Toned(f'recovered: {what}, {format_size(copied.bytes)}, in {out}', Tone.GOOD))
+    return EXIT_OK
 
 
 def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -21,11 +21,11 @@ import os
 from pathlib import Path
 from secrets import token_hex
 import shutil
-from typing import Final
+from typing import Any, Final
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
-from fdr_recorder.flights.listing import list_flight
+from fdr_recorder.flights.list_recording import list_recording
 from fdr_recorder.flights.query import Query
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.recovery.read_contents import read_contents
@@ -67,6 +67,10 @@ class Exported:
     last_ns: int
     damage: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for `json.dumps`."""
+        return {**asdict(self), 'path': str(self.path)}
+
 
 def export(
     flight: Query | Path | str,
@@ -84,7 +88,7 @@ def export(
     UTC if the query says so. The output has another name until it is complete.
 
     Args:
-        flight: The flight's directory, for all of it; a query for a part.
+        flight: The flight's directory, or another recording, for all of it; a query for a part.
         out: `<name>.mcap` for a file, any other name for a bag's directory. It must not exist.
         compression: Compression of the chunks: `none`, `lz4` or `zstd`.
         ros_distro: ROS distribution that a bag names; by default that of the flight.
@@ -121,7 +125,7 @@ def export(
         closed = _write(query, path, compression, bag_version, advance)
         if not is_file:
             if ros_distro is None:
-                ros_distro = list_flight(query.flight).ros_distro
+                ros_distro = list_recording(query.flight).ros_distro
             directory = FlightDirectory(built, ros_distro, bag_version=bag_version)
             directory.add(closed)
             directory.commit(_about(query))

@@ -18,7 +18,7 @@ recorder itself are read. A torn or growing segment is read whole.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from operator import sub
@@ -28,14 +28,22 @@ from typing import Any
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.in_use import holder_of_root
+from fdr_recorder.flights.list_recording import (
+    Contents,
+    how_files_end,
+    list_recording,
+    listed,
+)
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
-from fdr_recorder.flights.status import Integrity, losses_in
+from fdr_recorder.flights.recording import Kind, Recording, recording_at
+from fdr_recorder.flights.recording_file import RecordingFile
+from fdr_recorder.flights.status import Ended, Integrity, Losses, losses_in
+from fdr_recorder.flights.topic_info import TopicInfo
 from fdr_recorder.flights.utc import utc_times
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
-from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import LOSS_DETECTION_KEY, PUBLISHER_KEY
 from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of
@@ -47,110 +55,6 @@ from fdr_recorder.record.kinds import (
     SegmentRollover,
 )
 from fdr_recorder.record.loss_detection import unseen_in_flight
-from fdr_recorder.topics.names import TopicType
-from fdr_recorder.units import NS_PER_S
-
-
-@dataclass
-class TopicInfo:
-    """
-    The messages of one topic in one type.
-
-    Attributes:
-        name: Of the topic.
-        type: Of its messages.
-        publishers: The gids of its publishers, as far as they are known.
-        messages: How many there are.
-        bytes: Their data, uncompressed.
-        first_ns: Log time of the first (system clock).
-        last_ns: Log time of the last.
-        gap_ns: The longest time between two that follow each other.
-        gap_at_ns: When that began.
-        silence_ns: The longest time without a message from the flight's beginning to its end, as
-            the footer tells; 0 if it is not known, or below a second.
-        silence_at_ns: When that began.
-        lost_transport: How many never reached the recorder.
-        dropped_overrun: How many a full ring refused.
-        dropped_write_error: How many the disk refused, as far as it is known whose they were.
-        before_match: How many publishers that came in flight had sent before they were heard.
-        why_unseen: Why losses in transport cannot be seen; empty if they can.
-
-    """
-
-    name: str
-    type: str
-    publishers: set[str] = field(default_factory=set)
-    messages: int = 0
-    bytes: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    gap_ns: int = 0
-    gap_at_ns: int = 0
-    silence_ns: int = 0
-    silence_at_ns: int = 0
-    lost_transport: int = 0
-    dropped_overrun: int = 0
-    dropped_write_error: int = 0
-    before_match: int = 0
-    why_unseen: str = ''
-
-    @property
-    def key(self) -> TopicType:
-        """Return the topic and its type."""
-        return TopicType(self.name, self.type)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether these are records of the recorder itself."""
-        return self.name.startswith(OWN_TOPIC_PREFIX)
-
-    @property
-    def lost(self) -> int:
-        """How many are known to be missing."""
-        lost = self.lost_transport + self.dropped_overrun + self.dropped_write_error
-        return lost + self.before_match
-
-    @property
-    def lost_text(self) -> str:
-        """Return the same in words: `12`, `?` if nobody knows, `12 + ?` if there may be more."""
-        if not self.why_unseen:
-            return f'{self.lost:,}'
-        return f'{self.lost:,} + ?' if self.lost else '?'
-
-    @property
-    def longest_gap(self) -> tuple[int, int]:
-        """Return the longest time without a message, and when it began; 0 if unknown."""
-        return max((self.gap_ns, self.gap_at_ns), (self.silence_ns, self.silence_at_ns))
-
-    @property
-    def rate_hz(self) -> float | None:
-        """Messages per second between the first and the last; None for less than two."""
-        elapsed = self.last_ns - self.first_ns
-        return (self.messages - 1) * NS_PER_S / elapsed if elapsed > 0 else None
-
-    def add(self, times: Sequence[int], size: int) -> None:
-        """Take in one or more messages behind those before: log times, bytes of their data."""
-        if self.messages:
-            times = array('Q', (self.last_ns, *times))
-        else:
-            self.first_ns = times[0]
-        longest = max(map(sub, times[1:], times), default=0)
-        if longest > self.gap_ns:
-            self.gap_ns = longest
-            self.gap_at_ns = times[list(map(sub, times[1:], times)).index(longest)]
-        self.messages += len(times) - bool(self.messages)
-        self.bytes += size
-        self.last_ns = times[-1]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it for `json.dumps`."""
-        is_unknown = self.why_unseen and not self.lost_transport
-        return {
-            **asdict(self),
-            'publishers': sorted(self.publishers),
-            'rate_hz': self.rate_hz,
-            'lost_transport': None if is_unknown else self.lost_transport,
-        }
 
 
 @dataclass
@@ -256,7 +160,7 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     Return what a flight contains: topics, segments, header, footer, events and damage.
 
     Args:
-        flight: Its directory.
+        flight: Its directory, or another recording.
         advance: Called with the number of bytes that are done since the last call.
 
     Raises:
@@ -265,6 +169,9 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
 
     """
     flight = Path(flight)
+    recording = recording_at(flight)
+    if recording.kind is not Kind.FLIGHT:
+        return _read_other(recording, advance)
     result = FlightInfo(list_flight(flight, holder_of_root(flight)))
     closed = read_metadata(flight).segments
     for reader in read_segments(flight, result.damage, closed):
@@ -279,23 +186,66 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     return result
 
 
-class _Segment:
-    """Adds what is in one segment."""
+def _read_other(recording: Recording, advance: Advance) -> FlightInfo:
+    """Return what another recording than a flight contains; `read_info` otherwise."""
+    result = FlightInfo(list_recording(recording.path))
+    for reader in read_segments(recording, result.damage):
+        _Segment(result, reader, is_foreign=True).read(advance)
+    result.events.sort(key=lambda event: event.time_ns)
+    result.footer = None  # it would be that of the flight from which this was taken
+    found = Contents()
+    for segment in result.segments:
+        found.add(segment.records, segment.first_ns, segment.last_ns)
+    told = losses_in(event.payload for event in result.events)
+    ended, integrity = how_files_end(recording)
+    losses = Losses(has_end=ended is Ended.CLOSED, untold=recording.untold).at_least(told)
+    integrity = Integrity.DAMAGED if result.damage else integrity
+    result.listed = listed(recording, found, ended, integrity, losses)
+    for topic in result.topics.values():
+        topic.why_unseen = recording.untold
+    return result
 
-    def __init__(self, result: FlightInfo, reader: SegmentReader) -> None:
+
+class _Segment:
+    """Adds what is in one segment, or in a file that another program wrote."""
+
+    def __init__(
+        self, result: FlightInfo, reader: RecordingFile, *, is_foreign: bool = False
+    ) -> None:
         self._result = result
         self._reader = reader
+        self._is_foreign = is_foreign
         self._segment = SegmentInfo(reader.path.name, reader.size)
         self._topics: dict[FileChannel, TopicInfo] = {}
 
     def read(self, advance: Advance) -> None:
         for chunk in read_chunks(self._reader, advance):
-            if isinstance(chunk, IndexedChunk):
+            if isinstance(chunk, IndexedChunk) and self._is_told(chunk):
                 self._add_indexed(chunk)
+            elif isinstance(chunk, IndexedChunk):
+                try:
+                    self._add_read(self._reader.chunk_at(chunk.offset))
+                except SegmentError as error:
+                    self._note_damage(error)
             else:
                 self._add_read(chunk)
         self._segment.is_closed = self._reader.ends_with_magic
         self._result.segments.append(self._segment)
+
+    def _is_told(self, chunk: IndexedChunk) -> bool:
+        """
+        Tell whether the indexes tell the sizes of messages: nothing else is between them.
+
+        Other programs describe a channel in the chunk where it comes first.
+        """
+        channels = self._reader.channels
+        return not self._is_foreign or all(
+            channels[number] in self._topics for number in chunk.indexes
+        )
+
+    def _note_damage(self, error: SegmentError) -> None:
+        if (text := str(error)) not in self._result.damage:
+            self._result.damage.append(text)
 
     def _add_indexed(self, chunk: IndexedChunk) -> None:
         """Take the times and sizes of the messages from their indexes."""
@@ -309,14 +259,15 @@ class _Segment:
                 for message, _ in reader.chunk_at(chunk.offset).messages:
                     self._note(message)
         except SegmentError as error:
-            self._result.damage.append(str(error))
+            self._note_damage(error)
             return
         self._span(chunk.start_ns, chunk.end_ns)
         for (channel, index), size in zip(
             indexes.items(), _sizes(indexes.values(), chunk.uncompressed_bytes), strict=True
         ):
             if index:
-                self._topic(channel).add(index[::2], size)
+                times = sorted(index[::2]) if self._is_foreign else index[::2]
+                self._topic(channel).add(times, size)
                 self._segment.records += len(index) // 2
 
     def _add_read(self, chunk: WholeChunk) -> None:

@@ -32,6 +32,7 @@ from fdr_recorder.flights.directory import (
 )
 from fdr_recorder.flights.in_use import is_being_recorded
 from fdr_recorder.flights.metadata_reader import Metadata, read_metadata
+from fdr_recorder.flights.recording import Kind
 from fdr_recorder.flights.recovery.last_segment import (
     are_all_ended,
     are_listed_ended,
@@ -88,6 +89,8 @@ class ListedFlight:
         segments_dropped: Segments that were removed to free space.
         ros_distro: What it was recorded with; empty if unknown.
         utc: What its log times are in true UTC.
+        kind: A `flight`, or another recording: `bag`, `file`, `segment`.
+        notes: What is unusual about another recording, a sentence each.
 
     """
 
@@ -105,6 +108,8 @@ class ListedFlight:
     flight_number: int = 0
     kept_bytes: int = 0
     utc: UtcTimes = field(default_factory=UtcTimes)
+    kind: str = Kind.FLIGHT.value
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -131,7 +136,7 @@ class ListedFlight:
         values['unseen'] = str(self.status.losses.unseen)
         values['utc_started_ns'] = self.utc_started_ns
         values['utc_ended_ns'] = self.utc.at(self.ended_ns)
-        values.update(path=str(self.path))
+        values.update(path=str(self.path), notes=list(self.notes))
         return values
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
+from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.flights.utc import UtcTimes
 from fdr_recorder.mcap.decode import FileChannel, Message
-from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.offered_qos import offers_latched
@@ -162,7 +162,7 @@ class Query:
                 yield (message for message, _ in chunk.messages)
             self.all_topics |= {channel.topic for channel in reader.channels.values()}
 
-    def _may_be_in(self, chunk: IndexedChunk, reader: SegmentReader) -> bool:
+    def _may_be_in(self, chunk: IndexedChunk, reader: RecordingFile) -> bool:
         """Tell whether a chunk may have messages that are wanted."""
         if self.end_ns is not None and chunk.start_ns >= self.end_ns:
             return False

@@ -12,78 +12,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Set
+from contextlib import ExitStack, suppress
 from pathlib import Path
-import re
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.open_segment import open_segment
+from fdr_recorder.flights.recording import Kind, Recording, recording_at
+from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.mcap.decode import Message, WholeChunk
-from fdr_recorder.mcap.reader import SegmentReader
-from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.mcap.walk import IndexedChunk
-from fdr_recorder.record.codec import decode, own_definition
+from fdr_recorder.record.codec import decode
 from fdr_recorder.record.kinds import (
     FlightFooter,
     FlightHeader,
-    METADATA_NAME,
     OWN_TOPIC_PREFIX,
     Payload,
     PAYLOADS,
-    RECORD_SCHEMA_VERSION,
 )
 
 Advance = Callable[[int], None]
 """Told that so many more bytes of the flight are done with."""
 
 
-def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:
-    """Open a segment as `SegmentReader` does; the recorder's own schemas are known if lost."""
-    return SegmentReader(
-        path, started_ns=started_ns, known_schema=_known_schema, is_steady=_is_steady
-    )
-
-
-def _known_schema(topic: str, metadata: Mapping[str, Mapping[str, str]]) -> Schema | None:
-    """Return the schema of one of the recorder's own topics, if it is of this version."""
-    payload_type = PAYLOADS.get(topic.removeprefix(OWN_TOPIC_PREFIX))
-    about = metadata.get(METADATA_NAME, {})
-    version = about.get('record_schema_version', RECORD_SCHEMA_VERSION)
-    if payload_type is None or version != RECORD_SCHEMA_VERSION:
-        return None
-    return own_definition(payload_type).schema
-
-
-def _is_steady(metadata: Mapping[str, Mapping[str, str]]) -> bool:
-    """Tell whether the log times of a segment are steady: since schema 1.3.0."""
-    version = metadata.get(METADATA_NAME, {}).get('record_schema_version', '')
-    match = re.match(r'(\d{1,9})\.(\d{1,9})', version, re.ASCII)
-    return match is not None and (int(match[1]), int(match[2])) >= (1, 3)
-
-
 def read_segments(
-    flight: Path, damage: list[str], closed: Set[str] | None = None
-) -> Iterator[SegmentReader]:
+    flight: Path | Recording, damage: list[str], closed: Set[str] | None = None
+) -> Iterator[RecordingFile]:
     """
     Yield each segment of a flight, open; one that is dropped meanwhile, to free space, is skipped.
 
     `damage` takes what could not be read, in words, when the caller asks for the next segment. It
     is no damage that the last segment is torn: it is growing, or the flight was not closed. Nor
     is it with others that are not among `closed`, names of segments, where that is given.
+
+    Of any other recording the files are yielded likewise.
     """
-    segments = segment_files(flight)
-    for segment in segments:
-        with suppress(FileNotFoundError), open_segment(segment.path) as reader:
+    recording = flight if isinstance(flight, Recording) else recording_at(flight)
+    if recording.kind is not Kind.FLIGHT:
+        yield from _read_files(recording, damage)
+        return
+    for path in recording.files:
+        with suppress(FileNotFoundError), open_segment(path) as reader:
             yield reader
-            may_grow = segment is segments[-1] or (
-                closed is not None and segment.path.name not in closed
+            may_grow = path is recording.files[-1] or (
+                closed is not None and path.name not in closed
             )
             tear = reader.tear if may_grow else None
             damage += [str(error) for error in reader.errors if error is not tear]
 
 
-def read_chunks(reader: SegmentReader, advance: Advance) -> Iterator[IndexedChunk | WholeChunk]:
+def _read_files(recording: Recording, damage: list[str]) -> Iterator[RecordingFile]:
+    """Yield each file of a recording that is no flight."""
+    damage += recording.faults
+    for path in recording.files:
+        with ExitStack() as stack:
+            try:
+                reader = stack.enter_context(recording.open(path))
+            except SegmentError as error:
+                damage.append(str(error))
+                continue
+            yield reader
+            tear = reader.tear if path is recording.files[-1] else None
+            damage += [
+                text
+                for error in reader.errors
+                if error is not tear and (text := str(error)) not in damage
+            ]
+
+
+def read_chunks(reader: RecordingFile, advance: Advance) -> Iterator[IndexedChunk | WholeChunk]:
     """Yield each chunk of a segment; tell `advance` of it when the caller asks for the next."""
     done = 0
     for chunk in reader.chunks():
@@ -110,6 +107,8 @@ class FlightReader:
     """
     The records of a flight, closed or not, in file order. Needs no `metadata.yaml`.
 
+    It reads any other recording, too: a bag, or an MCAP or SQLite file alone.
+
     Attributes:
         path: The flight's directory.
         damage: What was wrong with segments, once `messages` has come to an end. Whole chunks
@@ -125,12 +124,12 @@ class FlightReader:
     """
 
     def __init__(self, path: Path | str) -> None:
-        """Take the directory of a flight; nothing is read yet."""
+        """Take the directory of a flight, or another recording; nothing is read yet."""
         self.path = Path(path)
         self.damage: list[SegmentError | RecordError] = []
         self.header: FlightHeader | None = None
         self.footer: FlightFooter | None = None
-        self._open: set[SegmentReader] = set()
+        self._open: set[ExitStack] = set()
 
     def __enter__(self) -> FlightReader:
         """Return itself."""
@@ -138,28 +137,34 @@ class FlightReader:
 
     def __exit__(self, *_: object) -> None:
         """Close the file that `messages` is reading, if it has not come to an end."""
-        for reader in self._open:
-            reader.close()
+        for stack in self._open:
+            stack.close()
 
     def messages(self) -> Iterator[Message]:
         """
-        Yield every message of every segment that lies in a whole chunk.
+        Yield every message that can be read: in a segment, those of whole chunks.
 
         Raises:
             OSError: A file cannot be read.
 
         """
         started_ns = 0
-        for segment in segment_files(self.path):
-            with open_segment(segment.path, started_ns=started_ns) as reader:
-                self._open.add(reader)
+        recording = recording_at(self.path)
+        for path in recording.files:
+            with ExitStack() as stack:
+                self._open.add(stack)
+                try:
+                    reader = stack.enter_context(recording.open(path, started_ns=started_ns))
+                except SegmentError as error:
+                    self.damage.append(error)
+                    continue
                 for message in reader.messages():
                     if message.channel.topic.startswith(OWN_TOPIC_PREFIX):
                         self._note(message)
                         started_ns = started_ns or message.log_time_ns
                     yield message
                 self.damage += reader.errors
-            self._open.remove(reader)
+            self._open.remove(stack)
 
     def own_records(self) -> Iterator[Payload]:
         """Yield the records of the recorder itself, decoded."""

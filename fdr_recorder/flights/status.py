@@ -68,7 +68,10 @@ class Integrity(Enum):
     DAMAGED = 'damaged'
     """They are not: bytes were changed, or files are missing."""
     UNCHECKED = 'unchecked'
-    """What was read is; `fdr verify` reads every byte."""
+    """
+    What was read is. `fdr verify` reads every byte; but other programs may have left out the
+    checksums.
+    """
 
 
 class Completeness(Enum):
@@ -96,7 +99,7 @@ class Verdict(Enum):
     COMPLETE = 0
     """Closed or still open, intact, and complete."""
     UNKNOWN = 4
-    """Nothing is known to be missing, but on some topics nobody could see it."""
+    """Nothing is known to be missing, but on some topics, or in no flight, nobody could see it."""
     LOSSES = 1
     """Intact, but messages are missing, and the recording says so."""
     NOT_AS_ASKED = 5
@@ -166,6 +169,7 @@ class Losses:
         has_end: Whether the flight's end is there. It is not after a crash or a power cut, and
             nobody knows how many records came last.
         unseen: Where losses in transport cannot be seen: there may be more than are counted.
+        untold: Why nobody knows what is missing: the recording is no flight. Empty for a flight.
 
     """
 
@@ -179,6 +183,7 @@ class Losses:
     unreadable_bytes: int = 0
     has_end: bool = True
     unseen: Unseen = field(default_factory=Unseen)
+    untold: str = ''
 
     @classmethod
     def counted(cls, counters: Mapping[str, int], **others: Any) -> Losses:  # noqa: ANN401
@@ -227,7 +232,7 @@ class Losses:
             said.append(f'{format_size(self.unreadable_bytes)} unreadable')
         if not self.has_end:
             said.append('the end')
-        return ', '.join(said) or 'none'
+        return ', '.join(said) or ('unknown' if self.untold else 'none')
 
     def clauses(self) -> list[str]:
         """Say it in the clauses of a sentence."""
@@ -242,10 +247,12 @@ class Losses:
             said.append('what came last is missing')
         if self.unseen and not self.transport:
             said.append(f'losses in transport cannot be seen on {self.unseen.count}')
+        if self.untold:
+            said.append(f'{self.untold}, so nobody has counted what was lost')
         return said
 
     def _lost_words(self) -> list[str]:
-        at_least = 'at least ' if self.unseen else ''
+        at_least = 'at least ' if self.unseen or self.untold else ''
         counted = (
             (self.transport, 'lost in transport'),
             (self.overrun, 'overrun'),
@@ -266,16 +273,28 @@ class Losses:
         return [f'{count:,} {what}' for count, what in counted if count]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it for `json.dumps`; `transport` is None if none is known, and some unseen."""
+        """
+        Return it for `json.dumps`.
+
+        `transport` is None if none is known, and some unseen; of a recording that is no flight,
+        every count of which nothing is known.
+        """
         is_unknown = self.unseen and not self.transport
+        counts = {
+            cause: None if self.untold and not count else count
+            for cause, count in (
+                ('transport', self.transport),
+                ('overrun', self.overrun),
+                ('write_error', self.write_error),
+                ('capacity', self.capacity),
+                ('before_match', self.before_match),
+                ('removed', self.removed),
+                ('unexplained', self.unexplained),
+            )
+        }
         return {
-            'transport': None if is_unknown else self.transport,
-            'overrun': self.overrun,
-            'write_error': self.write_error,
-            'capacity': self.capacity,
-            'before_match': self.before_match,
-            'removed': self.removed,
-            'unexplained': self.unexplained,
+            **counts,
+            'transport': None if is_unknown else counts['transport'],
             'unreadable_bytes': self.unreadable_bytes,
             'has_end': self.has_end,
             'unseen_topics': self.unseen.topics,
@@ -340,7 +359,8 @@ class FlightStatus:
             return Completeness.NOT_AS_ASKED
         if self.losses.are_known:
             return Completeness.LOSSES
-        if self.losses.unseen or self.integrity is Integrity.DAMAGED:
+        is_unseen = self.losses.unseen or self.losses.untold
+        if is_unseen or self.integrity is Integrity.DAMAGED:
             return Completeness.UNKNOWN
         return Completeness.COMPLETE
 
@@ -376,6 +396,8 @@ class FlightStatus:
             return 'Damaged: the files are not as they were written'
         if self.ended is Ended.OPEN:
             return 'This flight is being recorded right now'
+        if self.verdict is Verdict.UNCLOSED and self.losses.untold:
+            return 'Not closed: `fdr recover -o OUT` writes a whole copy of what is there'
         if self.verdict is Verdict.UNCLOSED and self.losses.has_end:
             what = 'the end of its last file is missing'
             if self.integrity is not Integrity.TORN:

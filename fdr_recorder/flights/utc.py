@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.reader import own_record, read_chunks, read_segments
+from fdr_recorder.flights.recording import Kind, recording_at
 from fdr_recorder.mcap.decode import Message
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.kinds import (
@@ -194,7 +195,10 @@ def read_utc(flight: Path) -> UtcTimes:
 
 
 def _sources(flight: Path) -> Iterator[Message]:
-    for reader in read_segments(flight, []):
+    recording = recording_at(flight)
+    if recording.kind not in (Kind.FLIGHT, Kind.SEGMENT):
+        return  # of another one nothing is known
+    for reader in read_segments(recording, []):
         for chunk in read_chunks(reader, lambda _bytes: None):
             if isinstance(chunk, IndexedChunk):
                 if not any(reader.channels[number].topic in _SOURCES for number in chunk.indexes):

@@ -91,20 +91,23 @@ class Message(NamedTuple):
 
 
 class WholeChunk(NamedTuple):
-    """A chunk whose CRC is right: messages, each with its offset in the uncompressed records."""
+    """
+    Messages that were read together: those of a chunk whose CRC is right.
 
-    record: RawRecord
+    Other programs also write messages without chunks; of these some that follow each other.
+
+    Attributes:
+        offset: Where it begins in the file.
+        end: Where the next record begins.
+        messages: At least one, each with its offset in the uncompressed records.
+        record: The record of the chunk; None where there is no chunk.
+
+    """
+
+    offset: int
+    end: int
     messages: list[tuple[Message, int]]
-
-    @property
-    def offset(self) -> int:
-        """Where it begins in the file."""
-        return self.record.offset
-
-    @property
-    def end(self) -> int:
-        """Where the next record begins."""
-        return self.record.end
+    record: RawRecord | None = None
 
 
 class Decoder:
@@ -113,6 +116,9 @@ class Decoder:
 
     It has the metadata records by name, schemas and channels by number.
     """
+
+    NEEDS_CRC = True
+    """The recorder never leaves out the CRC of a chunk, but a torn page might."""
 
     def __init__(
         self,
@@ -160,10 +166,10 @@ class Decoder:
         if opcode == layout.SCHEMA:
             schema_id = self._number(fields, record)
             name, encoding = fields.string(), fields.string()
-            schema = Schema(name, fields.string(), encoding)
+            schema = Schema(name, fields.definition(encoding), encoding)
             fields.check_end()
             if self.schemas.setdefault(schema_id, schema) != schema:
-                raise SegmentError(self._path, record.offset, f'a second schema {schema_id}')
+                self.object_to(record.offset, f'a second schema {schema_id}')
         elif opcode == layout.CHANNEL:
             channel_id, schema_id = self._number(fields, record), self._number(fields, record)
             topic, encoding = fields.string(), fields.string()
@@ -173,7 +179,7 @@ class Decoder:
             channel = FileChannel(channel_id, topic, schema_id, schema, encoding, metadata)
             known = self.channels.setdefault(channel_id, channel)
             if (known.topic, known.schema_id) != (topic, schema_id):
-                raise SegmentError(self._path, record.offset, f'a second channel {channel_id}')
+                self.object_to(record.offset, f'a second channel {channel_id}')
         elif opcode == layout.METADATA:
             name, values = fields.string(), fields.string_map()
             fields.check_end()
@@ -182,6 +188,10 @@ class Decoder:
             fields.u16()
             fields.bytes(fields.u32())
             fields.check_end()
+
+    def object_to(self, offset: int, what: str) -> None:
+        """Say what is wrong with a record: raise `SegmentError`."""
+        raise SegmentError(self._path, offset, what)
 
     def _number(self, fields: Fields, record: RawRecord) -> int:
         """Take the number of a schema or channel."""
@@ -196,8 +206,7 @@ class Decoder:
         if schema_id not in self.schemas:
             schema = self._known_schema(topic, self.metadata)
             schema = schema or Schema(f'unknown/msg/Type{schema_id}', '', '')
-            definition = schema.definition.encode()
-            lost = encode.schema(schema_id, schema.name, schema.encoding, definition)
+            lost = encode.schema(schema_id, schema.name, schema.encoding, schema.data)
             self._put_in_gap(lost, offset, f'a channel of unknown schema {schema_id}')
             self.schemas[schema_id] = schema
         return self.schemas[schema_id]
@@ -242,7 +251,7 @@ class Decoder:
             position += length
         if not messages:
             raise SegmentError(self._path, offset, 'the chunk has no message')
-        return WholeChunk(record, messages)
+        return WholeChunk(offset, record.end, messages, record)
 
     def chunk_records(self, record: RawRecord) -> memoryview:
         """Return the records in a chunk, uncompressed; raise as `chunk` does."""
@@ -260,7 +269,7 @@ class Decoder:
             raise SegmentError(self._path, offset, str(error)) from error
         if len(records) != size:
             raise SegmentError(self._path, offset, 'the chunk is not of the size it claims')
-        if crc32([records]) != crc:  # the recorder never leaves it out, but a torn page might
+        if (crc or self.NEEDS_CRC) and crc32([records]) != crc:
             raise SegmentError(self._path, offset, 'the CRC of the chunk is wrong')
         return records
 

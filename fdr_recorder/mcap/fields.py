@@ -69,6 +69,10 @@ class Fields:
             raise SegmentError(self._path, self._offset, 'there are zeros in a string')
         return text
 
+    def definition(self, encoding: str) -> str:
+        """Take the definition of a schema, which is in that language."""
+        return self.string()
+
     def string_map(self) -> dict[str, str]:
         """Take a map of strings."""
         length = self.u32()
@@ -87,3 +91,20 @@ class Fields:
         if len(entries) % layout.ID_AND_U64.size:
             raise SegmentError(self._path, self._offset, 'a field reaches beyond its record')
         return dict(layout.ID_AND_U64.iter_unpack(entries))
+
+
+class ForeignFields(Fields):
+    """The fields of a record that another program wrote: of these less is known."""
+
+    def check_end(self, what: str = 'record') -> None:
+        """Accept that more follows: MCAP allows further fields."""
+
+    def string(self) -> str:
+        """Take a string; bytes that are not UTF-8 are escaped."""
+        return str(self.bytes(self.u32()), 'utf-8', 'backslashreplace')
+
+    def definition(self, encoding: str) -> str:
+        """Take a definition, which may be binary: see `Schema`."""
+        is_text = encoding in (layout.ROS2MSG, layout.ROS2IDL)
+        errors = 'backslashreplace' if is_text else 'surrogateescape'
+        return str(self.bytes(self.u32()), 'utf-8', errors)

@@ -24,17 +24,30 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 import sys
-from typing import Final
+from typing import ClassVar, Final, TypeAlias
 
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import Decoder, KnownSchema, Message, WholeChunk
 from fdr_recorder.mcap.gaps import Gap, possible_records
-from fdr_recorder.mcap.record_file import DATA_OPCODES, MAX_RECORD_BYTES, RawRecord, RecordFile
+from fdr_recorder.mcap.record_file import (
+    DATA_OPCODES,
+    MAX_RECORD_BYTES,
+    RawRecord,
+    RecordFile,
+    RecordPlace,
+)
+from fdr_recorder.mcap.summary import read_summary, Summary
 from fdr_recorder.mcap.walk import indexed_chunks, IndexedChunk, walk
 
-_READABLE_OPCODES: Final = {layout.SCHEMA, layout.CHANNEL, layout.CHUNK, layout.DATA_END}
+_READABLE_OPCODES: Final = frozenset(
+    (layout.SCHEMA, layout.CHANNEL, layout.CHUNK, layout.DATA_END)
+)
 _USED_OPCODES: Final = _READABLE_OPCODES | {layout.HEADER, layout.MESSAGE_INDEX, layout.METADATA}
+
+Part: TypeAlias = 'RawRecord | RecordPlace | WholeChunk | Gap'
+"""What follows each other in a data section. A `RecordPlace` is a record that is passed over; the
+recorder writes none."""
 
 IsSteady = Callable[[Mapping[str, Mapping[str, str]]], bool]
 _LONGEST_WAIT_NS: Final = 60_000_000_000
@@ -74,6 +87,9 @@ class SegmentReader(RecordFile):
 
     """
 
+    READABLE_OPCODES: ClassVar = _READABLE_OPCODES
+    """Of records that data can be read from again behind a gap."""
+
     def __init__(
         self,
         path: Path | str,
@@ -97,7 +113,7 @@ class SegmentReader(RecordFile):
         self.tear: SegmentError | None = None
         self.whole_bytes = 0
         self.is_closed = False
-        self.decoder = Decoder(self.path, self.gaps, known_schema)
+        self.decoder = self._new_decoder(known_schema)
         self.metadata = self.decoder.metadata
         self.schemas = self.decoder.schemas
         self.channels = self.decoder.channels
@@ -105,6 +121,9 @@ class SegmentReader(RecordFile):
         self._is_steady = is_steady
         self._last_ns = 0
         self._patience = _PATIENCE_FACTOR * self.size + _PATIENCE_BYTES
+
+    def _new_decoder(self, known_schema: KnownSchema) -> Decoder:
+        return Decoder(self.path, self.gaps, known_schema)
 
     def __enter__(self) -> SegmentReader:
         """Return itself: the file is open."""
@@ -148,7 +167,7 @@ class SegmentReader(RecordFile):
         done = 0
         if self.ends_with_magic:
             try:
-                for chunk in indexed_chunks(self, self.decoder):
+                for chunk in self._finished_chunks():
                     yield chunk
                     done = chunk.end
             except SegmentError:
@@ -159,7 +178,19 @@ class SegmentReader(RecordFile):
             if whole.end > done:
                 yield whole
 
+    def _finished_chunks(self) -> Iterator[IndexedChunk | WholeChunk]:
+        """Yield the chunks of a finished segment; raise `SegmentError` if a record is wrong."""
+        return indexed_chunks(self, self.decoder)
+
+    def summary(self) -> Summary:
+        """Read the summary; raise `SegmentError` if there is none, or it is wrong."""
+        return read_summary(self)
+
     # --- what lies at an offset ----------------------------------------------------------
+
+    def records_of(self, chunk: IndexedChunk) -> memoryview:
+        """Read the uncompressed records of a chunk; raise `SegmentError` if it is not whole."""
+        return self.decoder.chunk_records(self.record_at(chunk.offset))
 
     def chunk_at(self, offset: int) -> WholeChunk:
         """Read the chunk that begins at an offset; raise `SegmentError` if it is not whole."""
@@ -182,7 +213,7 @@ class SegmentReader(RecordFile):
 
     # --- the data section ----------------------------------------------------------------
 
-    def parts(self) -> Iterator[RawRecord | WholeChunk | Gap]:
+    def parts(self) -> Iterator[Part]:
         """
         Yield the data section piece by piece; `whole_bytes` is the end of the last one.
 
@@ -196,7 +227,7 @@ class SegmentReader(RecordFile):
                 self.gaps.append(part)
             elif isinstance(part, WholeChunk):
                 self._note_time(part)
-            elif part.opcode == layout.DATA_END:
+            elif part.opcode in (layout.DATA_END, layout.FOOTER):
                 self.is_closed = True
                 return
             yield part
@@ -212,7 +243,7 @@ class SegmentReader(RecordFile):
                 break
             gap.last_ns = min(times)
 
-    def _part_or_gap_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
+    def _part_or_gap_at(self, offset: int) -> Part:
         """Read what begins at an offset, and a gap if that cannot be read."""
         try:
             if not offset:
@@ -222,7 +253,7 @@ class SegmentReader(RecordFile):
         except SegmentError as error:
             return self._find_gap(offset, without_frames(error))
 
-    def _part_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
+    def _part_at(self, offset: int) -> Part:
         """Read what begins at an offset; raise `SegmentError` if it is not whole."""
         record = self.data_record_at(offset)
         if record.opcode == layout.CHUNK:
@@ -269,7 +300,7 @@ class SegmentReader(RecordFile):
             for place in walk(self.place_at, offset):
                 if place.offset >= stop or self._patience < 0 or place.opcode not in DATA_OPCODES:
                     return
-                if place.offset > offset and place.opcode in _READABLE_OPCODES:
+                if place.offset > offset and place.opcode in self.READABLE_OPCODES:
                     yield place.offset
                 self._patience -= _STEP_BYTES
 
@@ -286,7 +317,7 @@ class SegmentReader(RecordFile):
                     if isinstance(part, WholeChunk):
                         gap.last_ns = min(message.log_time_ns for message, _ in part.messages)
                         return True
-                    if isinstance(part, Gap) or part.opcode not in _READABLE_OPCODES:
+                    if isinstance(part, Gap) or part.opcode not in self.READABLE_OPCODES:
                         return False
                     if part.opcode == layout.DATA_END:
                         return True
@@ -296,7 +327,7 @@ class SegmentReader(RecordFile):
                 self.gaps.pop()
         return False
 
-    def _try_part_at(self, offset: int) -> RawRecord | WholeChunk | Gap:
+    def _try_part_at(self, offset: int) -> Part:
         """Read what begins at an offset; count what that costs."""
         length = self.place_at(offset).length
         can_be_read = length <= self.size - offset

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fdr_recorder.mcap.layout import ROS2MSG
+from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,19 @@ class Schema:
 
     Attributes:
         name: ROS type, for example `sensor_msgs/msg/Imu`.
-        definition: Its definition with those of all nested types; empty if unknown.
-        encoding: The language of the definition (MCAP registry): `ros2msg` or `ros2idl`; in a
-            file it is empty if the definition is unknown.
+        definition: Its definition with those of all nested types; empty if unknown. Other
+            programs may write a binary one: bytes that are not UTF-8 are surrogates then.
+        encoding: The language of the definition (MCAP registry): `ros2msg` or `ros2idl`, by other
+            programs any; in a file it is empty if the definition is unknown.
 
     """
 
     name: str
     definition: str
     encoding: str = ROS2MSG
+
+    @property
+    def data(self) -> bytes:
+        """Return the definition as the bytes that a file has."""
+        is_text = self.encoding in (ROS2MSG, ROS2IDL)
+        return self.definition.encode('utf-8', 'strict' if is_text else 'surrogateescape')

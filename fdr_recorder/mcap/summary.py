@@ -19,7 +19,7 @@ from fdr_recorder.errors import SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.decode import Decoder, FileChannel
-from fdr_recorder.mcap.record_file import RawRecord, RecordFile
+from fdr_recorder.mcap.record_file import MAX_RECORD_BYTES, RawRecord, RecordFile
 
 _TOPIC_OFFSET: Final = 2 * layout.U16.size + layout.U32.size
 """Of the topic in a channel record: behind two numbers, and its length."""
@@ -41,38 +41,56 @@ class ChunkIndex(NamedTuple):
     indexes: Mapping[int, int]
 
 
+class Statistics(NamedTuple):
+    """How much there is in a file, and its earliest and latest log time."""
+
+    records: int
+    schemas: int
+    channels: int
+    attachments: int
+    metadata: int
+    chunks: int
+    start_ns: int
+    end_ns: int
+
+
 class Summary(NamedTuple):
     """
     What the summary of a segment says.
 
     It begins at `start`, behind the data end record. Channels are by number, chunks in file order,
-    and `counts` are the messages of each channel.
+    and `counts` are the messages of each channel. Those of the recorder have `statistics`.
     """
 
     start: int
     channels: Mapping[int, FileChannel]
     chunks: Sequence[ChunkIndex]
     counts: Mapping[int, int]
+    statistics: Statistics | None = None
 
 
-def read_summary(file: RecordFile, topics: str = '') -> Summary:
+def read_summary(
+    file: RecordFile, topics: str = '', decoder: Decoder | None = None
+) -> Summary:
     """
     Read the summary; the data section is neither read nor checked.
 
     Args:
         file: A finished segment.
         topics: Take in only the channels whose topics begin like this; the others cost little.
+        decoder: Takes in the descriptions; by default one that expects a segment.
 
     Raises:
         SegmentError: There is none, its CRC is wrong, or a record makes no sense.
 
     """
-    decoder = Decoder(file.path)
+    decoder = decoder or Decoder(file.path)
     start, content = _find_summary(file, decoder)
     prefix = topics.encode()
     schemas: dict[int, RawRecord] = {}
     chunks: list[ChunkIndex] = []
     counts: dict[int, int] = {}
+    statistics: Statistics | None = None
     for record in _records(file, start, content):
         opcode = record.opcode
         if opcode in (layout.FOOTER, layout.SUMMARY_OFFSET):
@@ -92,11 +110,11 @@ def read_summary(file: RecordFile, topics: str = '') -> Summary:
             chunks.append(ChunkIndex(record, start_ns, end_ns, offset, length, indexes))
         elif opcode == layout.STATISTICS:
             fields = decoder.fields(record)
-            fields.unpack(layout.STATISTICS_FIXED)
+            statistics = Statistics(*fields.unpack(layout.STATISTICS_FIXED))
             counts.update(fields.id_map())
         else:
             decoder.describe(record)
-    return Summary(start, decoder.channels, chunks, counts)
+    return Summary(start, decoder.channels, chunks, counts, statistics)
 
 
 def _records(file: RecordFile, start: int, content: memoryview) -> Iterator[RawRecord]:
@@ -124,7 +142,10 @@ def _find_summary(file: RecordFile, decoder: Decoder) -> tuple[int, memoryview]:
     (start, _), crc = fields.unpack(layout.FOOTER_OFFSETS), fields.u32()
     if not len(layout.MAGIC) <= start <= footer.offset:
         raise SegmentError(file.path, footer.offset, 'the footer points nowhere')
+    if footer.end - start > MAX_RECORD_BYTES:
+        what = f'a summary of {footer.end - start} bytes is not believed'
+        raise SegmentError(file.path, start, what)
     content = memoryview(file.read(start, footer.end - start))
-    if crc32([content[:-layout.U32.size]]) != crc:
+    if (crc or decoder.NEEDS_CRC) and crc32([content[:-layout.U32.size]]) != crc:
         raise SegmentError(file.path, start, 'the CRC of the summary is wrong')
     return start, content

@@ -22,10 +22,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import FileChannel, Message
-from fdr_recorder.mcap.reader import SegmentReader
-from fdr_recorder.mcap.summary import read_summary
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.types.cdr_to_columns import Bytes, Integers, Messages, numbers_at
 import numpy as np
@@ -140,14 +139,14 @@ class Outline(NamedTuple):
     channels: list[FileChannel]
 
 
-def outline(reader: SegmentReader) -> Outline:
+def outline(reader: RecordingFile) -> Outline:
     """
     Return what a segment has, from the summary if there is one.
 
     Damage in the file never makes it raise.
     """
     try:
-        summary = read_summary(reader)
+        summary = reader.summary()
     except SegmentError:
         spans = []
         for chunk in reader.chunks():
@@ -155,7 +154,7 @@ def outline(reader: SegmentReader) -> Outline:
                 spans.append(_span(chunk.start_ns, chunk.end_ns, chunk.uncompressed_bytes))
             else:
                 times = [message.log_time_ns for message, _ in chunk.messages]
-                spans.append(_span(min(times), max(times), len(chunk.record.content)))
+                spans.append(_span(min(times), max(times), chunk.end - chunk.offset))
         return Outline(spans, list(reader.channels.values()))
     spans = [_span(entry.start_ns, entry.end_ns, entry.length) for entry in summary.chunks]
     return Outline(spans, list(summary.channels.values()))

@@ -27,12 +27,14 @@ import time
 from typing import Final, TypeVar
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.info import FlightInfo, read_info, TopicInfo
+from fdr_recorder.flights.info import FlightInfo, read_info
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
+from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.flights.status import Ended
+from fdr_recorder.flights.topic_info import TopicInfo
 from fdr_recorder.flights.verify import Verification, verify
 from fdr_recorder.mcap.decode import FileChannel, WholeChunk
-from fdr_recorder.mcap.reader import SegmentReader
+from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import NODE_KEY, PUBLISHER_KEY, QOS_KEY
 from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
@@ -221,7 +223,7 @@ class _PlotPass:
         self._counted: list[tuple[Integers, Integers]] = []
         self._bytes = 0
 
-    def read(self, reader: SegmentReader, advance: Advance) -> None:
+    def read(self, reader: RecordingFile, advance: Advance) -> None:
         """Read one segment; `finish` when all were read."""
         done = 0
         for chunk in read_chunks(reader, advance):
@@ -256,7 +258,7 @@ class _PlotPass:
 
     # --- chunks --------------------------------------------------------------------------
 
-    def _add_indexed(self, reader: SegmentReader, chunk: IndexedChunk) -> None:
+    def _add_indexed(self, reader: RecordingFile, chunk: IndexedChunk) -> None:
         """Add a chunk by its message indexes; read the chunk itself only for what is plotted."""
         topics: list[Integers] = []
         times: list[Integers] = []
@@ -278,7 +280,7 @@ class _PlotPass:
         self._wait(chunk.uncompressed_bytes if plotted else 0)
         if plotted:
             try:
-                records = reader.decoder.chunk_records(reader.record_at(chunk.offset))
+                records = reader.records_of(chunk)
             except SegmentError:
                 return
             buffer = np.frombuffer(records, np.uint8)
@@ -298,11 +300,12 @@ class _PlotPass:
             self._counted.append((np.full(len(places), number), messages.log_time_ns))
             if self._is_plotted(channel):
                 self._waiting.setdefault(channel, []).append(messages)
-        self._wait(len(chunk.record.content))
+        self._wait(sum(len(message.data) for message, _ in chunk.messages))
 
     def _is_plotted(self, channel: FileChannel) -> bool:
         is_status = channel.schema.name == STATUS_TYPE
-        return is_status or self.signals.of(channel.topic, channel.schema) is not None
+        is_plotted = is_status or self.signals.of(channel.topic, channel.schema) is not None
+        return is_plotted and channel.message_encoding == CDR
 
     def _wait(self, size: int) -> None:
         """Note that so many bytes more wait; take in what waited before if these are too many."""

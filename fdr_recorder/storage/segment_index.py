@@ -278,7 +278,7 @@ class SegmentIndex:
 
 def _schema_record(schema: Schema, schema_id: int) -> bytes:
     encoding = schema.encoding if schema.definition else ''
-    return encode.schema(schema_id, schema.name, encoding, schema.definition.encode())
+    return encode.schema(schema_id, schema.name, encoding, schema.data)
 
 
 def _channel_record(

@@ -24,7 +24,7 @@ import re
 from typing import cast, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError
-from fdr_recorder.mcap.layout import ROS2IDL
+from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.types.definition import SEPARATOR
 
@@ -63,6 +63,8 @@ def parse_types(schema: Schema) -> Typesdict:
         RecordError: The definition is missing, has wrong syntax or exceeds the limits.
 
     """
+    if schema.encoding not in ('', ROS2MSG, ROS2IDL):
+        raise RecordError(f'{schema.name:.100} is defined in {schema.encoding:.40}, not in ROS')
     if not schema.definition:
         raise RecordError(f'there is no definition of {schema.name:.100} in the file')
     try:

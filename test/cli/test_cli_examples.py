@@ -24,6 +24,7 @@ import sys
 from conftest import MakeWriter, SMALL
 from fdr_recorder import FdrConfig, new_flight_header
 from fdr_recorder.cli.main import VERBS
+from mcap.writer import Writer as McapWriter
 from producers import make_client, TEXT
 import pytest
 from requirements import cannot_run
@@ -61,6 +62,14 @@ def flights(make_writer: MakeWriter, root: Path) -> Path:
             client.enqueue(b'\0\1\0\0\2\0\0\0a\0')
     writer.close_flight(FLIGHT)
     writer.stop()
+    (root / 'others').mkdir()
+    for name in ('recording', 'torn'):  # as the examples call other recordings
+        with (root / 'others' / f'{name}.mcap').open('wb') as file:
+            mcap = McapWriter(file)
+            mcap.start('')
+            channel = mcap.register_channel('/a', 'json', 0)
+            mcap.add_message(channel, 1, b'1', 1)
+            mcap.finish()
     return root
 
 
@@ -75,6 +84,8 @@ def test_the_examples_do_what_they_say(flights: Path) -> None:
     fdr = f'fdr() {{ {shlex.join(FDR)} "$@"; }}; set -o pipefail\n'
     for command in examples():
         words = command.replace('/data/flights', '.').replace('/media/usb/flights', '.')
+        words = words.replace(' recording.mcap', ' others/recording.mcap')
+        words = words.replace(' torn.mcap', ' others/torn.mcap')
         words = words.replace('FLIGHT ', f'{FLIGHT} ').replace('62.5', '0')  # it is short
         done = subprocess.run(
             ['bash', '-c', fdr + words],

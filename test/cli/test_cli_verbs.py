@@ -21,15 +21,15 @@ from fdr_recorder.cli.main import main
 from paths_of_kinds import FLIGHTS, Kinds, OTHERS
 import pytest
 
-WHOLE, FOUND, DAMAGED, REFUSED, UNCLOSED = 0, 1, 2, 3, 6
-_ALL_WHOLE = dict.fromkeys(FLIGHTS, WHOLE)
+WHOLE, FOUND, DAMAGED, REFUSED, UNKNOWN, UNCLOSED = 0, 1, 2, 3, 4, 6
+_ALL_WHOLE = dict.fromkeys((*FLIGHTS, 'mcap_file', 'bag'), WHOLE)
 _ROOTS = {'empty_directory': WHOLE, 'other_directory': WHOLE, 'bag': WHOLE}
 
 EXPECTED: dict[str, dict[str, int]] = {
-    'ls': _ROOTS,
+    'ls': {**_ROOTS, **_ALL_WHOLE},
     'info': _ALL_WHOLE,
     'verify': {**_ALL_WHOLE, 'unclean': UNCLOSED, 'recovered': FOUND, 'capped': FOUND}
-    | {'damaged': DAMAGED},
+    | {'damaged': DAMAGED, 'mcap_file': UNKNOWN, 'bag': UNKNOWN},
     'recover': _ALL_WHOLE,
     'recover --dry-run': {**_ALL_WHOLE, 'unclean': FOUND},
     'export -o OUT.mcap': {**_ALL_WHOLE, 'damaged': FOUND},

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.reader import open_segment
+from fdr_recorder.flights.open_segment import open_segment
 from fdr_recorder.flights.recovery.scan_torn_segment import Scanner
 from fdr_recorder.flights.recovery.segment_contents import Collector, SegmentContents
 from fdr_recorder.mcap import encode, layout

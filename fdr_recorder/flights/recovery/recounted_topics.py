@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from fdr_recorder.errors import SegmentError
-from fdr_recorder.flights.reader import open_segment
+from fdr_recorder.flights.open_segment import open_segment
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.mcap.decode import WholeChunk
 from fdr_recorder.mcap.reader import SegmentReader

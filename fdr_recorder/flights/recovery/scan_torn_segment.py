@@ -19,7 +19,7 @@ from fdr_recorder.flights.recovery.segment_contents import Collector, program_of
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.decode import WholeChunk
 from fdr_recorder.mcap.gaps import Gap
-from fdr_recorder.mcap.reader import SegmentReader, without_frames
+from fdr_recorder.mcap.reader import Part, SegmentReader, without_frames
 from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.kinds import METADATA_NAME
 from fdr_recorder.storage.chunk import Chunk
@@ -95,7 +95,7 @@ class Scanner(Collector):
             index = encode.metadata_index(len(beginning), len(metadata), METADATA_NAME)
             self.contents.found = SegmentIndex(index)
 
-    def _begin_anew(self, part: RawRecord | WholeChunk | Gap) -> None:
+    def _begin_anew(self, part: Part) -> None:
         """Replace the beginning once its end is known; raise if the file is of another program."""
         error = SegmentError(self.reader.path, 0, 'not a segment of this recorder')
         if isinstance(part, RawRecord) and part.opcode == layout.HEADER:
@@ -107,7 +107,7 @@ class Scanner(Collector):
             self.lost_beginning = b''
 
     def _gap_before(
-        self, part: RawRecord | WholeChunk | Gap, start: int, error: SegmentError
+        self, part: Part, start: int, error: SegmentError
     ) -> Gap:
         """Return a gap from an offset up to a part; if that is a gap itself, let it grow."""
         if not isinstance(part, Gap):
@@ -126,7 +126,7 @@ class Scanner(Collector):
         elif number not in self.channels:
             self.add_channel(self.reader.channels[number])
 
-    def _settle(self, pending: _Pending, part: RawRecord | WholeChunk | Gap) -> None:
+    def _settle(self, pending: _Pending, part: Part) -> None:
         """Take in a chunk that something follows; missing message indexes go into a gap."""
         chunk = pending.chunk
         if pending.found != pending.wanted:
@@ -144,6 +144,7 @@ class Scanner(Collector):
             if message.channel.id not in self.channels:  # it stands for one that is lost
                 self.add_channel(message.channel)
             self.note(message)
+        assert chunk.record is not None
         fields = self.reader.decoder.fields(chunk.record)
         times = fields.unpack(layout.CHUNK_TIMES)
         start, end = index.time_range()

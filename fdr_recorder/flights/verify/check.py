@@ -31,8 +31,10 @@ from fdr_recorder.flights.directory import (
 )
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
 from fdr_recorder.flights.reader import Advance
+from fdr_recorder.flights.recording import Kind, recording_at
 from fdr_recorder.flights.recovery.last_segment import read_last_segment, requested_up_to
 from fdr_recorder.flights.status import Ended, how_it_ended, not_recorded
+from fdr_recorder.flights.verify.other import verify_other
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.dropped import CAPACITY, COUNTER_OF, DroppedAccount, REMOVED
@@ -53,13 +55,16 @@ def verify(flight: Path | str, advance: Advance = lambda _bytes: None) -> Verifi
     Check a flight; see the module.
 
     Args:
-        flight: Its directory.
+        flight: Its directory, or another recording: see `other`.
         advance: Called after each segment with the number of bytes in it.
 
     Raises:
         OSError: The directory or a file cannot be read.
 
     """
+    recording = recording_at(flight)
+    if recording.kind is not Kind.FLIGHT and (recording.files or recording.missing):
+        return verify_other(recording, advance)
     return _Comparison(Verification(Path(flight))).run(advance)
 
 

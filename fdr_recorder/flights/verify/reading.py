@@ -18,7 +18,8 @@ from typing import Final
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.metadata_reader import read_metadata
-from fdr_recorder.flights.reader import open_segment, own_record
+from fdr_recorder.flights.open_segment import open_segment
+from fdr_recorder.flights.reader import own_record
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
 from fdr_recorder.mcap.decode import LOST_TOPIC_PREFIX, Message

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.flights.directory import directory_name, named
+from fdr_recorder.flights.recording import Kind
 from fdr_recorder.flights.status import (
     Ended,
     FlightStatus,
@@ -119,6 +120,12 @@ class Verification:
         footer: The footer; None for a flight that was not closed.
         unseen: Where losses in transport cannot be seen.
         not_recorded: Why there is nothing of a topic that was asked for, by name.
+        kind: A `flight`, or another recording: `bag`, `file`, `segment`.
+        untold: Why nobody knows what is missing; empty for a flight.
+        is_protected: Whether changed bytes of messages would have been seen.
+        checked: Of another recording, what was checked, in words.
+        unchecked: What cannot be checked there.
+        notes: What is unusual, and no damage.
 
     """
 
@@ -135,14 +142,23 @@ class Verification:
     footer: FlightFooter | None = None
     unseen: Unseen = field(default_factory=Unseen)
     not_recorded: dict[str, str] = field(default_factory=dict)
+    kind: str = Kind.FLIGHT.value
+    untold: str = ''
+    is_protected: bool = True
+    checked: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def status(self) -> FlightStatus:
         """Return what became of the flight; every byte was read."""
-        integrity = Integrity.TORN if self.tear else Integrity.INTACT
+        integrity = Integrity.INTACT if self.is_protected else Integrity.UNCHECKED
+        if self.tear:
+            integrity = Integrity.TORN
         if self.damage:
             integrity = Integrity.DAMAGED
         is_empty = self.footer is not None and has_no_message(self.footer)
+        is_empty = is_empty or bool(self.untold and not self.records and not self.damage)
         return FlightStatus(
             self.ended, integrity, self._summed(), self.not_recorded, is_empty=is_empty
         )
@@ -156,14 +172,20 @@ class Verification:
         """Return the losses by cause."""
         sums = summed((loss.cause, loss.records) for loss in self.losses)
         has_end = has_its_end(self.footer, self.ended)
+        if self.untold:
+            has_end = self.ended is Ended.CLOSED
         unreadable = sum(loss.bytes for loss in self.losses)
         return Losses(
-            **sums, unreadable_bytes=unreadable, has_end=has_end, unseen=self.unseen
-        )
+            unreadable_bytes=unreadable,
+            has_end=has_end,
+            unseen=self.unseen,
+            untold=self.untold,
+        ).at_least(sums)
 
     def __str__(self) -> str:
         """Say it in words, a line each."""
-        count = f'{plural(self.segments, "segment")}, {plural(self.records, "record")}'
+        noun = 'file' if self.untold else 'segment'
+        count = f'{plural(self.segments, noun)}, {plural(self.records, "record")}'
         lines = [
             f'{named(self.path, self.flight_id)}: {count}', f'  {self.status.sentence}'
         ]
@@ -179,6 +201,9 @@ class Verification:
         ]
         if self.unseen:
             lines.append(f'  unknown: {self.unseen}')
+        lines += [f'  note: {text}' for text in self.notes]
+        lines += [f'  checked: {"; ".join(self.checked)}'] if self.checked else []
+        lines += [f'  cannot be checked: {"; ".join(self.unchecked)}'] if self.unchecked else []
         return '\n'.join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -195,6 +220,10 @@ class Verification:
             'tear': self.tear,
             'kept': [{'file_name': name, 'bytes': size} for name, size in self.kept.items()],
             'losses': [asdict(loss) for loss in self.losses],
+            'kind': self.kind,
+            'checked': list(self.checked),
+            'unchecked': list(self.unchecked),
+            'notes': list(self.notes),
             'unseen_topics': self.unseen.topics,
             'unseen': str(self.unseen),
         }

@@ -15,10 +15,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.flights.untrusted_yaml import load_yaml
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
-from fdr_recorder.report.untrusted_yaml import load_yaml
 from fdr_recorder.units import short
 import yaml
 

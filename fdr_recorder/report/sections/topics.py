@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from fdr_recorder.flights.info import TopicInfo
+from fdr_recorder.flights.topic_info import TopicInfo
+from fdr_recorder.flights.untrusted_yaml import load_yaml
 from fdr_recorder.record.channel import NO_DETECTION
 from fdr_recorder.record.kinds import ProducerCounters
 from fdr_recorder.record.offered_qos import with_names
@@ -24,7 +25,6 @@ from fdr_recorder.report.gather import Report, Source
 from fdr_recorder.report.html import Child, fact_list, h, Html, path, table
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import spark
-from fdr_recorder.report.untrusted_yaml import load_yaml
 from fdr_recorder.units import (
     format_rate,
     format_size,
