@@ -69,6 +69,11 @@ def damaged_files(flight: Path | str) -> list[SegmentFile]:
     return _files(Path(flight), DAMAGED_SUFFIX)
 
 
+def numbers_there(flight: Path | str) -> set[int]:
+    """Return the numbers of the segments that are there, unreadable ones included."""
+    return {file.index for file in (*segment_files(flight), *damaged_files(flight))}
+
+
 def tail_files(flight: Path | str) -> list[KeptFile]:
     """List what recovery has cut off the segments; raise as `segment_files` does."""
     flight = Path(flight)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.directory import numbers_there
 from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.list_recording import (
     Contents,
@@ -178,8 +178,7 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
         _Segment(result, reader).read(advance)
     result.events.sort(key=lambda event: event.time_ns)
     drops = (item.payload for item in result.events if isinstance(item.payload, SegmentRollover))
-    present = [segment.index for segment in segment_files(flight)]
-    result.dropped = DroppedAccount.of_flight(drops, present)
+    result.dropped = DroppedAccount.of_flight(drops, numbers_there(flight))
     _add_losses(result)
     clock = [event.payload for event in result.events]
     result.listed = replace(result.listed, utc=utc_times(result.header, result.footer, clock))
@@ -339,7 +338,7 @@ def _add_losses(result: FlightInfo) -> None:
         for activity in result.footer.topics:
             topic = result.topic(activity.topic, activity.type)
             topic.silence_ns = activity.longest_silence_ns
-            topic.silence_at_ns = activity.silence_began_ns
+            topic.silence_at_ns = max(activity.silence_began_ns, result.listed.started_ns)
         for producer in result.footer.producers:
             topic = result.topic(producer.topic, producer.type)
             topic.lost_transport += producer.lost_transport

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from fdr_recorder.errors import NoFlightError, SegmentError
 from fdr_recorder.flights.directory import (
+    damaged_files,
     DAMAGED_SUFFIX,
     directory_name,
     kept_files,
@@ -179,7 +180,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     in_removed = min(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), in_dropped)
     if segments[0].index and not counters:  # without `metadata.yaml` the segments tell
-        gone = _dropped(segments)
+        gone = _dropped(segments, damaged_files(flight))
         in_dropped, in_removed = gone.total('records'), gone.total('records', cause=REMOVED)
     if last is not None and footer is not None:
         if header.flight_started_at_monotonic_ns:  # the system clock may have been set meanwhile
@@ -255,7 +256,7 @@ def _read(segment: SegmentFile) -> SegmentContents | None:
 def _first_ns(segments: list[SegmentFile], last: LastSegment | None) -> int:
     """Return the earliest log time of the first segment, be it dropped; 0 if there is none."""
     if segments[0].index:
-        gone = _dropped(segments).segments
+        gone = _dropped(segments, damaged_files(segments[0].path.parent)).segments
         times = [item.first_log_time_ns for item in gone if item.first_log_time_ns]
         if times:
             return min(times)
@@ -295,9 +296,9 @@ def _has_all(
     return segments[-1].index + 1 == len(segments) + set_aside + footer.segments_dropped
 
 
-def _dropped(segments: list[SegmentFile]) -> DroppedAccount:
+def _dropped(segments: list[SegmentFile], damaged: list[SegmentFile]) -> DroppedAccount:
     """Return what all segments tell of those that are gone."""
-    return dropped_account([item for item in map(_read, segments) if item is not None])
+    return dropped_account([item for item in map(_read, segments) if item is not None], damaged)
 
 
 def _clock_records(

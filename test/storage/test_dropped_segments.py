@@ -27,6 +27,7 @@ import dropping_flight
 from dropping_flight import EARLIER, FLIGHT_ID, INVALID, LOST, REFUSED
 from fdr_recorder import recover, verify
 from fdr_recorder.cli.main import main
+from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.info import read_info
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.verify import Verification
@@ -42,7 +43,7 @@ from fdr_recorder.report.gather import gather
 from fdr_recorder.report.page import render
 from fdr_recorder.report.sections.balance import balance_of
 from fdr_recorder.storage.flight_directory import FlightDirectory
-from flight_check import open_flight_files
+from flight_check import open_flight_files, read_whole_chunks
 import pytest
 from waiting import wait_until
 
@@ -165,6 +166,37 @@ def test_a_spell_of_a_failing_disk_is_told_when_its_segment_is_gone(
     (loss,) = [item for item in verify(path).losses if item.cause == 'write_error']
     assert (loss.records, told.error_name) == (lost, 'EIO')
     assert began_ns - SLACK_NS < loss.first_ns < loss.last_ns < ended_ns + SLACK_NS
+
+
+def test_a_segment_that_was_to_be_dropped_and_is_damaged_was_not_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FlightDirectory, 'unlink', lambda *_: None)  # as if the power was cut
+    flight = dropping_flight.make(tmp_path)
+    flight.begin()
+    flight.fill(4)
+    flight.writer.stop()
+    path = tmp_path / FLIGHT_ID
+    monkeypatch.undo()
+    told = {
+        message.payload().segment_index  # type: ignore[attr-defined]
+        for segment in segment_files(path)
+        for message in read_whole_chunks(segment.path)
+        if message.topic == SegmentRollover.channel_topic()
+    }
+    assert told >= {0, 1, 2}
+    (path / 'segment_000000.mcap').unlink()
+    (path / 'segment_000002.mcap').write_bytes(bytes(5000))
+    [recovered] = recover(tmp_path)
+    assert recovered.set_aside == ('segment_000002.mcap',)
+    assert recovered.footer.segments_dropped == 1
+    present = sum(segment.path.stat().st_size for segment in segment_files(path))
+    assert recovered.footer.bytes_written == present + recovered.footer.bytes_dropped
+    verification = verify(path)
+    assert verification.damage == []
+    (gone,) = [loss for loss in verification.losses if loss.cause == 'capacity']
+    status = list_flight(path).status.losses
+    assert gone.records == status.capacity == read_info(path).dropped.total('records')
 
 
 def test_what_fdr_says_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
+from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of, REMOVED
@@ -55,45 +56,55 @@ class Drops:
     records_removed: int = 0
 
 
-def find_drops(counters: Mapping[str, int], segments: Sequence[SegmentContents]) -> Drops:
+def find_drops(
+    counters: Mapping[str, int],
+    segments: Sequence[SegmentContents],
+    damaged: Sequence[SegmentFile] = (),
+) -> Drops:
     """
     Find out what was dropped.
 
     The records of drops tell, and `metadata.yaml` does, where that tells of more: older recorders
     left out what was told in segments that were dropped. It counts a drop when its record is on
-    the disk and the file is not yet removed. A segment that is there was not dropped.
+    the disk and the file is not yet removed. A segment that is there was not dropped, nor was one
+    that is damaged.
     """
-    present = {contents.index: contents for contents in segments}
-    account = dropped_account(segments)
+    account = dropped_account(segments, damaged)
     removed = account.total('records', cause=REMOVED)
     told = Drops(
         account.total('segments'), account.total('bytes'), account.total('records'), removed
     )
     if counters.get('segments_dropped', 0) <= told.segments:
         return told
-    kept = [
-        contents
-        for index, contents in present.items()
-        if index < counters['segments_dropped']  # the oldest go first
-    ]
+    dropped = counters['segments_dropped']  # the oldest go first
+    kept = [contents for contents in segments if contents.index < dropped]
+    set_aside = {file.index for file in damaged if file.index < dropped}
+    unreadable = [item for item in _rollovers(segments) if item.segment_index in set_aside]
     return Drops(
-        counters['segments_dropped'] - len(kept),
-        counters.get('bytes_dropped', 0) - sum(contents.size for contents in kept),
+        dropped - len(kept) - len(set_aside),
+        counters.get('bytes_dropped', 0)
+        - sum(contents.size for contents in kept)
+        - sum(rollover.bytes for rollover in unreadable),
         counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
-        - sum(contents.records for contents in kept),
+        - sum(contents.records for contents in kept)
+        - sum(rollover.records for rollover in unreadable),
         max(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), removed),
     )
 
 
-def dropped_account(segments: Sequence[SegmentContents]) -> DroppedAccount:
-    """Sum up what segments that are there tell of those that are not."""
-    rollovers = (
-        record
-        for contents in segments
-        for record in contents.own_records
-        if isinstance(record, SegmentRollover)
-    )
-    return DroppedAccount.of_flight(rollovers, (contents.index for contents in segments))
+def _rollovers(segments: Sequence[SegmentContents]) -> Iterator[SegmentRollover]:
+    for contents in segments:
+        for record in contents.own_records:
+            if isinstance(record, SegmentRollover):
+                yield record
+
+
+def dropped_account(
+    segments: Sequence[SegmentContents], damaged: Sequence[SegmentFile]
+) -> DroppedAccount:
+    """Sum up what segments that are there tell of those that are not; the damaged are there."""
+    there = {item.index for item in segments}.union(item.index for item in damaged)
+    return DroppedAccount.of_flight(_rollovers(segments), there)
 
 
 def recounted_footer(
@@ -102,6 +113,7 @@ def recounted_footer(
     drops: Drops,
     topics: Sequence[TopicActivity],
     *,
+    damaged: Sequence[SegmentFile] = (),
     ended_at_ns: int,
     bytes_present: int,
 ) -> FlightFooter:
@@ -111,7 +123,7 @@ def recounted_footer(
     `topics` are those of `recounted_topics`; `bytes_present` is the size of the segments, the
     footer included.
     """
-    losses = _losses(segments)
+    losses = _losses(segments, damaged)
     producers = _folded(_producers(segments, losses), segments)
     write_errors = [loss for loss in losses if loss.cause == 'write_error']
     discarded = sum(loss.records for loss in write_errors)
@@ -142,10 +154,12 @@ def recounted_footer(
     return _bounded(footer)
 
 
-def _losses(segments: Sequence[SegmentContents]) -> list[DroppedLoss]:
+def _losses(
+    segments: Sequence[SegmentContents], damaged: Sequence[SegmentFile]
+) -> list[DroppedLoss]:
     """Return all losses that the segments tell of, also those of segments that are gone."""
     told = (loss_of(record) for contents in segments for record in contents.own_records)
-    return [*dropped_account(segments).losses, *filter(None, told)]
+    return [*dropped_account(segments, damaged).losses, *filter(None, told)]
 
 
 def _producers(

@@ -34,6 +34,7 @@ from typing import Any
 
 from fdr_recorder.errors import FlightInUseError, RecoveryStoppedError, SegmentError
 from fdr_recorder.flights.directory import (
+    damaged_files,
     DAMAGED_SUFFIX,
     directory_name,
     flight_directories,
@@ -260,6 +261,7 @@ class _Work:
     unreadable_bytes: int = 0
     kept: list[str] = field(default_factory=list)
     drops: Drops = field(default_factory=Drops)
+    damaged: list[SegmentFile] = field(default_factory=list)
     _ended: set[int] = field(default_factory=set)
 
     def take(self, segment: SegmentFile) -> None:
@@ -337,7 +339,8 @@ class _Work:
 
     def finish(self) -> FlightFooter:
         """Write the footer if there is none, and renew `metadata.yaml`."""
-        self.drops = find_drops(self.metadata.counters, self.segments)
+        self.damaged = damaged_files(self.flight)
+        self.drops = find_drops(self.metadata.counters, self.segments, self.damaged)
         last = self.segments[-1]
         footer = self._last_footer(last) or self._write_footer(last)
         sync_directory(self.flight)
@@ -389,7 +392,7 @@ class _Work:
             channel = _own_channel(last, FlightFooter)
             recount = partial(
                 recounted_footer, self.segments, self._header(), self.drops, topics,
-                ended_at_ns=time_ns,
+                damaged=self.damaged, ended_at_ns=time_ns,
             )
             size = len(encode(recount(bytes_present=0)))
             finished_size = segment.finished_size(more_channel=channel, more_bytes=size)
