@@ -12,13 +12,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections import Counter
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 import re
 from typing import Final
 
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.report.known_types import (
+    ATTITUDE,
+    GLOBAL,
+    Kind,
+    signal_sources,
+    SignalSource,
+)
 from fdr_recorder.report.sampling import Axis, Extremes, Samples
+from fdr_recorder.report.states import Lane, NumberStates, TextStates
 from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import (
     ColumnExtractor,
@@ -28,6 +37,7 @@ from fdr_recorder.types.cdr_to_columns import (
     numeric_fields,
     NumericField,
 )
+from fdr_recorder.units import NS_PER_S
 import numpy as np
 
 MAX_FIELDS: Final = 3000
@@ -35,122 +45,12 @@ MAX_FIELDS: Final = 3000
 MAX_SIGNALS: Final = 24
 """Of all kinds together; further ones are not plotted."""
 
-_QUATERNION: Final = ('x', 'y', 'z', 'w')
-_POINT: Final = ('x', 'y', 'z')
-_SETPOINT: Final = re.compile(r'set_?point|target|desired|reference|command|cmd', re.IGNORECASE)
+_SETPOINT: Final = re.compile(
+    r'set_?point|target|desired|reference|command|cmd|goal', re.IGNORECASE
+)
 _MOST: Final = 1e9
 """No measured angle, distance or voltage is this large; such values are left out."""
 _EXACT_BYTES: Final = 24 << 20
-_NO_FIX: Final = -1
-_NO_ORIENTATION: Final = -1.0
-
-
-@dataclass(frozen=True)
-class Kind:
-    """
-    A kind of signal.
-
-    Attributes:
-        name: Its name in JSON.
-        columns: The names of its values.
-        units: The unit of each value.
-
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    units: tuple[str, ...]
-
-    def values(self) -> Iterator[tuple[str, str]]:
-        """Yield name and unit of each value."""
-        return zip(self.columns, self.units, strict=True)
-
-
-ATTITUDE: Final = Kind('attitude', ('roll', 'pitch', 'yaw'), ('°', '°', '°'))
-GLOBAL: Final = Kind('global_position', ('latitude', 'longitude', 'altitude'), ('°', '°', 'm'))
-LOCAL: Final = Kind('local_position', ('x', 'y', 'z'), ('m', 'm', 'm'))
-BATTERY: Final = Kind('battery', ('voltage', 'current', 'percentage'), ('V', 'A', '%'))
-
-
-@dataclass(frozen=True)
-class _Source:
-    """How to get a kind of signal from a message type: the fields, and how to convert them."""
-
-    kind: Kind
-    paths: tuple[str, ...]
-    convert: Callable[[Floats], Floats]
-
-
-def _below(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f'{prefix}.{name}' for name in names)
-
-
-def _attitude(fields: Floats) -> Floats:
-    """
-    Return roll, pitch and yaw in degrees (REP-103: about x, y, z; yaw is left of east).
-
-    `sensor_msgs/Imu` gives a fifth row: it is -1 where a message has no orientation.
-    """
-    x, y, z, w = fields[:4]
-    norm = x * x + y * y + z * z + w * w
-    with np.errstate(invalid='ignore', divide='ignore'):
-        is_none = ~(np.abs(norm - 1) < 0.1)
-        if len(fields) > 4:
-            is_none |= fields[4] == _NO_ORIENTATION
-        roll = np.arctan2(2 * (w * x + y * z), w * w - x * x - y * y + z * z)
-        pitch = np.arcsin(np.clip(2 * (w * y - z * x) / norm, -1, 1))
-        yaw = np.arctan2(2 * (w * z + x * y), w * w + x * x - y * y - z * z)
-    angles: Floats = np.degrees(np.vstack([roll, pitch, yaw]))
-    angles[:, is_none] = np.nan
-    return angles
-
-
-def _global(fields: Floats) -> Floats:
-    """Return latitude, longitude and altitude of the messages that have a fix."""
-    latitude, longitude, altitude, status = fields
-    with np.errstate(invalid='ignore'):
-        is_none = ~(status > _NO_FIX) | ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 180)
-    position = np.vstack([latitude, longitude, altitude])
-    position[:, is_none] = np.nan
-    return position
-
-
-def _battery(fields: Floats) -> Floats:
-    """Return volts, amperes (discharging is positive) and percent."""
-    voltage, current, percentage = fields
-    return np.vstack([voltage, -current, percentage * 100])
-
-
-def _same(fields: Floats) -> Floats:
-    return fields
-
-
-def _pose(prefix: str) -> tuple[_Source, ...]:
-    return (
-        _Source(ATTITUDE, _below(f'{prefix}.orientation', _QUATERNION), _attitude),
-        _Source(LOCAL, _below(f'{prefix}.position', _POINT), _same),
-    )
-
-
-_SOURCES: Final[Mapping[str, tuple[_Source, ...]]] = {
-    'nav_msgs/msg/Odometry': _pose('pose.pose'),
-    'geometry_msgs/msg/PoseStamped': _pose('pose'),
-    'geometry_msgs/msg/PoseWithCovarianceStamped': _pose('pose.pose'),
-    'geometry_msgs/msg/QuaternionStamped': (
-        _Source(ATTITUDE, _below('quaternion', _QUATERNION), _attitude),
-    ),
-    'sensor_msgs/msg/Imu': (
-        _Source(
-            ATTITUDE, (*_below('orientation', _QUATERNION), 'orientation_covariance'), _attitude
-        ),
-    ),
-    'sensor_msgs/msg/NavSatFix': (
-        _Source(GLOBAL, ('latitude', 'longitude', 'altitude', 'status.status'), _global),
-    ),
-    'sensor_msgs/msg/BatteryState': (
-        _Source(BATTERY, ('voltage', 'current', 'percentage'), _battery),
-    ),
-}
 
 
 @dataclass
@@ -161,19 +61,21 @@ class Signal:
     Attributes:
         topic: The topic's name.
         type: The topic's type.
-        kind: What the signal is.
-        prefix: Of the names of its values among the fields of the type.
+        source: What it is, and how it is made of the topic's fields.
         samples: Its samples.
 
     """
 
     topic: str
     type: str
-    kind: Kind
-    prefix: str
+    source: SignalSource
     samples: Samples
-    _convert: Callable[[Floats], Floats]
     _last_yaw: float = float('nan')
+
+    @property
+    def kind(self) -> Kind:
+        """Return what the signal is."""
+        return self.source.kind
 
     @property
     def extremes(self) -> Extremes:
@@ -183,7 +85,7 @@ class Signal:
     @property
     def is_setpoint(self) -> bool:
         """Whether the topic says what is wanted, and not what is."""
-        return _SETPOINT.search(self.topic) is not None
+        return self.source.is_setpoint or _SETPOINT.search(self.topic) is not None
 
     @property
     def rank(self) -> tuple[bool, bool, int, str]:
@@ -192,10 +94,10 @@ class Signal:
 
     def add(self, times_ns: Integers, fields: Floats) -> None:
         """Add messages: when they were received, and the fields that the kind needs."""
-        values = self._convert(fields)
+        values = self.source.convert(fields)
         with np.errstate(invalid='ignore'):
             values[~(np.abs(values) < _MOST)] = np.nan
-        if self.kind is ATTITUDE:
+        if self.kind.name.startswith(ATTITUDE.name):
             values[2] = self._unwrapped(values[2])
         self.samples.add(times_ns, values)
 
@@ -223,6 +125,8 @@ class TopicData:
         fields: Its numeric fields.
         samples: Their values.
         signals: The signals that its type is known for.
+        states: The states that its numbers tell.
+        texts: Those that it tells in words.
 
     """
 
@@ -235,26 +139,37 @@ class TopicData:
         self.samples = Samples(axis, len(paths), is_exact=is_exact, with_rows=False)
         self.signals: list[Signal] = []
         self._rows: list[list[int]] = []
+        self._start_ns = axis.start_ns
+        self.states = NumberStates(topic, schema, paths)
+        self.texts = TextStates(topic, schema)
         row_of = {name: row for row, item in enumerate(self.fields) for name in item.names}
-        for source in _SOURCES.get(schema.name, ()):
+        for source in signal_sources(schema.name):
             if not row_of.keys() >= set(source.paths):  # a type of this name with other fields
                 continue
             samples = Samples(axis, len(source.kind.columns), is_exact=is_exact, with_rows=True)
-            prefix = ''.join(source.paths[0].rpartition('.')[:2])
-            self.signals.append(
-                Signal(topic, schema.name, source.kind, prefix, samples, source.convert)
-            )
+            self.signals.append(Signal(topic, schema.name, source, samples))
             self._rows.append([row_of[path] for path in source.paths])
+        self._state_rows = [row_of[path] for path in self.states.paths]
         self._extractor = ColumnExtractor(schema, paths) if paths else None
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Return the states that it tells."""
+        return [lane for lane in (*self.states.lanes, *self.texts.lanes) if lane.changes]
 
     def add(self, messages: Messages) -> None:
         """Add messages of the topic."""
+        if self.texts.reads:
+            self.texts.add(messages, self._start_ns)
         if self._extractor is None:
             return
         values = self._extractor.extract(messages)
         self.samples.add(messages.log_time_ns, values)
         for signal, rows in zip(self.signals, self._rows, strict=True):
             signal.add(messages.log_time_ns, values[rows])
+        if self._state_rows:
+            seconds = (messages.log_time_ns - self._start_ns) / NS_PER_S
+            self.states.add(seconds, values[self._state_rows])
 
 
 def plotted_fields(schema: Schema) -> list[NumericField]:
@@ -303,12 +218,16 @@ class SignalTable:
             found = TopicData(topic, schema, self.axis, is_exact=key in self._exact)
             self._topics[key] = found
             self._fields += len(found.fields)
-        return found if found.fields else None
+        return found if found.fields or found.texts.reads else None
 
     def topics(self) -> list[TopicData]:
         """Return the topics that have samples, those with fewer samples first."""
         found = [topic for topic in self._topics.values() if topic.samples.count]
         return sorted(found, key=lambda topic: (topic.samples.count, topic.topic))
+
+    def lanes(self) -> list[Lane]:
+        """Return the states of the vehicle over time."""
+        return [lane for topic in self._topics.values() for lane in topic.lanes]
 
     def signals(self) -> list[Signal]:
         """Return the signals that have samples, the best of each kind first."""
@@ -320,7 +239,13 @@ class SignalTable:
         ]
         found.sort(key=lambda signal: signal.rank)
         self.is_complete &= len(found) <= MAX_SIGNALS
-        return found[:MAX_SIGNALS]
+        place: Counter[str] = Counter()
+        order: dict[int, int] = {}
+        for number, signal in enumerate(found):
+            order[number] = place[signal.kind.name]
+            place[signal.kind.name] += 1
+        best = sorted(sorted(order, key=lambda number: order[number])[:MAX_SIGNALS])
+        return [found[number] for number in best]
 
 
 def choose_exact(
@@ -334,7 +259,7 @@ def choose_exact(
     left, chosen = _EXACT_BYTES, set[TopicType]()
 
     def rank(key: TopicType) -> tuple[bool, int, TopicType]:
-        return key.type_name not in _SOURCES, counts.get(key, 0), key
+        return not signal_sources(key.type_name), counts.get(key, 0), key
 
     for key in sorted(schemas, key=rank):
         columns = 2 + len(plotted_fields(schemas[key]))

@@ -50,6 +50,7 @@ from fdr_recorder.report.flight_signals import choose_exact, Signal, SignalTable
 from fdr_recorder.report.rates import Rates, shortest_silence_s
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, NS_PER_DAY, plot_axis, rate_axis
+from fdr_recorder.report.states import Lane
 from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import Integers, Messages
 import numpy as np
@@ -96,6 +97,7 @@ class Report:
         rates: Message counts by topic and time.
         topic_data: The numeric fields of each topic, those with fewer samples first.
         signals: Values to plot, the best topic of each kind first.
+        lanes: States of the vehicle over time.
         has_all_signals: False if there were more signals or topics than are plotted.
         bytes_by_time: Bytes written in each bucket of the rates' axis.
         history: Ring fill and free disk space, if diagnostics were recorded.
@@ -111,6 +113,7 @@ class Report:
     rates: Rates
     topic_data: list[TopicData]
     signals: list[Signal]
+    lanes: list[Lane]
     has_all_signals: bool
     bytes_by_time: list[int]
     history: RecorderHistory
@@ -173,6 +176,7 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
         rates=plots.rates,
         topic_data=table.topics(),
         signals=table.signals(),
+        lanes=table.lanes(),
         has_all_signals=table.is_complete,
         bytes_by_time=plots.bytes_by_time.tolist(),
         history=plots.history,

@@ -195,6 +195,13 @@ class Numbers:
             ids.append(found['id'])
         return ids
 
+    def mark_setpoints(self, setpoints: Sequence[str], actual: Sequence[str]) -> None:
+        """Say of series that they are what others should be."""
+        of = dict(zip(setpoints, actual, strict=True))
+        for item in self.series:
+            if of.get(item['id']):
+                item['setpoint_of'] = of[item['id']]
+
     def add_line(
         self,
         column: Column,

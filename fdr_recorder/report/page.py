@@ -24,7 +24,11 @@ from fdr_recorder.report.html import Child, fact_list, h, Html
 from fdr_recorder.report.sections.alerts import alerts_section
 from fdr_recorder.report.sections.balance import balance_of, balance_section
 from fdr_recorder.report.sections.configuration import configuration_section
-from fdr_recorder.report.sections.flight_plots import add_fields, flight_plot_sections
+from fdr_recorder.report.sections.flight_plots import (
+    add_fields,
+    flight_plot_sections,
+    SECTIONS_OF_FLIGHT,
+)
 from fdr_recorder.report.sections.header import header_section
 from fdr_recorder.report.sections.recorder import recorder_section
 from fdr_recorder.report.sections.segments import segments_section
@@ -122,9 +126,7 @@ def _bar(sections: list[Html | None]) -> Html:
     """Return the navigation bar."""
     names = (
         ('timeline', 'Time line'),
-        ('attitude', 'Attitude'),
-        ('position', 'Position'),
-        ('battery', 'Battery'),
+        *SECTIONS_OF_FLIGHT,
         ('topics', 'Topics'),
         ('accounts', 'Accounts'),
         ('recorder', 'Recorder'),

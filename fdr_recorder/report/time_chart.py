@@ -29,6 +29,7 @@ _PAD: Final = 6
 _PEAK: Final = 3
 """Rates above this multiple of the median are cut, and marked."""
 _SPARK_HEIGHT: Final = 26
+_COLORS: Final = 6
 _TICK_DISTANCE: Final = 60
 _STEPS: Final = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05)
 _ANGLE_STEPS: Final = (180.0, 90.0, 45.0, 30.0, 15.0)
@@ -48,6 +49,8 @@ class Line:
         is_area: Whether each value holds until the next, with the area below filled; one run.
         bottom: Lowest value of the scale; None to fit the values.
         series: The ids of the series that the page's script draws; none for what `runs` has.
+        legend: What it is called where a chart has several.
+        is_setpoint: Whether it is what the first line of the chart should be.
 
     """
 
@@ -59,9 +62,18 @@ class Line:
     is_area: bool = False
     bottom: float | None = None
     series: tuple[str, ...] = ()
+    legend: str = ''
+    is_setpoint: bool = False
 
 
-def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -math.inf) -> Html:
+def time_chart(
+    drawing: Drawing,
+    line: Line,
+    *,
+    height: int = 92,
+    top: float = -math.inf,
+    others: Sequence[Line] = (),
+) -> Html:
     """
     Draw a value over time.
 
@@ -70,18 +82,29 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
         line: The value.
         height: In pixels.
         top: The scale reaches at least up to this.
+        others: Further lines, in the same unit.
 
     """
-    values = [value for run in line.runs for _, value in run]
+    lines = (line, *others)
+    values = [value for item in lines for run in item.runs for _, value in run]
     low, high = min(values), max(values)
     bottom = low if line.bottom is None else min(low, line.bottom)
     scale = _Scale(bottom, max(high, top), height, line.unit)
     key = drawing.new_id()
-    _register(drawing, key, line, height, top)
-    where = ''.join(_path(drawing, line, scale, run) for run in line.runs)
-    shapes = [h('path', class_='line', d=where, vector_effect='non-scaling-stroke')]
+    _register(drawing, key, lines, height, top)
+    colors = _colors(lines)
+    shapes = [
+        h(
+            'path',
+            class_=f'line {color}',
+            d=''.join(_path(drawing, item, scale, run) for run in item.runs),
+            vector_effect='non-scaling-stroke',
+        )
+        for item, color in zip(lines, colors, strict=True)
+    ]
     if line.is_area:
         first_x = drawing.x(line.runs[0][0][0])
+        where = ''.join(_path(drawing, line, scale, run) for run in line.runs)
         shapes.insert(0, h('path', class_='area', d=f'{where}V{height}H{first_x:.2f}Z'))
     bounds = ' to '.join(format_number(value, line.decimals) for value in (low, high))
     picture = plot(
@@ -93,20 +116,50 @@ def time_chart(drawing: Drawing, line: Line, *, height: int = 92, top: float = -
         shapes=shapes,
         data_plot=key,
     )
-    head = h('div', h('h3', line.name, h('small', f' {line.unit}')), h('output'), class_='head')
+    keys = [
+        h('span', item.legend, class_=f'key {color}')
+        for item, color in zip(lines, colors, strict=True)
+        if others
+    ]
+    head = h(
+        'div',
+        h('h3', line.name, h('small', f' {line.unit}')),
+        h('span', keys, class_='keys') if keys else None,
+        h('output'),
+        class_='head',
+    )
     return h('div', head, h('div', _gutter(scale), picture, class_='row'), class_='chart')
 
 
-def _register(drawing: Drawing, key: str, line: Line, height: int, top: float) -> None:
+def _colors(lines: Iterable[Line]) -> list[str]:
+    """Return the classes of the colours of lines; a setpoint has that of what it is for."""
+    colors, number = [], -1
+    for line in lines:
+        number += not line.is_setpoint
+        colors.append(f's{max(number, 0) % _COLORS}{" set" if line.is_setpoint else ""}')
+    return colors
+
+
+def _register(
+    drawing: Drawing, key: str, lines: Sequence[Line], height: int, top: float
+) -> None:
     """Tell the page's script of a chart."""
-    numbers = drawing.numbers
-    column = Column(line.name, line.unit, is_step=line.is_area)
-    series = line.series or (numbers.add_line(column, line.runs, line.silence_s),)
+    numbers, line = drawing.numbers, lines[0]
+    series = [
+        name
+        for item in lines
+        for name in item.series
+        or (
+            numbers.add_line(
+                Column(item.name, item.unit, is_step=item.is_area), item.runs, item.silence_s
+            ),
+        )
+    ]
     chart: dict[str, Any] = {
         'id': key,
         'title': line.name,
         'unit': line.unit,
-        'series': list(series),
+        'series': series,
         'decimals': line.decimals,
         'px': height,
     }

@@ -8,17 +8,20 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""The sections on what was flown: attitude, position, battery."""
+"""The sections on what was flown: attitude, position, battery and so on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 import math
 from typing import Any, Final
 
-from fdr_recorder.report.flight_signals import ATTITUDE, BATTERY, GLOBAL, LOCAL, Signal
+from fdr_recorder.report.flight_signals import Signal
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.known_types import ATTITUDE, GLOBAL, LOCAL, LOCAL_NED
 from fdr_recorder.report.numbers import Column, Numbers, rest_buckets
 from fdr_recorder.report.svg import Drawing
 from fdr_recorder.report.time_chart import Line, Run, time_chart
@@ -29,28 +32,58 @@ import numpy as np
 _EARTH_RADIUS_M: Final = 6_371_008.8
 _TRACK_HEIGHT: Final = 382
 _HEAD_HEIGHT: Final = 30
-_BOUNDS: Final = {'yaw': (-180.0, 180.0), 'percentage': (0.0, 100.0)}
+_HEIGHT: Final = 92
+_MOST_SETPOINTS: Final = 3
+_UNBOUND: Final = (None, -math.inf)
+SECTIONS_OF_FLIGHT: Final = (
+    ('attitude', 'Attitude'),
+    ('rates', 'Turn rates'),
+    ('position', 'Position'),
+    ('velocity', 'Velocity'),
+    ('battery', 'Battery'),
+)
+_BOUNDS: Final[Mapping[str, tuple[float | None, float]]] = {
+    'yaw': (-180.0, 180.0),
+    'percentage': (0.0, 100.0),
+}
 _BREAK: Final = (math.nan, math.nan)
-_DECIMALS: Final = {'V': 2, 'A': 1, '%': 0, 'm': 1, '°': 1}
+_DECIMALS: Final = {'V': 2, 'A': 1, '%': 0, 'm': 1, '°': 1, 'm/s': 2, '°/s': 1}
 
 
 def flight_plot_sections(report: Report, drawing: Drawing) -> list[Html]:
     """Return a section for each of them that the flight has topics for."""
-    titles = (
-        ('attitude', 'Attitude', (ATTITUDE,)),
-        ('position', 'Position', (GLOBAL, LOCAL)),
-        ('battery', 'Battery', (BATTERY,)),
-    )
     sections = []
-    for section, title, kinds in titles:
+    for section, title in SECTIONS_OF_FLIGHT:
+        signals = [signal for signal in report.signals if signal.kind.section == section]
         shown: list[Html] = []
-        for signal in report.signals:
-            if signal.kind in kinds:
-                plots = _signal(report, drawing, signal)
-                shown.append(_folded(signal, plots) if shown else plots)
+        for signal, setpoints in _paired(signals):
+            plots = _signal(report, drawing, signal, setpoints)
+            shown.append(_folded(signal, plots) if shown else plots)
         if shown:
             sections.append(h('section', h('h2', title), shown, id=section))
     return sections
+
+
+def _paired(signals: Sequence[Signal]) -> list[tuple[Signal, list[Signal]]]:
+    """Return each signal with its setpoints: those of its kind whose names are most like its."""
+    found: list[tuple[Signal, list[Signal]]] = [
+        (signal, []) for signal in signals if not signal.is_setpoint
+    ]
+    alone = []
+    for signal in signals:
+        fitting = [pair for pair in found if pair[0].kind is signal.kind]
+        if signal.is_setpoint and fitting:
+            best = max(fitting, key=lambda pair: _common_parts(pair[0].topic, signal.topic))
+            best[1].append(signal)
+        elif signal.is_setpoint:
+            alone.append((signal, list[Signal]()))
+    return [(signal, setpoints[:_MOST_SETPOINTS]) for signal, setpoints in (*found, *alone)]
+
+
+def _common_parts(one: str, other: str) -> int:
+    """Return how many parts at the beginning of two names are the same."""
+    pairs = zip(one.split('/'), other.split('/'), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def add_fields(report: Report, numbers: Numbers) -> None:
@@ -76,14 +109,10 @@ def add_fields(report: Report, numbers: Numbers) -> None:
 
 def _series(report: Report, drawing: Drawing, signal: Signal) -> list[str]:
     """Add the signal's values as series; return the id of each."""
+    is_angle = signal.kind.name.startswith(ATTITUDE.name)
     columns = [
-        Column(
-            f'{signal.prefix}{name}',
-            unit,
-            wrap=360 if name == 'yaw' else 0,
-            is_rounded=signal.kind is ATTITUDE,
-        )
-        for name, unit in signal.kind.values()
+        Column(field, unit, wrap=360 if is_angle and name == 'yaw' else 0, is_rounded=is_angle)
+        for field, (name, unit) in zip(signal.source.fields, signal.kind.values(), strict=True)
     ]
     return drawing.numbers.add(
         signal.samples,
@@ -98,49 +127,66 @@ def _folded(signal: Signal, plots: Html) -> Html:
     return h('details', h('summary', 'also ', h('code', short(signal.topic))), plots)
 
 
-def _signal(report: Report, drawing: Drawing, signal: Signal) -> Html:
-    silence_s = report.gap_s(signal)
-    series = _series(report, drawing, signal)
-    if signal.kind in (GLOBAL, LOCAL):
-        shown = _position(drawing, signal, silence_s, series)
-    else:
-        charts = _charts(drawing, signal, silence_s, series)
-        shown = h('div', charts, drawing.time_labels(), class_='card')
-    note = {
-        ATTITUDE: 'Roll right, pitch down and yaw left are positive (REP-103).',
-        BATTERY: 'Current that the vehicle draws is positive.',
-    }.get(signal.kind)
-    source = h(
-        'p',
-        h('code', short(signal.topic)),
-        f' {signal.type}, {signal.samples.count:,} samples. ',
-        note,
-        class_='source',
-    )
-    return h('div', source, shown)
+@dataclass(frozen=True)
+class _Drawn:
+    """A signal with the ids of its series; in `setpoints`, what it should be."""
 
+    signal: Signal
+    series: list[str]
+    silence_s: float
+    setpoints: tuple[_Drawn, ...] = ()
 
-def _charts(
-    drawing: Drawing, signal: Signal, silence_s: float, series: Sequence[str]
-) -> list[Html]:
-    charts = []
-    for place, (name, unit) in enumerate(signal.kind.values()):
-        runs: Sequence[Run] = signal.extremes.line(place, silence_s)
-        if name == 'yaw':
+    def line(self, place: int, *, is_setpoint: bool = False) -> Line:
+        """Return the line of a value; it may have no points."""
+        kind = self.signal.kind
+        name, unit = kind.columns[place], kind.units[place]
+        runs: Sequence[Run] = self.signal.extremes.line(place, self.silence_s)
+        if name == 'yaw' and unit == '°':
             runs = list(_wrapped(runs))
-        if runs:
-            bottom, top = _BOUNDS.get(name, (None, -math.inf))
-            line = Line(
-                name.capitalize(),
-                unit,
-                runs,
-                _DECIMALS[unit],
-                silence_s,
-                bottom=bottom,
-                series=(series[place],),
-            )
-            charts.append(time_chart(drawing, line, top=top))
-    return charts
+        return Line(
+            kind.labels[place],
+            unit,
+            runs,
+            _DECIMALS[unit],
+            self.silence_s,
+            bottom=_BOUNDS.get(name, _UNBOUND)[0] if unit in '°%' else None,
+            series=(self.series[place],),
+            legend=short(self.signal.topic),
+            is_setpoint=is_setpoint,
+        )
+
+    def chart(self, drawing: Drawing, place: int, height: int = _HEIGHT) -> Html | None:
+        """Draw a value and its setpoints; return None if it has no points."""
+        line = self.line(place)
+        others = [item.line(place, is_setpoint=True) for item in self.setpoints]
+        others = [item for item in others if item.runs]
+        if not line.runs:
+            return None
+        name, unit = self.signal.kind.columns[place], line.unit
+        top = _BOUNDS.get(name, _UNBOUND)[1] if unit in '°%' else -math.inf
+        return time_chart(drawing, line, height=height, top=top, others=others)
+
+
+def _signal(
+    report: Report, drawing: Drawing, signal: Signal, setpoints: Sequence[Signal]
+) -> Html:
+    series = _series(report, drawing, signal)
+    wanted = []
+    for item in setpoints:
+        names = _series(report, drawing, item)
+        drawing.numbers.mark_setpoints(names, series)
+        wanted.append(_Drawn(item, names, report.gap_s(item)))
+    drawn = _Drawn(signal, series, report.gap_s(signal), tuple(wanted))
+    if signal.kind in (GLOBAL, LOCAL, LOCAL_NED):
+        shown = _position(drawing, drawn)
+    else:
+        charts = [drawn.chart(drawing, place) for place in range(len(signal.kind.columns))]
+        shown = h('div', charts, drawing.time_labels(), class_='card')
+    sources = [
+        h('span', h('code', short(item.topic)), f' {item.type}, {item.samples.count:,} samples. ')
+        for item in (signal, *setpoints)
+    ]
+    return h('div', h('p', sources, signal.kind.note, class_='source'), shown)
 
 
 def _wrapped(runs: Iterable[Run]) -> Iterable[Run]:
@@ -159,27 +205,26 @@ def _wrapped(runs: Iterable[Run]) -> Iterable[Run]:
 # --- position --------------------------------------------------------------------------------
 
 
-def _position(
-    drawing: Drawing, signal: Signal, silence_s: float, series: Sequence[str]
-) -> Html:
-    rows = signal.extremes.rows(silence_s)
+def _position(drawing: Drawing, drawn: _Drawn) -> Html:
+    signal = drawn.signal
+    rows = signal.extremes.rows(drawn.silence_s)
     runs = [[row for row in run if math.isfinite(row[1] + row[2])] for run in rows]
     runs = [run for run in runs if run]
     if signal.kind is GLOBAL:
         points = _metres(runs)
         described = 'The way over ground, north is up'
-        lines = [('Altitude', 2)]
+        places: tuple[int, ...] = (2,)
+    elif signal.kind is LOCAL_NED:
+        points = [[(seconds, east, north) for seconds, north, east, _ in run] for run in runs]
+        described = 'The way seen from above, north (x) is up and east (y) is right'
+        places = (0, 1, 2)
     else:
         points = [[(seconds, x, y) for seconds, x, y, _ in run] for run in runs]
         described = 'The way seen from above, x is right and y is up'
-        lines = [('x', 0), ('y', 1), ('z', 2)]
-    height = _TRACK_HEIGHT // len(lines) - _HEAD_HEIGHT
-    charts = []
-    for name, place in lines:
-        runs_of = signal.extremes.line(place, silence_s)
-        line = Line(name, 'm', runs_of, 1, silence_s, series=(series[place],))
-        if line.runs:
-            charts.append(time_chart(drawing, line, height=height))
+        places = (0, 1, 2)
+    height = _TRACK_HEIGHT // len(places) - _HEAD_HEIGHT
+    charts = [drawn.chart(drawing, place, height) for place in places]
+    series = drawn.series
     if not points:
         return h('div', charts, drawing.time_labels(), class_='card')
     return h(
@@ -204,7 +249,7 @@ def _track(
     """Tell the page's script of a track."""
     rows = np.array([point for run in points for point in (*run, (run[-1][0], *_BREAK))])
     time, x, y = drawing.numbers.add_track(rows.T)
-    frame = 'lat/lon' if signal.kind is GLOBAL else 'ENU'
+    frame = {GLOBAL: 'lat/lon', LOCAL_NED: 'NED'}.get(signal.kind, 'ENU')
     return {
         'name': short(signal.topic),
         'frame': frame,

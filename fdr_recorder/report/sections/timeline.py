@@ -12,17 +12,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.flights.info import SegmentInfo
 from fdr_recorder.flights.verify import Loss
-from fdr_recorder.record.kinds import AlertRecord, DroppedAlert, SegmentRollover
+from fdr_recorder.record.kinds import AlertRecord, ClockStep, DroppedAlert, SegmentRollover
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.report.states import Band
 from fdr_recorder.report.svg import Drawing, plot
-from fdr_recorder.units import format_size, NS_PER_S, plural, precise_duration, short, time_span
+from fdr_recorder.units import (
+    format_size,
+    NS_PER_S,
+    plural,
+    precise_duration,
+    short,
+    time_of_day,
+    time_span,
+)
 
 _MOST_BARS: Final = 120
 _MOST_MARKS: Final = 400
@@ -43,6 +53,8 @@ _HEIGHT: Final = 24
 _CHARACTER_SHARE: Final = 0.011
 """Width of a character, as a share of a narrow screen."""
 _MOST_DESCRIBED: Final = 50
+_MOST_LANES: Final = 24
+"""Of states of the vehicle."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,7 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     """Show the time line, one lane below the other."""
     losses = report.verification.losses
     lanes = [
+        *_states(report, drawing),
         _lane(drawing, 'Segments', _segments(report, drawing)),
         _lane(drawing, 'Lost in transport', _losses(drawing, losses, 'transport'), 'diamond'),
         _lane(drawing, 'Refused: ring full', _losses(drawing, losses, 'overrun'), 'triangle'),
@@ -85,6 +98,9 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     unreadable = _unreadable(report, drawing)
     if unreadable:
         lanes.append(_lane(drawing, 'Cannot be read', unreadable))
+    steps = _clock_steps(report, drawing)
+    if steps:
+        lanes.append(_lane(drawing, 'Clock was set', steps, 'triangle'))
     alerts = _alerts(report, drawing)
     if not alerts:
         lanes.append(_lane(drawing, 'Alerts', []))
@@ -96,6 +112,47 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
         h('div', lanes, drawing.time_labels(), events, class_='card lanes'),
         id='timeline',
     )
+
+
+def _states(report: Report, drawing: Drawing) -> list[Html]:
+    """Return a lane for each state of the vehicle: modes first, then what is bad or said."""
+    names = Counter(lane.name for lane in report.lanes if not lane.is_merged)
+    merged: dict[str, list[Mark]] = {}
+    signs = {lane.name: 'circle' if lane.is_moment else '' for lane in report.lanes}
+    for lane in sorted(report.lanes, key=lambda lane: (lane.rank, lane.name, lane.topic)):
+        name = lane.name if names[lane.name] <= 1 else f'{lane.name} {short(lane.topic, 40)}'
+        signs[name] = signs[lane.name]
+        merged.setdefault(name, []).extend(
+            Mark(band.from_s, band.to_s, f'{band.text}, {_span(drawing, band)}', band.style,
+                 '' if lane.is_moment else band.text)
+            for band in lane.bands(drawing.span_s)
+        )
+    shown = [(name, marks) for name, marks in merged.items() if marks]
+    lanes = [
+        _lane(drawing, name, _thinned(marks), signs[name]) for name, marks in shown[:_MOST_LANES]
+    ]
+    if len(shown) > _MOST_LANES:
+        others = [mark for _, marks in shown[_MOST_LANES:] for mark in marks]
+        lanes.append(_lane(drawing, f'{len(shown) - _MOST_LANES} others', _thinned(others)))
+    return lanes
+
+
+def _span(drawing: Drawing, band: Band) -> str:
+    start_ns, end_ns = (
+        drawing.start_ns + round(seconds * NS_PER_S) for seconds in (band.from_s, band.to_s)
+    )
+    return time_span(start_ns, end_ns)
+
+
+def _clock_steps(report: Report, drawing: Drawing) -> list[Mark]:
+    """Return where the vehicle's clock was set."""
+    marks = []
+    for time_ns, step in report.payloads(ClockStep):
+        at, by_s = drawing.seconds(time_ns), (step.after_ns - step.before_ns) / NS_PER_S
+        side = 'ahead' if by_s > 0 else 'back'
+        words = f'the clock was set {side} by {precise_duration(abs(by_s))}'
+        marks.append(Mark(at, at, f'{words}, at {time_of_day(time_ns)}', 'warn'))
+    return _thinned(marks)
 
 
 def _segments(report: Report, drawing: Drawing) -> list[Mark]:
