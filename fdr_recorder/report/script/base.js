@@ -23,7 +23,8 @@ const pad = (number, width = 2) => String(number).padStart(width, '0');
 const clock = (seconds, decimals = 3) => {
   const us = Math.floor(data.us + seconds * 1e6 + 1e-3);
   const ms = data.t0 + Math.floor(us / 1000);
-  const time = new Date(ms).toISOString().slice(11, 23) + pad(us - Math.floor(us / 1000) * 1000, 3);
+  const rest = pad(us - Math.floor(us / 1000) * 1000, 3);
+  const time = new Date(ms).toISOString().slice(11, 23) + rest;
   return decimals ? time.slice(0, 9 + decimals) : time.slice(0, 8);
 };
 const elapsed = (seconds, decimals = 3) => {

@@ -93,7 +93,8 @@ class Chart {
       if (!isOne) key.append(make('span', { className: 'name' }, name));
       key.append(value);
       if (!line.exact) {
-        key.append(make('small', { title: 'The lowest and the highest of each of many short times' }, 'extremes'));
+        const title = 'The lowest and the highest of each of many short times';
+        key.append(make('small', { title }, 'extremes'));
       }
       if (!this.own.has(line)) {
         key.append(button(`Remove ${name} from this chart`, '\u00d7', () => this.remove(line)));
@@ -170,11 +171,13 @@ class Chart {
       },
       axes: [
         {
-          size: 0, gap: 0, grid, ticks: { show: false }, values: (u, splits) => splits.map(() => ''),
+          size: 0, gap: 0, grid, ticks: { show: false },
+          values: (u, splits) => splits.map(() => ''),
           splits: u => ticksFor(u.bbox.width / devicePixelRatio).ticks,
         },
         {
-          size: gutter, gap: 8, grid, ticks: { show: false }, font, space: (u, axis, low, high, height) => (height < 140 ? 20 : 44),
+          size: gutter, gap: 8, grid, ticks: { show: false }, font,
+          space: (u, axis, low, high, height) => (height < 140 ? 20 : 44),
           stroke: () => colour('--soft'),
           incrs: this.decimals || this.unit === '\u00b0' ? steps : steps.filter(step => step >= 1),
           values: (u, splits, axis, space, step) => splits.map(
@@ -187,7 +190,7 @@ class Chart {
         points: { show: false },
         cap: 'round',
         dash: this.isSetpoint(line) ? [5 * devicePixelRatio, 4 * devicePixelRatio] : undefined,
-        stroke: () => colour(this.isSetpoint(line) ? `--p${colour_of.get(line)}` : `--s${colour_of.get(line)}`),
+        stroke: () => colour(`--${this.isSetpoint(line) ? 'p' : 's'}${colour_of.get(line)}`),
         fill: this.area ? () => colour('--area') : undefined,
         paths: u => this.path(u, line),
       }))],
@@ -208,16 +211,19 @@ class Chart {
       seconds => left + (seconds - view.from) * x, value => top + (high - value) * y,
       this.area ? top + height : null);
     (this.alone ??= new Map()).set(line, traced.dots);
-    return { stroke: traced.line, fill: traced.area, clip: null, band: null, gaps: null, flags: 0 };
+    return {
+      stroke: traced.line, fill: traced.area, clip: null, band: null, gaps: null, flags: 0,
+    };
   }
 
   // What happened, behind the lines.
   drawBands({ ctx, bbox }) {
     for (const id of this.bands) {
       for (const [from, to, , level] of lanes.get(id)?.events ?? []) {
-        const [left, right] = [from, to].map(each => bbox.left + clamp(shareOf(each), 0, 1) * bbox.width);
+        const [left, right] = [from, to].map(
+          each => bbox.left + clamp(shareOf(each), 0, 1) * bbox.width);
         if (right <= left) continue;
-        ctx.globalAlpha = 0.16;
+        ctx.globalAlpha = STRONG.includes(level) ? 0.16 : 0.5;
         ctx.fillStyle = styleOf(level).fill;
         ctx.fillRect(left, 0, right - left, bbox.height + 2 * bbox.top);
         ctx.globalAlpha = 1;
@@ -258,12 +264,14 @@ class Chart {
       ctx.fillStyle = colour('--soft');
       ctx.font = `${12 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
       ctx.textAlign = 'center';
-      ctx.fillText('no value in this range', bbox.left + bbox.width / 2, bbox.top + bbox.height / 2);
+      const [x, y] = [bbox.left + bbox.width / 2, bbox.top + bbox.height / 2];
+      ctx.fillText('no value in this range', x, y);
     }
   }
 
   show() {
     const said = [];
+    const isOne = this.labels.length === 1;
     this.labels.forEach(({ line, name, value }, index) => {
       const dot = this.dots[index];
       let text = '';
@@ -273,16 +281,17 @@ class Chart {
         const sample = line.values[place];
         const seconds = line.times[place];
         text = place < 0 ? SIGN_OF_NONE : this.say(sample, line);
-        if (place >= 0 && this.labels.length === 1 && !line.step) said.push(`${text} at ${clock(seconds)}`);
-        else said.push(this.labels.length === 1 ? text : `${name} ${text}`);
-        if (place >= 0 && this.u && this.isSeen && shareOf(seconds) >= 0 && shareOf(seconds) <= 1) {
+        if (place >= 0 && isOne && !line.step) said.push(`${text} at ${clock(seconds)}`);
+        else said.push(isOne ? text : `${name} ${text}`);
+        const x = shareOf(line.step ? clamp(view.now, view.from, view.to) : seconds);
+        if (place >= 0 && this.u && this.isSeen && x >= 0 && x <= 1) {
           const [low, high] = this.range;
           const height = this.element.clientHeight - 12;
           dot.hidden = false;
-          dot.style.left = `${100 * shareOf(line.step ? clamp(view.now, view.from, view.to) : seconds)}%`;
+          dot.style.left = `${100 * x}%`;
           dot.style.top = `${6 + height * (high - sample) / (high - low)}px`;
         }
-      } else if (this.labels.length === 1 && this.found) {
+      } else if (isOne && this.found) {
         const [low, high] = this.found;
         text = low === high ? this.say(low, line)
           : `${short(low, this.decimals)} to ${this.say(high, line)}`;

@@ -1,8 +1,9 @@
 // A search over every numeric field of every topic; what is chosen is drawn like the rest.
 
 const MOST_FOUND = 60;
+const EXAMPLE = 'Part of a topic or a field, say imu x';
 const input = make('input', {
-  type: 'text', placeholder: 'Part of a topic or a field, say imu x', autocomplete: 'off', spellcheck: false,
+  type: 'text', placeholder: EXAMPLE, autocomplete: 'off', spellcheck: false,
 });
 const listbox = make('div', { id: 'found', hidden: true });
 const status = make('p', { className: 'vh' });
@@ -11,7 +12,8 @@ const addedCard = make('div', { className: 'card', hidden: true });
 const addedAxis = make('div', { className: 'row axis' }, make('span', {}, 'UTC'));
 addedCard.append(addedAxis);
 const hint = make('p', { className: 'source' },
-  'Each numeric field of each topic can be drawn. Those of one unit can share a chart: + adds a field to it.');
+  'Each numeric field of each topic can be drawn. ',
+  'Those of one unit can share a chart: + adds a field to it.');
 const fieldsSection = make('section', { id: 'fields' },
   make('h2', {}, 'Any field ', make('small', {}, data.series.length.toLocaleString('en-US'))),
   hint, finder, addedCard);
@@ -40,9 +42,10 @@ const openSearch = chart => {
   if (chart) chart.block.querySelector('.head').after(finder); else hint.after(finder);
   target = chart;
   finder.classList.toggle('at-chart', Boolean(chart));
-  const what = chart ? `Add a field${chart.unit && ` in ${chart.unit}`} to ${chart.title}` : 'Add a chart of a field';
+  const what = chart ? `Add a field${chart.unit && ` in ${chart.unit}`} to ${chart.title}`
+    : 'Add a chart of a field';
   input.setAttribute('aria-label', what);
-  input.placeholder = chart ? what : 'Part of a topic or a field, say imu x';
+  input.placeholder = chart ? what : EXAMPLE;
   if (chart) {
     input.value = '';
     input.focus();
@@ -63,18 +66,20 @@ const marked = (text, words) => {
   const [place, length] = words.map(word => [lower.indexOf(word), word.length])
     .find(pair => pair[0] >= 0) ?? [-1, 0];
   if (place < 0) return [text];
-  return [text.slice(0, place), make('mark', {}, text.slice(place, place + length)), text.slice(place + length)];
+  const end = place + length;
+  return [text.slice(0, place), make('mark', {}, text.slice(place, end)), text.slice(end)];
 };
 const optionOf = (series, words, place) => {
-  const bounds = [series.lo, series.hi].map(each => short(each ?? 0, series.isWhole ? 0 : 2));
+  const [low, high] = [series.lo, series.hi].map(each => short(each ?? 0, series.isWhole ? 0 : 2));
+  const unit = series.unit && ` ${series.unit}`;
   const element = make('div', { className: 'option', id: `found-${place}` },
     make('span', { className: 'field' }, ...marked(series.field, words)),
     make('span', { className: 'topic-name' }, ...marked(series.topic, words)),
-    make('span', { className: 'bounds' },
-      `${bounds[0] === bounds[1] ? bounds[0] : bounds.join(' to ')}${series.unit && ` ${series.unit}`}`));
+    make('span', { className: 'bounds' }, `${low === high ? low : `${low} to ${high}`}${unit}`));
   element.setAttribute('role', 'option');
   element.title = series.type;
-  element.addEventListener('pointerdown', event => event.preventDefault()); // the box keeps the focus
+  // the box keeps the focus
+  element.addEventListener('pointerdown', event => event.preventDefault());
   element.addEventListener('click', () => choose(series));
   return { element, series };
 };
@@ -87,7 +92,8 @@ const find = () => {
   });
   options = fits.slice(0, MOST_FOUND).map((series, place) => optionOf(series, words, place));
   const rest = fits.length - options.length;
-  const note = !fits.length ? 'No field like this' : rest ? `and ${rest.toLocaleString('en-US')} more: type more of the name` : '';
+  const more = rest ? `and ${rest.toLocaleString('en-US')} more: type more of the name` : '';
+  const note = fits.length ? more : 'No field like this';
   listbox.replaceChildren(...options.map(option => option.element));
   if (note) listbox.append(make('p', {}, note));
   listbox.hidden = false;
@@ -129,7 +135,8 @@ const addChart = series => {
   const chart = new Chart(plot, {
     id, title: `${series.topic} ${series.field}`, unit: series.unit, series: [series.id],
   });
-  chart.tools.append(button(`Remove ${series.field} of ${series.topic}`, '\u00d7', () => removeChart(chart)));
+  const what = `Remove ${series.field} of ${series.topic}`;
+  chart.tools.append(button(what, '\u00d7', () => removeChart(chart)));
   listen(chart);
   redraw();
   return chart;

@@ -48,7 +48,8 @@ const pressMouse = (part, event) => {
   if (event.button > 1) return;
   if (event.button === 1) event.preventDefault(); // no scrolling by itself
   const isPan = event.shiftKey || event.button === 1;
-  drag = { part, isPan, x: event.clientX, at: timeOf(part, event), moved: false, last: event.clientX };
+  const x = event.clientX;
+  drag = { part, isPan, x, last: x, at: timeOf(part, event), moved: false };
   part.element.setPointerCapture(event.pointerId);
 };
 const moveMouse = (part, event) => {
@@ -64,6 +65,7 @@ const moveMouse = (part, event) => {
     }
   }
   if (!view.pinned) point(part, seconds);
+  keepClear(event);
 };
 const releaseMouse = (part, event) => {
   if (!drag) return;
@@ -95,7 +97,8 @@ const restartTouch = part => {
 };
 const pressFinger = (part, event) => {
   if (touch && touch.part !== part) return;
-  fingers.set(event.pointerId, { x: event.clientX, y: event.clientY, startX: event.clientX, startY: event.clientY });
+  const { clientX: x, clientY: y } = event;
+  fingers.set(event.pointerId, { x, y, startX: x, startY: y });
   if (part.isMap || part.isSmall) pin(part, timeOf(part, event));
   else restartTouch(part);
 };
@@ -105,7 +108,8 @@ const moveFinger = (part, event) => {
   [finger.x, finger.y] = [event.clientX, event.clientY];
   if (part.isMap || part.isSmall) { pin(part, timeOf(part, event)); return; }
   if (!touch) return;
-  if (Math.hypot(finger.x - finger.startX, finger.y - finger.startY) > TAP_PX) touch.canTap = false;
+  const way = Math.hypot(finger.x - finger.startX, finger.y - finger.startY);
+  if (way > TAP_PX) touch.canTap = false;
   if (fingers.size === 1 && isWhole()) { pin(part, timeOf(part, event)); return; }
   if (touch.canTap) return;
   const { x, apart } = middleOf();
@@ -128,7 +132,7 @@ const liftFinger = (part, event) => {
   restartTouch(part);
 };
 
-// --- wheel: zooms once the pointer was moved on a chart, so that it does not trap who scrolls ----
+// --- wheel: zooms once the pointer was moved on a chart, so that it does not trap who scrolls --
 
 let armed = null;
 let lastPlace = [];
@@ -189,12 +193,16 @@ const pressKey = (part, event) => {
 const listen = part => {
   const { element } = part;
   const isTouch = event => event.pointerType === 'touch';
-  element.addEventListener('pointerdown', event => (isTouch(event) ? pressFinger : pressMouse)(part, event));
+  element.addEventListener('pointerdown', event => {
+    (isTouch(event) ? pressFinger : pressMouse)(part, event);
+  });
   element.addEventListener('pointermove', event => {
     if (!isTouch(event)) arm(part, event);
     (isTouch(event) ? moveFinger : moveMouse)(part, event);
   });
-  element.addEventListener('pointerup', event => (isTouch(event) ? liftFinger : releaseMouse)(part, event));
+  element.addEventListener('pointerup', event => {
+    (isTouch(event) ? liftFinger : releaseMouse)(part, event);
+  });
   element.addEventListener('pointercancel', event => {
     if (isTouch(event)) liftFinger(part, event); else endDrag();
   });
@@ -211,7 +219,8 @@ const listen = part => {
     showWhole();
     if (!part.isMap) unpin();
   });
-  if (!part.isMap) element.addEventListener('wheel', event => wheel(part, event), { passive: false });
+  if (part.isMap) return;
+  element.addEventListener('wheel', event => wheel(part, event), { passive: false });
 };
 
 document.addEventListener('pointerdown', event => {

@@ -86,7 +86,8 @@ class Lane {
         context.setLineDash(dash);
         context.strokeStyle = stroke;
         context.lineWidth = dash.length ? 1.5 : 1;
-        if (shown > 4) context.strokeRect(start + 0.5, edge + 0.5, shown - 1, height - 2 * edge - 1);
+        const tall = height - 2 * edge - 1;
+        if (shown > 4) context.strokeRect(start + 0.5, edge + 0.5, shown - 1, tall);
         context.setLineDash([]);
       }
       if (label && context.measureText(label).width < shown - 8) {
@@ -112,7 +113,8 @@ class Lane {
   // What there is at a moment, in words.
   at(seconds) {
     const reach = 6 * (view.to - view.from) / Math.max(this.element.clientWidth, 1);
-    const found = this.events.filter(([from, to]) => seconds > from - reach && seconds < to + reach);
+    const found = this.events.filter(
+      ([from, to]) => seconds > from - reach && seconds < to + reach);
     const more = found.length > 3 ? ` (and ${found.length - 3} more)` : '';
     return found.slice(0, 3).map(event => event[2]).join(' \u00b7 ') + more;
   }
@@ -121,9 +123,9 @@ class Lane {
 const eventsOutput = document.querySelector('.events');
 const showEvents = () => {
   if (!eventsOutput) return;
-  const found = view.now === null ? [] : [...lanes.values()].map(lane => [lane.name, lane.at(view.now)]);
   const text = view.now === null ? eventsOutput.dataset.hint
-    : found.filter(pair => pair[1]).map(pair => pair.join(': ')).join('\n');
+    : [...lanes.values()].map(lane => [lane.name, lane.at(view.now)])
+      .filter(pair => pair[1]).map(pair => pair.join(': ')).join('\n');
   if (eventsOutput.textContent !== text) eventsOutput.textContent = text;
 };
 
@@ -214,6 +216,10 @@ class Thumbs {
   }
 }
 
+// Pictures are shown in a corner where the pointer is not.
+const keepClear = ({ clientX, clientY }) => {
+  preview.classList.toggle('left', clientX > innerWidth / 2 && clientY > innerHeight / 2);
+};
 const showPreview = () => {
   preview.hidden = ![...preview.children].some(figure => !figure.hidden);
 };

@@ -15,10 +15,12 @@ const unpackSamples = async () => {
   } else {
     const binary = atob(text);
     packed = new Uint8Array(binary.length);
-    for (let place = 0; place < binary.length; place += 1) packed[place] = binary.charCodeAt(place);
+    for (let place = 0; place < binary.length; place += 1) {
+      packed[place] = binary.charCodeAt(place);
+    }
   }
-  const unpacking = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
-  block = await new Response(unpacking).arrayBuffer();
+  const inflate = new DecompressionStream('deflate-raw');
+  block = await new Response(new Blob([packed]).stream().pipeThrough(inflate)).arrayBuffer();
   element.remove();
 };
 
@@ -33,7 +35,10 @@ const timesOf = reference => {
       const deltas = times;
       let us = 0;
       times = new Float64Array(deltas.length);
-      for (let place = 0; place < deltas.length; place += 1) times[place] = (us += deltas[place]) / 1e6;
+      for (let place = 0; place < deltas.length; place += 1) {
+        us += deltas[place];
+        times[place] = us / 1e6;
+      }
     }
     knownTimes.set(key, times);
   }
@@ -101,8 +106,8 @@ class Series {
       if (times[place] >= from && times[place] <= to) add(values[place]);
     }
     for (const [place, edge] of [[first, from], [end - 2, to]]) {
-      if (place < 0 || place + 1 >= times.length || !(times[place] < edge && times[place + 1] > edge)) continue;
-      if (!this.joins(place)) continue;
+      const isCrossed = times[place] < edge && times[place + 1] > edge; // not where there is none
+      if (!isCrossed || !this.joins(place)) continue;
       const share = (edge - times[place]) / (times[place + 1] - times[place]);
       add(this.step ? values[place] : values[place] + share * (values[place + 1] - values[place]));
     }
@@ -115,7 +120,8 @@ const seriesById = new Map(data.series.map(each => [each.id, new Series(each)]))
 
 // Trace a line for canvas. Where a column of pixels has several samples, the first, the lowest,
 // the highest and the last are drawn: at any zoom, a single sample is as visible as a longer one.
-// Returns the path, the area below it down to `bottom` (null: none), and samples that no line reaches.
+// Returns the path, the area below it down to `bottom` (null: none), and samples that no line
+// reaches.
 const trace = (series, from, to, xOf, yOf, bottom) => {
   const { times, values, wrap, gap, step } = series;
   const [start, end] = series.within(from, to);

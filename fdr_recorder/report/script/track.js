@@ -62,7 +62,8 @@ class Track {
       const value = series.values[nearest(series.times, seconds)];
       if (Number.isNaN(value)) return '';
       if (series.unit === '\u00b0') return `${number(value, 7)}\u00b0`;
-      return `${series.name.length === 1 ? `${series.name} ` : ''}${number(value, 2)} ${series.unit}`;
+      const axis = series.name.length === 1 ? `${series.name} ` : '';
+      return `${axis}${number(value, 2)} ${series.unit}`;
     }).filter(Boolean).join(', ');
   }
 

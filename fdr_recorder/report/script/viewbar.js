@@ -37,13 +37,16 @@ overview.addEventListener('pointermove', event => {
   if (!grip) return;
   const at = overviewTime(event);
   if (grip.isWhole) {
-    if (Math.abs(at - grip.at) > data.span / 200) setRange(Math.min(at, grip.at), Math.max(at, grip.at));
+    const [from, to] = [Math.min(at, grip.at), Math.max(at, grip.at)];
+    if (to - from > data.span / 200) setRange(from, to);
   } else {
     pan((at - grip.at) / (view.to - view.from));
     grip.at = at;
   }
 });
-for (const kind of ['pointerup', 'pointercancel']) overview.addEventListener(kind, () => { grip = null; });
+for (const kind of ['pointerup', 'pointercancel']) {
+  overview.addEventListener(kind, () => { grip = null; });
+}
 overview.addEventListener('dblclick', showWhole);
 
 const overviewPart = {
@@ -87,7 +90,9 @@ const overviewPart = {
       earlier: view.from <= 0, later: view.to >= data.span, out: isWhole(), whole: isWhole(),
       into: view.to - view.from <= SHORTEST_S,
     };
-    for (const [name, is] of Object.entries(useless)) rangeButtons[name].setAttribute('aria-disabled', is);
+    for (const [name, is] of Object.entries(useless)) {
+      rangeButtons[name].setAttribute('aria-disabled', is);
+    }
     const decimals = view.to - view.from < 0.05 ? 6 : 3;
     let text = '';
     if (view.now !== null) {
@@ -121,7 +126,8 @@ const keepState = () => {
     const isOurs = ['from', 'at', 'fields'].some(key => had.has(key));
     if (!kept.length && !isOurs) return;
     try {
-      history.replaceState(null, '', kept.length ? `#${kept.join('&')}` : location.pathname + location.search);
+      const bare = location.pathname + location.search;
+      history.replaceState(null, '', kept.length ? `#${kept.join('&')}` : bare);
     } catch { /* some browsers refuse it for a file */ }
   }, 200);
 };
