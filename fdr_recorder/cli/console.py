@@ -98,7 +98,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         rows: The cells; those that are `Toned` have colour.
 
     """
-    cells = [[_printable(cell, in_line=True) for cell in row] for row in rows]
+    cells = [[printable(cell, in_line=True) for cell in row] for row in rows]
     width = get_terminal_size().columns if sys.stdout.isatty() else None
     print('\n'.join(Table(columns, cells, painter()).lines(width)))
 
@@ -106,7 +106,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def say(*parts: str) -> None:
     """Print text on stdout, parts that are `Toned` in colour, and flush it."""
     paint = painter()
-    print(*(paint(part, _printable(part)) for part in parts), sep='', flush=True)
+    print(*(paint(part, printable(part)) for part in parts), sep='', flush=True)
 
 
 JSON_VERSION: Final = '1.0'
@@ -128,10 +128,10 @@ def print_json(verb: str, document: Mapping[str, Any] | Sequence[Mapping[str, An
 
 def warn(text: str) -> None:
     """Print a warning or an error on stderr."""
-    print(f'fdr: {_printable(text)}', file=sys.stderr)
+    print(f'fdr: {printable(text)}', file=sys.stderr)
 
 
-def _printable(text: str, *, in_line: bool = False) -> str:
+def printable(text: str, *, in_line: bool = False) -> str:
     """
     Replace control characters: names from a recording must not steer the terminal.
 

@@ -31,7 +31,7 @@ from fdr_recorder.interrupts import interruptible
 from fdr_recorder.version import __version__
 
 VERBS: Final = (
-    'ls', 'info', 'verify', 'recover', 'export', 'cat', 'tail', 'report', 'check', 'prune',
+    'ls', 'info', 'verify', 'recover', 'export', 'cat', 'tail', 'top', 'report', 'check', 'prune',
 )
 """In the order of the help; each is a module of this package."""
 

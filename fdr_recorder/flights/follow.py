@@ -87,9 +87,9 @@ class FlightFollower:
 
     """
 
-    def __init__(self, flight: Path, *, from_start: bool = False) -> None:
+    def __init__(self, flight: Path, *, from_start: bool = False, earlier: int = 0) -> None:
         """
-        Begin with the newest segment, or with the oldest that is there.
+        Begin with the newest segment, so many earlier, or with the oldest that is there.
 
         Raises:
             NoFlightError: There is no segment.
@@ -105,7 +105,7 @@ class FlightFollower:
             segments = segment_files(flight)
             if not segments:
                 raise NoFlightError(flight, 'there is no flight: it has no segment_*.mcap')
-            begin = segments[0 if from_start else -1]
+            begin = segments[0 if from_start else max(len(segments) - 1 - earlier, 0)]
             try:
                 self.segment = GrowingSegment(begin.path)
             except FileNotFoundError:  # it was dropped just now

@@ -50,6 +50,10 @@ class GrowingSegment(SegmentReader):
         self._indexes: dict[int, int] = {}
         self._seen_bytes = -1
 
+    def __enter__(self) -> GrowingSegment:
+        """Return itself: the file is open."""
+        return self
+
     @property
     def was_unlinked(self) -> bool:
         """Whether the file has no name any more: it was dropped, to free space."""
