@@ -41,7 +41,7 @@ const lasting = seconds => {
 };
 const number = (value, decimals) => value.toLocaleString('en-US', {
   minimumFractionDigits: decimals, maximumFractionDigits: decimals,
-}).replace('-', '\u2212');
+}).replace(/^-(?=[0.,]*$)/, '').replace('-', '\u2212');
 // An axis is narrow: very large and very small numbers are written with an exponent.
 const short = (value, decimals) => Math.abs(value) >= 1e7 || (value && decimals > 6)
   ? value.toExponential(3).replace(/\.?0+e/, 'e').replace('e+', 'e').replace(/-/g, '\u2212')

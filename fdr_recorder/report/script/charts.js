@@ -56,6 +56,7 @@ class Chart {
   }
 
   nameOf(line) {
+    if (this.own.has(line) && this.isSetpoint(line)) return 'setpoint';
     if (this.own.has(line)) return this.isAdded ? line.field : line.name;
     return line.topic === this.lines[0].topic ? line.field : `${line.topic} ${line.field}`;
   }
