@@ -58,11 +58,14 @@ def indexed_messages(buffer: Bytes, entries: array[int]) -> Messages:
     longest = (len(buffer) - start + layout.MESSAGE_FIXED_LENGTH).astype(np.uint64)
     is_whole = (buffer[place] == layout.MESSAGE) & (length <= longest)
     is_whole &= length >= layout.MESSAGE_FIXED_LENGTH
+    start = start[is_whole]
+    published = numbers_at(buffer, start - layout.U64.size, '<u8')
     return Messages(
         buffer,
-        start[is_whole],
+        start,
         length[is_whole].astype(np.int64) - layout.MESSAGE_FIXED_LENGTH,
         times[is_whole],
+        np.minimum(published, np.uint64(_MAX_TIME_NS)).astype(np.int64),
     )
 
 
@@ -75,6 +78,7 @@ def joined_messages(messages: Iterable[Message]) -> Messages:
         np.cumsum(length) - length,
         length,
         np.array([min(message.log_time_ns, _MAX_TIME_NS) for message in messages], np.int64),
+        np.array([min(message.publish_time_ns, _MAX_TIME_NS) for message in messages], np.int64),
     )
 
 
@@ -104,6 +108,7 @@ def concatenated(parts: Iterable[Sequence[Messages]]) -> list[Messages]:
             np.concatenate([part.start + offsets[id(part.buffer)] for part in some]),
             np.concatenate([part.length for part in some]),
             np.concatenate([part.log_time_ns for part in some]),
+            np.concatenate([part.published_ns for part in some if part.published_ns is not None]),
         )
         for some in parts
     ]

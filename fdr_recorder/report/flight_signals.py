@@ -13,12 +13,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 import re
 from typing import Final
 
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.report.delay import Delays
 from fdr_recorder.report.known_types import (
     ATTITUDE,
     GLOBAL,
@@ -28,6 +29,7 @@ from fdr_recorder.report.known_types import (
 )
 from fdr_recorder.report.sampling import Axis, Extremes, Samples
 from fdr_recorder.report.states import Lane, NumberStates, TextStates
+from fdr_recorder.report.thumbnails import MAX_TOPICS, reads_images, Thumbnails
 from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import (
     ColumnExtractor,
@@ -127,11 +129,35 @@ class TopicData:
         signals: The signals that its type is known for.
         states: The states that its numbers tell.
         texts: Those that it tells in words.
+        delays: How long its messages took.
+        thumbnails: Some of its images; None if it has none.
 
     """
 
-    def __init__(self, topic: str, schema: Schema, axis: Axis, *, is_exact: bool) -> None:
-        """Start without messages; a type whose definition cannot be used has no fields."""
+    def __init__(
+        self,
+        topic: str,
+        schema: Schema,
+        axis: Axis,
+        *,
+        is_exact: bool,
+        clock_steps: Sequence[tuple[int, int]] = (),
+        has_images: bool = False,
+    ) -> None:
+        """
+        Start without messages; a type whose definition cannot be used has no fields.
+
+        Args:
+            topic: The topic's name.
+            schema: Its type.
+            axis: The buckets of the plots.
+            is_exact: Keep every sample.
+            clock_steps: As for `Delays`.
+            has_images: Take thumbnails.
+
+        """
+        self.delays = Delays(axis, clock_steps, is_exact=is_exact)
+        self.thumbnails = Thumbnails(schema, axis.start_ns, axis.end_ns) if has_images else None
         self.topic = topic
         self.type = schema.name
         self.fields = plotted_fields(schema)
@@ -159,6 +185,9 @@ class TopicData:
 
     def add(self, messages: Messages) -> None:
         """Add messages of the topic."""
+        self.delays.add(messages)
+        if self.thumbnails is not None:
+            self.thumbnails.add(messages)
         if self.texts.reads:
             self.texts.add(messages, self._start_ns)
         if self._extractor is None:
@@ -192,15 +221,23 @@ class SignalTable:
 
     """
 
-    def __init__(self, axis: Axis, exact: Set[TopicType] = frozenset()) -> None:
+    def __init__(
+        self,
+        axis: Axis,
+        exact: Set[TopicType] = frozenset(),
+        clock_steps: Sequence[tuple[int, int]] = (),
+    ) -> None:
         """
         Start without topics.
 
         Args:
             axis: The buckets of the plots.
             exact: The topics whose every sample is kept.
+            clock_steps: As for `Delays`.
 
         """
+        self._clock_steps = clock_steps
+        self._cameras = 0
         self.axis = axis
         self.is_complete = True
         self._exact = exact
@@ -215,14 +252,23 @@ class SignalTable:
             if self._fields > MAX_FIELDS:
                 self.is_complete = False
                 return None
-            found = TopicData(topic, schema, self.axis, is_exact=key in self._exact)
+            has_images = reads_images(schema) and self._cameras < MAX_TOPICS
+            self._cameras += has_images
+            found = TopicData(
+                topic,
+                schema,
+                self.axis,
+                is_exact=key in self._exact,
+                clock_steps=self._clock_steps,
+                has_images=has_images,
+            )
             self._topics[key] = found
             self._fields += len(found.fields)
-        return found if found.fields or found.texts.reads else None
+        return found
 
     def topics(self) -> list[TopicData]:
-        """Return the topics that have samples, those with fewer samples first."""
-        found = [topic for topic in self._topics.values() if topic.samples.count]
+        """Return the topics, those with fewer samples first."""
+        found = list(self._topics.values())
         return sorted(found, key=lambda topic: (topic.samples.count, topic.topic))
 
     def lanes(self) -> list[Lane]:
@@ -262,7 +308,7 @@ def choose_exact(
         return not signal_sources(key.type_name), counts.get(key, 0), key
 
     for key in sorted(schemas, key=rank):
-        columns = 2 + len(plotted_fields(schemas[key]))
+        columns = 4 + len(plotted_fields(schemas[key]))
         size = counts.get(key, 0) * columns * 8
         if size <= left:
             left -= size

@@ -37,7 +37,7 @@ from fdr_recorder.mcap.decode import FileChannel, WholeChunk
 from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import NODE_KEY, PUBLISHER_KEY, QOS_KEY
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.record.kinds import ClockStep, OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.report.chunk_reading import (
     concatenated,
     indexed_messages,
@@ -46,6 +46,7 @@ from fdr_recorder.report.chunk_reading import (
     outline,
     times_of,
 )
+from fdr_recorder.report.delay import Delay
 from fdr_recorder.report.flight_signals import choose_exact, Signal, SignalTable, TopicData
 from fdr_recorder.report.rates import Rates, shortest_silence_s
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
@@ -134,6 +135,11 @@ class Report:
         """Return after how many seconds without a message the values of a topic are unknown."""
         return shortest_silence_s(self.rates.period_s(TopicType(data.topic, data.type))) / 2
 
+    def delay_of(self, key: TopicType) -> Delay | None:
+        """Return how long the messages of a topic took; None if that is not known."""
+        found = (item for item in self.topic_data if (item.topic, item.type) == key)
+        return next((item.delays.result for item in found), None)
+
     def payloads(self, kind: type[OfPayload]) -> list[tuple[int, OfPayload]]:
         """Return the recorder's own records of a kind, and their times (system clock)."""
         return [
@@ -162,7 +168,8 @@ def gather(flight: Path, advance: Advance = lambda _bytes: None) -> Report:
     outlines = [outline(reader) for reader in read_segments(flight, [])]
     start_ns, end_ns = _time_of(outlines, found)
     flight_id = found.listed.flight_id
-    table = SignalTable(plot_axis(start_ns, end_ns), _exact_topics(outlines, found))
+    exact, steps = _exact_topics(outlines, found), _clock_steps(found)
+    table = SignalTable(plot_axis(start_ns, end_ns), exact, steps)
     plots = _PlotPass(rate_axis(start_ns, end_ns), table, flight_id)
     for reader in read_segments(flight, []):  # damage is known from `read_info`
         plots.read(reader, advance)
@@ -191,6 +198,18 @@ def _verify(flight: Path, found: FlightInfo, advance: Advance) -> Verification:
         with suppress(FileNotFoundError):
             return verify(flight, advance)
     return verify(flight, advance)
+
+
+def _clock_steps(found: FlightInfo) -> list[tuple[int, int]]:
+    """Return log time and size of each step of the system clock."""
+    header = found.header
+    if header is None or not header.log_time_offset_ns:
+        return []  # of an older version: log times follow the system clock
+    return sorted(
+        (event.time_ns, event.payload.after_ns - event.payload.before_ns)
+        for event in found.events
+        if isinstance(event.payload, ClockStep)
+    )
 
 
 def _exact_topics(outlines: list[Outline], found: FlightInfo) -> Set[TopicType]:

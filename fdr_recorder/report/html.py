@@ -17,7 +17,7 @@ from html import escape
 from typing import Final
 
 _CONTROLS: Final = dict.fromkeys(set(range(32)) - set(b'\t\n'), '\N{REPLACEMENT CHARACTER}')
-_VOID: Final = frozenset(('br', 'meta', 'input', 'link', 'hr'))
+_VOID: Final = frozenset(('br', 'meta', 'input', 'link', 'hr', 'img'))
 
 
 class Html(str):

@@ -73,6 +73,7 @@ class Messages:
         start: Offset of each message in it.
         length: Bytes of each message.
         log_time_ns: When each message was received.
+        published_ns: When each message was sent, by its source's clock; None if unknown.
 
     """
 
@@ -80,6 +81,7 @@ class Messages:
     start: Integers
     length: Integers
     log_time_ns: Integers
+    published_ns: Integers | None = None
 
     def data(self) -> Iterator[tuple[int, bytes]]:
         """Yield the log time and the data of each message."""

@@ -12,13 +12,20 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from pathlib import Path
+import re
+import struct
 from typing import Any
+import zlib
 
 from conftest import MakeWriter
 from fdr_recorder import Channel, FdrClient, FlightHeader, Schema
+from fdr_recorder.report.thumbnails import Thumbnail, Thumbnails
+from fdr_recorder.types.cdr_to_columns import Messages
 import numpy as np
+from producers import make_client, open_flight, TEXT
 import pytest
 from report_pages import Page, page_of
 from rosbags.typesys import get_types_from_msg
@@ -320,6 +327,124 @@ def test_mavros(make_writer: MakeWriter, root: Path) -> None:
     ]
     assert set(page.array(rolls['v']).round(3)) == {4.0}
     assert not [item for item in page.data['series'] if item['field'] == 'body_rate.roll']
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'pixel', 'expected'),
+    [
+        ('rgb8', bytes((200, 100, 50)), (200, 100, 50)),
+        ('bgr8', bytes((50, 100, 200)), (200, 100, 50)),
+        ('rgba8', bytes((200, 100, 50, 9)), (200, 100, 50)),
+        ('mono8', bytes((77,)), (77,)),
+        ('8UC1', bytes((77,)), (77,)),
+        ('yuv422_yuy2', bytes((77, 128)), (77,)),
+        ('uyvy', bytes((128, 77)), (77,)),
+        ('bayer_rggb8', bytes((77,)), (77, 77, 77)),
+        ('16UC1', bytes((1, 2)), (0,)),
+        ('32FC1', np.float32(1.5).tobytes(), (0,)),
+    ],
+)
+def test_raw_images_become_small_ones(
+    encoding: str, pixel: bytes, expected: tuple[int, ...]
+) -> None:
+    width, height = 640, 481
+    row = pixel * width + b'padding!'
+    name = 'sensor_msgs/msg/Image'
+    data = cdr(name, header=header(), height=height, width=width, encoding=encoding,
+               step=len(row), data=np.frombuffer(row * height, np.uint8))  # fmt: skip
+    (found,) = thumbnails_of(name, data)
+    kind, pixels = png_of(found.source)
+    assert pixels.shape == (found.height, found.width, len(expected))
+    assert (found.width, found.height) == pytest.approx((120, 90), abs=40)
+    assert kind == 'png'
+    assert (pixels == expected).all()
+
+
+def test_images_that_lie_are_left_out() -> None:
+    raw, jpeg = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+    some = np.zeros(300, np.uint8)
+    hostile = [
+        (raw, {'height': 2**32 - 1, 'width': 2**32 - 1, 'encoding': 'rgb8', 'step': 3}),
+        (raw, {'height': 100, 'width': 100, 'encoding': 'rgb8', 'step': 3, 'data': some}),
+        (raw, {'height': 100, 'width': 1, 'encoding': '<b>', 'step': 3, 'data': some}),
+        (raw, {'height': 1, 'width': 0, 'encoding': 'rgb8', 'step': 0}),
+        (jpeg, {'format': 'svg', 'data': np.frombuffer(b'<svg onload="x">', np.uint8)}),
+        (jpeg, {'data': np.frombuffer(b'\xff\xd8\xff' + b'\xff' * 99, np.uint8)}),
+        (jpeg, {'data': np.frombuffer(b'\x89PNG\r\n\x1a\n', np.uint8)}),
+        (jpeg, {}),
+    ]
+    for name, fields in hostile:
+        assert thumbnails_of(name, cdr(name, header=header(), **fields)) == []
+
+
+def test_compressed_images_are_spread_over_the_flight(
+    make_writer: MakeWriter, root: Path
+) -> None:
+    name = 'sensor_msgs/msg/CompressedImage'
+    size = b'\xff\xd8\xff\xe0\x00\x04ab' + b'\xff\xc0\x00\x11\x08' + struct.pack('>HH', 480, 640)
+
+    def picture(number: int) -> bytes:
+        data = np.frombuffer(size + bytes([number]) * 60_000, np.uint8)
+        return cdr(name, header=header(), format='jpeg', data=data)
+
+    sent = [(at, picture(number)) for number, at in enumerate(ticks(10))]
+    page = record(make_writer, root, {('/camera/<b>', name): sent})
+    images = page.of('img')
+    assert 5 <= len(images) <= 14
+    times = [float(str(item['data-t'])) for item in images]
+    steps = np.diff(times)
+    assert steps == pytest.approx(np.full(len(steps), steps[0]), abs=0.2)
+    assert times[-1] > 0.8 * SECONDS
+    for at, item in zip(times, images, strict=True):
+        assert (item['width'], item['height']) == ('160', '120')
+        head, _, content = str(item['src']).partition(',')
+        assert head == 'data:image/jpeg;base64'
+        assert base64.b64decode(content)[-1] == round(at * 10)
+    assert '/camera/<b>, ' in str(images[0]['alt'])
+
+
+def thumbnails_of(name: str, data: bytes) -> list[Thumbnail]:
+    found = Thumbnails(schema(name), 0, NS_PER_S)
+    (row,) = (np.array([value], np.int64) for value in (0,))
+    found.add(Messages(np.frombuffer(data, np.uint8), row, row + len(data), row))
+    return found.found
+
+
+def png_of(source: str) -> tuple[str, Any]:
+    """Decode what this recorder writes as PNG: no filter, or what is above."""
+    head, _, content = source.partition(',')
+    data = base64.b64decode(content)
+    width, height, _, kind = struct.unpack_from('>IIBB', data, 16)
+    channels = 3 if kind == 2 else 1
+    (length,) = struct.unpack_from('>I', data, 33)
+    lines = np.frombuffer(zlib.decompress(data[41:41 + length]), np.uint8)
+    lines = lines.reshape(height, 1 + width * channels)
+    assert set(lines[1:, 0]) == {2}
+    pixels = np.cumsum(lines[:, 1:], axis=0, dtype=np.uint8).reshape(height, width, channels)
+    return head.removeprefix('data:image/').partition(';')[0], pixels
+
+
+def test_delay_and_losses_are_told(make_writer: MakeWriter, root: Path) -> None:
+    writer, client = make_writer(), make_client('/blob', '0a', schema=TEXT)
+    open_flight(writer, 'x', client)
+    for number in range(1000):
+        now = START_NS + number * NS_PER_S // 100
+        late = 50_000_000 if number == 500 else 2_000_000 if number % 2 else 1_000_000
+        assert client.enqueue(text(b'hello'), now, publish_time_ns=now - late)
+    client.count_transport_loss(7, 10)
+    writer.close_flight('x')
+    writer.stop()
+    page = page_of(root / 'x')
+    said = re.search(r'median (\S+) ms, 99 of 100 within (\S+) ms, longest (\S+) ms', page.text)
+    assert said is not None
+    assert [float(item) for item in said.groups()] == pytest.approx([2, 2, 50], rel=0.1)
+    times, delays = page.samples('/blob', 'delay from source to reception')
+    assert dict(zip(times.round(2), delays, strict=True))[5.0] == 50
+    assert '0.4 %' in page.text
+
+
+def text(content: bytes) -> bytes:
+    return b'\0\1\0\0' + struct.pack('<I', len(content) + 1) + content + b'\0'
 
 
 def test_diagnostics_are_lanes_by_level(make_writer: MakeWriter, root: Path) -> None:

@@ -18,10 +18,12 @@ from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, h, Html, table
 from fdr_recorder.report.svg import Drawing
-from fdr_recorder.units import short, time_into_flight, time_of_day
+from fdr_recorder.units import plural, short, time_into_flight, time_of_day
 
 _MOST_ROWS: Final = 500
 _MOST_VALUES: Final = 10
+_UNFOLDED: Final = 20
+_ERROR: Final = 2
 _LEVELS: Final = {1: ('warn', 'WARN'), 2: ('bad', 'ERROR')}
 
 
@@ -31,12 +33,17 @@ def alerts_section(report: Report, drawing: Drawing) -> Html:
     rows = [_alert(drawing, time_ns, alert) for time_ns, alert in alerts[:_MOST_ROWS]]
     titles = ('UTC', 'Into flight', 'Level', 'Alert', 'Message')
     content = table(titles, rows, class_='alerts') if rows else h('p', 'None.')
+    listed = h('div', content, class_='card scroll')
+    if len(rows) > _UNFOLDED:
+        errors = sum(alert.raised and alert.level == _ERROR for _, alert in alerts)
+        words = f'All of them; {plural(errors, "error")} among them'
+        listed = h('details', h('summary', words), listed)
     more = len(alerts) - len(rows)
     partial = 'Those in segments that were dropped are not here.'
     return h(
         'section',
         h('h2', 'Alerts ', h('small', f'{len(alerts):,}')),
-        h('div', content, class_='card scroll'),
+        listed,
         h('p', f'And {more:,} more.') if more else None,
         h('p', partial, class_='source') if report.info.listed.segments_dropped else None,
         id='alerts',

@@ -46,6 +46,7 @@ _BOUNDS: Final[Mapping[str, tuple[float | None, float]]] = {
     'yaw': (-180.0, 180.0),
     'percentage': (0.0, 100.0),
 }
+DELAY_FIELD: Final = 'delay from source to reception'
 _BREAK: Final = (math.nan, math.nan)
 _DECIMALS: Final = {'V': 2, 'A': 1, '%': 0, 'm': 1, '°': 1, 'm/s': 2, '°/s': 1}
 
@@ -89,7 +90,7 @@ def _common_parts(one: str, other: str) -> int:
 def add_fields(report: Report, numbers: Numbers) -> None:
     """Add every numeric field of every topic, which the page's script can show."""
     columns = sum(
-        len(topic.fields) for topic in report.topic_data if not topic.samples.is_exact
+        1 + len(topic.fields) for topic in report.topic_data if not topic.samples.is_exact
     )
     shown = {(item['topic'], item['type'], item['field']) for item in numbers.series}
     for topic in report.topic_data:
@@ -100,6 +101,14 @@ def add_fields(report: Report, numbers: Numbers) -> None:
                 Column(item.path) if (*about, item.path) not in shown else None
                 for item in topic.fields
             ],
+            topic=topic.topic,
+            type_name=topic.type,
+            gap_s=report.gap_s(topic),
+            buckets=rest_buckets(columns),
+        )
+        numbers.add(
+            topic.delays.samples,
+            [Column(DELAY_FIELD, 'ms')],
             topic=topic.topic,
             type_name=topic.type,
             gap_s=report.gap_s(topic),

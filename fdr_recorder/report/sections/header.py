@@ -17,9 +17,10 @@ from typing import Final
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, fact_list, h, Html, table
-from fdr_recorder.units import short
+from fdr_recorder.units import plural, short
 
 _MOST_FILES: Final = 500
+_UNFOLDED: Final = 20
 
 
 def header_section(report: Report) -> Html:
@@ -55,4 +56,9 @@ def _manifest(header: FlightHeader) -> Html | None:
         h('tr', h('td', short(name, 400)), h('td', h('code', short(digest, 128))))
         for name, digest in list(header.manifest_content_hashes.items())[:_MOST_FILES]
     ]
-    return h('div', table(('Manifest file', 'SHA-256'), rows), class_='scroll') if rows else None
+    if not rows:
+        return None
+    listed = h('div', table(('Manifest file', 'SHA-256'), rows), class_='scroll')
+    if len(rows) <= _UNFOLDED:
+        return listed
+    return h('details', h('summary', f'{plural(len(rows), "manifest file")}'), listed)

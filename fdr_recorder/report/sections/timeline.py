@@ -30,6 +30,7 @@ from fdr_recorder.units import (
     plural,
     precise_duration,
     short,
+    time_into_flight,
     time_of_day,
     time_span,
 )
@@ -83,6 +84,7 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     losses = report.verification.losses
     lanes = [
         *_states(report, drawing),
+        *_images(report, drawing),
         _lane(drawing, 'Segments', _segments(report, drawing)),
         _lane(drawing, 'Lost in transport', _losses(drawing, losses, 'transport'), 'diamond'),
         _lane(drawing, 'Refused: ring full', _losses(drawing, losses, 'overrun'), 'triangle'),
@@ -134,6 +136,32 @@ def _states(report: Report, drawing: Drawing) -> list[Html]:
     if len(shown) > _MOST_LANES:
         others = [mark for _, marks in shown[_MOST_LANES:] for mark in marks]
         lanes.append(_lane(drawing, f'{len(shown) - _MOST_LANES} others', _thinned(others)))
+    return lanes
+
+
+def _images(report: Report, drawing: Drawing) -> list[Html]:
+    """Return a lane of thumbnails for each camera."""
+    lanes = []
+    for topic in report.topic_data:
+        name = short(topic.topic)
+        if topic.thumbnails is None:
+            continue
+        images = [
+            h(
+                'img',
+                src=item.source,
+                width=item.width,
+                height=item.height,
+                data_t=f'{item.at_s:.3f}',
+                alt=f'{name}, {time_into_flight(item.at_s)} into the flight',
+            )
+            for item in topic.thumbnails.found
+        ]
+        shown = h('div', images, class_='plot thumbs', data_thumbs=name)
+        if not images and topic.thumbnails.too_large:
+            shown = h('span', 'images too large for this page', class_='none')
+        if images or topic.thumbnails.too_large:
+            lanes.append(h('div', h('span', name, class_='name'), shown, class_='row lane'))
     return lanes
 
 

@@ -21,6 +21,7 @@ from fdr_recorder.flights.untrusted_yaml import load_yaml
 from fdr_recorder.record.channel import NO_DETECTION
 from fdr_recorder.record.kinds import ProducerCounters
 from fdr_recorder.record.offered_qos import with_names
+from fdr_recorder.report.delay import Delay
 from fdr_recorder.report.gather import Report, Source
 from fdr_recorder.report.html import Child, fact_list, h, Html, path, table
 from fdr_recorder.report.svg import Drawing
@@ -117,12 +118,12 @@ def _topic(
         ('num', 'size', format_size(topic.bytes)),
         ('num', 'longest gap', precise_duration(gap_s) if gap_s else '\N{EN DASH}'),
         ('num lost' if topic.lost else 'num', 'lost',
-         [topic.lost_text, [h('small', cause) for cause in causes]]),
+         [topic.lost_text, _share(topic), [h('small', cause) for cause in causes]]),
     )  # fmt: skip
     return h(
         'details',
         h('summary', [_cell(*cell) for cell in cells]),
-        _more(topic, source, producers),
+        _more(report, topic, source, producers),
         class_='topic',
         data_name=short(topic.name),
         data_type=short(' '.join(source.types)),
@@ -155,7 +156,28 @@ def _rates(report: Report, topic: TopicInfo) -> tuple[list[float], float]:
     return rates, wide * width_s
 
 
-def _more(topic: TopicInfo, source: Source, producers: Iterable[ProducerCounters]) -> Html:
+def _share(topic: TopicInfo) -> Html | None:
+    """Return what share of a topic's messages is missing, if any."""
+    if not topic.lost:
+        return None
+    percent = 100 * topic.lost / (topic.lost + topic.messages)
+    return h('small', f'{percent:.2g} %' if percent < 99.5 else f'{percent:.4g} %')
+
+
+def _delay(delay: Delay) -> str:
+    """Return a topic's delay in words."""
+    said = (
+        f'median {delay.median_ms:.2g} ms, 99 of 100 within {delay.most_ms:.2g} ms, '
+        f'longest {delay.longest_ms:,.3g} ms'
+    )
+    if delay.earliest_ms < 0:
+        return f"{said}; the source's clock was ahead by up to {-delay.earliest_ms:,.3g} ms"
+    return said
+
+
+def _more(
+    report: Report, topic: TopicInfo, source: Source, producers: Iterable[ProducerCounters]
+) -> Html:
     facts = []
     if topic.messages:
         facts.append(('First message', time_of_day(topic.first_ns, 3)))
@@ -166,6 +188,9 @@ def _more(topic: TopicInfo, source: Source, producers: Iterable[ProducerCounters
         facts.append(('Longest gap', gap))
     profiles = list(dict.fromkeys(line for text in source.qos for line in _qos(text)))
     facts += [('Offered QoS', profile) for profile in profiles[:_MOST_PROFILES]]
+    delay = report.delay_of(topic.key)
+    if delay is not None:
+        facts.append(('Delay, source to reception', _delay(delay)))
     if topic.why_unseen:
         facts.append(('Losses in transport', f'cannot be seen: {topic.why_unseen}'))
     publishers = _publishers(topic, source, list(producers))
