@@ -42,10 +42,12 @@ const lasting = seconds => {
 const number = (value, decimals) => value.toLocaleString('en-US', {
   minimumFractionDigits: decimals, maximumFractionDigits: decimals,
 }).replace(/^-(?=[0.,]*$)/, '').replace('-', '\u2212');
-// An axis is narrow: very large and very small numbers are written with an exponent.
-const short = (value, decimals) => Math.abs(value) >= 1e7 || (value && decimals > 6)
-  ? value.toExponential(3).replace(/\.?0+e/, 'e').replace('e+', 'e').replace(/-/g, '\u2212')
-  : number(value, decimals);
+// Very large and very small numbers are written with an exponent: on an axis, which is narrow,
+// from `most` on.
+const short = (value, decimals, most = 1e15, digits = 5) =>
+  Math.abs(value) >= most || (value && decimals > 6)
+    ? value.toExponential(digits).replace(/\.?0+e/, 'e').replace('e+', 'e').replace(/-/g, '\u2212')
+    : number(value, decimals);
 
 const STEPS_S = [
   ...[-6, -5, -4, -3, -2, -1].flatMap(power => [1, 2, 5].map(part => part * 10 ** power)),

@@ -181,8 +181,11 @@ class Chart {
           space: (u, axis, low, high, height) => (height < 140 ? 20 : 44),
           stroke: () => colour('--soft'),
           incrs: this.decimals || this.unit === '\u00b0' ? steps : steps.filter(step => step >= 1),
-          values: (u, splits, axis, space, step) => splits.map(
-            value => short(value, clamp(-Math.floor(Math.log10(step) + 1e-9), 0, 9))),
+          values: (u, splits, axis, space, step) => {
+            const decimals = clamp(-Math.floor(Math.log10(step) + 1e-9), 0, 9);
+            const digits = most => clamp(Math.ceil(Math.log10(most / step)), 2, 6);
+            return splits.map(value => short(value, decimals, 1e7, digits(Math.abs(value) || step)));
+          },
         },
       ],
       series: [{}, ...drawn.map(line => ({

@@ -67,6 +67,8 @@ class Series {
 
   get values() { return (this.kept ??= arrayOf(this.v)); }
 
+  get blocks() { return (this.known ??= blocksOf(this)); }
+
   get isWhole() { return !this.v[2].startsWith('f'); }
 
   // Whether the line goes on from one sample to the next.
@@ -102,8 +104,16 @@ class Series {
       if (value < low) low = value;
       if (value > high) high = value;
     };
+    const { low: lows, high: highs } = this.blocks;
     for (let place = first; place < end; place += 1) {
-      if (times[place] >= from && times[place] <= to) add(values[place]);
+      const last = place + BLOCK - 1;
+      if (place % BLOCK === 0 && last < end && times[place] >= from && times[last] <= to) {
+        low = Math.min(low, lows[place / BLOCK]);
+        high = Math.max(high, highs[place / BLOCK]);
+        place = last;
+      } else if (times[place] >= from && times[place] <= to) {
+        add(values[place]);
+      }
     }
     for (const [place, edge] of [[first, from], [end - 2, to]]) {
       const isCrossed = times[place] < edge && times[place + 1] > edge; // not where there is none
@@ -115,6 +125,28 @@ class Series {
     return [low, high];
   }
 }
+
+// The lowest and the highest of each block of samples, and whether the line breaks in it or before.
+const BLOCK = 64;
+const blocksOf = series => {
+  const { times, values } = series;
+  const count = Math.floor(times.length / BLOCK);
+  const blocks = {
+    low: new Float64Array(count).fill(Infinity), high: new Float64Array(count).fill(-Infinity),
+    breaks: new Uint8Array(count),
+  };
+  for (let block = 0; block < count; block += 1) {
+    let [low, high, breaks] = [Infinity, -Infinity, 0];
+    for (let place = block * BLOCK; place < (block + 1) * BLOCK; place += 1) {
+      const value = values[place];
+      if (value < low) low = value;
+      if (value > high) high = value;
+      if (value !== value || !place || !series.joins(place - 1)) breaks = 1;
+    }
+    [blocks.low[block], blocks.high[block], blocks.breaks[block]] = [low, high, breaks];
+  }
+  return blocks;
+};
 
 const seriesById = new Map(data.series.map(each => [each.id, new Series(each)]));
 
@@ -164,7 +196,20 @@ const trace = (series, from, to, xOf, yOf, bottom) => {
     pen = false;
   };
   let [before, was] = [0, 0];
+  const { low: lows, high: highs, breaks } = series.blocks;
   for (let place = start; place < end; place += 1) {
+    const block = place / BLOCK;
+    const blockEnd = place + BLOCK - 1;
+    if (count && place % BLOCK === 0 && blockEnd < end && !breaks[block]
+        && Math.floor(xOf(times[blockEnd])) === column) { // all of it is in this column
+      low = Math.min(low, lows[block]);
+      high = Math.max(high, highs[block]);
+      last = was = values[blockEnd];
+      before = times[blockEnd];
+      count += BLOCK;
+      place = blockEnd;
+      continue;
+    }
     const value = values[place];
     const seconds = times[place];
     if ((pen || count) && (value !== value || seconds - before > gap
