@@ -81,6 +81,7 @@ setup(
             'ros-std-srvs',
             'ros-type-description-interfaces',
         ],
+        'data': ['pyarrow'],  # Parquet
         'demo': ['pyulog'],
         'docs': ['mkdocs-material'],
         'fast': ['isal'],  # CRC-32 in a third of the time
@@ -91,6 +92,7 @@ setup(
             'hypothesis',
             'jsonschema',
             'mcap',
+            'pyarrow',
             'pyulog',
             "ros-test-msgs; sys_platform == 'linux' and platform_machine == 'x86_64'",
             # for test_packaging.py, which builds and installs this package

@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.flights.directory import flights_in as flights_in
     from fdr_recorder.flights.export import export as export
     from fdr_recorder.flights.export import Exported as Exported
+    from fdr_recorder.flights.export_tables import ExportedTable as ExportedTable
     from fdr_recorder.flights.info import Event as Event
     from fdr_recorder.flights.info import FlightInfo as FlightInfo
     from fdr_recorder.flights.info import read_info as read_info
@@ -88,7 +89,7 @@ _HOMES = {
     'capture.client': 'FdrClient',
     'config': 'FdrConfig FdrWriterConfig RingConfig',
     'errors': (
-        'ClientError ConfigInvalidError DiskStalledError ExportError FdrError '
+        'ClientError ConfigInvalidError DiskStalledError ExportError ExtraMissingError FdrError '
         'FlightAlreadyOpenError FlightError FlightExistsError FlightIdInvalidError '
         'FlightIdMismatchError FlightInUseError FlightNotOpenError FlightRootError '
         'FlightRootLockedError FlightRootMissingError FlightRootNotADirectoryError '
@@ -100,6 +101,7 @@ _HOMES = {
     ),
     'flights.directory': 'flights_in',
     'flights.export': 'Exported export',
+    'flights.export_tables': 'ExportedTable',
     'flights.info': 'Event FlightInfo SegmentInfo read_info',
     'flights.listing': 'ListedFlight',
     'flights.query': 'Query',

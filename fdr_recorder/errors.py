@@ -38,6 +38,7 @@ Every error that the recorder raises on purpose; the message says what to do.
   - SegmentError
   - RecoveryStoppedError
   - ExportError
+  - ExtraMissingError
   - TypeUnknownError
   - SourceTypeMissingError
   - UsageError
@@ -349,6 +350,16 @@ class ExportError(FdrError):
     def __init__(self, path: Path, what: str) -> None:
         self.path = path
         super().__init__(f'{path} {what}')
+
+
+class ExtraMissingError(FdrError):
+    """A library is needed that only an extra of this package installs."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(
+            f"this needs {library}, which is not installed: pip install 'fdr_recorder[{extra}]', "
+            f"in a checkout pip install '.[{extra}]'"
+        )
 
 
 # --- the node and the command line -----------------------------------------------------------

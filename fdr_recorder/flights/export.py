@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Exports messages of a flight to one MCAP file, or to a bag with one."""
+"""Exports messages of a flight to one MCAP file, to a bag with one, or as tables."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
-import os
 from pathlib import Path
-from secrets import token_hex
-import shutil
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
 from fdr_recorder.flights.list_recording import list_recording
+from fdr_recorder.flights.output import new_output
 from fdr_recorder.flights.query import Query
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.flights.recovery.read_contents import read_contents
@@ -33,12 +31,16 @@ from fdr_recorder.mcap.decode import FileChannel
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.closed_segment import ClosedSegment
-from fdr_recorder.storage.files import DIRECTORY_MODE, sync_directory
+from fdr_recorder.storage.files import DIRECTORY_MODE
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.units import iso_time
 from fdr_recorder.version import __version__, BAG_VERSION
 
+if TYPE_CHECKING:
+    from fdr_recorder.flights.export_tables import ExportedTable
+
+MCAP_FORMAT: Final = 'mcap'
 FILE_SUFFIX: Final = '.mcap'
 _UNLIMITED: Final = 1 << 62
 
@@ -50,12 +52,14 @@ class Exported:
 
     Attributes:
         path: The file, or the bag's directory.
-        bytes: Size of the MCAP file.
+        bytes: Size of the MCAP file, or of the tables.
         messages: Number of messages in it.
         topics: Number of topics in it.
         first_ns: Earliest log time (system clock).
         last_ns: Latest log time.
-        damage: What could not be read of the flight, in words.
+        damage: What could not be read of the flight, or not be decoded, in words.
+        format: `mcap`, or that of the tables.
+        tables: The tables, if there are any.
 
     """
 
@@ -66,6 +70,8 @@ class Exported:
     first_ns: int
     last_ns: int
     damage: tuple[str, ...]
+    format: str = MCAP_FORMAT
+    tables: tuple[ExportedTable, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
@@ -76,21 +82,27 @@ def export(
     flight: Query | Path | str,
     out: Path | str,
     *,
-    compression: str = 'none',
+    format: str = MCAP_FORMAT,  # noqa: A002 - as the option is called
+    compression: str | None = None,
     ros_distro: str | None = None,
     bag_version: int = BAG_VERSION,
     advance: Advance = lambda _bytes: None,
 ) -> Exported:
     """
-    Copy a flight, or a part of it, into one MCAP file or a rosbag2 bag.
+    Copy a flight, or a part of it, into one MCAP file or a rosbag2 bag, or make tables of it.
 
-    Messages keep their data, times, sequence numbers, channels and metadata; log times are true
-    UTC if the query says so. The output has another name until it is complete.
+    Messages keep their times and sequence numbers, and in a file or a bag their data, channels and
+    metadata; log times are true UTC if the query says so. The output has another name until it is
+    complete.
 
     Args:
         flight: The flight's directory, or another recording, for all of it; a query for a part.
         out: `<name>.mcap` for a file, any other name for a bag's directory. It must not exist.
-        compression: Compression of the chunks: `none`, `lz4` or `zstd`.
+            It is always a directory for tables.
+        format: `mcap`; or tables in it, a file for each topic and type: `parquet`, which needs
+            `pyarrow`, `csv` or `jsonl`. A message that cannot be decoded is in no table.
+        compression: Compression of the chunks: `none`, `lz4` or `zstd`; of MCAP none by default,
+            of Parquet `zstd`.
         ros_distro: ROS distribution that a bag names; by default that of the flight.
         bag_version: Version of the bag metadata, for the rosbag2 that is to read it: 5 for Humble,
             7 for Iron, 9 for Jazzy and later. The file's channels are described accordingly.
@@ -98,6 +110,7 @@ def export(
 
     Raises:
         ExportError: `out` exists, its directory does not, or there is no message to export.
+        ExtraMissingError: Parquet needs `pyarrow`, which is not installed.
         OSError: A file cannot be read or written.
 
     Example:
@@ -105,20 +118,17 @@ def export(
         1200
         >>> export(Query(Path('/data/flights/first'), topics=('/imu/*',)), 'imu.mcap').topics
         2
+        >>> export('/data/flights/first', 'tables', format='parquet').tables[0].file
+        'imu.data.parquet'
 
     """
     query = flight if isinstance(flight, Query) else Query(Path(flight))
     out = Path(out)
-    if os.path.lexists(out):
-        raise ExportError(out, 'is there already; choose another name, or remove it first')
-    parent = out.absolute().parent
-    if not parent.is_dir():
-        raise ExportError(out, f'there is no directory {parent}; create it first')
-    work = parent / f'.{out.name}.{token_hex(8)}.part'
-    try:  # an interrupt may come as soon as the directory is there
-        work.mkdir(0o700)
+    if format != MCAP_FORMAT:
+        return _export_tables(query, out, format, compression or 'zstd', advance)
+    compression = compression or 'none'
+    with new_output(out) as built:
         is_file = out.suffix == FILE_SUFFIX
-        built = work / out.name
         if not is_file:
             built.mkdir(DIRECTORY_MODE)
         path = built if is_file else built / f'{out.name}_0{FILE_SUFFIX}'
@@ -129,14 +139,6 @@ def export(
             directory = FlightDirectory(built, ros_distro, bag_version=bag_version)
             directory.add(closed)
             directory.commit(_about(query))
-        if os.path.lexists(out):
-            raise ExportError(out, 'was created meanwhile; choose another name')
-        built.rename(out)
-        sync_directory(parent)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, error.filename or str(out)) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return Exported(
         out,
         closed.bytes,
@@ -145,6 +147,27 @@ def export(
         closed.first_log_time_ns,
         closed.last_log_time_ns,
         tuple(query.damage),
+    )
+
+
+def _export_tables(
+    query: Query, out: Path, form: str, compression: str, advance: Advance
+) -> Exported:
+    from fdr_recorder.flights.export_tables import write_tables  # noqa: PLC0415 - takes its time
+
+    with new_output(out) as built:
+        written = write_tables(query, built, form, compression, advance)
+    tables = tuple(table for table in written.tables if table.file)
+    return Exported(
+        out,
+        sum(table.bytes for table in tables),
+        sum(table.rows for table in tables),
+        len({table.topic for table in tables}),
+        written.first_ns,
+        written.last_ns,
+        written.damage,
+        form,
+        tables,
     )
 
 

@@ -59,12 +59,25 @@ class Query:
     all_topics: set[str] = field(default_factory=set)
     damage: list[str] = field(default_factory=list)
     _latched: dict[tuple[str, str, int], Message] = field(default_factory=dict)
+    _wanted: dict[FileChannel, bool] = field(default_factory=dict)
     _segment: Path | None = None
     _is_begun: bool = False
 
     def __post_init__(self) -> None:
         """Prepare the patterns."""
         self._patterns = [compile_pattern(pattern) for pattern in self.topics]
+
+    def again(self) -> Query:
+        """Return the same query, which has not read anything."""
+        return Query(
+            self.flight,
+            self.topics,
+            self.start_ns,
+            self.end_ns,
+            self.with_latched,
+            self.utc,
+            self.types,
+        )
 
     def messages(self) -> Iterator[Message]:
         """
@@ -113,6 +126,13 @@ class Query:
         is_type = not self.types or channel.schema.name in self.types
         return is_type and self.wants_topic(channel.topic)
 
+    def _is_wanted(self, channel: FileChannel) -> bool:
+        """Tell the same as `_wants_channel`, which is too slow for every message."""
+        is_wanted = self._wanted.get(channel)
+        if is_wanted is None:
+            is_wanted = self._wanted[channel] = self._wants_channel(channel)
+        return is_wanted
+
     def why_nothing(self) -> str:
         """Say why there was no message: the predicate of a sentence about the flight."""
         if not any(map(self.wants_topic, self.all_topics)):
@@ -125,7 +145,7 @@ class Query:
         is_before = self.start_ns is not None and message.log_time_ns < self.start_ns
         is_behind = self.end_ns is not None and message.log_time_ns >= self.end_ns
         channel = message.channel
-        if is_behind or not self._wants_channel(channel):
+        if is_behind or not self._is_wanted(channel):
             return False
         if is_before and self.with_latched and not self._is_begun and _is_latched(channel):
             self._latched[self._latched_key(channel)] = message
@@ -150,6 +170,7 @@ class Query:
         """Yield the messages of each chunk that has wanted ones, and maybe others."""
         for reader in read_segments(self.flight, self.damage):
             self._segment = reader.path
+            self._wanted.clear()  # each segment has its own channels
             for chunk in read_chunks(reader, advance):
                 if isinstance(chunk, IndexedChunk):
                     if not self._may_be_in(chunk, reader):

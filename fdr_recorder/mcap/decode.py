@@ -236,19 +236,21 @@ class Decoder:
         records = self.chunk_records(record)
         messages = []
         position = 0
-        # a message takes 2.0 us in this loop, and 2.9 us with `walk`
-        while position < len(records):
-            if position + layout.RECORD_PREFIX.size > len(records):
-                raise SegmentError(self._path, offset, 'the chunk ends within a record')
-            opcode, length = layout.RECORD_PREFIX.unpack_from(records, position)
-            place = position
-            position += layout.RECORD_PREFIX.size
-            if length > len(records) - position:
-                raise SegmentError(self._path, offset, 'the chunk ends within a record')
-            if opcode != layout.MESSAGE:
-                raise SegmentError(self._path, offset, 'something is in the chunk beside messages')
-            messages.append((self._message(records[position:position + length], offset), place))
-            position += length
+        # a message takes 1.2 us in this loop; 3 us with a call for each, and with slices of a view
+        data, size = bytes(records), len(records)
+        unpack, prefix = layout.MESSAGE_PREFIX.unpack_from, layout.MESSAGE_PREFIX.size
+        channels, make, shape = self.channels, tuple.__new__, Message
+        while position < size:
+            if position + prefix > size:
+                raise self._odd_record(records[position:], offset)
+            opcode, length, channel_id, sequence, log_ns, published_ns = unpack(data, position)
+            end = position + layout.RECORD_PREFIX.size + length
+            if opcode != layout.MESSAGE or end > size or length < layout.MESSAGE_FIXED_LENGTH:
+                raise self._odd_record(records[position:], offset)
+            channel = channels.get(channel_id) or self._lost_channel(channel_id, offset)
+            fields = channel, sequence, log_ns, published_ns, data[position + prefix:end]
+            messages.append((make(shape, fields), position))
+            position = end
         if not messages:
             raise SegmentError(self._path, offset, 'the chunk has no message')
         return WholeChunk(offset, record.end, messages, record)
@@ -272,6 +274,17 @@ class Decoder:
         if (crc or self.NEEDS_CRC) and crc32([records]) != crc:
             raise SegmentError(self._path, offset, 'the CRC of the chunk is wrong')
         return records
+
+    def _odd_record(self, rest: memoryview, offset: int) -> SegmentError:
+        """Return what is wrong with the record at which the rest of a chunk begins."""
+        what = 'the chunk ends within a record'
+        if len(rest) >= layout.RECORD_PREFIX.size:
+            opcode, length = layout.RECORD_PREFIX.unpack_from(rest)
+            if length <= len(rest) - layout.RECORD_PREFIX.size:
+                what = 'something is in the chunk beside messages'
+                if opcode == layout.MESSAGE:
+                    what = 'a message is too short'
+        return SegmentError(self._path, offset, what)
 
     def _message(self, body: memoryview, offset: int) -> Message:
         if len(body) < layout.MESSAGE_FIXED_LENGTH:
