@@ -228,10 +228,12 @@ def test_the_message_definitions_are_found(prefix: Path) -> None:
     assert 'string flight_id' in run_python_in(prefix, READ_A_MESSAGE_DEFINITION)
 
 
-def test_the_wheel_carries_types_and_messages(pip_prefix: Path) -> None:
+def test_the_wheel_carries_types_messages_and_scripts(pip_prefix: Path) -> None:
     (package,) = pip_prefix.glob('lib/python*/site-packages/fdr_recorder')
     assert (package / 'py.typed').is_file()
     assert names(package / 'record/msg') == names(SOURCE / 'msg')
+    for directory in ('script', 'vendor'):
+        assert names(package / 'report' / directory) == names(PACKAGE / 'report' / directory)
 
 
 def test_only_the_node_imports_ros() -> None:
