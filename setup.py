@@ -81,7 +81,7 @@ setup(
             'ros-std-srvs',
             'ros-type-description-interfaces',
         ],
-        'data': ['pyarrow'],  # Parquet
+        'data': ['pyarrow'],  # Parquet, and tables in Python
         'demo': ['pyulog'],
         'docs': ['mkdocs-material'],
         'fast': ['isal'],  # CRC-32 in a third of the time

@@ -14,8 +14,9 @@ A flight data recorder for ROS 2 drones.
 - Record: `record_flight` opens a flight, keeps the cap and closes the flight, with `Channel`,
   `Schema` and `FdrConfig`. `FileFdrWriter`, `FdrClient`, `CapacityCapPolicy` and `AlertBoard` are
   its parts, for programs that compose them in another way.
-- Read: `FlightReader` yields the messages of a flight, `Query` those of some topics or times,
-  `read_info` says what it contains, `flights_in` finds the flights of a flight root.
+- Read: `FlightReader` yields the messages of a flight, or tables of its topics (`frames`), `Query`
+  the messages of some topics or times, `read_info` says what it contains, `flights_in` finds the
+  flights of a flight root.
 - Check and keep: `verify`, `recover`, `export`.
 - Errors: all derive from `FdrError`; `fdr_recorder.errors` shows their tree.
 
@@ -44,13 +45,13 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.flights.export import export as export
     from fdr_recorder.flights.export import Exported as Exported
     from fdr_recorder.flights.export_tables import ExportedTable as ExportedTable
+    from fdr_recorder.flights.flight_reader import FlightReader as FlightReader
     from fdr_recorder.flights.info import Event as Event
     from fdr_recorder.flights.info import FlightInfo as FlightInfo
     from fdr_recorder.flights.info import read_info as read_info
     from fdr_recorder.flights.info import SegmentInfo as SegmentInfo
     from fdr_recorder.flights.listing import ListedFlight as ListedFlight
     from fdr_recorder.flights.query import Query as Query
-    from fdr_recorder.flights.reader import FlightReader as FlightReader
     from fdr_recorder.flights.recovery.recover import recover as recover
     from fdr_recorder.flights.recovery.recover import RecoveredFlight as RecoveredFlight
     from fdr_recorder.flights.status import Authenticity as Authenticity
@@ -102,10 +103,10 @@ _HOMES = {
     'flights.directory': 'flights_in',
     'flights.export': 'Exported export',
     'flights.export_tables': 'ExportedTable',
+    'flights.flight_reader': 'FlightReader',
     'flights.info': 'Event FlightInfo SegmentInfo read_info',
     'flights.listing': 'ListedFlight',
     'flights.query': 'Query',
-    'flights.reader': 'FlightReader',
     'flights.recovery.recover': 'RecoveredFlight recover',
     'flights.status': (
         'Authenticity Completeness Ended FlightStatus Integrity Losses Verdict'

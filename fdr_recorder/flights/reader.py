@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Reads a flight: its segments in order, its header and footer, the recorder's own records."""
+"""Reads the files of a flight in order, and the recorder's own records in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from fdr_recorder.errors import RecordError, SegmentError
+from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.open_segment import open_segment
 from fdr_recorder.flights.recording import Kind, Recording, recording_at
 from fdr_recorder.flights.recording_file import RecordingFile
@@ -24,8 +24,6 @@ from fdr_recorder.mcap.decode import Message, WholeChunk
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.codec import decode
 from fdr_recorder.record.kinds import (
-    FlightFooter,
-    FlightHeader,
     OWN_TOPIC_PREFIX,
     Payload,
     PAYLOADS,
@@ -101,88 +99,3 @@ def own_record(message: Message) -> Payload | None:
     if kind == topic or kind not in PAYLOADS or not schema.definition:
         return None
     return decode(kind, message.data, schema)
-
-
-class FlightReader:
-    """
-    The records of a flight, closed or not, in file order. Needs no `metadata.yaml`.
-
-    It reads any other recording, too: a bag, or an MCAP or SQLite file alone.
-
-    Attributes:
-        path: The flight's directory.
-        damage: What was wrong with segments, once `messages` has come to an end. Whole chunks
-            behind damage are read all the same.
-        header: The flight's header, once it was read.
-        footer: The flight's footer, once it was read; a flight that was not closed has none.
-
-    Example:
-        >>> with FlightReader('/data/flights/flight_20260101T120000Z_1a2b') as flight:
-        ...     for message in flight.messages():
-        ...         print(message.channel.topic, message.log_time_ns)
-
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        """Take the directory of a flight, or another recording; nothing is read yet."""
-        self.path = Path(path)
-        self.damage: list[SegmentError | RecordError] = []
-        self.header: FlightHeader | None = None
-        self.footer: FlightFooter | None = None
-        self._open: set[ExitStack] = set()
-
-    def __enter__(self) -> FlightReader:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file that `messages` is reading, if it has not come to an end."""
-        for stack in self._open:
-            stack.close()
-
-    def messages(self) -> Iterator[Message]:
-        """
-        Yield every message that can be read: in a segment, those of whole chunks.
-
-        Raises:
-            OSError: A file cannot be read.
-
-        """
-        started_ns = 0
-        recording = recording_at(self.path)
-        for path in recording.files:
-            with ExitStack() as stack:
-                self._open.add(stack)
-                try:
-                    reader = stack.enter_context(recording.open(path, started_ns=started_ns))
-                except SegmentError as error:
-                    self.damage.append(error)
-                    continue
-                for message in reader.messages():
-                    if message.channel.topic.startswith(OWN_TOPIC_PREFIX):
-                        self._note(message)
-                        started_ns = started_ns or message.log_time_ns
-                    yield message
-                self.damage += reader.errors
-            self._open.remove(stack)
-
-    def own_records(self) -> Iterator[Payload]:
-        """Yield the records of the recorder itself, decoded."""
-        for message in self.messages():
-            try:
-                payload = own_record(message)
-            except RecordError:
-                continue  # noted by `messages`
-            if payload is not None:
-                yield payload
-
-    def _note(self, message: Message) -> None:
-        try:
-            payload = own_record(message)
-        except RecordError as error:
-            self.damage.append(error)
-            return
-        if isinstance(payload, FlightHeader):
-            self.header = self.header or payload
-        elif isinstance(payload, FlightFooter):
-            self.footer = payload

@@ -48,7 +48,8 @@ if __name__ == '__main__':  # started by `guided` below
 from campaigns import Figures
 from fdr_recorder import FdrError, FdrWriterConfig, FileFdrWriter, Schema
 from fdr_recorder.flights.directory import segment_files
-from fdr_recorder.flights.reader import FlightReader, open_segment, own_record
+from fdr_recorder.flights.flight_reader import FlightReader
+from fdr_recorder.flights.reader import open_segment, own_record
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.flights.verify import verify

@@ -34,7 +34,7 @@ from campaigns import Figures
 from campaigns._recovered import check_recovered
 from campaigns.torn import FLIGHT, quiet, record, records_of
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
-from fdr_recorder.flights.reader import FlightReader
+from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.mcap import layout

@@ -19,7 +19,7 @@ from typing import Any
 
 from conftest import Record
 from fdr_recorder.cli.main import main
-from fdr_recorder.flights.reader import FlightReader
+from fdr_recorder.flights.flight_reader import FlightReader
 import pytest
 
 ID = 'flight_20261122T110505Z_1aef'

@@ -35,7 +35,7 @@ from fdr_recorder import (
     RingConfig,
 )
 from fdr_recorder.cli.main import main
-from fdr_recorder.flights.reader import FlightReader
+from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.record.codec import encode, own_definition
 from fdr_recorder.storage import segment_log
 from fdr_recorder.storage.clock_discipline import read_discipline

@@ -27,7 +27,7 @@ from fdr_recorder import (
     SegmentError,
 )
 from fdr_recorder.flights.directory import segment_files
-from fdr_recorder.flights.reader import FlightReader
+from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.decode import Message

@@ -33,7 +33,7 @@ from fdr_recorder import (
     recover,
     RingConfig,
 )
-from fdr_recorder.flights.reader import FlightReader
+from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import RequestedTopic, TopicActivity
 from producers import make_client, numbered

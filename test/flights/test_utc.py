@@ -21,8 +21,8 @@ from typing import Any
 from false_clock import FalseClock
 from fdr_recorder import FdrConfig, FdrWriterConfig, FileFdrWriter
 from fdr_recorder.cli.main import main
+from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.flights.info import read_info
-from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.utc import read_utc, utc_times
 from fdr_recorder.flights.verify import Verdict, verify

@@ -19,7 +19,7 @@ from pathlib import Path
 import signal
 
 from fdr_recorder import FdrConfig
-from fdr_recorder.flights.reader import FlightReader
+from fdr_recorder.flights.flight_reader import FlightReader
 from ground import DiagnosticStatus, Ground, own_ground
 from launch_process import check_flight_on_disk, flights, fly, Launch, launch_directory
 import pytest

@@ -27,7 +27,7 @@ from campaigns.torn import records_of
 from conftest import MakeWriter, Record, SMALL
 from disk_faults import SystemCall
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX, segment_files
-from fdr_recorder.flights.reader import FlightReader
+from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.flights.recovery.recover import recover, recover_flight
 from fdr_recorder.flights.verify import Verdict, Verification, verify
 from fdr_recorder.mcap import encode, layout

@@ -19,8 +19,8 @@ from typing import Any
 
 from fdr_recorder import recover
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.flights.info import read_info
-from fdr_recorder.flights.reader import FlightReader
 from fdr_recorder.node.requested_topics import requested_topics
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, RequestedTopic
 from fdr_recorder.topics.names import absolute
