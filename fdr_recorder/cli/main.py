@@ -31,7 +31,8 @@ from fdr_recorder.interrupts import interruptible
 from fdr_recorder.version import __version__
 
 VERBS: Final = (
-    'ls', 'info', 'verify', 'recover', 'export', 'cat', 'tail', 'top', 'report', 'check', 'prune',
+    'ls', 'info', 'verify', 'recover', 'export', 'cat', 'tail', 'top', 'report', 'play', 'check',
+    'prune',
 )
 """In the order of the help; each is a module of this package."""
 

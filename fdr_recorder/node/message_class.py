@@ -54,8 +54,8 @@ def import_message_class(type_name: str) -> type[Any]:
         distro = os.environ.get('ROS_DISTRO', '<distro>')
         raise RecordError(
             f'{package} is not installed here; install it (ros-{distro}-'
-            f'{package.replace("_", "-")}), or source the workspace that has it and start the '
-            'recorder again'
+            f'{package.replace("_", "-")}), or source the workspace that has it and start '
+            'again'
         )
     try:
         return _import(package, kind, name)

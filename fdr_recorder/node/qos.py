@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.record.offered_qos import qos_list, with_names
 from fdr_recorder.topics.qos_overrides import BEST_AVAILABLE, DURATIONS, merge_qos_overrides
 from fdr_recorder.units import NS_PER_S
 from rclpy.duration import Duration
@@ -130,3 +131,56 @@ def _entry(qos: QoSProfile) -> dict[str, Any]:
 def _duration(duration: Duration) -> dict[str, int]:
     seconds, nanoseconds = divmod(duration.nanoseconds, NS_PER_S)
     return {'sec': seconds, 'nsec': nanoseconds}
+
+
+def recorded_qos(texts: Sequence[str], least_depth: int) -> QoSProfile:
+    """
+    Return the QoS to publish with what was recorded from publishers with these profiles.
+
+    Args:
+        texts: The profiles, as bags store them: of each publisher the QoS of all of the topic.
+        least_depth: So many messages are kept at least.
+
+    Where the publishers differed, it is one that every subscriber of one of them can hear:
+    reliable if one was. It is transient-local only if all were. What is unknown is rclpy's.
+
+    """
+    profiles = [with_names(item) for text in texts for item in json.loads(qos_list(text) or '[]')]
+    if not profiles:
+        return QoSProfile(depth=max(least_depth, _LEAST_DEPTH))
+    depths = [item['depth'] for item in profiles if isinstance(item.get('depth'), int)]
+    is_latched = all(item.get('durability') == 'transient_local' for item in profiles)
+    is_reliable = any(item.get('reliability') != 'best_effort' for item in profiles)
+    chosen: dict[str, Any] = {
+        'history': HistoryPolicy.KEEP_LAST,
+        'depth': max(least_depth, min(max(depths, default=0), _MOST_DEPTH)),
+        'reliability': ReliabilityPolicy['RELIABLE' if is_reliable else 'BEST_EFFORT'],
+        'durability': DurabilityPolicy['TRANSIENT_LOCAL' if is_latched else 'VOLATILE'],
+    }
+    if not is_latched:  # a player that was held up for a moment publishes several at once
+        chosen['depth'] = max(chosen['depth'], _LEAST_DEPTH)
+    if any(item.get('history') == 'keep_all' for item in profiles):
+        chosen['history'] = HistoryPolicy.KEEP_ALL
+    if all(item == profiles[0] for item in profiles):
+        for policy in DURATIONS:
+            duration = _nanoseconds(profiles[0].get(policy))
+            if duration:
+                chosen[policy] = Duration(nanoseconds=duration)
+    return QoSProfile(**chosen)
+
+
+_LEAST_DEPTH: Final = 100
+_MOST_DEPTH: Final = 10_000
+"""A recording may claim anything; so many messages of the largest kind may be kept."""
+_INFINITE_S: Final = 2**31 - 1
+
+
+def _nanoseconds(duration: object) -> int:
+    """Return a duration in a profile; 0 for none, and for one without end."""
+    if not isinstance(duration, dict):
+        return 0
+    seconds, nanoseconds = duration.get('sec'), duration.get('nsec')
+    if not (isinstance(seconds, int) and isinstance(nanoseconds, int)):
+        return 0
+    is_known = 0 <= seconds < _INFINITE_S and 0 <= nanoseconds < NS_PER_S
+    return seconds * NS_PER_S + nanoseconds if is_known else 0

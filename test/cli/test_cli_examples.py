@@ -31,7 +31,7 @@ from requirements import cannot_run
 from terminal import run_in_terminal
 
 FDR = (sys.executable, '-m', 'fdr_recorder.cli')
-LIVE = ('tail', 'top')
+LIVE = ('tail', 'top', 'play')
 FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
 NOT_HERE = ('--open', 'my_vehicle.yaml', *(f'fdr {verb} ' for verb in LIVE))

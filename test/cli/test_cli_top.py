@@ -27,11 +27,11 @@ from typing import Any
 from conftest import Record
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.live.root_watch import RootWatch
+from json_documents import errors
 import paced_flight
 import pytest
 from requirements import cannot_run
 from screen import Screen
-from test_json_schema import errors
 from waiting import wait_until
 
 FDR = (sys.executable, '-m', 'fdr_recorder.cli')

@@ -20,17 +20,12 @@ from typing import Any
 
 from conftest import MakeWriter, Record
 from fdr_recorder.cli.main import main, VERBS
+from json_documents import errors, SCHEMA
 from jsonschema import Draft202012Validator
 from paths_of_kinds import FLIGHTS, Kinds
 import pytest
 
-SCHEMA = json.loads((Path(__file__).parents[2] / 'docs' / 'fdr.schema.json').read_text())
 ALL = '--keep', '0', '--unclean', '--dry-run'
-
-
-def errors(verb: str, document: object) -> list[str]:
-    schema = {**SCHEMA, '$ref': f'#/$defs/{verb}'}
-    return [error.message for error in Draft202012Validator(schema).iter_errors(document)]
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> Any:

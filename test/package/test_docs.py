@@ -104,7 +104,7 @@ def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recorded.path
 
 
-@pytest.mark.parametrize('verb', VERBS)
+@pytest.mark.parametrize('verb', [verb for verb in VERBS if verb != 'play'])  # needs ROS
 def test_every_key_of_json_is_described(
     verb: str, flight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
