@@ -96,8 +96,8 @@ class Signal:
 
     def add(self, times_ns: Integers, fields: Floats) -> None:
         """Add messages: when they were received, and the fields that the kind needs."""
-        values = self.source.convert(fields)
-        with np.errstate(invalid='ignore'):
+        with np.errstate(all='ignore'):  # whatever a message may hold
+            values = self.source.convert(fields)
             values[~(np.abs(values) < _MOST)] = np.nan
         if self.kind.name.startswith(ATTITUDE.name):
             values[2] = self._unwrapped(values[2])

@@ -21,6 +21,7 @@ from fdr_recorder.record.kinds import AlertRecord
 from fdr_recorder.report.assets import policy, script_elements, style_elements
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, fact_list, h, Html
+from fdr_recorder.report.numbers import Numbers
 from fdr_recorder.report.sections.alerts import alerts_section
 from fdr_recorder.report.sections.balance import balance_of, balance_section
 from fdr_recorder.report.sections.configuration import configuration_section
@@ -80,10 +81,11 @@ def render(report: Report) -> str:
     ]
     add_fields(report, drawing.numbers)
     flight_id = short(report.info.listed.flight_id)
+    end = _end(report, drawing.numbers)
     body = h(
         'body',
         _bar(sections),
-        h('main', _top(report), _verdict(report), _facts(report), sections, _end(report)),
+        h('main', _top(report), _verdict(report), _facts(report), sections, end),
         h('script', _data(drawing), type='application/json', id='data'),
         h('script', drawing.numbers.arrays.text(), type='text/plain', id='arrays'),
         script_elements(),
@@ -235,9 +237,14 @@ def _levels(levels: list[int]) -> str:
     return ', '.join(plural(count, noun) for count, noun in counts if count) or 'none'
 
 
-def _end(report: Report) -> Html:
+def _end(report: Report, numbers: Numbers) -> Html:
     made = f'{format_date(report.made_ns)} {time_of_day(report.made_ns, 0)} UTC'
     notes = [f'Made by {GENERATOR} {__version__} on {made}. All times are UTC.']
     if not report.has_all_signals:
         notes.append('Not every topic that could be plotted is.')
+    if numbers.bucketed:
+        notes.append(
+            f'Of {numbers.bucketed:,} of {plural(len(numbers.series), "field")} this page has the '
+            'lowest and the highest value of each of many short times; of the others, all samples.'
+        )
     return h('footer', [h('p', note) for note in notes])

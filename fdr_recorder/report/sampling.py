@@ -202,7 +202,8 @@ class Extremes:
         times, values = times[0, known], values[:, known]
         order = np.lexsort((values[0], times))
         times, values = times[order], values[:, order]
-        is_same = (np.diff(values, axis=1) == 0) | np.isnan(values[:, 1:] + values[:, :-1])
+        before, behind = values[:, :-1], values[:, 1:]
+        is_same = (behind == before) | np.isnan(behind) | np.isnan(before)
         is_new = np.ones(len(times), np.bool_)
         is_new[1:] = (np.diff(times) > 0) | ~is_same.all(axis=0)
         times, values = times[is_new], values[:, is_new]

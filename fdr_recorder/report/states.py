@@ -237,7 +237,7 @@ class NumberStates:
         for row, lane in enumerate(self.lanes):
             known = np.isfinite(values[row])
             times, states = seconds[known], values[row, known]
-            changed = np.flatnonzero(np.diff(states, prepend=np.nan) != 0)
+            changed = np.flatnonzero(np.r_[True, states[1:] != states[:-1]][:len(states)])
             for place in changed[:_MOST_CHANGES].tolist():
                 state = self._sources[row].state(int(states[place]), self._names[row])
                 lane.add(float(times[place]), state)

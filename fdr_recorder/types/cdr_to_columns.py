@@ -355,7 +355,8 @@ class ColumnExtractor:
         rows = rows[messages.buffer[messages.start[rows] + 1] == _LITTLE_ENDIAN]
         body = messages.start[rows] + _HEADER_BYTES
         size = messages.length[rows] - _HEADER_BYTES
-        _read(self._parts, _Cursor(messages.buffer, rows, body, size), found)
+        with np.errstate(invalid='ignore'):  # a signalling NaN
+            _read(self._parts, _Cursor(messages.buffer, rows, body, size), found)
         return found
 
 

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from pathlib import Path
 import re
@@ -22,7 +23,11 @@ import zlib
 
 from conftest import MakeWriter
 from fdr_recorder import Channel, FdrClient, FlightHeader, Schema
+from fdr_recorder.report.flight_signals import SignalTable
+from fdr_recorder.report.numbers import Column, Numbers
+from fdr_recorder.report.sampling import plot_axis
 from fdr_recorder.report.thumbnails import Thumbnail, Thumbnails
+from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import Messages
 import numpy as np
 from producers import make_client, open_flight, TEXT
@@ -445,6 +450,41 @@ def test_delay_and_losses_are_told(make_writer: MakeWriter, root: Path) -> None:
 
 def text(content: bytes) -> bytes:
     return b'\0\1\0\0' + struct.pack('<I', len(content) + 1) + content + b'\0'
+
+
+NOISY = [
+    'sensor_msgs/msg/Imu', 'nav_msgs/msg/Odometry', 'sensor_msgs/msg/NavSatFix',
+    'sensor_msgs/msg/BatteryState', 'sensor_msgs/msg/JointState', 'tf2_msgs/msg/TFMessage',
+    'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage',
+    'diagnostic_msgs/msg/DiagnosticArray',
+    *(f'px4_msgs/msg/{name}' for name in PX4), *(f'mavros_msgs/msg/{name}' for name in MAVROS),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('is_exact', [True, False])
+@pytest.mark.parametrize('name', NOISY)
+def test_messages_of_noise_do_no_harm(name: str, is_exact: bool) -> None:
+    noise = np.random.default_rng(1)
+    key = TopicType('/noise', name)
+    table = SignalTable(plot_axis(0, 10 * NS_PER_S), {key} if is_exact else frozenset())
+    topic = table.of('/noise', schema(name))
+    assert topic is not None
+    for size in (4, 40, 400, 4000):
+        data = noise.integers(0, 256, (50, size), np.uint8)
+        data[:, :4] = (0, 1, 0, 0)
+        data[::2, 12:16] = 0  # an empty frame_id
+        times = np.sort(noise.integers(0, 10 * NS_PER_S, 50))
+        start = np.arange(50) * size
+        sent = noise.integers(-(2**62), 2**62, 50)
+        topic.add(Messages(data.reshape(-1), start, np.full(50, size), times, sent))
+    numbers = Numbers()
+    for samples in (topic.samples, topic.delays.samples, *(s.samples for s in topic.signals)):
+        columns = [Column(f'c{place}') for place in range(samples.columns)]
+        numbers.add(samples, columns, topic='/noise', type_name=name, gap_s=1.0)
+    json.dumps(numbers.series, allow_nan=False)
+    for lane in table.lanes():
+        assert all(band.to_s >= band.from_s for band in lane.bands(10.0))
 
 
 def test_diagnostics_are_lanes_by_level(make_writer: MakeWriter, root: Path) -> None:
