@@ -9,7 +9,7 @@ const SIGN_OF_NONE = '\u2013';
 
 const charts = new Map();
 // How many ticks a time axis of a width has.
-const mostTicks = (width, decimals) => Math.max(width / (78 + 7 * decimals), 1);
+const mostTicks = (width, decimals) => Math.max(width / (96 + 7 * decimals), 1);
 const ticksFor = width => {
   const { decimals } = timeTicks(view.from, view.to, mostTicks(width, 0));
   return timeTicks(view.from, view.to, mostTicks(width, decimals));
@@ -241,7 +241,8 @@ class Chart {
     const [low, high] = this.range;
     for (const line of drawn) {
       const [start, end] = line.within(view.from, view.to);
-      const isRoomy = line.exact && (end - start) * 10 * ratio < bbox.width;
+      const isRoomy = line.exact && line.topic && !line.step
+        && (end - start) * 10 * ratio < bbox.width;
       ctx.save();
       ctx.beginPath();
       ctx.rect(bbox.left - 3 * ratio, 0, bbox.width + 6 * ratio, bbox.height + 2 * bbox.top);

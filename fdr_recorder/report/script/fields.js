@@ -74,7 +74,7 @@ const optionOf = (series, words, place) => {
   const unit = series.unit && ` ${series.unit}`;
   const element = make('div', { className: 'option', id: `found-${place}` },
     make('span', { className: 'field' }, ...marked(series.field, words)),
-    make('span', { className: 'topic-name' }, ...marked(series.topic, words)),
+    make('span', { className: 'topic-name' }, ...marked(series.topic || 'recorder', words)),
     make('span', { className: 'bounds' }, `${low === high ? low : `${low} to ${high}`}${unit}`));
   element.setAttribute('role', 'option');
   element.title = series.type;
@@ -87,7 +87,7 @@ const find = () => {
   const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = [...seriesById.values()].filter(series => {
     if (target && (series.unit !== target.unit || target.lines.includes(series))) return false;
-    const text = `${series.topic} ${series.field} ${series.name}`.toLowerCase();
+    const text = `${series.topic || 'recorder'} ${series.field} ${series.name}`.toLowerCase();
     return words.every(word => text.includes(word));
   });
   options = fits.slice(0, MOST_FOUND).map((series, place) => optionOf(series, words, place));
@@ -127,7 +127,7 @@ const addChart = series => {
   const block = make('div', { className: 'chart added' },
     make('div', { className: 'head' },
       make('h3', {}, series.field, ' ', make('small', {}, series.unit),
-        make('small', { className: 'of' }, ` ${series.topic}`)),
+        make('small', { className: 'of' }, ` ${series.topic || 'recorder'}`)),
       make('output')),
     make('div', { className: 'row' }, make('span'), plot));
   addedCard.hidden = false;

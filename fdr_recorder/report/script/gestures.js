@@ -163,6 +163,7 @@ const wheel = (part, event) => {
 
 // --- keyboard ---------------------------------------------------------------------------------
 
+const HELP = 'Arrow keys move in time; plus and minus zoom, a and d move, 0 shows the whole flight';
 const MOMENT_KEYS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const RANGE_KEYS = {
   '+': () => zoom(0.5), '=': () => zoom(0.5), w: () => zoom(0.5),
@@ -215,6 +216,7 @@ const listen = part => {
     element.addEventListener('blur', () => part.output.setAttribute('aria-live', 'off'));
   }
   if (part.isSmall) return;
+  element.setAttribute('aria-description', HELP);
   element.addEventListener('dblclick', () => {
     showWhole();
     if (!part.isMap) unpin();
