@@ -294,7 +294,8 @@ def test_header_configuration_and_alerts(make_writer: MakeWriter, root: Path) ->
         assert text in page.text
     assert page.text.index('nobody publishes it') < page.text.index('it is there')
     assert any('nobody publishes it' in words for words in page.words())
-    changed = re.findall(r'class="changed"><dt><code>([\w.]+)', page.html)
+    unfolded = page.html.partition('id="configuration"')[2].partition('<details')[0]
+    changed = re.findall(r'<dt><code>([\w.]+)', unfolded)
     assert set(changed) == {'vehicle_id', 'topics'}
 
 

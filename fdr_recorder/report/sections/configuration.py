@@ -19,7 +19,7 @@ from fdr_recorder.flights.untrusted_yaml import load_yaml
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
-from fdr_recorder.units import short
+from fdr_recorder.units import plural, short
 import yaml
 
 _MOST_OPTIONS: Final = 500
@@ -35,32 +35,35 @@ def config_options(header: FlightHeader) -> dict[str, Any]:
 
 
 def configuration_section(report: Report) -> Html | None:
-    """Show all options; those that are not the default stand out."""
+    """Show the options that are not the default, and the others folded."""
     header = report.info.header
     if header is None or not header.config_snapshot:
         return None
     options = config_options(header)
     if not options:
-        content = h('pre', header.config_snapshot[:_MOST_CHARACTERS])
-    else:
-        defaults = FdrConfig().to_options()
-        rows = [
-            h(
-                'div',
-                h('dt', h('code', short(str(name)))),
-                h('dd', h('code', _shown(value))),
-                class_='changed' if _shown(value) != _shown(defaults.get(name)) else None,
-            )
-            for name, value in list(options.items())[:_MOST_OPTIONS]
-        ]
-        content = h('dl', rows, class_='options')
+        text = h('pre', header.config_snapshot[:_MOST_CHARACTERS])
+        return h(
+            'section', h('h2', 'Configuration'), h('div', text, class_='card'), id='configuration'
+        )
+    defaults = FdrConfig().to_options()
+    changed: list[Html] = []
+    same: list[Html] = []
+    for name, value in list(options.items())[:_MOST_OPTIONS]:
+        row = h('div', h('dt', h('code', short(str(name)))), h('dd', h('code', _shown(value))))
+        (same if _shown(value) == _shown(defaults.get(name)) else changed).append(row)
+    said = 'These options are not the default of this version.'
     return h(
         'section',
         h('h2', 'Configuration'),
-        h('p', 'Options that are not the default of this version are in bold.', class_='source')
-        if options
+        h('p', said if changed else 'Every option is the default.', class_='source'),
+        h('div', h('dl', changed, class_='options'), class_='card') if changed else None,
+        h(
+            'details',
+            h('summary', f'{plural(len(same), "option")} with the default of this version'),
+            h('div', h('dl', same, class_='options'), class_='card'),
+        )
+        if same
         else None,
-        h('div', content, class_='card'),
         id='configuration',
     )
 
