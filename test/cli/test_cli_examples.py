@@ -34,7 +34,7 @@ FDR = (sys.executable, '-m', 'fdr_recorder.cli')
 LIVE = ('tail', 'top', 'play')
 FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
-NOT_HERE = ('--open', 'my_vehicle.yaml', *(f'fdr {verb} ' for verb in LIVE))
+NOT_HERE = ('--open', 'my_vehicle.yaml', *(f'fdr {verb}' for verb in LIVE))
 """They open a browser, need ROS 2 and a vehicle, or a recorder at work."""
 
 
