@@ -83,9 +83,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look once, or until the user quits."""
+    from fdr_recorder.flights.live.other import look_at_other
     from fdr_recorder.flights.live.root_watch import RootWatch
+    from fdr_recorder.flights.recording import Kind, recording_at
 
     flight, root = find_flight_or_root(args.root)
+    if flight is not None and recording_at(flight).kind is not Kind.FLIGHT:
+        status = look_at_other(flight, root)
+        if args.json:
+            print_json('top', status.to_dict())
+        else:
+            _print(status)
+        return EXIT_FINDINGS
     interval = max(args.interval, _LEAST_INTERVAL_S)
     with closing(RootWatch(root, flight)) as watch:
         if args.json or args.once:

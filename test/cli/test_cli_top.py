@@ -223,6 +223,22 @@ def test_a_flight_that_is_removed(record_flight: Record, root: Path) -> None:
         assert watch.look().flight is None
 
 
+def test_a_recording_that_is_no_flight(
+    record_flight: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is shown once: nobody writes it."""
+    flight, out = record_flight(close=True), tmp_path / 'out.mcap'
+    assert main(['export', str(flight), '-o', str(out)]) == 0
+    capsys.readouterr()
+    assert main(['top', str(out), '--json']) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert not errors('top', document)
+    (topic,) = document['flight']['topics']
+    assert (topic['name'], topic['messages']) == ('/blob', 60)
+    assert main(['top', str(out)]) == 1
+    assert 'NOT RUNNING' in capsys.readouterr().out
+
+
 def test_one_flight(record_flight: Record, capsys: pytest.CaptureFixture[str]) -> None:
     flight = record_flight(close=True)
     assert main(['top', str(flight), '--once']) == 1
