@@ -52,19 +52,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the flights."""
     from fdr_recorder.flights.list_recording import list_recording
-    from fdr_recorder.flights.listing import by_age
+    from fdr_recorder.flights.listing import by_age, list_flight
     from fdr_recorder.storage.flight_root import root_holder
 
-    root, paths = _found(args.root)
+    root, of_flights, of_others = _found(args.root)
     holder = root_holder(root)
-    found, unreadable = [], Unreadable()
-    with progress('looking at flights', len(paths), quiet=args.json) as advance:
-        for path in paths:
+    flights, others, unreadable = [], [], Unreadable()
+    count = len(of_flights) + len(of_others)
+    with progress('looking at flights', count, quiet=args.json) as advance:
+        for path in of_flights:
             with unreadable.telling(path):
-                found.append(list_recording(path, holder))
+                flights.append(list_flight(path, holder))
             advance(1)
-    flights = sorted((item for item in found if item.kind == 'flight'), key=by_age)
-    others = [item for item in found if item.kind != 'flight']
+        for path in of_others:
+            with unreadable.telling(path):
+                others.append(list_recording(path))
+            advance(1)
+    flights.sort(key=by_age)
+    found = [*flights, *others]
     if args.json:
         print_json(
             'ls',
@@ -78,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return unreadable.code(EXIT_OK)
     if found:
-        table(_COLUMNS, map(_row, (*flights, *others)))
+        table(_COLUMNS, map(_row, found))
         print()
     size = format_size(sum(item.bytes for item in found))
     also = f', {plural(len(others), "other recording")}' if others else ''
@@ -89,16 +94,17 @@ def run(args: argparse.Namespace) -> int:
     return unreadable.code(EXIT_OK)
 
 
-def _found(name: str | None) -> tuple[Path, list[Path]]:
-    """Return a root and the recordings in it; or one recording, and where it is."""
-    from fdr_recorder.flights.directory import flights_in
+def _found(name: str | None) -> tuple[Path, list[Path], list[Path]]:
+    """Return a root, its flights and the other recordings in it; or one recording's directory."""
+    from fdr_recorder.flights.directory import flights_in, segment_files
     from fdr_recorder.flights.recording import recordings_in
 
-    if name and (recording := recording_named(name)) is not None:
-        return recording.parent, [recording]
+    if name and (path := recording_named(name)) is not None:
+        is_flight = path.is_dir() and segment_files(path)
+        return path.parent, [path] if is_flight else [], [] if is_flight else [path]
     root = find_root(name)
     flights = flights_in(root)
-    return root, [*flights, *recordings_in(root, flights)]
+    return root, flights, recordings_in(root, flights)
 
 
 def _row(flight: ListedFlight) -> tuple[str, ...]:

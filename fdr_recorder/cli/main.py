@@ -36,6 +36,9 @@ VERBS: Final = (
 )
 """In the order of the help; each is a module of this package."""
 
+_ALIASES: Final = {'export': ('cut',)}
+"""Other names of verbs."""
+
 _DESCRIPTION: Final = 'Work with flights that the FDR Recorder has recorded.'
 _EPILOG: Final = f"""\
 exit codes:
@@ -64,6 +67,7 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         verb = cast('Verb', import_module(f'fdr_recorder.cli.{name}'))
         verb_parser = verbs.add_parser(
             name,
+            aliases=_ALIASES.get(name, ()),
             help=verb.SUMMARY,
             description=f'{verb.SUMMARY}.',
             epilog=f'examples:\n{verb.EXAMPLES}',

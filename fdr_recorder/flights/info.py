@@ -200,6 +200,8 @@ def _read_other(recording: Recording, advance: Advance) -> FlightInfo:
     losses = Losses(has_end=ended is Ended.CLOSED, untold=recording.untold).at_least(told)
     integrity = Integrity.DAMAGED if result.damage else integrity
     result.listed = listed(recording, found, ended, integrity, losses)
+    if result.header is not None:
+        result.listed = replace(result.listed, vehicle_id=result.header.vehicle_id)
     for topic in result.topics.values():
         topic.why_unseen = recording.untold
     return result

@@ -18,7 +18,9 @@ from operator import attrgetter
 from pathlib import Path
 
 from fdr_recorder.errors import SegmentError
+from fdr_recorder.flights.merge import merged
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
+from fdr_recorder.flights.recording import Kind, recording_at
 from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.flights.utc import UtcTimes
 from fdr_recorder.mcap.decode import FileChannel, Message
@@ -84,8 +86,12 @@ class Query:
         Yield them one by one, those of each chunk in the order of their log times.
 
         Chunks overlap by as long as records have waited in the rings; but each producer's own
-        messages are always in order. Otherwise as `batches`.
+        messages are always in order. Of other recordings chunks may overlap in any way, and their
+        messages are merged. Otherwise as `batches`.
         """
+        if recording_at(self.flight).kind is not Kind.FLIGHT:
+            yield from merged(self.batches())
+            return
         for batch in self.batches():
             yield from sorted(batch, key=attrgetter('log_time_ns'))
 

@@ -83,8 +83,8 @@ def read_chunks(reader: RecordingFile, advance: Advance) -> Iterator[IndexedChun
     done = 0
     for chunk in reader.chunks():
         yield chunk
-        advance(chunk.end - done)
-        done = chunk.end
+        advance(max(chunk.end - done, 0))
+        done = max(chunk.end, done)
     advance(reader.size - done)
 
 

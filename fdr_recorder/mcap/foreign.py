@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -212,8 +213,33 @@ class ForeignReader(SegmentReader):
 
     # --- chunk by chunk ------------------------------------------------------------------
 
-    def _finished_chunks(self) -> Iterator[IndexedChunk | WholeChunk]:
-        """Yield chunks by their message indexes, and read what has none."""
+    def chunks(self) -> Iterator[IndexedChunk | WholeChunk]:
+        """
+        Yield every chunk; those with message indexes without reading them, by their earliest time.
+
+        Others are read, and come first, in the order of the file.
+        """
+        yielded: set[int] = set()
+        indexed: list[IndexedChunk] = []
+        if self.ends_with_magic:
+            try:
+                for chunk in self._chunks_as_they_lie():
+                    if isinstance(chunk, IndexedChunk):
+                        indexed.append(chunk)
+                    else:
+                        yielded.add(chunk.offset)
+                        yield chunk
+            except SegmentError:
+                pass  # what is there can be found only by reading all of it
+            else:
+                yield from sorted(indexed, key=attrgetter('start_ns'))
+                return
+        for whole in self.whole_chunks():
+            if whole.offset not in yielded:
+                yield whole
+
+    def _chunks_as_they_lie(self) -> Iterator[IndexedChunk | WholeChunk]:
+        """Yield the chunks of a finished file; raise `SegmentError` if a record is wrong."""
         with suppress(SegmentError):  # channels may be described within the chunks
             self.take_summary()
         chunk: IndexedChunk | None = None

@@ -167,7 +167,7 @@ class SegmentReader(RecordFile):
         done = 0
         if self.ends_with_magic:
             try:
-                for chunk in self._finished_chunks():
+                for chunk in indexed_chunks(self, self.decoder):
                     yield chunk
                     done = chunk.end
             except SegmentError:
@@ -177,10 +177,6 @@ class SegmentReader(RecordFile):
         for whole in self.whole_chunks():
             if whole.end > done:
                 yield whole
-
-    def _finished_chunks(self) -> Iterator[IndexedChunk | WholeChunk]:
-        """Yield the chunks of a finished segment; raise `SegmentError` if a record is wrong."""
-        return indexed_chunks(self, self.decoder)
 
     def summary(self) -> Summary:
         """Read the summary; raise `SegmentError` if there is none, or it is wrong."""

@@ -29,6 +29,7 @@ from typing import Final, TypeVar
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.info import FlightInfo, read_info
 from fdr_recorder.flights.reader import Advance, read_chunks, read_segments
+from fdr_recorder.flights.recording import Kind
 from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.flights.status import Ended
 from fdr_recorder.flights.topic_info import TopicInfo
@@ -119,6 +120,11 @@ class Report:
     bytes_by_time: list[int]
     history: RecorderHistory
     sources: dict[TopicType, Source]
+
+    @property
+    def is_flight(self) -> bool:
+        """Whether it is about a flight: no other recording tells of its recorder, or of losses."""
+        return self.info.listed.kind == Kind.FLIGHT.value
 
     @property
     def topics(self) -> list[TopicInfo]:

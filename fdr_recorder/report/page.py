@@ -72,10 +72,10 @@ def render(report: Report) -> str:
         timeline_section(report, drawing),
         *flight_plot_sections(report, drawing),
         topics_section(report, drawing),
-        balance_section(report),
-        recorder_section(report, drawing),
-        alerts_section(report, drawing),
-        header_section(report),
+        balance_section(report) if report.is_flight else None,
+        recorder_section(report, drawing) if report.is_flight else None,
+        alerts_section(report, drawing) if report.is_flight or report.info.events else None,
+        header_section(report) if report.is_flight or report.info.header else None,
         configuration_section(report),
         segments_section(report),
     ]
@@ -144,10 +144,11 @@ def _bar(sections: list[Html | None]) -> Html:
 
 def _top(report: Report) -> Html:
     listed = report.info.listed
+    nobody = 'Vehicle without a name' if report.is_flight else 'A recording of another program'
     return h(
         'div',
-        h('p', 'Flight report', class_='over'),
-        h('h1', short(listed.vehicle_id) or 'Vehicle without a name'),
+        h('p', 'Flight report' if report.is_flight else 'Report', class_='over'),
+        h('h1', short(listed.vehicle_id) or nobody),
         h('p', h('code', short(listed.name))),
         class_='top',
     )
@@ -198,7 +199,8 @@ def _facts(report: Report) -> Html:
         h('small', f'{format_date(started_ns)}, UTC'),
         h('small', class_='local', data_ms=started_ns // 1_000_000),
     ]
-    ended, segments = time_of_day(report.end_ns, 0), plural(listed.segments, 'segment')
+    noun = 'segment' if report.is_flight else 'file'
+    ended, segments = time_of_day(report.end_ns, 0), plural(listed.segments, noun)
     facts: tuple[tuple[str, Child], ...] = (
         ('Started', started),
         ('Duration', [precise_duration(listed.duration_s), h('small', f'to {ended}')]),
@@ -211,7 +213,7 @@ def _facts(report: Report) -> Html:
 
 
 def _not_here(losses: Losses) -> str:
-    if not losses.unseen:
+    if not (losses.unseen or losses.untold):
         return f'{losses.total:,}'
     return f'at least {losses.total:,}' if losses.total else 'unknown'
 
@@ -228,6 +230,8 @@ def _causes(losses: Losses) -> str:
     said = [f'{count:,} {cause}' for count, cause in causes if count]
     if losses.unseen:
         said.append(f'transport unknown on {losses.unseen.count}')
+    if losses.untold:
+        said.append('nobody has counted')
     return ', '.join(said) or 'none known'
 
 

@@ -199,6 +199,8 @@ def _account(report: Report, status: FlightStatus) -> list[str]:
     """Return sentences about what is there."""
     if status.ended is Ended.OPEN:
         return [f'The page shows it as it was at {time_of_day(report.made_ns, 0)} UTC.']
+    if status.losses.untold:
+        return _of_other(report, status)
     balance = balance_of(report)
     if status.ended is Ended.CLOSED and balance is not None:
         if status.integrity is Integrity.DAMAGED:
@@ -211,6 +213,19 @@ def _account(report: Report, status: FlightStatus) -> list[str]:
         f'{plural(report.messages, "message")} {verb}, up to {time_of_day(report.end_ns)} UTC.',
         f'What came in the last moments before the end is missing{bound}.',
     ]
+
+
+def _of_other(report: Report, status: FlightStatus) -> list[str]:
+    """Return sentences about a recording that is no flight."""
+    found = report.verification
+    said = [f'{plural(report.messages, "message")} can be read.']
+    if status.ended is Ended.UNKNOWN:
+        said.append('What came in the last moments before the end is missing.')
+    notes = (short(note, _LONGEST) for note in found.notes)
+    said += [f'{note[0].upper()}{note[1:]}.' for note in notes]
+    if found.checked:
+        said.append(f'Checked: {"; ".join(found.checked)}.')
+    return [*said, f'Cannot be checked: {"; ".join(found.unchecked)}.']
 
 
 def _bound(header: FlightHeader) -> str:

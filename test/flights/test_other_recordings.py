@@ -100,6 +100,12 @@ def test_sizes_are_those_of_the_messages(made: Made, kind: str) -> None:
     assert {topic.name: topic.bytes for topic in info.topics.values()} == sizes
 
 
+def test_messages_come_in_the_order_of_their_times(made: Made, kind: str) -> None:
+    path, _ = made(kind)
+    times = [message.log_time_ns for message in Query(path).messages()]
+    assert times == sorted(times)
+
+
 # --- every verb --------------------------------------------------------------------------------
 
 

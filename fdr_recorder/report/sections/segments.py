@@ -29,11 +29,12 @@ def segments_section(report: Report) -> Html:
     half = _MOST_ROWS // 2
     shown = segments if len(segments) <= _MOST_ROWS else [*segments[:half], *segments[-half:]]
     more = len(segments) - len(shown)
+    what = 'flight' if report.is_flight else 'recording'
     listed = h('div', table(_TITLES, map(_segment, shown)), class_='card scroll')
     return h(
         'section',
-        h('h2', 'Segments ', h('small', f'{len(segments):,}')),
-        h('details', h('summary', 'Files of this flight'), listed),
+        h('h2', 'Segments ' if report.is_flight else 'Files ', h('small', f'{len(segments):,}')),
+        h('details', h('summary', f'Files of this {what}'), listed),
         h('p', f'{more:,} in the middle are left out.') if more else None,
         id='segments',
     )

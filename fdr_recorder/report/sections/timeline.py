@@ -85,10 +85,16 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     lanes = [
         *_states(report, drawing),
         *_images(report, drawing),
-        _lane(drawing, 'Segments', _segments(report, drawing)),
-        _lane(drawing, 'Lost in transport', _losses(drawing, losses, 'transport'), 'diamond'),
-        _lane(drawing, 'Refused: ring full', _losses(drawing, losses, 'overrun'), 'triangle'),
-        _lane(drawing, 'Refused: disk', _losses(drawing, losses, 'write_error'), 'square'),
+        _lane(drawing, 'Segments' if report.is_flight else 'Files', _segments(report, drawing)),
+        *(
+            _lane(drawing, title, marks, sign)
+            for title, sign, marks in (
+                ('Lost in transport', 'diamond', _losses(drawing, losses, 'transport')),
+                ('Refused: ring full', 'triangle', _losses(drawing, losses, 'overrun')),
+                ('Refused: disk', 'square', _losses(drawing, losses, 'write_error')),
+            )
+            if marks or report.is_flight  # no other recording tells of losses
+        ),
         _lane(drawing, 'No message at all', _quiet(report, drawing)),
     ]
     late = _losses(drawing, losses, 'before_match')
@@ -104,7 +110,7 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     if steps:
         lanes.append(_lane(drawing, 'Clock was set', steps, 'triangle'))
     alerts = _alerts(report, drawing)
-    if not alerts:
+    if not alerts and report.is_flight:
         lanes.append(_lane(drawing, 'Alerts', []))
     lanes += [_lane(drawing, f'Alert: {code}', marks, 'circle') for code, marks in alerts.items()]
     events = h('output', _HINT, class_='events', data_hint=_HINT)
