@@ -27,6 +27,7 @@ from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.types.definition import SEPARATOR
+from fdr_recorder.types.idl import plain_idl
 
 if TYPE_CHECKING:
     from rosbags.interfaces.typing import FieldDesc, Typesdict
@@ -48,8 +49,8 @@ _EMPTY_LINE: Final = re.compile(r'^[ \t]*(?:#.*)?\n', re.MULTILINE)
 _WIDE_BOUND: Final = re.compile(r'^([ \t]*wstring)<=\d+', re.MULTILINE)
 """Does not change the wire format, and `rosbags` cannot parse it."""
 _IDL: Final = re.compile(r'(?:[\w\s:;{}\[\],>]|<(?!<|\s*sequence))*')
-"""All IDL that `Definition` writes. The time that `rosbags` takes for nested sequences, and the
-memory that it takes for expressions, have no bound."""
+"""All IDL that is read, once it is plain. The time that `rosbags` takes for nested sequences, and
+the memory that it takes for expressions, have no bound."""
 
 
 @lru_cache(maxsize=64)
@@ -105,7 +106,8 @@ def _parse(schema: Schema) -> Typesdict:
 
     is_idl = schema.encoding == ROS2IDL
     _check('characters', len(schema.definition), MAX_CHARACTERS)
-    text = schema.definition if is_idl else _EMPTY_LINE.sub('', schema.definition)
+    text = schema.definition
+    text = _plain_parts(text) if is_idl else _EMPTY_LINE.sub('', text)
     _check('characters to parse', len(text), MAX_PARSED_CHARACTERS)
     _check('lines', text.count('\n'), MAX_LINES)
     if is_idl:
@@ -113,7 +115,7 @@ def _parse(schema: Schema) -> Typesdict:
         for part in text.split(f'{SEPARATOR}\n'):
             struct = part.partition('\n')[2] if part.startswith('IDL: ') else part
             if not _IDL.fullmatch(struct):
-                raise ValueError('it is not IDL as this recorder writes it')
+                raise ValueError('it has more of IDL than structures of plain types')
             if struct.strip():
                 types.update(get_types_from_idl(struct))
     else:
@@ -124,6 +126,16 @@ def _parse(schema: Schema) -> Typesdict:
     unrolled = sum(_unrolled(node) for _, fields in types.values() for _, node in fields)
     _check('array elements', unrolled, MAX_UNROLLED)
     return types
+
+
+def _plain_parts(text: str) -> str:
+    """Return IDL without comments and the like; the lines that part it stay."""
+    separator = f'{SEPARATOR}\n'
+    parts = []
+    for part in text.split(separator):
+        heading, _, struct = part.partition('\n') if part.startswith('IDL: ') else ('', '', part)
+        parts.append(f'{heading}\n{plain_idl(struct)}' if heading else plain_idl(struct))
+    return separator.join(parts)
 
 
 def _replace_wide_strings(types: Typesdict) -> Typesdict:

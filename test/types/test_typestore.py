@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+import time
+
 from fdr_recorder import Schema
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.layout import ROS2IDL
@@ -99,13 +101,73 @@ def test_the_limits_hold_for_idl() -> None:
         'sequence<//\nsequence<uint8>> a;',
         'uint8 a[1 << 99999999999];',
         'uint8 a[9999*9999];',
-        '@key uint8 a;',
+        'uint8 a = 1;',
     ],
 )
 def test_idl_that_could_keep_the_parser_busy_is_refused(member: str) -> None:
     definition = f'module x_msgs {{ module msg {{ struct X {{ {member} }}; }}; }};'
-    with pytest.raises(RecordError, match='not IDL as this recorder writes it'):
+    with pytest.raises(RecordError, match='more of IDL than structures'):
         parse_types(Schema(NAME, definition, ROS2IDL))
+
+
+ROSIDL = """\
+================================================================================
+IDL: x_msgs/msg/X
+// generated from rosidl_adapter/resource/msg.idl.em
+
+#include "x_msgs/msg/Inner.idl"
+
+module x_msgs {
+  module msg {
+    module X_Constants {
+      const uint8 KIND = 1;
+      @verbatim (language="comment", text="a (text) with \\"quotes\\" ;")
+      const string NAME = "x;y // z";
+    };
+    typedef double double__9[9];
+    @verbatim (language="comment", text=
+      "It is (nearly) IMU data; see // below" "\\n"
+      "and beyond")
+    struct X {
+      /* in front of
+         it */
+      x_msgs::msg::Inner inner;
+      @verbatim (language="comment", text="Row major")
+      double__9 covariance;
+      @default (value=3)
+      int32 count;
+      @key @unit(value="m")
+      sequence<float, 4> few;
+      string<10> name;
+    };
+  };
+};
+
+================================================================================
+IDL: x_msgs/msg/Inner
+module x_msgs { module msg { struct Inner { unsigned long long time; boolean ok; }; }; };
+"""
+
+
+def test_idl_of_rosidl_says_the_same_as_a_msg_file() -> None:
+    """Bags of Iron and later have it for interfaces that were written in IDL."""
+    same = of_types(
+        'x_msgs/Inner inner\nfloat64[9] covariance\nint32 count\nfloat32[<=4] few\n'
+        'string<=10 name\n'
+    )
+    same += f'{"=" * 80}\nMSG: x_msgs/Inner\nuint64 time\nbool ok\n'
+    assert parse_types(Schema(NAME, ROSIDL, ROS2IDL)) == parse_types(Schema(NAME, same))
+    assert typestore_of(Schema(NAME, ROSIDL, ROS2IDL)).get_msgdef(NAME)
+
+
+@pytest.mark.parametrize(
+    'text', ['/*', '@a(', '"', 'const ', 'module a { };', '#\n', 'module a {', '// /*\n@b ("'],
+)
+def test_idl_of_any_kind_is_made_plain_in_no_time(text: str) -> None:
+    started = time.process_time()
+    with pytest.raises(RecordError):
+        typestore_of(Schema(NAME, text * (100_000 // len(text)), ROS2IDL))
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
