@@ -142,7 +142,10 @@ def find_flight_or_root(name: str | None) -> tuple[Path | None, Path]:
     path = Path(name).expanduser() if name else None
     if name is None or path is None:
         return None, find_root(None)
-    if _is_directory(path) and not _is_flight(path):
+    is_root = _is_directory(path) and not _is_flight(path)
+    if path.is_file() or (is_root and (path / 'metadata.yaml').is_file()):
+        raise NoFlightError(path, 'is no flight, and does not grow here; see `fdr info`')
+    if is_root:
         return None, find_root(name)
     flight = find_flight(name)
     return flight, flight.absolute().parent

@@ -353,6 +353,16 @@ def _copy(source: Path, directory: Path) -> None:
         shutil.copy(source, directory)
 
 
+@pytest.mark.parametrize('kind', ['bag_sqlite', 'mcap_lz4'])
+@pytest.mark.parametrize('verb', ['top', 'tail'])
+def test_another_recording_does_not_grow(
+    verb: str, kind: str, made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = made(kind)
+    assert main([verb, *(['/imu/data'] if verb == 'tail' else []), str(path)]) == 3
+    assert 'is no flight, and does not grow here' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ('content', 'what'),
     [
