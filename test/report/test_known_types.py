@@ -22,7 +22,8 @@ from typing import Any
 import zlib
 
 from conftest import MakeWriter
-from fdr_recorder import Channel, FdrClient, FlightHeader, Schema
+from fdr_recorder import AlertBoard, Channel, FdrClient, FlightHeader, Schema
+from fdr_recorder.report.field_units import unit_of
 from fdr_recorder.report.flight_signals import SignalTable
 from fdr_recorder.report.numbers import Column, Numbers
 from fdr_recorder.report.sampling import plot_axis
@@ -485,6 +486,42 @@ def test_messages_of_noise_do_no_harm(name: str, is_exact: bool) -> None:
     json.dumps(numbers.series, allow_nan=False)
     for lane in table.lanes():
         assert all(band.to_s >= band.from_s for band in lane.bands(10.0))
+
+
+@pytest.mark.parametrize(
+    ('name', 'path', 'unit'),
+    [
+        ('sensor_msgs/msg/Imu', 'angular_velocity.x', 'rad/s'),
+        ('sensor_msgs/msg/Imu', 'linear_acceleration.z', 'm/s²'),
+        ('nav_msgs/msg/Odometry', 'pose.pose.position.x', 'm'),
+        ('nav_msgs/msg/Odometry', 'pose.pose.orientation.x', ''),
+        ('geometry_msgs/msg/Twist', 'linear.x', 'm/s'),
+        ('geometry_msgs/msg/AccelStamped', 'accel.linear.x', 'm/s²'),
+        ('px4_msgs/msg/SensorCombined', 'gyro_rad[2]', 'rad/s'),
+        ('px4_msgs/msg/VehicleLocalPosition', 'vx', 'm/s'),
+        ('px4_msgs/msg/BatteryStatusV1', 'voltage_v', 'V'),
+        ('px4_msgs/msg/BatteryStatus', 'voltage_cell_v[13]', 'V'),
+        ('px4_msgs/msg/VehicleRatesSetpoint', 'yaw', 'rad/s'),
+        ('other_msgs/msg/T', 'linear.x', ''),
+    ],
+)
+def test_units_are_those_of_the_definitions(name: str, path: str, unit: str) -> None:
+    assert unit_of(name, path) == unit
+
+
+def test_long_lists_are_folded(make_writer: MakeWriter, root: Path) -> None:
+    for count in (3, 40):
+        board = AlertBoard()
+        writer, client = make_writer(alerts=board), make_client('/blob', '0a')
+        open_flight(writer, f'x{count}', client)
+        for number in range(count):
+            board.raise_alert('topic_missing', 'nobody publishes it', subject=f'/t{number}')
+        writer.close_flight(f'x{count}')
+        writer.stop()
+        html = page_of(root / f'x{count}').html
+        alerts = html.partition('id="alerts"')[2].partition('</section>')[0]
+        assert ('<details><summary>All of them' in alerts) == (count == 40)
+        assert alerts.count('nobody publishes it') == count
 
 
 def test_diagnostics_are_lanes_by_level(make_writer: MakeWriter, root: Path) -> None:

@@ -18,6 +18,7 @@ from itertools import takewhile
 import math
 from typing import Any, Final
 
+from fdr_recorder.report.field_units import unit_of
 from fdr_recorder.report.flight_signals import Signal
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
@@ -98,7 +99,9 @@ def add_fields(report: Report, numbers: Numbers) -> None:
         numbers.add(
             topic.samples,
             [
-                Column(item.path) if (*about, item.path) not in shown else None
+                None
+                if (*about, item.path) in shown
+                else Column(item.path, unit_of(topic.type, item.path))
                 for item in topic.fields
             ],
             topic=topic.topic,
