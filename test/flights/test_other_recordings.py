@@ -359,7 +359,7 @@ def test_another_recording_does_not_grow(
     verb: str, kind: str, made: Made, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, _ = made(kind)
-    assert main([verb, *(['/imu/data'] if verb == 'tail' else []), str(path)]) == 3
+    assert main([verb, *(['--flight'] if verb == 'tail' else []), str(path)]) == 3
     assert 'is no flight, and does not grow here' in capsys.readouterr().err
 
 
