@@ -131,7 +131,7 @@ def find_flight(name: str) -> Path:
 
 def find_flight_or_root(name: str | None) -> tuple[Path | None, Path]:
     """
-    Return the flight that a user names, if any, and the flight root: its own, or a named one.
+    Return the recording that a user names, if any, and the flight root: its own, or a named one.
 
     Raises:
         FlightRootError: The root is missing, or not a directory.
@@ -142,10 +142,8 @@ def find_flight_or_root(name: str | None) -> tuple[Path | None, Path]:
     path = Path(name).expanduser() if name else None
     if name is None or path is None:
         return None, find_root(None)
-    is_root = _is_directory(path) and not _is_flight(path)
-    if path.is_file() or (is_root and (path / 'metadata.yaml').is_file()):
-        raise NoFlightError(path, 'is no flight, and does not grow here; see `fdr info`')
-    if is_root:
+    is_bag = (path / 'metadata.yaml').is_file()
+    if _is_directory(path) and not (_is_flight(path) or is_bag):
         return None, find_root(name)
     flight = find_flight(name)
     return flight, flight.absolute().parent

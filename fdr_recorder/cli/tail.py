@@ -101,7 +101,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print messages until the flight ends."""
+    from fdr_recorder.flights.recording import Kind, recording_at
+
     flight, root = find_flight_or_root(args.flight)
+    if flight is not None and recording_at(flight).kind is not Kind.FLIGHT:
+        raise NoFlightError(flight, 'is no flight, and does not grow here; see `fdr info`')
     wants, printer = _selection(args.topic), _Printer(args)
     passed: set[Path] = set()
     code = EXIT_OK
