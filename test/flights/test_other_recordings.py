@@ -194,6 +194,9 @@ def test_report_is_written(
     assert line == f'{page}: {verify(path).status.sentence}\n'
     text = page.read_text()
     assert all(topic in text for topic, _ in expected)
+    if path.is_dir():
+        name = min(file.name for file in path.iterdir() if file.suffix != '.yaml')
+        assert f'"{name}: ' in text, 'the time line names its files'
     report = json.loads(said(capsys, 'report', path, '--json'))
     counts = {(topic['name'], topic['type']): sum(topic['counts']) for topic in report['topics']}
     assert counts == expected

@@ -9,7 +9,7 @@ const SIGN_OF_NONE = '\u2013';
 
 const charts = new Map();
 // How many ticks a time axis of a width has.
-const mostTicks = (width, decimals) => Math.max(width / (96 + 7 * decimals), 1);
+const mostTicks = (width, decimals) => Math.max(width / ((width < 500 ? 76 : 96) + 7 * decimals), 1);
 const ticksFor = width => {
   const { decimals } = timeTicks(view.from, view.to, mostTicks(width, 0));
   return timeTicks(view.from, view.to, mostTicks(width, decimals));

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+import re
 from typing import Final
 
 from fdr_recorder.flights.info import SegmentInfo
@@ -37,6 +38,8 @@ from fdr_recorder.units import (
 
 _MOST_BARS: Final = 120
 _MOST_MARKS: Final = 400
+_LONGEST_NAME: Final = 60
+_NUMBERED: Final = re.compile(r'segment_(\d+)\.mcap')
 _HINT: Final = (
     'Point at a chart, tap it, or focus it and use the arrow keys: all charts show that moment. '
     'Drag, turn the wheel or pinch to look closer; double click to see the whole flight.'
@@ -217,21 +220,28 @@ def _bars(segments: Sequence[SegmentInfo], drawing: Drawing) -> list[Mark]:
     bars = []
     for place in range(0, len(segments), step):
         some = segments[place:place + step]
-        numbers = [segment.name[len('segment_'):-len('.mcap')].lstrip('0') for segment in some]
-        first, last = numbers[0] or '0', numbers[-1]
+        first, last = _called(some[0].name), _called(some[-1].name)
         name = first if step == 1 else f'{first} to {last}'
+        if _NUMBERED.fullmatch(some[0].name):
+            name = f'segment {name}'
         records, count = sum(item.records for item in some), sum(item.bytes for item in some)
         torn = '' if all(segment.is_closed for segment in some) else ', not closed'
         bars.append(
             Mark(
                 drawing.seconds(some[0].first_ns),
                 drawing.seconds(max(segment.last_ns for segment in some)),
-                f'segment {name}: {plural(records, "record")}, {format_size(count)}{torn}',
+                f'{name}: {plural(records, "record")}, {format_size(count)}{torn}',
                 ('torn' if torn else 'even' if place // step % 2 else 'odd'),
-                name if step == 1 else '',
+                first if step == 1 else '',
             )
         )
     return bars
+
+
+def _called(name: str) -> str:
+    """Return a segment's number; the name of a file that is not one of a flight."""
+    numbered = _NUMBERED.fullmatch(name)
+    return str(int(numbered[1])) if numbered else short(name, _LONGEST_NAME)
 
 
 def _losses(drawing: Drawing, losses: Iterable[Loss], cause: str) -> list[Mark]:
