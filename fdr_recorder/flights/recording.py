@@ -148,7 +148,8 @@ class Recording:
 
         """
         if self.kind in (Kind.FLIGHT, Kind.SEGMENT):
-            with open_segment(path, started_ns=started_ns) as segment:
+            named = path if self.kind is Kind.FLIGHT else path.resolve()  # in a flight no links
+            with open_segment(named, started_ns=started_ns) as segment:
                 yield segment
             return
         with ExitStack() as stack:
@@ -193,7 +194,7 @@ def recording_at(path: Path | str) -> Recording:
         if segments:
             return Recording(path, Kind.FLIGHT, tuple(segment.path for segment in segments))
         return _bag_at(path)
-    kind = Kind.SEGMENT if _is_segment(path) else Kind.FILE
+    kind = Kind.SEGMENT if _is_segment(path.resolve()) else Kind.FILE
     return Recording(path, kind, (path,))
 
 

@@ -235,6 +235,16 @@ def test_a_chunk_with_a_wrong_crc_is_damage_and_the_others_are_read(tmp_path: Pa
     assert export(path, tmp_path / 'rest.mcap').messages == found.records
 
 
+def test_attachments_are_checked_and_told(tmp_path: Path) -> None:
+    path = others.mcap_lz4(tmp_path)
+    (note,) = verify(path).notes
+    assert note.startswith('it has 2 attachments, ')
+    data = bytearray(path.read_bytes())
+    data[data.index(b'image/png') + 100] ^= 1
+    path.write_bytes(data)
+    assert any('the CRC of the attachment is wrong' in text for text in verify(path).damage)
+
+
 def test_counts_of_metadata_that_do_not_fit_are_damage(tmp_path: Path) -> None:
     bag = others.bag_sqlite(tmp_path)
     with sqlite3.connect(next(bag.glob('*.db3'))) as database:
@@ -323,6 +333,10 @@ def test_a_segment_alone_is_read_as_strictly_as_in_its_flight(
     info = read_info(alone)
     assert info.header is not None
     assert info.listed.records == found.records > 0
+    link = tmp_path / 'link'
+    link.symlink_to(alone)
+    assert verify(link).records == found.records
+    assert sum(1 for _ in Query(link).messages()) == found.records
     alone.write_bytes(data[: len(data) // 2])
     assert verify(alone).verdict is Verdict.UNCLOSED
     whole = tmp_path / 'whole.mcap'

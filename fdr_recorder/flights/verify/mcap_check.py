@@ -69,6 +69,7 @@ class Findings:
         unchecked: How often there is nothing to check, likewise.
         first_ns: Earliest log time.
         last_ns: Latest log time.
+        attachments: How many files are attached.
         steps_back: How often a log time is earlier than the one before.
         furthest_ns: By how much at most.
 
@@ -83,6 +84,7 @@ class Findings:
     unchecked: Counter[str] = field(default_factory=Counter)
     first_ns: int = 0
     last_ns: int = 0
+    attachments: int = 0
     steps_back: int = 0
     furthest_ns: int = 0
     _latest_ns: int = 0
@@ -181,6 +183,7 @@ class McapCheck:
         elif isinstance(part, RecordPlace) and part.opcode == layout.ATTACHMENT:
             self._settle()
             self._attachments += 1
+            self._findings.attachments += 1
             self._check_attachment(part)
         else:
             self._settle()

@@ -70,7 +70,7 @@ def verify_other(recording: Recording, advance: Advance) -> Verification:
 
 def _check_segment(result: Verification, recording: Recording, advance: Advance) -> None:
     """Check a segment as a flight's are checked; what the others hold is unknown."""
-    path = recording.path
+    path = recording.path.resolve()
     match = SEGMENT_PATTERN.fullmatch(path.name)
     reading = FlightReading(result)
     reading.read(SegmentFile(int(match[1]) if match else 0, path), is_last=True)
@@ -107,6 +107,9 @@ def _check_files(result: Verification, recording: Recording, advance: Advance) -
     result.is_protected = not any(found.unchecked[what] for what in (*UNPROTECTED, _NO_SQLITE_CRC))
     if found.disorder:
         result.notes.append(found.disorder)
+    if found.attachments:
+        count = plural(found.attachments, 'attachment')
+        result.notes.append(f'it has {count}, which a copy by `fdr export` or `recover` lacks')
 
 
 def _check_file(file: RecordingFile, found: Findings, advance: Advance) -> None:
