@@ -53,6 +53,9 @@ _SETPOINT: Final = re.compile(
 _MOST: Final = 1e9
 """No measured angle, distance or voltage is this large; such values are left out."""
 _EXACT_BYTES: Final = 24 << 20
+_VALUE_BYTES: Final = 8
+_OTHER_COLUMNS: Final = 4
+"""Times and delays, beside the fields."""
 
 
 @dataclass
@@ -140,7 +143,8 @@ class TopicData:
         schema: Schema,
         axis: Axis,
         *,
-        is_exact: bool,
+        has_exact_signals: bool,
+        has_exact_fields: bool,
         clock_steps: Sequence[tuple[int, int]] = (),
         has_images: bool = False,
     ) -> None:
@@ -151,18 +155,19 @@ class TopicData:
             topic: The topic's name.
             schema: Its type.
             axis: The buckets of the plots.
-            is_exact: Keep every sample.
+            has_exact_signals: Keep every sample of its signals.
+            has_exact_fields: Keep every sample of its fields.
             clock_steps: As for `Delays`.
             has_images: Take thumbnails.
 
         """
-        self.delays = Delays(axis, clock_steps, is_exact=is_exact)
+        self.delays = Delays(axis, clock_steps, is_exact=has_exact_fields)
         self.thumbnails = Thumbnails(schema, axis.start_ns, axis.end_ns) if has_images else None
         self.topic = topic
         self.type = schema.name
         self.fields = plotted_fields(schema)
         paths = [item.path for item in self.fields]
-        self.samples = Samples(axis, len(paths), is_exact=is_exact, with_rows=False)
+        self.samples = Samples(axis, len(paths), is_exact=has_exact_fields, with_rows=False)
         self.signals: list[Signal] = []
         self._rows: list[list[int]] = []
         self._start_ns = axis.start_ns
@@ -172,7 +177,8 @@ class TopicData:
         for source in signal_sources(schema.name):
             if not row_of.keys() >= set(source.paths):  # a type of this name with other fields
                 continue
-            samples = Samples(axis, len(source.kind.columns), is_exact=is_exact, with_rows=True)
+            columns = len(source.kind.columns)
+            samples = Samples(axis, columns, is_exact=has_exact_signals, with_rows=True)
             self.signals.append(Signal(topic, schema.name, source, samples))
             self._rows.append([row_of[path] for path in source.paths])
         self._state_rows = [row_of[path] for path in self.states.paths]
@@ -211,6 +217,21 @@ def plotted_fields(schema: Schema) -> list[NumericField]:
     return [item for item in fields if item.path not in stamps]
 
 
+@dataclass(frozen=True)
+class ExactTopics:
+    """
+    Topics whose every sample is kept.
+
+    Attributes:
+        signals: Of their signals, which are shown from the start.
+        fields: Of all their fields.
+
+    """
+
+    signals: Set[TopicType] = frozenset()
+    fields: Set[TopicType] = frozenset()
+
+
 class SignalTable:
     """
     All that is plotted of a flight's topics.
@@ -224,7 +245,7 @@ class SignalTable:
     def __init__(
         self,
         axis: Axis,
-        exact: Set[TopicType] = frozenset(),
+        exact: ExactTopics | None = None,
         clock_steps: Sequence[tuple[int, int]] = (),
     ) -> None:
         """
@@ -232,7 +253,7 @@ class SignalTable:
 
         Args:
             axis: The buckets of the plots.
-            exact: The topics whose every sample is kept.
+            exact: The topics whose every sample is kept; None for none.
             clock_steps: As for `Delays`.
 
         """
@@ -240,7 +261,7 @@ class SignalTable:
         self._cameras = 0
         self.axis = axis
         self.is_complete = True
-        self._exact = exact
+        self._exact = exact or ExactTopics()
         self._topics: dict[TopicType, TopicData] = {}
         self._fields = 0
 
@@ -258,7 +279,8 @@ class SignalTable:
                 topic,
                 schema,
                 self.axis,
-                is_exact=key in self._exact,
+                has_exact_signals=key in self._exact.signals,
+                has_exact_fields=key in self._exact.fields,
                 clock_steps=self._clock_steps,
                 has_images=has_images,
             )
@@ -296,21 +318,26 @@ class SignalTable:
 
 def choose_exact(
     schemas: Mapping[TopicType, Schema], counts: Mapping[TopicType, int]
-) -> Set[TopicType]:
+) -> ExactTopics:
     """
     Choose the topics whose every sample is kept, within a limit of memory.
 
-    Those that are shown from the start come first, then those with fewer messages.
+    Signals come first, then fields; of either, those with fewer messages.
     """
-    left, chosen = _EXACT_BYTES, set[TopicType]()
+    left = _EXACT_BYTES
+    signals, fields = set[TopicType](), set[TopicType]()
+    by_count = sorted(schemas, key=lambda key: (counts.get(key, 0), key))
 
-    def rank(key: TopicType) -> tuple[bool, int, TopicType]:
-        return not signal_sources(key.type_name), counts.get(key, 0), key
-
-    for key in sorted(schemas, key=rank):
-        columns = 4 + len(plotted_fields(schemas[key]))
-        size = counts.get(key, 0) * columns * 8
-        if size <= left:
+    def take(chosen: set[TopicType], key: TopicType, columns: int) -> None:
+        nonlocal left
+        size = counts.get(key, 0) * columns * _VALUE_BYTES
+        if columns and size <= left:
             left -= size
             chosen.add(key)
-    return chosen
+
+    for key in by_count:
+        sources = signal_sources(key.type_name)
+        take(signals, key, sum(1 + len(source.kind.columns) for source in sources))
+    for key in by_count:
+        take(fields, key, _OTHER_COLUMNS + len(plotted_fields(schemas[key])))
+    return ExactTopics(signals, fields)

@@ -19,7 +19,6 @@ flight.
 
 from __future__ import annotations
 
-from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +47,13 @@ from fdr_recorder.report.chunk_reading import (
     times_of,
 )
 from fdr_recorder.report.delay import Delay
-from fdr_recorder.report.flight_signals import choose_exact, Signal, SignalTable, TopicData
+from fdr_recorder.report.flight_signals import (
+    choose_exact,
+    ExactTopics,
+    Signal,
+    SignalTable,
+    TopicData,
+)
 from fdr_recorder.report.rates import Rates, shortest_silence_s
 from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, NS_PER_DAY, plot_axis, rate_axis
@@ -218,7 +223,7 @@ def _clock_steps(found: FlightInfo) -> list[tuple[int, int]]:
     )
 
 
-def _exact_topics(outlines: list[Outline], found: FlightInfo) -> Set[TopicType]:
+def _exact_topics(outlines: list[Outline], found: FlightInfo) -> ExactTopics:
     """Return the topics whose every sample is kept."""
     schemas = {
         _key(channel): channel.schema

@@ -167,26 +167,20 @@ class Numbers:
             The id of each series; empty for a column that is not added, or has no values.
 
         """
+        times, values = samples.all if samples.is_exact else (None, None)
+        packed_times = _packed_times(times) if times is not None else None
         limit = MAX_EXACT_BYTES * 3 / 4  # base64
-        refs = None
-        if samples.is_exact:
-            times, values = samples.all
-            packed = [
-                _packed(row, column)
-                for row, column in zip(values, columns, strict=True)
-                if column is not None
-            ]
-            refs = self.arrays.add([_packed_times(times), *packed], limit)
-        values_at = iter(refs[1:] if refs is not None else ())
         ids = []
         for place, column in enumerate(columns):
             count, low, high = samples.of_column(place) if column is not None else (0, 0.0, 0.0)
-            value = next(values_at, []) if column is not None else []
             if column is None or not count:
                 ids.append('')
                 continue
+            refs = None
+            if packed_times is not None and values is not None:
+                refs = self.arrays.add([packed_times, _packed(values[place], column)], limit)
             if refs is not None:
-                time, gap = refs[0], gap_s
+                (time, value), gap = refs, gap_s
             else:
                 time, value, gap = self._extremes(samples.extremes, place, column, gap_s, buckets)
             found = self._describe(column, topic, type_name, count, time, value, gap)

@@ -24,7 +24,7 @@ import zlib
 from conftest import MakeWriter
 from fdr_recorder import AlertBoard, Channel, FdrClient, FlightHeader, Schema
 from fdr_recorder.report.field_units import unit_of
-from fdr_recorder.report.flight_signals import SignalTable
+from fdr_recorder.report.flight_signals import ExactTopics, SignalTable
 from fdr_recorder.report.numbers import Column, Numbers
 from fdr_recorder.report.sampling import plot_axis
 from fdr_recorder.report.thumbnails import Thumbnail, Thumbnails
@@ -468,7 +468,8 @@ NOISY = [
 def test_messages_of_noise_do_no_harm(name: str, is_exact: bool) -> None:
     noise = np.random.default_rng(1)
     key = TopicType('/noise', name)
-    table = SignalTable(plot_axis(0, 10 * NS_PER_S), {key} if is_exact else frozenset())
+    exact = ExactTopics({key}, {key}) if is_exact else None
+    table = SignalTable(plot_axis(0, 10 * NS_PER_S), exact)
     topic = table.of('/noise', schema(name))
     assert topic is not None
     for size in (4, 40, 400, 4000):

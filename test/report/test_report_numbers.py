@@ -27,9 +27,10 @@ from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.summary import read_summary
 from fdr_recorder.report.chunk_reading import Span
-from fdr_recorder.report.flight_signals import SignalTable
+from fdr_recorder.report.flight_signals import choose_exact, SignalTable
 from fdr_recorder.report.gather import gather, PASSES, Report
 from fdr_recorder.report.known_types import ATTITUDE, RATES
+from fdr_recorder.report.numbers import Column, Numbers
 from fdr_recorder.report.rates import Rates
 from fdr_recorder.report.sampling import (
     Axis,
@@ -37,6 +38,7 @@ from fdr_recorder.report.sampling import (
     flight_time,
     plot_axis,
     rate_axis,
+    Samples,
 )
 from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import ColumnExtractor, Messages, numeric_fields
@@ -367,6 +369,29 @@ def test_the_page_has_every_numeric_field(make_writer: MakeWriter, root: Path) -
     seconds = page.times(latitude['t'])
     assert page.array(latitude['v']) == pytest.approx(47 + seconds * 1e-5, abs=1e-12)
     assert page.data['bucketed'] == 0
+
+
+def test_what_is_shown_from_the_start_is_exact_before_all_fields_are() -> None:
+    imu, log = TopicType('/imu', IMU), TopicType('/log', 'std_msgs/msg/Float64')
+    schemas = {key: schema(key.type_name) for key in (imu, log)}
+    exact = choose_exact(schemas, {imu: 180_000, log: 180_000})
+    assert exact.signals == {imu}, 'an hour of 50 Hz'
+    assert exact.fields == {log}
+    assert not choose_exact(schemas, {imu: 10**7, log: 10**7}).signals
+
+
+def test_a_page_is_filled_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('fdr_recorder.report.numbers.MAX_EXACT_BYTES', 30_000)
+    samples = Samples(Axis(0, NS_PER_S, 10), 2, is_exact=True, with_rows=False)
+    times = np.arange(2000) * (10 * NS_PER_S // 2000)
+    noise = np.random.default_rng(1).normal(size=(2, 2000))
+    samples.add(times, np.vstack([noise[0].astype('f4'), noise[1]]))
+    numbers = Numbers()
+    columns = [Column('a'), Column('b')]
+    ids = numbers.add(samples, columns, topic='/a', type_name='t', gap_s=1.0)
+    assert ids == ['s0', 's1']
+    assert [item['exact'] for item in numbers.series] == [True, False]
+    assert numbers.series[1]['hi'] == noise[1].max()
 
 
 def test_an_imu_without_orientation_has_no_attitude() -> None:
