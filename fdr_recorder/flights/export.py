@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 MCAP_FORMAT: Final = 'mcap'
 FILE_SUFFIX: Final = '.mcap'
 _UNLIMITED: Final = 1 << 62
+_KEPT_CHANNELS: Final = 256
+"""Each segment describes its channels anew: more of them would be kept for nothing."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def _channel_finder() -> Callable[[FileChannel], Channel]:
     """Return a function that finds a channel of the output: one for all that are alike."""
     known: dict[object, Channel] = {}
 
-    @cache  # segments describe their channels anew; a chunk's messages have the same few
+    @lru_cache(_KEPT_CHANNELS)  # a chunk's messages have the same few
     def find(described: FileChannel) -> Channel:
         topic, schema, encoding = described.topic, described.schema, described.message_encoding
         metadata = described.metadata

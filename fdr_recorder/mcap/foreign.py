@@ -144,6 +144,8 @@ class ForeignDecoder(Decoder):
                 self.describe(RawRecord(opcode, offset, records[begin:begin + length]))
             elif not is_chunk:
                 break
+            elif not opcode:
+                raise SegmentError(self._path, offset, 'no record begins with the byte 0')
             position = begin + length
         return messages, position
 
@@ -192,8 +194,9 @@ class ForeignReader(SegmentReader):
 
     @property
     def errors(self) -> list[SegmentError]:
-        """List what was wrong with what has been read."""
-        return [*self.decoder.faults, *super().errors]
+        """List what was wrong with what has been read, once, though it was read twice."""
+        errors = [*self.decoder.faults, *super().errors]
+        return list({str(error): error for error in errors}.values())
 
     def summary(self) -> Summary:
         """Raise `SegmentError`: the summary may leave out messages, even chunks."""
@@ -291,6 +294,8 @@ class ForeignReader(SegmentReader):
     def _part_at(self, offset: int) -> Part:
         place = self.place_at(offset)
         if place.opcode == layout.CHUNK:
+            if place.end > self.size and (begun := self._begun_chunk(place)) is not None:
+                return begun
             chunk = self.decoder.chunk(self.record_at(offset))
             return chunk if chunk.messages else self._whole(place)
         if place.opcode in _ENDS and not self.ends_with_magic:
@@ -298,6 +303,23 @@ class ForeignReader(SegmentReader):
         if place.opcode == layout.MESSAGE_INDEX:
             self.decoder.describe(self.record_at(offset))
         return self._place_or_batch_at(offset)
+
+    def _begun_chunk(self, place: RecordPlace) -> RecordPlace | None:
+        """
+        Return what comes before the records of a chunk that the file ends in.
+
+        They are read like records without chunk then. Return None where that cannot be: they are
+        compressed, or the chunk is not of the size that it claims.
+        """
+        fixed = layout.CHUNK_FIXED.size + layout.U32.size + layout.U64.size
+        if self.ends_with_magic or place.content + fixed > self.size:
+            return None
+        begin = self.read(place.content, fixed)
+        size = layout.CHUNK_FIXED.unpack_from(begin)[2]
+        name, stored = begin[layout.CHUNK_FIXED.size:-layout.U64.size], begin[-layout.U64.size:]
+        if any(name) or stored != layout.U64.pack(size) or place.length != fixed + size:
+            return None
+        return RecordPlace(layout.CHUNK, place.content, fixed)
 
     def _batch_at(self, place: RecordPlace) -> WholeChunk | RecordPlace:
         """Read messages without chunk, from the first one on."""

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 import json
 from pathlib import Path
 import shutil
@@ -25,6 +26,8 @@ from fdr_recorder.cli.main import main
 from fdr_recorder.flights.status import Completeness, Integrity, Verdict
 import foreign_recordings as others
 from foreign_recordings import Counts, counts_by_others, KINDS, TRUNCATED
+from mcap.reader import make_reader
+from mcap.writer import CompressionType
 import pytest
 
 UNPROTECTED = (
@@ -233,6 +236,58 @@ def test_a_chunk_with_a_wrong_crc_is_damage_and_the_others_are_read(tmp_path: Pa
     assert any('the CRC of the data section is wrong' in text for text in found.damage)
     assert 0 < found.records < 487
     assert export(path, tmp_path / 'rest.mcap').messages == found.records
+
+
+@pytest.mark.parametrize('make', [others.mcap_in_one_chunk, others.mcap_plain, others.mcap_lz4])
+def test_a_file_that_ends_anywhere_is_not_closed_and_no_damage(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = make(tmp_path)
+    whole = path.read_bytes()
+    found_before = 0
+    for place in (*range(0, len(whole), len(whole) // 40), len(whole) - 1):
+        path.write_bytes(whole[:place])
+        found = verify(path)
+        assert (found.verdict, found.damage) == (Verdict.UNCLOSED, []), place
+        assert found.records >= found_before
+        found_before = found.records
+    assert found_before == 487
+
+
+def test_a_file_that_ends_between_message_indexes_is_no_damage(tmp_path: Path) -> None:
+    path = others.mcap_in_one_chunk(tmp_path)
+    with path.open('rb') as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    (chunk,) = summary.chunk_indexes
+    last = max(chunk.message_index_offsets.values())
+    path.write_bytes(path.read_bytes()[: last + 5])
+    found = verify(path)
+    assert (found.verdict, found.damage) == (Verdict.UNCLOSED, [])
+    assert found.records == 487
+
+
+def test_an_uncompressed_chunk_that_the_file_ends_in_is_read_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = others.write_mcap(tmp_path / 'one.mcap', compression=CompressionType.NONE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found = verify(path)
+    assert (found.verdict, found.damage) == (Verdict.UNCLOSED, [])
+    assert 0 < found.records < 487
+    text = said(capsys, 'export', path, '-o', tmp_path / 'rest.mcap')
+    assert f'{found.records} messages' in text
+    assert not read_info(path).damage
+
+
+def test_what_is_wrong_is_said_once(tmp_path: Path) -> None:
+    path = others.mcap_without_chunks(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[8 + 1 + 7] ^= 0xFF  # the header's length
+    path.write_bytes(data)
+    damage = read_info(path).damage
+    assert damage
+    assert len(set(damage)) == len(damage)
 
 
 def test_attachments_are_checked_and_told(tmp_path: Path) -> None:

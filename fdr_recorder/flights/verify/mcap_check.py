@@ -152,7 +152,8 @@ class McapCheck:
         except SegmentError as error:
             file.tear = without_frames(error)
             found.tears[file.path.name] = str(error)
-        self._settle()
+        else:
+            self._settle()
         for gap in file.gaps:
             found.damaged(f'{gap.error}; {plural(gap.size, "byte")} cannot be read')
         for fault in file.decoder.faults:
