@@ -263,8 +263,14 @@ def _bag_at(path: Path) -> Recording:
 def _storage(directory: Path) -> list[str]:
     """List the files that may have messages, `bag_2.db3` before `bag_10.db3`."""
     with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if entry.is_file()]
+        names = [entry.name for entry in entries if _leads_to_file(entry)]
     return sorted(filter(_STORAGE.search, names), key=_natural)
+
+
+def _leads_to_file(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # links in a circle, or to where one may not look
+        return entry.is_file()
+    return False
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

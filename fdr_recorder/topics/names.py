@@ -32,7 +32,7 @@ ACTION_TOPICS: Final = (
 _NAME: Final = re.compile(r'(?:~?/)?[A-Za-z_][A-Za-z0-9_]*(?:/[A-Za-z_][A-Za-z0-9_]*)*')
 _PATTERN: Final = re.compile(r'(?:~?/)?[A-Za-z_*?][A-Za-z0-9_*?]*(?:/[A-Za-z_*?][A-Za-z0-9_*?]*)*')
 _TYPE: Final = re.compile(r'[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*', re.ASCII)
-_WILDCARD: Final = re.compile(r'(?<=/)\*\*/|\*\*|\*|\?')
+_WILDCARD: Final = re.compile(r'((?<=/)\*\*/|\*\*|\*|\?)')
 _MEANING: Final = {'**/': '(?:.+/)?', '**': '.*', '*': '[^/]*', '?': '[^/]'}
 
 
@@ -60,9 +60,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     Compile a pattern of topic names; use `fullmatch`.
 
     `?` is one character, `*` any number of them, both within a part of the name: never `/`. `**`
-    is any number of characters, `/` among them; `/**/` is also one `/`.
+    is any number of characters, `/` among them; `/**/` is also one `/`. All others are themselves.
     """
-    return re.compile(_WILDCARD.sub(lambda match: _MEANING[match[0]], pattern))
+    parts = _WILDCARD.split(pattern)
+    return re.compile(''.join(_MEANING.get(part) or re.escape(part) for part in parts))
 
 
 def absolute(name: str, namespace: str, node_name: str) -> str:

@@ -28,6 +28,7 @@ import foreign_recordings as others
 from foreign_recordings import Counts, counts_by_others, KINDS, TRUNCATED
 from mcap.reader import make_reader
 from mcap.writer import CompressionType
+from mcap.writer import Writer as McapWriter
 import pytest
 
 UNPROTECTED = (
@@ -270,7 +271,8 @@ def test_a_file_that_ends_between_message_indexes_is_no_damage(tmp_path: Path) -
 def test_an_uncompressed_chunk_that_the_file_ends_in_is_read_as_far_as_it_goes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = others.write_mcap(tmp_path / 'one.mcap', compression=CompressionType.NONE)
+    options = {'compression': CompressionType.NONE, 'chunk_size': 1 << 30}
+    path = others.write_mcap(tmp_path / 'one.mcap', **options)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     found = verify(path)
     assert (found.verdict, found.damage) == (Verdict.UNCLOSED, [])
@@ -288,6 +290,33 @@ def test_what_is_wrong_is_said_once(tmp_path: Path) -> None:
     damage = read_info(path).damage
     assert damage
     assert len(set(damage)) == len(damage)
+
+
+def test_links_in_a_circle_hide_no_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others.mcap_lz4(tmp_path)
+    others.mcap_plain(tmp_path)
+    (tmp_path / 'circle').symlink_to('circle')
+    (tmp_path / 'nowhere').symlink_to('gone')
+    document = json.loads(said(capsys, 'ls', tmp_path, '--json'))
+    found = [Path(item['path']).name for item in document['others']]
+    assert found == ['lz4.mcap', 'plain.mcap']
+
+
+def test_topics_of_other_programs_are_asked_for_by_any_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'odd.mcap'
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start()
+        for topic in ('a.b', 'axb', '[', 'c(d)+'):
+            writer.add_message(writer.register_channel(topic, 'json', 0), 1, b'{}', 1)
+        writer.finish()
+    for topic in ('a.b', '[', 'c(d)+', 'c(*'):
+        (line,) = said(capsys, 'cat', path, '-t', topic).splitlines()
+        assert json.loads(line)['topic'] == topic.replace('*', 'd)+')
 
 
 def test_attachments_are_checked_and_told(tmp_path: Path) -> None:
