@@ -169,7 +169,8 @@ def _progress(player: Player, flight: ListedFlight) -> str:
         return 'waiting for subscribers'
     at_s = max(player.position_ns - flight.started_ns, 0) / NS_PER_S
     paused = '  paused' if player.is_paused else ''
-    return f'{at_s:.1f} s of {flight.duration_s:.1f} s  {player.published:,} messages{paused}'
+    played = plural(player.published, 'message')
+    return f'{at_s:.1f} s of {flight.duration_s:.1f} s  {played}{paused}'
 
 
 def _tell(

@@ -70,11 +70,12 @@ def run(args: argparse.Namespace) -> int:
     from fdr_recorder.flights.recording import Kind, recording_at
 
     flights = find_flights(args.flight)
-    others = [path for path in flights if recording_at(path).kind is not Kind.FLIGHT]
-    if args.output is not None and not (len(flights) == len(others) == 1):
-        raise UsageError(
-            '-o is for one recording that is no flight; flights are made whole where they are'
-        )
+    if args.output is not None:
+        kinds = [recording_at(path).kind for path in flights]
+        if len(kinds) > 1 or kinds[0] is Kind.FLIGHT:
+            raise UsageError(
+                '-o is for one recording that is no flight; flights are made whole where they are'
+            )
     if args.output is not None and not args.dry_run:
         return _copy(flights[0], args.output.expanduser(), is_json=args.json)
     results: list[_Result] = []
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         with unreadable.telling(flight):
             results.append(
                 _look_at(flight, dry_run=args.dry_run)
-                if flight in others
+                if recording_at(flight).kind is not Kind.FLIGHT
                 else _recover(flight, dry_run=args.dry_run, quiet=args.json)
             )
             result = results[-1]

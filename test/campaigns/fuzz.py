@@ -65,7 +65,7 @@ ABOUT = (
     'bounded memory and time.'
 )
 DEFAULT_ROUNDS = 100
-SHORT_ROUNDS = 2
+SHORT_ROUNDS = 1
 
 INPUTS = 60
 """In each round, of each sort."""

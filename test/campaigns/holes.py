@@ -46,7 +46,7 @@ ABOUT = (
     'every whole chunk is there after recovery, on both sides.'
 )
 DEFAULT_ROUNDS = 20
-SHORT_ROUNDS = 3
+SHORT_ROUNDS = 1
 
 TRIES = 100
 SHORT_TRIES = 25

@@ -60,7 +60,7 @@ import yaml
 NAME = 'power'
 ABOUT = 'Cuts the power at any moment: what lay before the last sync must be there.'
 DEFAULT_ROUNDS = 100
-SHORT_ROUNDS = 4
+SHORT_ROUNDS = 2
 
 CUTS_PER_ROUND = 12
 

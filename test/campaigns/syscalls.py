@@ -50,7 +50,7 @@ from waiting import wait_until
 NAME = 'syscalls'
 ABOUT = 'Fails one system call of writer or recovery: nothing is uncaught, nothing is lost.'
 DEFAULT_ROUNDS = 250
-SHORT_ROUNDS = 2
+SHORT_ROUNDS = 1
 
 FAULTS_PER_ROUND = 8
 """In a writer, and as many in a recovery."""
