@@ -202,13 +202,26 @@ def is_recording(path: Path) -> bool:
     """
     Tell whether there may be a recording at a path; raise `OSError` if it is unreadable.
 
-    A directory without `metadata.yaml` is one if its files belong together: `x_0.db3`, `x_1.db3`.
+    A directory without `metadata.yaml` is one if its files belong together: `x_0.db3`, `x_1.db3`,
+    and there are no others in directories below it.
     """
     if not stat.S_ISDIR(path.stat().st_mode):
         return bool(_STORAGE.search(path.name)) or _is_storage(path)
     if segment_files(path) or (path / FILE_NAME).is_file():
         return True
-    return len({_SPLIT.sub('', name) for name in _storage(path)}) == 1
+    is_one = len({_SPLIT.sub('', name) for name in _storage(path)}) == 1
+    return is_one and not _has_recordings_below(path)
+
+
+def _has_recordings_below(path: Path) -> bool:
+    with os.scandir(path) as entries:
+        directories = [path / item.name for item in entries if item.is_dir(follow_symlinks=False)]
+    for directory in directories:
+        with suppress(OSError):
+            is_bag = (directory / FILE_NAME).is_file() or _storage(directory)
+            if is_bag or segment_files(directory):
+                return True
+    return False
 
 
 def recordings_in(root: Path, flights: Collection[Path]) -> list[Path]:

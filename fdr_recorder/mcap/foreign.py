@@ -41,6 +41,8 @@ NO_SCHEMA: Final = Schema('', '', '')
 _OF_ROS: Final = (layout.ROS2MSG, layout.ROS2IDL)
 _BATCH_BYTES: Final = 1 << 20
 _MOST_FAULTS: Final = 20
+_MOST_RECORDS: Final = 2_000_000
+"""In a chunk; those that are taken in together then need less than a gibibyte."""
 _DESCRIPTIONS: Final = frozenset((layout.SCHEMA, layout.CHANNEL))
 _ENDS: Final = frozenset((layout.DATA_END, layout.FOOTER))
 
@@ -128,14 +130,20 @@ class ForeignDecoder(Decoder):
         Returns:
             The messages, each with its place, and how many bytes have been read.
 
+        Raises:
+            SegmentError: A record makes no sense, or there are more than anybody writes: some
+                kilobytes may be uncompressed to hundreds of millions of bytes.
+
         """
         messages: list[tuple[Message, int]] = []
         position, prefix = 0, layout.RECORD_PREFIX
-        while position + prefix.size <= len(records):
+        for _ in range(_MOST_RECORDS):
+            if position + prefix.size > len(records):
+                return messages, position
             opcode, length = prefix.unpack_from(records, position)
             begin = position + prefix.size
             if length > len(records) - begin:
-                break
+                return messages, position
             if opcode == layout.MESSAGE:
                 message = self._known_message(records[begin:begin + length], offset)
                 if message is not None:
@@ -143,11 +151,12 @@ class ForeignDecoder(Decoder):
             elif opcode in _DESCRIPTIONS:
                 self.describe(RawRecord(opcode, offset, records[begin:begin + length]))
             elif not is_chunk:
-                break
+                return messages, position
             elif not opcode:
                 raise SegmentError(self._path, offset, 'no record begins with the byte 0')
             position = begin + length
-        return messages, position
+        what = f'the chunk has more than {_MOST_RECORDS:,} records'
+        raise SegmentError(self._path, offset, what)
 
     def _known_message(self, body: memoryview, offset: int) -> Message | None:
         """Return a message; None if its channel is unknown, which is noted once."""

@@ -304,6 +304,43 @@ def test_links_in_a_circle_hide_no_recording(
     assert found == ['lz4.mcap', 'plain.mcap']
 
 
+def test_a_stray_file_hides_no_bags_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others.mcap_plain(tmp_path)
+    (tmp_path / 'bag').mkdir()
+    others.mcap_lz4(tmp_path / 'bag')
+    document = json.loads(said(capsys, 'ls', tmp_path, '--json'))
+    assert [Path(item['path']).name for item in document['others']] == ['bag', 'plain.mcap']
+
+
+@pytest.mark.parametrize('content', [b'hello', b'hello' * 100, bytes(100)])
+def test_what_does_not_begin_as_an_mcap_file_is_damaged(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / 'x.mcap'
+    path.write_bytes(content)
+    assert verify(path).verdict is Verdict.DAMAGED
+    path.write_bytes(b'')  # as a crash leaves it
+    assert verify(path).verdict is Verdict.UNCLOSED
+
+
+def test_a_chunk_of_endless_records_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / 'bomb.mcap'
+    with path.open('wb') as file:
+        writer = McapWriter(file, chunk_size=1 << 30, compression=CompressionType.ZSTD)
+        writer.start()
+        channel = writer.register_channel('/a', 'json', 0)
+        for time_ns in range(5000):
+            writer.add_message(channel, time_ns, b'1', time_ns)
+        writer.finish()
+    assert verify(path).records == 5000
+    monkeypatch.setattr('fdr_recorder.mcap.foreign._MOST_RECORDS', 1000)
+    result = verify(path)
+    assert result.verdict is Verdict.DAMAGED
+    assert 'the chunk has more than 1,000 records' in str(result)
+
+
 def test_topics_of_other_programs_are_asked_for_by_any_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

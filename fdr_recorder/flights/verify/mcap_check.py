@@ -151,7 +151,10 @@ class McapCheck:
                 done = part.end
         except SegmentError as error:
             file.tear = without_frames(error)
-            found.tears[file.path.name] = str(error)
+            if error.offset or not file.size:
+                found.tears[file.path.name] = str(error)
+            else:  # it does not even begin as such a file
+                found.damaged(str(error))
         else:
             self._settle()
         for gap in file.gaps:
