@@ -35,6 +35,7 @@ from fdr_recorder.mcap.record_file import RawRecord, RecordPlace
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.mcap.summary import read_summary, Summary
 from fdr_recorder.mcap.walk import IndexedChunk, walk
+from fdr_recorder.units import plural
 
 NO_SCHEMA: Final = Schema('', '', '')
 """Of a channel that has none: its number is 0."""
@@ -155,7 +156,7 @@ class ForeignDecoder(Decoder):
             elif not opcode:
                 raise SegmentError(self._path, offset, 'no record begins with the byte 0')
             position = begin + length
-        what = f'the chunk has more than {_MOST_RECORDS:,} records'
+        what = f'the chunk has more than {plural(_MOST_RECORDS, "record")}'
         raise SegmentError(self._path, offset, what)
 
     def _known_message(self, body: memoryview, offset: int) -> Message | None:
