@@ -71,13 +71,12 @@ def run(args: argparse.Namespace) -> int:
 
     flights = find_flights(args.flight)
     if args.output is not None:
-        kinds = [recording_at(path).kind for path in flights]
-        if len(kinds) > 1 or kinds[0] is Kind.FLIGHT:
+        if len(flights) > 1 or recording_at(flights[0]).kind is Kind.FLIGHT:
             raise UsageError(
                 '-o is for one recording that is no flight; flights are made whole where they are'
             )
-    if args.output is not None and not args.dry_run:
-        return _copy(flights[0], args.output.expanduser(), is_json=args.json)
+        if not args.dry_run:
+            return _copy(flights[0], args.output.expanduser(), is_json=args.json)
     results: list[_Result] = []
     unreadable = Unreadable()
     for flight in flights:
@@ -172,16 +171,14 @@ def _look_at(path: Path, *, dry_run: bool) -> _Result:
 def _copy(path: Path, out: Path, *, is_json: bool) -> int:
     """Copy what can be read of another recording."""
     from fdr_recorder.flights.export import export
-    from fdr_recorder.flights.list_recording import list_recording
     from fdr_recorder.flights.query import Query
-    from fdr_recorder.flights.status import Verdict
+    from fdr_recorder.flights.recording import recording_at
 
-    found = list_recording(path)
-    is_needed = found.status.verdict in (Verdict.UNCLOSED, Verdict.DAMAGED)
-    with progress(f'recovering {found.flight_id}', found.bytes, quiet=is_json) as advance:
+    result = _look_at(path, dry_run=True)
+    size = recording_at(path).bytes
+    with progress(f'recovering {result.flight_id}', size, quiet=is_json) as advance:
         copied = export(Query(path), out, advance=advance)
     if is_json:
-        result = _Result(path, found.flight_id, is_needed, is_open=False, is_dry=False)
         print_json('recover', [replace(result, copied=copied).to_dict()])
         return EXIT_OK
     for text in copied.damage:

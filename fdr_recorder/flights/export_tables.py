@@ -33,7 +33,6 @@ from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.storage.files import DIRECTORY_MODE, sync_directory
 from fdr_recorder.version import __version__
 
-TABLE_FORMATS: Final = ('parquet', 'csv', 'jsonl')
 INDEX_NAME: Final = 'tables.json'
 _MOST_FILES: Final = 200
 """So many Parquet files are open at a time; with more tables the recording is read again."""
@@ -97,7 +96,7 @@ def write_tables(
     Args:
         query: The messages.
         directory: Where to; it is created.
-        form: One of `TABLE_FORMATS`.
+        form: `parquet`, `csv` or `jsonl`.
         compression: Of Parquet: `none`, `lz4` or `zstd`.
         advance: Told of progress.
 

@@ -207,7 +207,7 @@ def is_recording(path: Path) -> bool:
     """
     if not stat.S_ISDIR(path.stat().st_mode):
         return bool(_STORAGE.search(path.name)) or _is_storage(path)
-    if segment_files(path) or (path / FILE_NAME).is_file():
+    if _is_flight_or_bag(path):
         return True
     is_one = len({_SPLIT.sub('', name) for name in _storage(path)}) == 1
     return is_one and not _has_recordings_below(path)
@@ -218,10 +218,13 @@ def _has_recordings_below(path: Path) -> bool:
         directories = [path / item.name for item in entries if item.is_dir(follow_symlinks=False)]
     for directory in directories:
         with suppress(OSError):
-            is_bag = (directory / FILE_NAME).is_file() or _storage(directory)
-            if is_bag or segment_files(directory):
+            if _is_flight_or_bag(directory) or _storage(directory):
                 return True
     return False
+
+
+def _is_flight_or_bag(directory: Path) -> bool:
+    return bool(segment_files(directory)) or (directory / FILE_NAME).is_file()
 
 
 def recordings_in(root: Path, flights: Collection[Path]) -> list[Path]:

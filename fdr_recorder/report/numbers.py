@@ -167,8 +167,8 @@ class Numbers:
             The id of each series; empty for a column that is not added, or has no values.
 
         """
-        times, values = samples.all if samples.is_exact else (None, None)
-        packed_times = _packed_times(times) if times is not None else None
+        times, values = samples.all
+        packed_times = _packed_times(times)
         limit = MAX_EXACT_BYTES * 3 / 4  # base64
         ids = []
         for place, column in enumerate(columns):
@@ -177,7 +177,7 @@ class Numbers:
                 ids.append('')
                 continue
             refs = None
-            if packed_times is not None and values is not None:
+            if samples.is_exact:
                 refs = self.arrays.add([packed_times, _packed(values[place], column)], limit)
             if refs is not None:
                 (time, value), gap = refs, gap_s

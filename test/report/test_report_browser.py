@@ -17,11 +17,11 @@ from pathlib import Path
 import re
 
 from browser import Browser, run_browser, Tab
-from conftest import MakeWriter, writers
+from conftest import MakeWriter
 from fdr_recorder.report import gather, write_page
 from producers import make_client, open_flight, send
 import pytest
-from report_pages import record_hostile
+from report_pages import record_hostile, recorded_page
 from sensor_flight import record_sensors, SPIKE_S
 
 SCREENS = ((1440, 900), (1024, 768), (768, 1024), (390, 844))
@@ -48,10 +48,7 @@ def tab(browser: Browser) -> Iterator[Tab]:
 @pytest.fixture(scope='module')
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a flight with attitude, position and battery; no test changes it."""
-    directory = tmp_path_factory.mktemp('sensors')
-    with writers(directory) as make_writer:
-        write_page(gather(record_sensors(make_writer, directory)), directory / 'page.html')
-    return directory / 'page.html'
+    return recorded_page(tmp_path_factory.mktemp('sensors'), record_sensors)
 
 
 def text(tab: Tab, selector: str) -> str:

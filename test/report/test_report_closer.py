@@ -17,11 +17,10 @@ from pathlib import Path
 import re
 
 from browser import run_browser, Tab
-from conftest import writers
-from fdr_recorder.report import gather, write_page
 from gestures import double_click, drag, painted, see, tap, touch, turn_wheel, until, write
 from hour_flight import record_hour, SECONDS, SPIKE_S
 import pytest
+from report_pages import recorded_page
 from sensor_flight import record_sensors
 from sensor_flight import SPIKE_S as BATTERY_SPIKE_S
 
@@ -61,19 +60,13 @@ def nothing_is_complained_about(tab: Tab) -> Iterator[None]:
 @pytest.fixture(scope='module')
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a flight of 40 s with attitude, position and battery."""
-    directory = tmp_path_factory.mktemp('sensors')
-    with writers(directory) as make_writer:
-        write_page(gather(record_sensors(make_writer, directory)), directory / 'page.html')
-    return directory / 'page.html'
+    return recorded_page(tmp_path_factory.mktemp('sensors'), record_sensors)
 
 
 @pytest.fixture(scope='module')
 def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a flight of an hour."""
-    directory = tmp_path_factory.mktemp('hour')
-    with writers(directory) as make_writer:
-        write_page(gather(record_hour(make_writer, directory)), directory / 'page.html')
-    return directory / 'page.html'
+    return recorded_page(tmp_path_factory.mktemp('hour'), record_hour)
 
 
 def reload(tab: Tab) -> None:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 import json
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import Any
 import zlib
 
-from conftest import MakeWriter
+from conftest import MakeWriter, writers
 from fdr_recorder import AlertBoard, Channel, FdrClient, FlightHeader, Schema
-from fdr_recorder.report import gather, render
+from fdr_recorder.report import gather, render, write_page
 import numpy as np
 from producers import blob
 
@@ -39,6 +40,13 @@ HOSTILE = (
     '{{7*7}}${7*7}%s',
     '\u2028\u2029',
 )
+
+
+def recorded_page(directory: Path, record: Callable[[MakeWriter, Path], Path]) -> Path:
+    """Record a flight in a directory, and write its page there; return the page."""
+    with writers(directory) as make_writer:
+        write_page(gather(record(make_writer, directory)), directory / 'page.html')
+    return directory / 'page.html'
 
 
 @dataclass

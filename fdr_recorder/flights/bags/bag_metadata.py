@@ -41,7 +41,6 @@ class BagMetadata:
     Attributes:
         fault: Why it cannot be used, as the rest of a sentence; empty if it can.
         version: Of the format; 0 if unknown.
-        storage: For example `mcap` or `sqlite3`.
         files: Names of its files, in order.
         compression_format: For example `zstd`; empty if rosbag2 has not compressed.
         compression_mode: `file` or `message`; empty likewise. Chunks of MCAP are another matter.
@@ -56,7 +55,6 @@ class BagMetadata:
 
     fault: str = ''
     version: int = 0
-    storage: str = ''
     files: tuple[str, ...] = ()
     compression_format: str = ''
     compression_mode: str = ''
@@ -106,7 +104,6 @@ def _taken(top: dict[str, Any]) -> BagMetadata:
     is_compressed = mode in ('file', 'message')
     return BagMetadata(
         version=_count(top, 'version'),
-        storage=_text(top, 'storage_identifier'),
         files=tuple(dict.fromkeys(filter(None, paths))),
         compression_format=_text(top, 'compression_format') if is_compressed else '',
         compression_mode=mode if is_compressed else '',

@@ -83,7 +83,6 @@ class UnpackedMessages:
         self.packed = file
         self._compression = compression
         self._fault: SegmentError | None = None
-        self._faulty = 0
         self.path = file.path
         self.size = file.size
 

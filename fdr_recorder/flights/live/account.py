@@ -42,7 +42,6 @@ class LiveAccount:
         self._rollovers: dict[int, SegmentRollover] = {}
         self._past = deque(past)
         self._sum: DroppedAccount | None = None
-        self.past_segments = len(past)
 
     @property
     def unread_segments(self) -> int:
