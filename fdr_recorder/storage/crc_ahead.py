@@ -13,7 +13,8 @@ CRCs of large messages, computed ahead in a thread of their own.
 
 A chunk begins with the CRC of its records, so that a large message cannot be written before its
 CRC is computed. While one message is being written, this thread computes the CRCs of those behind
-it in the same batch; both release the interpreter lock.
+it in the same batch; both release the interpreter lock. Handing them over costs processor time, so
+this is done only while the writer is behind.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class CrcAhead:
         """
         Start computing the CRCs of records that will be written next, in this order.
 
-        A single large message is not worth it: nothing is written meanwhile.
+        Call it while more records wait behind these. A single large message is not worth it:
+        nothing is written meanwhile.
         """
         if batch[-1][4] - batch[0][4] < LARGE_BYTES:  # bytes that its ring has accepted
             return

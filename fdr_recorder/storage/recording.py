@@ -207,7 +207,9 @@ class FlightRecording:
             log_records(account, batch, log.clock)
         if channel.latched:
             log.latched.keep(account, batch[-1])
-        log.announce(batch)
+        client = account.client
+        if client is not None and client.ring.bytes:  # more waits: time counts, not its cost
+            log.announce(batch)
         position, count = 0, len(batch)
         has_rotated = False
         while position < count:

@@ -41,7 +41,7 @@ from fdr_recorder.node.intake.subscription_protocol import (
 )
 from fdr_recorder.node.intake.successor import Successor
 from fdr_recorder.node.intake.topic_intake import TopicIntake
-from fdr_recorder.node.intake.waiting import lend_wait, WAIT
+from fdr_recorder.node.intake.waiting import lend_wait, rest_after_round_s, WAIT
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
 from fdr_recorder.storage.writer import FileFdrWriter
@@ -50,14 +50,6 @@ from rclpy.node import Node
 
 logger = logging.getLogger(__name__)
 
-REST_S: Final = 0.02
-"""Pause after a round, so that one wake-up serves many messages. Meanwhile the middleware keeps
-`intake_depth` messages of each topic."""
-REST_PER_TOPIC_S: Final = 0.00012
-"""Pause for so long if that is more: a take that finds nothing costs a hundredth of it."""
-MAX_REST_S: Final = 0.06
-"""Longest pause. Messages wait so long before they reach a ring; `flush_interval_s` is four times
-as long."""
 HURRY: Final = 250
 """No pause after a round that took so many messages of one topic."""
 MOST_GATHERS: Final = 20
@@ -346,7 +338,7 @@ class IntakeThread:
         served = [intake.served for intake in intakes if intake.served is not None]
         with ExitStack() as stack:
             wait = lend_wait(stack, self._subscriber, served, self._quarantine, self._renew_set)
-            rest_s = min(max(REST_S, len(intakes) * REST_PER_TOPIC_S), MAX_REST_S)
+            rest_s = rest_after_round_s(len(intakes), self._writer.config.flush_interval_s)
             replaying = [intake for intake in intakes if intake.replay is not None]
             asked = [
                 (intake.subscription.take, intake) for intake in intakes if intake.replay is None

@@ -19,6 +19,15 @@ from typing import Final
 from fdr_recorder.node.intake.subscription_protocol import Subscriber, TopicSubscription
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
 
+REST_S: Final = 0.04
+"""Pause after a round, so that one wake-up serves many messages. Meanwhile the middleware keeps
+`intake_depth` messages of each topic."""
+REST_PER_TOPIC_S: Final = 0.00012
+"""Pause for so long if that is more: a take that finds nothing costs a hundredth of it."""
+MAX_REST_S: Final = 0.06
+"""Longest pause. Messages wait so long before they reach a ring."""
+REST_SHARE: Final = 0.25
+"""The same as a share of `flush_interval_s`; what follows needs the rest, see `drain.py`."""
 WAIT: Final = 'messages cannot be waited for, so the intake looks for them all the time'
 
 
@@ -65,3 +74,9 @@ def lend_wait(
             quarantine.relent('', WAIT)
 
     return wait
+
+
+def rest_after_round_s(topics: int, flush_interval_s: float) -> float:
+    """Return how long to pause after a round that has looked at so many topics."""
+    longest_s = min(MAX_REST_S, flush_interval_s * REST_SHARE)
+    return min(max(REST_S, topics * REST_PER_TOPIC_S), longest_s)
