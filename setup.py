@@ -84,8 +84,11 @@ setup(
         'data': ['pyarrow'],  # Parquet, and tables in Python
         'demo': ['pyulog'],
         'docs': ['mkdocs-material'],
+        'seal': ['bcrypt', 'cryptography>=41'],  # evidence; bcrypt is for keys with a passphrase
         'fast': ['isal'],  # CRC-32 in a third of the time
         'test': [
+            'bcrypt',
+            'cryptography>=41',
             'pytest',
             'pytest-timeout',
             'pytest-xdist>=3.7',

@@ -39,6 +39,7 @@ Every error that the recorder raises on purpose; the message says what to do.
   - RecoveryStoppedError
   - ExportError
   - ExtraMissingError
+  - SealError
   - TypeUnknownError
   - SourceTypeMissingError
   - UsageError
@@ -360,6 +361,10 @@ class ExtraMissingError(FdrError):
             f"this needs {library}, which is not installed: pip install 'fdr_recorder[{extra}]', "
             f"in a checkout pip install '.[{extra}]'"
         )
+
+
+class SealError(FdrError):
+    """A key, a signature or a seal is not as it should be, or cannot be made."""
 
 
 # --- the node and the command line -----------------------------------------------------------

@@ -1,0 +1,235 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+
+"""
+The vehicle's identity: a key of OpenSSH that certifies the keys of each flight.
+
+It is read when a flight is opened, and forgotten after that.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib.util import find_spec
+import os
+from pathlib import Path
+import re
+import stat
+from types import TracebackType
+from typing import Final
+
+from fdr_recorder.errors import ExtraMissingError, SealError
+from fdr_recorder.seal.keys import PrivateKey, PrivateKeys, Signer
+from fdr_recorder.seal.openssh import decode_base64, fingerprint, key_type, parse_key, Reader
+from fdr_recorder.seal.primitives import (
+    Ed25519PrivateKey,
+    EllipticCurvePrivateKey,
+    load_pem_private_key,
+    load_ssh_private_key,
+    RSAPrivateKey,
+    UnsupportedAlgorithm,
+)
+
+MAX_FILE_BYTES: Final = 1 << 16
+"""A file of a key, or of a passphrase, that is larger is refused."""
+MAX_KDF_ROUNDS: Final = 4096
+"""Of bcrypt, 2 minutes; ssh-keygen takes 16 to 24 if it is not told otherwise."""
+
+_OPENSSH: Final = re.compile(
+    rb'-----BEGIN OPENSSH PRIVATE KEY-----\r?\n(.+?)-----END OPENSSH PRIVATE KEY-----', re.DOTALL
+)
+_PEM: Final = re.compile(rb'-----BEGIN (?:RSA |EC |ENCRYPTED )?PRIVATE KEY-----')
+_PEM_ENCRYPTED: Final = (b'-----BEGIN ENCRYPTED PRIVATE KEY-----', b'Proc-Type: 4,ENCRYPTED')
+_CIPHERS: Final = ('aes256-ctr', 'aes256-cbc', 'aes256-gcm@openssh.com')
+_MAGIC: Final = b'openssh-key-v1\0'
+
+
+class Identity:
+    """
+    An identity key that can sign. Close it when it is not needed any more.
+
+    Attributes:
+        public: The public key, as a blob.
+        source: Where the private part is, for people.
+        warnings: What is wrong with it and does not keep it from being used; sentences.
+
+    """
+
+    def __init__(self, signer: Signer, source: str, warnings: tuple[str, ...] = ()) -> None:
+        self.public = signer.public
+        self.source = source
+        self.warnings = warnings
+        self._signer: Signer | None = signer
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint, as `ssh-keygen -l` shows it."""
+        return fingerprint(self.public)
+
+    def sign(self, data: bytes) -> bytes:
+        """
+        Return the signature of data, as a blob.
+
+        Raises:
+            SealError: The agent does not sign, or the identity is closed.
+
+        """
+        if self._signer is None:
+            raise SealError('the identity key was forgotten; load it again')
+        return self._signer.sign(data)
+
+    def close(self) -> None:
+        """Forget the private key. May be called again."""
+        self._signer = None
+
+    def __enter__(self) -> Identity:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def load_identity(key_file: Path | str, passphrase: bytes | None = None) -> Identity:
+    """
+    Read the identity key.
+
+    Args:
+        key_file: A private key of OpenSSH or PEM: Ed25519, ECDSA or RSA.
+        passphrase: Of an encrypted key; see `read_passphrase`.
+
+    Raises:
+        SealError: It cannot be used; the message says what to do.
+        ExtraMissingError: The key is encrypted, and `bcrypt` is not installed.
+
+    """
+    path = Path(key_file).expanduser()
+    data, mode = read_small_file(path, 'make a key with `fdr keygen`, or correct seal.key_file')
+    if not _OPENSSH.search(data) and not _PEM.search(data):
+        with suppress(SealError, UnicodeDecodeError):
+            name = key_type(parse_key(data.decode().strip()))
+            raise SealError(f'{path} is a public key ({name}): name the private key')
+        raise SealError(f'{path} is no key of OpenSSH; make one with `fdr keygen`')
+    private = _load_private(path, data, passphrase)
+    warnings: tuple[str, ...] = ()
+    if stat.S_IMODE(mode) & 0o077:
+        warnings = (f'{path} can be read by others: chmod 600 {path}',)
+    return Identity(PrivateKey(private), str(path), warnings)
+
+
+def read_passphrase(path: Path | str) -> bytes:
+    """
+    Return the passphrase in a file: its first line.
+
+    Raises:
+        SealError: The file cannot be read, or is empty; the message says what to do.
+
+    """
+    path = Path(path).expanduser()
+    data, _ = read_small_file(path, 'correct seal.passphrase_file')
+    passphrase = data.split(b'\n', 1)[0].removesuffix(b'\r')
+    if not passphrase:
+        raise SealError(f'{path} has no passphrase in its first line')
+    return passphrase
+
+
+def read_small_file(path: Path, advice: str) -> tuple[bytes, int]:
+    """
+    Return a small regular file, and its mode. It never waits, as for a FIFO.
+
+    Args:
+        path: The file.
+        advice: What to do if there is none; a part of a sentence.
+
+    Raises:
+        SealError: It cannot be read; the message says what to do.
+
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            advice = 'give the user who runs this the right to read it'
+        reason = error.strerror if isinstance(error, OSError) else 'it is no name of a file'
+        raise SealError(f'{path} cannot be read ({reason}): {advice}') from None
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise SealError(f'{path} is not a file: {advice}')
+        data = os.read(descriptor, MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise SealError(f'{path} cannot be read ({error.strerror})') from None
+    finally:
+        os.close(descriptor)
+    if len(data) > MAX_FILE_BYTES:
+        raise SealError(f'{path} is too large ({MAX_FILE_BYTES} bytes at most): {advice}')
+    return data, mode
+
+
+def _load_private(path: Path, data: bytes, passphrase: bytes | None) -> PrivateKeys:
+    is_encrypted = _is_encrypted(path, data)
+    if is_encrypted and not passphrase:
+        raise SealError(
+            f'{path} is encrypted: put its passphrase into a file and name that in '
+            f'seal.passphrase_file, or load it into ssh-agent and name {path}.pub'
+        )
+    load = load_ssh_private_key if _OPENSSH.search(data) else load_pem_private_key
+    try:
+        key = load(data, passphrase if is_encrypted else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if is_encrypted and not isinstance(error, UnsupportedAlgorithm):
+            raise SealError(f'the passphrase of {path} is wrong, or the file is damaged') from None
+        raise SealError(f'{path} cannot be used as identity key: {error}') from None
+    if not isinstance(key, (Ed25519PrivateKey, EllipticCurvePrivateKey, RSAPrivateKey)):
+        raise SealError(f'{path} is a key that cannot be an identity: use Ed25519, ECDSA or RSA')
+    return key
+
+
+def _is_encrypted(path: Path, data: bytes) -> bool:
+    """Return whether a private key needs a passphrase; refuse what cannot be loaded."""
+    match = _OPENSSH.search(data)
+    if match is None:
+        return any(sign in data for sign in _PEM_ENCRYPTED)
+    text = b''.join(match[1].split()).decode('ascii', errors='replace')
+    raw = decode_base64(text, str(path))
+    if not raw.startswith(_MAGIC):
+        raise SealError(f'{path} is malformed: it is no private key of OpenSSH')
+    reader = Reader(raw[len(_MAGIC):], str(path))
+    cipher, _, options, count = reader.text(), reader.text(), reader.string(), reader.uint32()
+    if count != 1:
+        raise reader.error('it must hold one key')
+    name = key_type(reader.string())
+    if name.startswith('sk-'):
+        raise SealError(
+            f'{path} is a key in a FIDO token, which only ssh-agent can use: ssh-add {path}, and '
+            f'name {path}.pub'
+        )
+    if cipher == 'none':
+        return False
+    if cipher not in _CIPHERS:
+        raise SealError(
+            f'{path} is encrypted with {cipher}: give it a passphrase again, with another cipher: '
+            f'ssh-keygen -p -Z aes256-ctr -f {path}'
+        )
+    kdf = Reader(options, str(path))
+    kdf.string()
+    if kdf.uint32() > MAX_KDF_ROUNDS:
+        raise SealError(
+            f'{path} takes too long to decrypt: give it a passphrase again, with fewer rounds: '
+            f'ssh-keygen -p -a 24 -f {path}'
+        )
+    if find_spec('bcrypt') is None:  # with which cryptography decrypts
+        raise ExtraMissingError('bcrypt', 'seal')
+    return True
