@@ -12,12 +12,11 @@
 """
 The vehicle's identity: a key of OpenSSH that certifies the keys of each flight.
 
-It is read when a flight is opened, and forgotten after that.
+It is read when a flight is opened, from a file or by asking ssh-agent, and forgotten after that.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib.util import find_spec
 import os
 from pathlib import Path
@@ -27,7 +26,9 @@ from types import TracebackType
 from typing import Final
 
 from fdr_recorder.errors import ExtraMissingError, SealError
-from fdr_recorder.seal.keys import PrivateKey, PrivateKeys, Signer
+from fdr_recorder.seal import rotation
+from fdr_recorder.seal.agent import agent_has, AgentKey
+from fdr_recorder.seal.keys import check_key, PrivateKey, PrivateKeys, Signer
 from fdr_recorder.seal.openssh import decode_base64, fingerprint, key_type, parse_key, Reader
 from fdr_recorder.seal.primitives import (
     Ed25519PrivateKey,
@@ -49,6 +50,7 @@ _OPENSSH: Final = re.compile(
 _PEM: Final = re.compile(rb'-----BEGIN (?:RSA |EC |ENCRYPTED )?PRIVATE KEY-----')
 _PEM_ENCRYPTED: Final = (b'-----BEGIN ENCRYPTED PRIVATE KEY-----', b'Proc-Type: 4,ENCRYPTED')
 _CIPHERS: Final = ('aes256-ctr', 'aes256-cbc', 'aes256-gcm@openssh.com')
+_ADVICE: Final = 'make a key with `fdr keygen`, or correct seal.key_file'
 _MAGIC: Final = b'openssh-key-v1\0'
 
 
@@ -59,13 +61,22 @@ class Identity:
     Attributes:
         public: The public key, as a blob.
         source: Where the private part is, for people.
+        rotations: Statements of how it came after other keys, oldest first, in base64; see
+            `rotation.decode_rotation`.
         warnings: What is wrong with it and does not keep it from being used; sentences.
 
     """
 
-    def __init__(self, signer: Signer, source: str, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        source: str,
+        rotations: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
+    ) -> None:
         self.public = signer.public
         self.source = source
+        self.rotations = rotations
         self.warnings = warnings
         self._signer: Signer | None = signer
 
@@ -104,29 +115,89 @@ class Identity:
 
 def load_identity(key_file: Path | str, passphrase: bytes | None = None) -> Identity:
     """
-    Read the identity key.
+    Read the identity key, or find it in ssh-agent.
 
     Args:
-        key_file: A private key of OpenSSH or PEM: Ed25519, ECDSA or RSA.
+        key_file: A private key of OpenSSH or PEM: Ed25519, ECDSA or RSA. Or a public key (`.pub`),
+            whose private part is in the ssh-agent of SSH_AUTH_SOCK; a key in a FIDO token, too.
         passphrase: Of an encrypted key; see `read_passphrase`.
 
     Raises:
-        SealError: It cannot be used; the message says what to do.
+        SealError: It cannot be used; the message says what to do. After `agent.TIMEOUT_S`, if an
+            agent does not answer.
         ExtraMissingError: The key is encrypted, and `bcrypt` is not installed.
 
     """
     path = Path(key_file).expanduser()
-    data, mode = read_small_file(path, 'make a key with `fdr keygen`, or correct seal.key_file')
-    if not _OPENSSH.search(data) and not _PEM.search(data):
-        with suppress(SealError, UnicodeDecodeError):
-            name = key_type(parse_key(data.decode().strip()))
-            raise SealError(f'{path} is a public key ({name}): name the private key')
-        raise SealError(f'{path} is no key of OpenSSH; make one with `fdr keygen`')
-    private = _load_private(path, data, passphrase)
-    warnings: tuple[str, ...] = ()
-    if stat.S_IMODE(mode) & 0o077:
-        warnings = (f'{path} can be read by others: chmod 600 {path}',)
-    return Identity(PrivateKey(private), str(path), warnings)
+    data, mode = read_small_file(path, _ADVICE)
+    public = _public_of_text(path, data)
+    warnings = []
+    if public is not None:
+        check_key(public)
+        signer: Signer = AgentKey(public)
+        if not agent_has(public):
+            private = path.with_suffix('') if path.suffix == '.pub' else 'FILE'
+            raise SealError(
+                f'ssh-agent has no key {fingerprint(public)}: ssh-add {private}, or name the file '
+                'of the private key'
+            )
+        source = f'ssh-agent ({path})'
+    else:
+        signer = PrivateKey(_load_private(path, data, passphrase))
+        source = str(path)
+        if stat.S_IMODE(mode) & 0o077:
+            warnings.append(f'{path} can be read by others: chmod 600 {path}')
+    try:
+        rotations = rotation.rotations_to(signer.public, read_rotations(path))
+    except SealError as error:
+        warnings.append(f'flights will not say which keys came before this one: {error}')
+        rotations = ()
+    encoded = tuple(one.encoded for one in rotations)
+    return Identity(signer, source, encoded, tuple(warnings))
+
+
+def read_public(key_file: Path | str) -> bytes:
+    """
+    Return the public key of a private key's file, encrypted or not, or of a `.pub` file.
+
+    Raises:
+        SealError: It cannot be read, or is encrypted in a form that hides the public key.
+
+    """
+    path = Path(key_file).expanduser()
+    data, _ = read_small_file(path, _ADVICE)
+    public = _public_of_text(path, data)
+    if public is None:
+        match = _OPENSSH.search(data)
+        public = _read_head(path, match)[0] if match else None
+    if public is None:
+        public = PrivateKey(_load_private(path, data, None)).public
+    check_key(public)
+    return public
+
+
+def read_rotations(key_file: Path) -> tuple[rotation.Rotation, ...]:
+    """
+    Return the statements that lie beside a key file, oldest first.
+
+    Raises:
+        SealError: They cannot be read, or are not valid.
+
+    """
+    path = rotations_path(key_file)
+    if not path.exists():
+        return ()
+    data, _ = read_small_file(path, 'restore it', limit=rotation.MAX_FILE_BYTES)
+    try:
+        return rotation.parse_rotations(data.decode('ascii'))
+    except (SealError, UnicodeDecodeError) as error:
+        raise SealError(f'{path}: {error}') from None
+
+
+def rotations_path(key_file: Path) -> Path:
+    """Return where the statements of a key lie: `KEY.rotations`, also for `KEY.pub`."""
+    private = key_file.with_suffix('') if key_file.suffix == '.pub' else key_file
+    return private.with_name(f'{private.name}.rotations')
 
 
 def read_passphrase(path: Path | str) -> bytes:
@@ -145,13 +216,16 @@ def read_passphrase(path: Path | str) -> bytes:
     return passphrase
 
 
-def read_small_file(path: Path, advice: str) -> tuple[bytes, int]:
+def read_small_file(
+    path: Path, advice: str, *, limit: int = MAX_FILE_BYTES
+) -> tuple[bytes, int]:
     """
     Return a small regular file, and its mode. It never waits, as for a FIFO.
 
     Args:
         path: The file.
         advice: What to do if there is none; a part of a sentence.
+        limit: A file of more bytes is refused.
 
     Raises:
         SealError: It cannot be read; the message says what to do.
@@ -168,13 +242,13 @@ def read_small_file(path: Path, advice: str) -> tuple[bytes, int]:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise SealError(f'{path} is not a file: {advice}')
-        data = os.read(descriptor, MAX_FILE_BYTES + 1)
+        data = os.read(descriptor, limit + 1)
     except OSError as error:
         raise SealError(f'{path} cannot be read ({error.strerror})') from None
     finally:
         os.close(descriptor)
-    if len(data) > MAX_FILE_BYTES:
-        raise SealError(f'{path} is too large ({MAX_FILE_BYTES} bytes at most): {advice}')
+    if len(data) > limit:
+        raise SealError(f'{path} is too large ({limit} bytes at most): {advice}')
     return data, mode
 
 
@@ -197,21 +271,26 @@ def _load_private(path: Path, data: bytes, passphrase: bytes | None) -> PrivateK
     return key
 
 
+def _public_of_text(path: Path, data: bytes) -> bytes | None:
+    """Return the key of a `.pub` file; None if it is a private key."""
+    if _OPENSSH.search(data) or _PEM.search(data):
+        return None
+    try:
+        public = parse_key(data.decode().strip())
+    except (SealError, UnicodeDecodeError):
+        raise SealError(f'{path} is no key of OpenSSH; make one with `fdr keygen`') from None
+    if '-cert-' in key_type(public):
+        raise SealError(f'{path} is a certificate: name the key itself')
+    return public
+
+
 def _is_encrypted(path: Path, data: bytes) -> bool:
     """Return whether a private key needs a passphrase; refuse what cannot be loaded."""
     match = _OPENSSH.search(data)
     if match is None:
         return any(sign in data for sign in _PEM_ENCRYPTED)
-    text = b''.join(match[1].split()).decode('ascii', errors='replace')
-    raw = decode_base64(text, str(path))
-    if not raw.startswith(_MAGIC):
-        raise SealError(f'{path} is malformed: it is no private key of OpenSSH')
-    reader = Reader(raw[len(_MAGIC):], str(path))
-    cipher, _, options, count = reader.text(), reader.text(), reader.string(), reader.uint32()
-    if count != 1:
-        raise reader.error('it must hold one key')
-    name = key_type(reader.string())
-    if name.startswith('sk-'):
+    public, cipher, options = _read_head(path, match)
+    if key_type(public).startswith('sk-'):
         raise SealError(
             f'{path} is a key in a FIDO token, which only ssh-agent can use: ssh-add {path}, and '
             f'name {path}.pub'
@@ -233,3 +312,16 @@ def _is_encrypted(path: Path, data: bytes) -> bool:
     if find_spec('bcrypt') is None:  # with which cryptography decrypts
         raise ExtraMissingError('bcrypt', 'seal')
     return True
+
+
+def _read_head(path: Path, match: re.Match[bytes]) -> tuple[bytes, str, bytes]:
+    """Return public key, cipher, and how its key is made, of a private key of OpenSSH."""
+    text = b''.join(match[1].split()).decode('ascii', errors='replace')
+    raw = decode_base64(text, str(path))
+    if not raw.startswith(_MAGIC):
+        raise SealError(f'{path} is malformed: it is no private key of OpenSSH')
+    reader = Reader(raw[len(_MAGIC):], str(path))
+    cipher, _, options, count = reader.text(), reader.text(), reader.string(), reader.uint32()
+    if count != 1:
+        raise reader.error('it must hold one key')
+    return reader.string(), cipher, options

@@ -61,6 +61,10 @@ PrivateKeys = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 _RSA: Final = 'ssh-rsa'
 _SK_ED25519: Final = 'sk-ssh-ed25519@openssh.com'
 _SK_ECDSA: Final = 'sk-ecdsa-sha2-nistp256@openssh.com'
+KEY_TYPES: Final = frozenset(
+    (ED25519, _SK_ED25519, _RSA, _SK_ECDSA, *(f'ecdsa-sha2-nistp{n}' for n in (256, 384, 521)))
+)
+"""Types of keys whose signatures can be checked."""
 _RSA_BITS: Final = range(1024, 16384 + 1)
 _RSA_HASHES: Final[dict[str, HashAlgorithm]] = {
     'rsa-sha2-512': SHA512(),
@@ -210,6 +214,8 @@ class _Verify(Protocol):
 def _verifier(public: bytes) -> tuple[_Verify, bytes | None]:
     """Return what checks signatures of a key, and, of a FIDO key, what it was made for."""
     name = key_type(public)
+    if name not in KEY_TYPES:
+        raise SealError(f'keys of type {name} are not supported')
     reader = Reader(public, 'the key')
     reader.string()
     try:
@@ -217,10 +223,8 @@ def _verifier(public: bytes) -> tuple[_Verify, bytes | None]:
             verify = _verify_ed25519(name, reader)
         elif name == _RSA:
             verify = _verify_rsa(reader)
-        elif name == _SK_ECDSA or name.startswith('ecdsa-sha2-'):
-            verify = _verify_ecdsa(name, reader)
         else:
-            raise SealError(f'keys of type {name} are not supported')
+            verify = _verify_ecdsa(name, reader)
     except (ValueError, UnsupportedAlgorithm):
         raise SealError(f'the key is malformed: it is no {name} key') from None
     application = reader.string() if name in (_SK_ED25519, _SK_ECDSA) else None
