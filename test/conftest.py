@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from false_clock import FalseClock
 from fdr_recorder import Alert, AlertBoard, FdrWriterConfig, FileFdrWriter
-from fork_server import fork_server
+from fork_server import server_pids
 from hypothesis import HealthCheck, settings
 from producers import make_client, open_flight, send
 import pytest
@@ -56,7 +56,7 @@ def _child_processes(pid: int | None = None) -> set[int]:
             found.update(map(int, children.read_text().split()))
         except OSError:  # the thread has just ended
             continue
-    if fork_server.cache_info().currsize and (server := fork_server().pid) in found:
+    for server in server_pids() & found:
         found = found - {server} | _child_processes(server)
     return found
 

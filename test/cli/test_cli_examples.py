@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-import os
 from pathlib import Path
 import re
 import shlex
@@ -22,8 +21,10 @@ import subprocess
 import sys
 
 from conftest import MakeWriter, SMALL
+from fdr_program import run_fdr
 from fdr_recorder import FdrConfig, new_flight_header
 from fdr_recorder.cli.main import main, VERBS
+import impatient_program
 from mcap.writer import Writer as McapWriter
 from producers import make_client, TEXT
 import pytest
@@ -107,19 +108,16 @@ def run(command: str) -> int:
 
 def test_bars_are_shown_on_a_terminal_alone(flights: Path) -> None:
     """A bar comes after half a second; with no patience it is there at once."""
-    program = (
-        'import sys, fdr_recorder.cli.console as console; console.PATIENCE_S = 0\n'
-        'from fdr_recorder.cli.main import main; sys.exit(main())'
-    )
+    program = impatient_program.__name__
     for verb in ('verify', 'info'):
-        command = [sys.executable, '-c', program, verb, str(flights / FLIGHT)]
-        said = run_in_terminal(command, columns=100, with_stderr=True)
+        command = (verb, flights / FLIGHT)
+        said = run_in_terminal(*command, columns=100, with_stderr=True, program=program)
         assert said.code == 0
         assert '100 %' in said.text or '\x1b[?25l' in said.text
-        said = run_in_terminal([*command, '--json'], columns=100, with_stderr=True)
-        assert '\x1b' not in said.text
-        environment = {**os.environ, 'CLICOLOR_FORCE': '1', 'FORCE_COLOR': '1'}
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=True
+        said = run_in_terminal(
+            *command, '--json', columns=100, with_stderr=True, program=program
         )
+        assert '\x1b' not in said.text
+        environment = {'CLICOLOR_FORCE': '1', 'FORCE_COLOR': '1'}
+        done = run_fdr(*command, environment=environment, program=program, check=True)
         assert done.stderr == ''

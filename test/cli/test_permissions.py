@@ -15,14 +15,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-import sys
 
 from conftest import Record
+from fdr_program import run_fdr
 from fdr_recorder.flights.recovery.recover import needs_recovery
 import pytest
-from without_override import give_away, run_without_override
+from without_override import give_away
 
-FDR = (sys.executable, '-m', 'fdr_recorder.cli')
 PLACES = {
     'flight': ('theirs', 0o700),
     'flight that can be listed': ('theirs', 0o744),
@@ -44,9 +43,7 @@ def flights(record_flight: Record, root: Path) -> Path:
 def fdr(
     *arguments: object, cwd: Path | None = None, **environment: str
 ) -> tuple[int, str, str]:
-    done = run_without_override(
-        [*FDR, *map(str, arguments)], cwd=cwd, environment=environment
-    )
+    done = run_fdr(*arguments, cwd=cwd, environment=environment, stopped_by_permissions=True)
     return done.returncode, done.stdout, done.stderr
 
 

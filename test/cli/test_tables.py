@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 from conftest import MakeWriter, SMALL
+from fdr_program import run_fdr
 from fdr_recorder.cli.tables import ELLIPSIS, shorten, Table, text_width, wrap
 from fdr_recorder.flights.recovery.recover import recover
 from hypothesis import given
@@ -149,7 +150,7 @@ def tables(root: Path) -> dict[str, tuple[str, ...]]:
 def test_tables_fit_the_terminal(verb: str, flights: Path) -> None:
     arguments = tables(flights)[verb]
     for width in (100, 80, 60, 40):
-        said = run_in_terminal([*FDR, *arguments], columns=width)
+        said = run_in_terminal(*arguments, columns=width)
         assert said.code == (verb == 'spared')
         lines = [COLOUR.sub('', line) for line in said.lines]
         rows = [line for line in lines if line.startswith(('flight_', '/', ' '))]
@@ -164,11 +165,7 @@ def test_a_pipe_gets_whole_rows_of_the_same_columns(verb: str, flights: Path) ->
     arguments = tables(flights)[verb]
     found = set()
     for columns in ('30', '80', '400'):
-        environment = {**os.environ, 'COLUMNS': columns}
-        command = [*FDR, *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=verb != 'spared'
-        )
+        done = run_fdr(*arguments, environment={'COLUMNS': columns}, check=verb != 'spared')
         found.add(done.stdout)
     (text,) = found
     assert ELLIPSIS not in text
@@ -187,7 +184,7 @@ def test_a_pipe_gets_whole_rows_of_the_same_columns(verb: str, flights: Path) ->
 
 def test_nothing_there_is_no_table(root: Path) -> None:
     for arguments in (('ls', str(root)), ('prune', str(root), '--keep', '1')):
-        said = run_in_terminal([*FDR, *arguments], columns=80)
+        said = run_in_terminal(*arguments, columns=80)
         assert said.code == 0
         (line,) = filter(None, said.lines)
         assert line.startswith('0 flights')
@@ -220,23 +217,18 @@ def test_an_encoding_without_the_signs_of_a_name(flights: Path) -> None:
 def test_when_there_are_colours(
     environment: dict[str, str], in_terminal: bool, in_pipe: bool, flights: Path
 ) -> None:
-    command = [*FDR, *tables(flights)['ls']]
-    said = run_in_terminal(command, columns=200, environment=environment)
+    command = tables(flights)['ls']
+    said = run_in_terminal(*command, columns=200, environment=environment)
     assert bool(COLOUR.search(said.text)) == in_terminal
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environment}, check=True
-    )
+    done = run_fdr(*command, environment=environment, check=True)
     assert bool(COLOUR.search(done.stdout)) == in_pipe
     assert COLOUR.sub('', said.text).split() == COLOUR.sub('', done.stdout).split()
-    assert '\x1b' not in subprocess.run(
-        [*command, '--json'], capture_output=True, text=True, check=True
-    ).stdout
+    assert '\x1b' not in run_fdr(*command, '--json', environment=environment, check=True).stdout
 
 
 def test_colours_tell_good_from_bad(flights: Path) -> None:
     def shown_of(name: str) -> str:
-        command = [*FDR, 'info', str(flights / name)]
-        return run_in_terminal(command, columns=200).text
+        return run_in_terminal('info', flights / name, columns=200).text
 
     assert '\x1b[32mComplete' in shown_of(FLIGHT)
     unclean = next(path.name for path in flights.iterdir() if 'long' in path.name)

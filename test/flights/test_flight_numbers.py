@@ -22,6 +22,7 @@ import sys
 import time
 from typing import Any
 
+from fdr_program import run_fdr
 from fdr_recorder import (
     FdrConfig,
     FdrWriterConfig,
@@ -60,10 +61,7 @@ def fly(root: Path, flight_id: str, *, step_ns: int = 0, end: str = 'close') -> 
 
 
 def fdr(*arguments: object) -> str:
-    environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
-    command = [sys.executable, '-m', 'fdr_recorder.cli', *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return done.stdout
+    return run_fdr(*arguments, check=True).stdout
 
 
 def in_order(root: Path) -> list[str]:

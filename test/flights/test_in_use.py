@@ -25,6 +25,7 @@ import sys
 from conftest import Record
 from disk_faults import mounted_tmpfs
 import dropping_flight
+from fdr_program import run_fdr
 from fdr_recorder import FlightInUseError, FlightRoot, FlightRootLockedError
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.listing import list_flight
@@ -88,15 +89,7 @@ def recorder(root: Path) -> Iterator[Recorder]:
 
 
 def fdr(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
-    return subprocess.run(
-        [sys.executable, '-m', 'fdr_recorder.cli', *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env=environment,
-    )
+    return run_fdr(*arguments, cwd=cwd)
 
 
 def check_unharmed(recorder: Recorder, flight: Path | None = None) -> None:

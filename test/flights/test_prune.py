@@ -23,6 +23,7 @@ import sys
 from campaigns._recovered import snapshot
 from conftest import MakeWriter, Record, SMALL
 from disk_faults import SystemCall
+from fdr_program import run_fdr
 from fdr_recorder import FlightRoot, FlightRootLockedError
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.directory import flights_in
@@ -51,12 +52,7 @@ def four(record_flight: Record, root: Path) -> list[Path]:
 
 def run(root: Path, *options: str, code: int = 0) -> dict[str, object]:
     """Run `fdr prune`; return what it says as JSON."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'fdr_recorder.cli', 'prune', str(root), *options, '--json'],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_fdr('prune', root, *options, '--json')
     assert done.returncode == code, done.stderr
     said: dict[str, object] = json.loads(done.stdout)
     return said

@@ -17,13 +17,12 @@ from functools import partial
 import json
 import os
 from pathlib import Path
-import subprocess
-import sys
 from typing import Any
 
 from campaigns._recovered import check_recovered, snapshot
 from conftest import MakeWriter, Record, SMALL
 from disk_faults import fill_disk, mounted_tmpfs
+from fdr_program import run_fdr
 from fdr_recorder import export, FlightRoot
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.listing import list_flight
@@ -56,9 +55,7 @@ def tail_of(segment: Path, number: int = 1) -> Path:
 
 
 def fdr(*arguments: object) -> str:
-    command = [sys.executable, '-m', 'fdr_recorder.cli', *map(str, arguments)]
-    environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = run_fdr(*arguments)
     return done.stdout + done.stderr
 
 

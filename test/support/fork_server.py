@@ -11,9 +11,10 @@
 """
 Processes of Python that start at once, as forks of one that has imported what they need.
 
-Importing rclpy and the recorder takes a second of processor time, and the tests start some hundred
-nodes. As a program, this module is the process that is forked; it obeys the socket that is its
-standard input, and kills what is left of its children when the tests have ended.
+Importing rclpy and the recorder takes a second of processor time, the command line a third of one,
+and the tests start hundreds of both. As a program, this module is the process that is forked; it
+obeys the socket that is its standard input, and kills what is left of its children when the tests
+have ended.
 """
 
 from __future__ import annotations
@@ -36,8 +37,33 @@ import sys
 import threading
 from typing import Any
 
+from without_override import drop_override_of_this_process
+
 CHECKOUT = Path(__file__).resolve().parents[2]
-_PRELOADED = ('fdr_recorder.node.main', 'fdr_recorder.node.trigger', 'std_msgs.msg')
+_PRELOADED = {
+    'nodes': ('fdr_recorder.node.main', 'fdr_recorder.node.trigger', 'std_msgs.msg'),
+    # What the verbs import when they run; none of it needs ROS.
+    'files': (
+        *(
+            f'fdr_recorder.cli.{name}'
+            for name in (
+                'cat check export info live_screen ls main play program prune recover report '
+                'tables tail top verify'
+            ).split()
+        ),
+        *(
+            f'fdr_recorder.flights.{name}'
+            for name in (
+                'export follow in_use info list_recording live.root_watch prune recording '
+                'recovery.recover verify'
+            ).split()
+        ),
+        'numpy',
+        'rich.progress',
+        'rosbags.typesys',
+    ),
+}
+"""What the processes of a server have imported."""
 _REQUEST_BYTES = 1 << 17
 
 
@@ -79,14 +105,14 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """The process that is forked; there is one for each process that runs tests."""
+    """The process that is forked; each process that runs tests has one of a kind at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, __file__, kind],
                 stdin=theirs,
                 # numpy would start threads otherwise, which a fork does not have.
                 env=os.environ | {'PYTHONPATH': str(CHECKOUT), 'OPENBLAS_NUM_THREADS': '1'},
@@ -100,6 +126,9 @@ class ForkServer:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         stdio: Sequence[int],
+        cwd: Path | None = None,
+        *,
+        stopped_by_permissions: bool = False,
     ) -> ForkedProcess:
         """
         Run a module as `python -m` does, in a process and a session of its own.
@@ -109,9 +138,17 @@ class ForkServer:
             arguments: Of the command line.
             environment: All environment variables. `PYTHONPATH` and the like have no effect.
             stdio: The descriptors of standard input, output and error.
+            cwd: Its current directory, else that of the tests.
+            stopped_by_permissions: Also where the tests run as root.
 
         """
-        request = {'module': module, 'arguments': [*arguments], 'environment': {**environment}}
+        request = {
+            'module': module,
+            'arguments': [*arguments],
+            'environment': {**environment},
+            'cwd': str(cwd or Path.cwd()),
+            'stopped_by_permissions': stopped_by_permissions,
+        }
         return ForkedProcess(self, self.ask(request, stdio))
 
     def ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> int:
@@ -129,15 +166,24 @@ class ForkServer:
 
 
 @cache
-def fork_server() -> ForkServer:
-    """Return the fork server of this process; start it at the first call."""
-    server = ForkServer()
+def fork_server(kind: str = 'nodes') -> ForkServer:
+    """Return the fork server of this process for nodes, or `files`; start it at the first call."""
+    server = ForkServer(kind)
     atexit.register(server.stop)
+    _servers.append(server)
     return server
 
 
-def _serve(connection: socket.socket) -> None:
-    for name in _PRELOADED:
+_servers: list[ForkServer] = []
+
+
+def server_pids() -> set[int]:
+    """Return the processes of the started servers."""
+    return {server.pid for server in _servers}
+
+
+def _serve(connection: socket.socket, kind: str) -> None:
+    for name in _PRELOADED[kind]:
         importlib.import_module(name)
     gc.freeze()
     children: set[int] = set()
@@ -165,9 +211,15 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _become(
-    module: str, arguments: list[str], environment: dict[str, str], fds: list[int]
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    fds: list[int],
+    cwd: str,
+    stopped_by_permissions: bool,
 ) -> None:
     os.setsid()
+    os.chdir(cwd)
     # Python ends as in any process. C libraries loaded before the fork do not clean up after it:
     # LTTng's, which rclpy loads, would end threads that only the fork server has, and crash.
     libc = ctypes.CDLL(None)
@@ -175,6 +227,18 @@ def _become(
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):  # buffered as the new ones are
+        old = getattr(sys, name)
+        setattr(sys, name, open(  # noqa: SIM115 - for as long as the process runs
+            number,
+            old.mode,
+            1 if os.isatty(number) or name == 'stderr' else -1,
+            encoding=old.encoding,
+            errors=old.errors,
+            closefd=False,
+        ))
+    if stopped_by_permissions and os.geteuid() == 0:
+        drop_override_of_this_process()
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [module, *arguments]
@@ -185,4 +249,4 @@ if __name__ == '__main__':
     _connection = socket.socket(fileno=os.dup(0))
     with open(os.devnull) as _nothing:  # noqa: PTH123
         os.dup2(_nothing.fileno(), 0)
-    _serve(_connection)
+    _serve(_connection, sys.argv[1])

@@ -8,20 +8,22 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Runs a program in a terminal of a given width."""
+"""Runs `fdr` in a terminal of a given width."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import fcntl
 import os
+from pathlib import Path
 import pty
 import select
 import struct
-import subprocess
 import termios
 import time
 from typing import NamedTuple
+
+from fdr_program import start_fdr
 
 _UNTOLD = ('COLUMNS', 'LINES', 'NO_COLOR', 'CLICOLOR', 'CLICOLOR_FORCE')
 """Of the environment of the tests, which may tell otherwise."""
@@ -40,30 +42,29 @@ class Said(NamedTuple):
 
 
 def run_in_terminal(
-    command: Sequence[str],
-    *,
+    *arguments: object,
     columns: int,
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 30.0,
     with_stderr: bool = False,
+    program: str = 'fdr_recorder.cli',
 ) -> Said:
     """
-    Run a program whose stdin and stdout are a terminal; raise `TimeoutError` if it does not end.
+    Run `fdr` whose stdin and stdout are a terminal; raise `TimeoutError` if it does not end.
 
     With `with_stderr` stderr is the same terminal, so that there are progress bars; it is dropped
     otherwise.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
-    known = {name: value for name, value in os.environ.items() if name not in _UNTOLD}
-    process = subprocess.Popen(
-        command,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs if with_stderr else subprocess.DEVNULL,
-        env={**known, 'TERM': 'xterm', **(environment or {})},
-        start_new_session=True,
-    )
+    told: dict[str, str | None] = dict.fromkeys(_UNTOLD)
+    with Path(os.devnull).open('w') as nothing:
+        process = start_fdr(
+            *arguments,
+            stdio=(theirs, theirs, theirs if with_stderr else nothing.fileno()),
+            environment={**told, 'TERM': 'xterm', **(environment or {})},
+            program=program,
+        )
     os.close(theirs)
     written = b''
     end = time.monotonic() + timeout_s
@@ -71,7 +72,7 @@ def run_in_terminal(
         while True:
             left = end - time.monotonic()
             if left <= 0 or not select.select([ours], [], [], left)[0]:
-                raise TimeoutError(f'{command} does not end; it said {written!r}')
+                raise TimeoutError(f'fdr {arguments} does not end; it said {written!r}')
             try:
                 more = os.read(ours, 65536)
             except OSError:  # EIO: nobody has the other side any more

@@ -8,22 +8,18 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Runs programs that permissions stop, also where the tests run as root."""
+"""Processes that permissions stop, also where the tests run as root."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 import ctypes
 import os
 from pathlib import Path
-import subprocess
 
-_PR_CAPBSET_DROP = 24
+_CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 _STRANGER = 54321
 """A user and a group that nobody is in."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def give_away(path: Path, mode: int) -> None:
@@ -35,28 +31,14 @@ def give_away(path: Path, mode: int) -> None:
         path.chmod(mode & 0o7)
 
 
-def run_without_override(
-    command: Sequence[str],
-    *,
-    cwd: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a program as a user whom permissions stop."""
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **(environment or {})},
-        timeout=60.0,
-        check=False,
-        preexec_fn=_drop_override if os.geteuid() == 0 else None,
-    )
-
-
-def _drop_override() -> None:
-    """Give up, for this process and all that follow, root's right to read everything."""
-    for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), 'prctl')
+def drop_override_of_this_process() -> None:
+    """Give up root's right to read and to write everything (Linux: capset(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, and those above 31
+    if libc.capget(header, sets):
+        raise OSError(ctypes.get_errno(), 'capget')
+    for number in range(3):
+        sets[number] &= ~(1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH)
+    if libc.capset(header, sets):
+        raise OSError(ctypes.get_errno(), 'capset')
