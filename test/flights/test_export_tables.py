@@ -16,6 +16,7 @@ import base64
 from collections.abc import Iterator
 from contextlib import suppress
 import csv
+from functools import cache
 import json
 import math
 from pathlib import Path
@@ -29,6 +30,7 @@ from fdr_recorder import Channel, export, FdrClient, FlightHeader, Query, Schema
 from fdr_recorder.cli.main import main
 from fdr_recorder.errors import ExportError, RecordError
 from fdr_recorder.flights.export_tables import file_stem
+from fdr_recorder.types import cdr_layout, typestore
 from fdr_recorder.types.definition import Definition
 from fdr_recorder.types.services_and_actions import read_interface
 from fdr_recorder.types.typestore import typestore_of
@@ -128,9 +130,17 @@ def from_csv(cell: str, kind: pa.DataType) -> Any:
     return from_json(json.loads(cell), kind) if pa.types.is_list(kind) else cell
 
 
+@pytest.fixture
+def parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse each definition once: there are more of them here than are kept otherwise."""
+    kept = cache(typestore.parse_types)
+    for module in (typestore, cdr_layout):
+        monkeypatch.setattr(module, 'parse_types', kept)
+
+
 @pytest.mark.timeout(400)
 def test_every_value_of_every_installed_type_in_every_format(
-    make_writer: MakeWriter, root: Path, tmp_path: Path
+    make_writer: MakeWriter, root: Path, tmp_path: Path, parsed_once: None
 ) -> None:
     """There are more topics than files that are open at a time, where packages are installed."""
     sent: Sent = {}

@@ -18,8 +18,6 @@ import json
 import os
 from pathlib import Path
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 from conftest import Record
@@ -37,6 +35,7 @@ from fdr_recorder.flights.status import (
 )
 from fdr_recorder.flights.verify import verify
 from fdr_recorder.record.loss_detection import UNNUMBERED, Unseen
+from fork_server import fork_server
 import pytest
 import story_program
 from story_program import FLIGHT_ID, STORIES
@@ -59,13 +58,15 @@ AXES = ('ended', 'integrity', 'completeness', 'authenticity', 'verdict')
 def told(root: Path, story: str, end: str) -> Iterator[Path]:
     """Lend a flight to which something has happened, and which has ended in one of the ways."""
     how = {'torn': 'killed', 'recovered': 'killed'}.get(end, end)
-    with subprocess.Popen(
-        [sys.executable, story_program.__file__, str(root), story, how],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+    read_by_it, ours_to_write = os.pipe()
+    ours_to_read, written_by_it = os.pipe()
+    process = fork_server('files').start(
+        story_program.__name__, [str(root), story, how], os.environ, (read_by_it, written_by_it, 2)
+    )
+    os.close(read_by_it)
+    os.close(written_by_it)
+    with open(ours_to_read, 'rb') as said, open(ours_to_write, 'wb'):  # noqa: PTH123
+        said.readline()
         if how != 'open':
             process.wait()
         flight = root / FLIGHT_ID
@@ -75,7 +76,7 @@ def told(root: Path, story: str, end: str) -> Iterator[Path]:
         if end == 'recovered':
             recover(flight)
         yield flight
-        process.communicate(b'')
+    process.wait()
 
 
 def said_by_all(flight: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ _PRELOADED = {
         'numpy',
         'rich.progress',
         'rosbags.typesys',
+        'producers',
     ),
 }
 """What the processes of a server have imported."""
