@@ -25,6 +25,7 @@ import time
 from typing import Any
 
 from conftest import Record
+from fdr_program import run_fdr
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.live.root_watch import RootWatch
 from json_documents import errors
@@ -76,9 +77,7 @@ def recording(root: Path, flight: str = 'one', **options: object) -> Iterator[Re
 
 def look(root: Path) -> dict[str, Any]:
     """Return the JSON document of one look."""
-    done = subprocess.run(
-        [*FDR, 'top', root, '--json'], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = run_fdr('top', root, '--json')
     document: dict[str, Any] = json.loads(done.stdout)
     assert not errors('top', document), document
     assert done.returncode == (document['state'] != 'recording')

@@ -17,8 +17,6 @@ import json
 import os
 from pathlib import Path
 import shutil
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -36,27 +34,16 @@ from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.storage.flight_numbers import COUNTER_NAME, MAX_COUNTER, MAX_FLIGHT_NUMBER
 from fdr_recorder.storage.segment import Segment
 import pytest
+import stepped_flight_program
 
 DAY_NS = 86_400 * 10**9
 OLD_FLIGHTS = Path(__file__).parents[1] / 'compatibility' / 'flights_0_1_0'
 WRITER = FdrWriterConfig(min_free_bytes=0, reserve_bytes=0)
 
-CHILD = """
-import os, sys, time
-from fdr_recorder import FdrConfig, FdrWriterConfig, record_flight
-step_ns, real = int(sys.argv[3]), time.time_ns
-time.time_ns = lambda: real() + step_ns
-writer = FdrWriterConfig(min_free_bytes=0, reserve_bytes=0)
-with record_flight(FdrConfig(flight_root=sys.argv[1], flight_id=sys.argv[2], writer=writer)):
-    if sys.argv[4] == 'kill':
-        os.kill(os.getpid(), 9)
-"""
-
 
 def fly(root: Path, flight_id: str, *, step_ns: int = 0, end: str = 'close') -> None:
     """Record a flight in a process whose system clock is set by so much."""
-    command = [sys.executable, '-c', CHILD, str(root), flight_id, str(step_ns), end]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
+    done = run_fdr(root, flight_id, step_ns, end, program=stepped_flight_program.__name__)
     assert done.returncode == (0 if end == 'close' else -9)
 
 
