@@ -31,12 +31,16 @@ from fdr_recorder.seal.keys import check_key, KEY_TYPES
 from fdr_recorder.seal.openssh import (
     fingerprint,
     has_control_characters,
+    key_text,
     key_type,
     parse_key,
 )
 
 MAX_FILE_BYTES: Final = 1 << 20
 """A larger file is refused."""
+
+NAMESPACES: Final = ('fdr-flight', 'fdr-seal', 'fdr-prune')
+"""What an identity key, and the keys that it certifies, sign."""
 
 _PRINCIPALS: Final = re.compile(r'(?:"([^"]*)"|([^\s"#][^\s"]*))[ \t]+')
 _OPTION: Final = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\"|\\(?!"))*)")?')
@@ -126,6 +130,26 @@ def parse_allowed_signers(text: str) -> tuple[AllowedSigner, ...]:
             except SealError as error:
                 raise SealError(f'line {number}: {error}') from None
     return tuple(found)
+
+
+def line_for(principal: str, key: bytes) -> str:
+    """
+    Return the line by which an identity key is trusted for flights, by ssh-keygen as well.
+
+    Args:
+        principal: The vehicle.
+        key: Its public identity key, as a blob.
+
+    Raises:
+        SealError: The name would mean something else there.
+
+    """
+    if not principal or set(principal) & set('*?!,"\\') or has_control_characters(principal):
+        raise SealError(
+            f'{principal!r} cannot name a vehicle among allowed signers: no * ? ! , " or \\ there'
+        )
+    name = f'"{principal}"' if ' ' in principal or principal.startswith('#') else principal
+    return f'{name} {_FLAG},namespaces="{",".join(NAMESPACES)}" {key_text(key)}'
 
 
 def matches(text: str, patterns: str) -> bool:

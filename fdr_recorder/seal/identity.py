@@ -41,6 +41,7 @@ from fdr_recorder.seal.primitives import (
 
 MAX_FILE_BYTES: Final = 1 << 16
 """A file of a key, or of a passphrase, that is larger is refused."""
+MAX_PASSPHRASE_BYTES: Final = 1000
 MAX_KDF_ROUNDS: Final = 4096
 """Of bcrypt, 2 minutes; ssh-keygen takes 16 to 24 if it is not told otherwise."""
 
@@ -61,6 +62,8 @@ class Identity:
     Attributes:
         public: The public key, as a blob.
         source: Where the private part is, for people.
+        is_in_agent: Whether ssh-agent signs.
+        is_encrypted: Whether the file needs a passphrase.
         rotations: Statements of how it came after other keys, oldest first, in base64; see
             `rotation.decode_rotation`.
         warnings: What is wrong with it and does not keep it from being used; sentences.
@@ -73,9 +76,13 @@ class Identity:
         source: str,
         rotations: tuple[str, ...] = (),
         warnings: tuple[str, ...] = (),
+        *,
+        is_encrypted: bool = False,
     ) -> None:
         self.public = signer.public
         self.source = source
+        self.is_in_agent = isinstance(signer, AgentKey)
+        self.is_encrypted = is_encrypted
         self.rotations = rotations
         self.warnings = warnings
         self._signer: Signer | None = signer
@@ -128,8 +135,9 @@ def load_identity(key_file: Path | str, passphrase: bytes | None = None) -> Iden
         ExtraMissingError: The key is encrypted, and `bcrypt` is not installed.
 
     """
-    path = Path(key_file).expanduser()
+    path = expanded(key_file)
     data, mode = read_small_file(path, _ADVICE)
+    needs_passphrase = False
     public = _public_of_text(path, data)
     warnings = []
     if public is not None:
@@ -143,6 +151,7 @@ def load_identity(key_file: Path | str, passphrase: bytes | None = None) -> Iden
             )
         source = f'ssh-agent ({path})'
     else:
+        needs_passphrase = _is_encrypted(path, data)
         signer = PrivateKey(_load_private(path, data, passphrase))
         source = str(path)
         if stat.S_IMODE(mode) & 0o077:
@@ -153,7 +162,7 @@ def load_identity(key_file: Path | str, passphrase: bytes | None = None) -> Iden
         warnings.append(f'flights will not say which keys came before this one: {error}')
         rotations = ()
     encoded = tuple(one.encoded for one in rotations)
-    return Identity(signer, source, encoded, tuple(warnings))
+    return Identity(signer, source, encoded, tuple(warnings), is_encrypted=needs_passphrase)
 
 
 def read_public(key_file: Path | str) -> bytes:
@@ -164,7 +173,7 @@ def read_public(key_file: Path | str) -> bytes:
         SealError: It cannot be read, or is encrypted in a form that hides the public key.
 
     """
-    path = Path(key_file).expanduser()
+    path = expanded(key_file)
     data, _ = read_small_file(path, _ADVICE)
     public = _public_of_text(path, data)
     if public is None:
@@ -174,6 +183,19 @@ def read_public(key_file: Path | str) -> bytes:
         public = PrivateKey(_load_private(path, data, None)).public
     check_key(public)
     return public
+
+
+def is_encrypted(key_file: Path | str) -> bool:
+    """
+    Return whether a file is a private key that needs a passphrase.
+
+    Raises:
+        SealError: It cannot be read, or cannot be used.
+
+    """
+    path = expanded(key_file)
+    data, _ = read_small_file(path, _ADVICE)
+    return _public_of_text(path, data) is None and _is_encrypted(path, data)
 
 
 def read_rotations(key_file: Path) -> tuple[rotation.Rotation, ...]:
@@ -208,12 +230,21 @@ def read_passphrase(path: Path | str) -> bytes:
         SealError: The file cannot be read, or is empty; the message says what to do.
 
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     data, _ = read_small_file(path, 'correct seal.passphrase_file')
     passphrase = data.split(b'\n', 1)[0].removesuffix(b'\r')
-    if not passphrase:
-        raise SealError(f'{path} has no passphrase in its first line')
+    if not passphrase or len(passphrase) > MAX_PASSPHRASE_BYTES:
+        most = f'of at most {MAX_PASSPHRASE_BYTES} bytes'
+        raise SealError(f'{path} has no passphrase {most} in its first line')
     return passphrase
+
+
+def expanded(path: Path | str) -> Path:
+    """Return a path with `~` replaced, where that stands for a directory."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # of a user who is not known
+        return Path(path)
 
 
 def read_small_file(
@@ -253,17 +284,17 @@ def read_small_file(
 
 
 def _load_private(path: Path, data: bytes, passphrase: bytes | None) -> PrivateKeys:
-    is_encrypted = _is_encrypted(path, data)
-    if is_encrypted and not passphrase:
+    needs_passphrase = _is_encrypted(path, data)
+    if needs_passphrase and not passphrase:
         raise SealError(
             f'{path} is encrypted: put its passphrase into a file and name that in '
             f'seal.passphrase_file, or load it into ssh-agent and name {path}.pub'
         )
     load = load_ssh_private_key if _OPENSSH.search(data) else load_pem_private_key
     try:
-        key = load(data, passphrase if is_encrypted else None)
+        key = load(data, passphrase if needs_passphrase else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        if is_encrypted and not isinstance(error, UnsupportedAlgorithm):
+        if needs_passphrase and not isinstance(error, UnsupportedAlgorithm):
             raise SealError(f'the passphrase of {path} is wrong, or the file is damaged') from None
         raise SealError(f'{path} cannot be used as identity key: {error}') from None
     if not isinstance(key, (Ed25519PrivateKey, EllipticCurvePrivateKey, RSAPrivateKey)):

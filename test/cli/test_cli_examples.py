@@ -24,6 +24,8 @@ from conftest import MakeWriter, SMALL
 from fdr_program import run_fdr
 from fdr_recorder import FdrConfig, new_flight_header
 from fdr_recorder.cli.main import main, VERBS
+from fdr_recorder.seal import openssh
+from fdr_recorder.seal.keys import SessionKey
 import impatient_program
 from mcap.writer import Writer as McapWriter
 from producers import make_client, TEXT
@@ -85,6 +87,9 @@ def test_the_examples_do_what_they_say(
     if not shutil.which('jq'):
         cannot_run('there is no jq')
     monkeypatch.chdir(flights)
+    monkeypatch.setenv('HOME', str(flights / 'home'))  # where `fdr keygen` makes its key
+    key = openssh.key_text(SessionKey.generate().public)
+    (flights / 'allowed_signers').write_text(f'drone-7 {key}\n', encoding='utf-8')
     for command in examples():
         words = command.replace('/data/flights', '.').replace('/media/usb/flights', '.')
         words = words.replace(' recording.mcap', ' others/recording.mcap')

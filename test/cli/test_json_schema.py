@@ -87,6 +87,20 @@ def test_the_document_of_a_check(root: Path, capsys: pytest.CaptureFixture[str])
     assert not errors('check', document)
 
 
+def test_the_documents_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, allowed = tmp_path / 'key', tmp_path / 'allowed_signers'
+    name = '--principal', 'drone-7'
+    made = said(capsys, 'keygen', key, *name)
+    assert not errors('keygen', made)
+    allowed.write_text(made['allowed_signers'], encoding='utf-8')
+    for words in (('show', key, *name), ('rotate', key, *name), ('list', allowed)):
+        document = said(capsys, 'keys', *words)
+        assert not errors('keys', document)
+        assert document['keys']
+        document['keys'][0].pop('fingerprint')
+        assert errors('keys', document)
+
+
 def test_the_schema_is_no_empty_word(
     record_flight: Record, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

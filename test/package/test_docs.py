@@ -22,6 +22,7 @@ from fdr_recorder import Channel, FdrConfig, record_flight, Schema
 from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.cli.main import main, VERBS
 from fdr_recorder.config import OPTIONS
+from fdr_recorder.seal.key_files import make_key_file
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
@@ -109,12 +110,17 @@ def test_every_key_of_json_is_described(
     verb: str, flight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = flight.parent
+    key = tmp_path / 'key'
+    if verb == 'keys':
+        make_key_file(key)
     arguments = {
         'ls': (root,),
         'export': (flight, '-o', tmp_path / 'out.mcap'),
         'check': ('--measure', '0'),
         'tail': ('--flight', flight, '--last', '1'),
         'prune': (root, '--keep', '0', '--dry-run'),
+        'keygen': (key, '--principal', 'drone-7'),
+        'keys': ('rotate', key, '--principal', 'drone-7'),
     }.get(verb, (flight,))
     code = main([verb, *map(str, arguments), '--json'])
     assert code in (0, 1, 2)
