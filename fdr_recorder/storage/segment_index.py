@@ -170,19 +170,21 @@ class SegmentIndex:
         announcements.append(known.record)
         return known, announcements
 
-    def add_schema(self, schema: Schema, schema_id: int) -> bytes:
-        """Add a schema under a number, once; return its record."""
+    def add_schema(self, schema: Schema, schema_id: int, record: bytes = b'') -> bytes:
+        """Add a schema under a number, once; return its record, which may be in a file already."""
         if schema in self._schemas:
             return self._schemas[schema][1]
-        record = _schema_record(schema, schema_id)
+        record = record or _schema_record(schema, schema_id)
         self._schemas[schema] = (schema_id, record)
         self._newest_schema_id = max(self._newest_schema_id, schema_id)
         self.end_size += len(record)
         return record
 
-    def add_channel(self, channel: Channel, channel_id: int, schema_id: int) -> KnownChannel:
-        """Add a channel under a number."""
-        record = _channel_record(channel, channel_id, schema_id, self._bag_version)
+    def add_channel(
+        self, channel: Channel, channel_id: int, schema_id: int, record: bytes = b''
+    ) -> KnownChannel:
+        """Add a channel under a number; its record may be in a file already."""
+        record = record or _channel_record(channel, channel_id, schema_id, self._bag_version)
         known = KnownChannel(channel, channel_id, record, told=ToldRecords.of(channel))
         self._channels[channel] = self._by_id[channel_id] = known
         self._newest_channel_id = max(self._newest_channel_id, channel_id)

@@ -45,34 +45,45 @@ class Scanner(Collector):
     """Reads a torn segment, chunk by whole chunk."""
 
     def __init__(self, reader: SegmentReader, index: int) -> None:
+        """Begin at the beginning of the file: with nothing known of it."""
         super().__init__(reader, index)
+        reader.decoder.forget()
         self.lost_beginning = b''
+        self._pending: _Pending | None = None
+        self._begin()
+        self._began_well = not self.lost_beginning
 
     def scan(self) -> SegmentContents:
         """Read all of it; raise `SegmentError` if nothing in it is whole: it is no segment."""
-        reader = self.reader
-        reader.decoder.forget()
-        self._begin()
-        contents = self.contents
-        began_well = not self.lost_beginning
-        pending: _Pending | None = None
+        error: SegmentError | None = None
         try:
-            for part in reader.parts():
-                if isinstance(part, RawRecord) and part.opcode == layout.MESSAGE_INDEX:
-                    if pending is not None:
-                        pending.found.append(encode.record(part.opcode, bytes(part.content)))
-                    continue
-                if pending is not None:
-                    self._settle(pending, part)
-                pending = _Pending(part) if isinstance(part, WholeChunk) else None
-                if self.lost_beginning:
-                    self._begin_anew(part)
-                elif isinstance(part, RawRecord):
-                    self._describe(part)
-        except SegmentError as error:
-            contents.damage = without_frames(error)
-        if self.lost_beginning or not (began_well or pending or contents.records):
-            raise contents.damage or SegmentError(reader.path, 0, 'no chunk in it is whole')
+            for part in self.reader.parts():
+                self.take(part)
+        except SegmentError as tear:
+            error = without_frames(tear)
+        return self.finish(error)
+
+    def take(self, part: Part) -> None:
+        """Take the next part of the data section; raise as `scan` does."""
+        pending = self._pending
+        if isinstance(part, RawRecord) and part.opcode == layout.MESSAGE_INDEX:
+            if pending is not None:
+                pending.found.append(encode.record(part.opcode, bytes(part.content)))
+            return
+        if pending is not None:
+            self._settle(pending, part)
+        self._pending = _Pending(part) if isinstance(part, WholeChunk) else None
+        if self.lost_beginning:
+            self._begin_anew(part)
+        elif isinstance(part, RawRecord):
+            self._describe(part)
+
+    def finish(self, damage: SegmentError | None) -> SegmentContents:
+        """Return what was taken, and what ended it; raise as `scan` does."""
+        reader, contents, pending = self.reader, self.contents, self._pending
+        contents.damage = damage
+        if self.lost_beginning or not (self._began_well or pending or contents.records):
+            raise damage or SegmentError(reader.path, 0, 'no chunk in it is whole')
         contents.data_end = reader.whole_bytes
         if pending is not None:
             self._add_chunk(pending)
@@ -121,10 +132,11 @@ class Scanner(Collector):
         if record.opcode not in (layout.SCHEMA, layout.CHANNEL):
             return
         number = self.reader.decoder.fields(record).u16()
+        as_written = encode.record(record.opcode, bytes(record.content))
         if record.opcode == layout.SCHEMA:
-            self.contents.found.add_schema(self.reader.schemas[number], number)
+            self.contents.found.add_schema(self.reader.schemas[number], number, as_written)
         elif number not in self.channels:
-            self.add_channel(self.reader.channels[number])
+            self.add_channel(self.reader.channels[number], as_written)
 
     def _settle(self, pending: _Pending, part: Part) -> None:
         """Take in a chunk that something follows; missing message indexes go into a gap."""

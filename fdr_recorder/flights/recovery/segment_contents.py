@@ -165,8 +165,8 @@ class Collector:
             encode.metadata_index(record.offset, length, METADATA_NAME)
         )
 
-    def add_channel(self, described: FileChannel) -> None:
-        """Take in a channel, and its schema, as the file numbers them."""
+    def add_channel(self, described: FileChannel, record: bytes = b'') -> None:
+        """Take in a channel, and its schema, as the file numbers them; by its record, if given."""
         metadata = dict(described.metadata)
         channel = Channel(
             described.topic,
@@ -178,7 +178,7 @@ class Collector:
         self.channels[described.id] = channel
         found = self.contents.found
         found.add_schema(described.schema, described.schema_id)
-        found.add_channel(channel, described.id, described.schema_id)
+        found.add_channel(channel, described.id, described.schema_id, record)
 
     def note(self, message: Message) -> None:
         """Note the recorder's own records, and count repeated messages."""
