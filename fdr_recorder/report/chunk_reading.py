@@ -26,7 +26,8 @@ from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.walk import IndexedChunk
-from fdr_recorder.types.cdr_to_columns import Bytes, Integers, Messages, numbers_at
+from fdr_recorder.types.cdr_to_columns import Messages, numbers_at
+from fdr_recorder.types.columns import Bytes, Integers
 import numpy as np
 import numpy.typing as npt
 

@@ -34,11 +34,11 @@ from fdr_recorder.topics.names import TopicType
 from fdr_recorder.types.cdr_to_columns import (
     ColumnExtractor,
     Floats,
-    Integers,
     Messages,
     numeric_fields,
     NumericField,
 )
+from fdr_recorder.types.columns import Integers
 from fdr_recorder.units import NS_PER_S
 import numpy as np
 

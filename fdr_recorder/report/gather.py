@@ -59,7 +59,8 @@ from fdr_recorder.report.recorder_history import RecorderHistory, STATUS_TYPE
 from fdr_recorder.report.sampling import Axis, flight_time, NS_PER_DAY, plot_axis, rate_axis
 from fdr_recorder.report.states import Lane
 from fdr_recorder.topics.names import TopicType
-from fdr_recorder.types.cdr_to_columns import Integers, Messages
+from fdr_recorder.types.cdr_to_columns import Messages
+from fdr_recorder.types.columns import Integers
 import numpy as np
 
 _MOST_WAITING: Final = 8 << 20

@@ -18,7 +18,7 @@ from typing import Final
 
 from fdr_recorder.report.sampling import Axis, fine_axis
 from fdr_recorder.topics.names import TopicType
-from fdr_recorder.types.cdr_to_columns import Integers
+from fdr_recorder.types.columns import Integers
 from fdr_recorder.units import NS_PER_S
 import numpy as np
 

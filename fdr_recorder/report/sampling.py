@@ -19,7 +19,8 @@ import math
 from typing import Final
 
 from fdr_recorder.report.chunk_reading import Span
-from fdr_recorder.types.cdr_to_columns import Floats, Integers
+from fdr_recorder.types.cdr_to_columns import Floats
+from fdr_recorder.types.columns import Integers
 from fdr_recorder.units import NS_PER_S
 import numpy as np
 

@@ -29,6 +29,8 @@ from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.types.cdr_layout import NUMBERS
+from fdr_recorder.types.columns import Bytes, Integers
 from fdr_recorder.types.typestore import parse_types, WIDE_STRING
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +39,8 @@ from rosbags.interfaces import Nodetype
 if TYPE_CHECKING:
     from rosbags.interfaces.typing import FieldDesc
 
-Bytes = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_DTYPES: Final = {
-    'bool': 'u1', 'byte': 'u1', 'char': 'u1', 'int8': 'i1', 'uint8': 'u1',
-    'int16': '<i2', 'uint16': '<u2', 'int32': '<i4', 'uint32': '<u4',
-    'int64': '<i8', 'uint64': '<u8', 'float32': '<f4', 'float64': '<f8',
-}  # fmt: skip
 _HEADER_BYTES: Final = 4
 _LITTLE_ENDIAN: Final = 1
 _MAX_DEPTH: Final = 8
@@ -205,8 +200,9 @@ class _Layout:
         self._left -= 1
         if self._left < 0 or not 0 < count <= _MAX_ARRAY:
             raise RecordError(f'fields from {path} on are too many')
-        if node[0] == Nodetype.BASE and node[1][0] in _DTYPES:
-            dtype = _DTYPES[node[1][0]]
+        if node[0] == Nodetype.BASE and node[1][0] in NUMBERS:
+            dtype = NUMBERS[node[1][0]].replace('?', 'u1')
+            dtype = dtype if dtype[1:] == '1' else f'<{dtype}'
             parts.append(_Numbers(path, dtype, count, is_array, is_sequence))
         elif is_sequence:
             if nested == _MAX_NESTED:
