@@ -53,6 +53,32 @@ def parse_seconds(text: str) -> float:
     return float(text)
 
 
+def parse_interval(text: str) -> float:
+    """Return a duration, or zero."""
+    if not _SECONDS.fullmatch(text) or float(text) < 0:
+        raise ArgumentTypeError(f'invalid duration: {text!r}; write a number, for example 2 or 0')
+    return float(text)
+
+
+def parse_rate(text: str) -> float:
+    """Return how many times as fast."""
+    if not _SECONDS.fullmatch(text) or float(text) <= 0:
+        raise ArgumentTypeError(
+            f'invalid rate: {text!r}; write how many times as fast, above 0: 2 for twice as fast, '
+            '0.5 for half as fast'
+        )
+    return float(text)
+
+
+def parse_frequency(text: str) -> float:
+    """Return how often a second."""
+    if not _SECONDS.fullmatch(text) or float(text) <= 0:
+        raise ArgumentTypeError(
+            f'invalid frequency: {text!r}; write how often a second, above 0, for example 100'
+        )
+    return float(text)
+
+
 @dataclass(frozen=True)
 class Moment:
     """

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any, Final, TYPE_CHECKING
 
-from fdr_recorder.cli.argument_types import parse_seconds
+from fdr_recorder.cli.argument_types import parse_frequency, parse_interval, parse_rate
 from fdr_recorder.cli.console import print_json, say, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flight(parser)
     add_query(parser)
     parser.add_argument(
-        '-r', '--rate', type=parse_seconds, default=1.0, metavar='N',
+        '-r', '--rate', type=parse_rate, default=1.0, metavar='N',
         help='so many times as fast (default: 1)',
     )
     parser.add_argument(
@@ -68,11 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('-l', '--loop', action='store_true', help='begin again at the end')
     parser.add_argument(
-        '--clock', type=parse_seconds, nargs='?', const=CLOCK_HZ, default=0.0, metavar='HZ',
+        '--clock', type=parse_frequency, nargs='?', const=CLOCK_HZ, default=0.0, metavar='HZ',
         help=f'publish the time of the flight on /clock, by default {CLOCK_HZ:g} times a second',
     )
     parser.add_argument(
-        '--delay', type=_parse_delay, default=1.0, metavar='SECONDS',
+        '--delay', type=parse_interval, default=1.0, metavar='SECONDS',
         help='wait before the first message, for subscribers to find the publishers (default: 1)',
     )
     parser.add_argument(
@@ -86,10 +86,6 @@ def _parse_remap(text: str) -> tuple[str, str]:
     if not (arrow and old.startswith('/') and new):
         raise argparse.ArgumentTypeError(f'invalid: {text!r}; write for example /imu:=/replay/imu')
     return old, new
-
-
-def _parse_delay(text: str) -> float:
-    return 0.0 if text in ('0', '0.0') else parse_seconds(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,10 @@ from collections.abc import Callable
 from fdr_recorder.cli.argument_types import (
     Moment,
     parse_count,
+    parse_frequency,
+    parse_interval,
     parse_moment,
+    parse_rate,
     parse_seconds,
     parse_size,
 )
@@ -58,6 +61,27 @@ def test_what_makes_no_sense_is_refused_with_an_example(
 ) -> None:
     with pytest.raises(ArgumentTypeError, match='write'):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ('parse', 'text', 'what'),
+    [
+        (parse_rate, '0', 'rate'),
+        (parse_rate, '-2', 'rate'),
+        (parse_rate, 'fast', 'rate'),
+        (parse_frequency, '0', 'frequency'),
+        (parse_interval, '-1', 'duration'),
+        (parse_seconds, '0', 'duration'),
+        (parse_count, '-1', 'number'),
+    ],
+)
+def test_what_is_refused_is_called_by_its_name(
+    parse: Callable[[str], object], text: str, what: str
+) -> None:
+    with pytest.raises(ArgumentTypeError, match=f'invalid {what}: .*; write .*'):
+        parse(text)
+    assert parse_interval('0') == 0
+    assert parse_rate('0.5') == 0.5
 
 
 @pytest.mark.parametrize(
