@@ -17,9 +17,9 @@ are files with messages; each is opened as a `RecordingFile`, whoever wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 import os
 from pathlib import Path
@@ -75,7 +75,8 @@ class Recording:
     Attributes:
         path: Its directory, or the file.
         kind: What it is.
-        files: Its files, oldest first; of a bag those that it names and that are there.
+        files: Its files, oldest first; of a bag those that it names and that are there, or all
+            that are there if it names none of them.
         bag: What a bag says of itself; None if it has no `metadata.yaml`.
         missing: Names of files that it names, and that are not there.
         unnamed: Names of files that are there, and that it does not name.
@@ -109,8 +110,7 @@ class Recording:
         if self.kind is Kind.BAG and self.bag is None:
             notes.append(f'there is no {FILE_NAME}, so files may be missing at the end')
         if self.unnamed:
-            names = ', '.join(self.unnamed[:_MOST_NAMED])
-            notes.append(f'{FILE_NAME} does not name {names}, which is left out')
+            notes.append(f'{FILE_NAME} does not name {_named(self.unnamed)}: left out')
         notes += [
             f'{path.name} has a log beside it, which is read with it: the program that wrote it '
             'was ended'
@@ -133,8 +133,7 @@ class Recording:
         if self.bag is not None and self.bag.fault:
             faults.append(f'{self.path / FILE_NAME} {self.bag.fault}')
         if self.missing:
-            names = ', '.join(self.missing[:_MOST_NAMED])
-            faults.append(f'{FILE_NAME} names {names}: not there')
+            faults.append(f'{FILE_NAME} names {_named(self.missing)}: not there')
         return faults
 
     @contextmanager
@@ -264,6 +263,10 @@ def _bag_at(path: Path) -> Recording:
         files = [name for name in bag.files if (path / name).exists()]
         missing = [name for name in bag.files if name not in files]
         unnamed = [name for name in there if name not in files]
+        if there and not files:
+            fault = f'belongs to another bag: it names {_named(missing)}, and nothing of that is '
+            fault += f'there; read instead: {_named(there)}'
+            bag, files, missing, unnamed = replace(bag, fault=fault), there, [], []
     types = StandardTypes(bag.ros_distro, bag.version) if bag is not None else StandardTypes()
     return Recording(
         path,
@@ -274,6 +277,11 @@ def _bag_at(path: Path) -> Recording:
         tuple(unnamed),
         types,
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ', '.join(names[:_MOST_NAMED]) + (f' and {more:,} more' if more > 0 else '')
 
 
 def _storage(directory: Path) -> list[str]:

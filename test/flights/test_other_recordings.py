@@ -385,6 +385,25 @@ def test_files_that_metadata_names_may_be_gone(tmp_path: Path) -> None:
     assert read_info(bag).listed.records == found.records
 
 
+@pytest.mark.parametrize('make', [others.bag_sqlite, others.bag_mcap, others.bag_of_humble_split])
+def test_metadata_of_another_bag_hides_no_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], Path]
+) -> None:
+    bag = make(tmp_path)
+    before = read_info(bag).listed.records
+    for path in [item for item in bag.iterdir() if item.suffix != '.yaml']:
+        path.rename(path.with_name(f'mine_{path.name}'))
+    assert read_info(bag).listed.records == before > 0
+    found = verify(bag)
+    assert (found.verdict, found.records, len(found.damage)) == (Verdict.DAMAGED, before, 1)
+    (sentence,) = found.damage
+    assert 'metadata.yaml belongs to another bag: it names' in sentence
+    assert 'read instead: mine_' in sentence
+    out = tmp_path / 'out.mcap'
+    said(capsys, 'export', bag, '-o', out, code=1)
+    assert read_info(out).listed.records == before
+
+
 def _rows(bag: Path) -> list[int]:
     counts = []
     for path in bag.glob('*.db3'):
