@@ -54,11 +54,6 @@ class GrowingSegment(SegmentReader):
         """Return itself: the file is open."""
         return self
 
-    @property
-    def was_unlinked(self) -> bool:
-        """Whether the file has no name any more: it was dropped, to free space."""
-        return os.fstat(self._fd).st_nlink == 0
-
     def new_chunks(self) -> Iterator[IndexedChunk]:
         """
         Yield the chunks that are new since the last call, without reading them.

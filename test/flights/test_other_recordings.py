@@ -24,6 +24,7 @@ from conftest import Record
 from fdr_recorder import export, FlightReader, Query, read_info, verify
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.status import Completeness, Integrity, Verdict
+from fdr_recorder.mcap import layout
 import foreign_recordings as others
 from foreign_recordings import Counts, counts_by_others, KINDS, TRUNCATED
 from mcap.reader import make_reader
@@ -312,6 +313,27 @@ def test_a_stray_file_hides_no_bags_beside_it(
     others.mcap_lz4(tmp_path / 'bag')
     document = json.loads(said(capsys, 'ls', tmp_path, '--json'))
     assert [Path(item['path']).name for item in document['others']] == ['bag', 'plain.mcap']
+
+
+@pytest.mark.parametrize('make', [others.mcap_plain, others.mcap_without_chunks])
+@pytest.mark.parametrize('opcode', [layout.HEADER, layout.DATA_END, layout.FOOTER])
+def test_a_record_that_every_file_has_is_damaged_missing_or_there_twice(
+    tmp_path: Path, make: Callable[[Path], Path], opcode: int
+) -> None:
+    path = make(tmp_path)
+    whole, place = path.read_bytes(), len(layout.MAGIC)
+    prefix = layout.RECORD_PREFIX
+    while whole[place] != opcode:
+        place += prefix.size + prefix.unpack_from(whole, place)[1]
+    end = place + prefix.size + prefix.unpack_from(whole, place)[1]
+    assert verify(path).verdict is Verdict.UNKNOWN
+    flips = [(place + byte, bit) for byte in range(prefix.size) for bit in (1, 0x80)]
+    cases = [whole[:place] + whole[end:], whole[:end] + whole[place:]]
+    for at, bit in flips:
+        cases.append(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1:])
+    for case in cases:
+        path.write_bytes(case)
+        assert verify(path).verdict is Verdict.DAMAGED
 
 
 @pytest.mark.parametrize('content', [b'hello', b'hello' * 100, bytes(100)])

@@ -50,6 +50,20 @@ NO_STATISTICS: Final = 'counts: the summary has no statistics'
 UNPROTECTED: Final = (NO_CHUNK_CRC, NO_MESSAGE_CRC)
 """Of these, what keeps changed messages from being seen."""
 
+_OF_DATA: Final = frozenset(
+    (
+        layout.HEADER,
+        layout.MESSAGE,
+        layout.CHUNK,
+        layout.MESSAGE_INDEX,
+        layout.ATTACHMENT,
+        layout.METADATA,
+        layout.DATA_END,
+    )
+)
+_MOST_SUMMARY_RECORDS: Final = 10_000_000
+_MOST_CHANNELS: Final = 1000
+"""Of so many the topic is kept at hand."""
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_FAULTS: Final = 20
 
@@ -105,6 +119,8 @@ class Findings:
         channel, time_ns = message.channel, message.log_time_ns
         key = self._keys.get(channel)
         if key is None:
+            if len(self._keys) >= _MOST_CHANNELS:  # each file describes its channels anew
+                self._keys.clear()
             key = self._keys[channel] = TopicType(channel.topic, channel.schema.name)
         if not self.counts:
             self.first_ns = self._latest_ns = self.last_ns = time_ns
@@ -151,9 +167,9 @@ class McapCheck:
                 done = part.end
         except SegmentError as error:
             file.tear = without_frames(error)
-            if error.offset or not file.size:
+            if not file.size or (error.offset and not file.ends_with_magic):
                 found.tears[file.path.name] = str(error)
-            else:  # it does not even begin as such a file
+            else:  # it does not even begin as such a file, or ends as one that was finished
                 found.damaged(str(error))
         else:
             self._settle()
@@ -162,6 +178,7 @@ class McapCheck:
         for fault in file.decoder.faults:
             found.damaged(str(fault))
         if file.tear is None:
+            self._check_frame(file.whole_bytes)
             is_checked = self._check_data_crc(file.whole_bytes)
             if self._loose and not is_checked:
                 found.unchecked[NO_MESSAGE_CRC] += self._loose
@@ -184,6 +201,9 @@ class McapCheck:
                 self._begin_chunk(part)
         elif isinstance(part, RecordPlace) and part.opcode == layout.MESSAGE_INDEX:
             self._check_index(part)
+        elif isinstance(part, RecordPlace) and part.opcode == layout.HEADER:
+            if part.offset != len(layout.MAGIC):
+                self._damaged(part.offset, 'a header in the middle of the file')
         elif isinstance(part, RecordPlace) and part.opcode == layout.ATTACHMENT:
             self._settle()
             self._attachments += 1
@@ -235,6 +255,36 @@ class McapCheck:
         if lacking and self._indexed:
             self._damaged(chunk.offset, f'{plural(len(lacking), "message index")} missing')
         self._findings.unchecked[NO_MESSAGE_INDEX] += not self._indexed
+
+    # --- what every file has -------------------------------------------------------------
+
+    def _check_frame(self, end: int) -> None:
+        """Check that the file begins with a header, and that after its data all ends once."""
+        file, footer = self._file, self._file.size - layout.ENDING_LENGTH
+        start = len(layout.MAGIC)
+        header = file.record_at(start)
+        if header.opcode != layout.HEADER:
+            self._damaged(start, 'the file does not begin with a header')
+        else:
+            fields = file.decoder.fields(header)
+            try:
+                fields.string(), fields.string()  # the profile and the program
+            except SegmentError as error:
+                self._findings.damaged(str(error))
+        place = file.place_at(end)
+        if place.opcode != layout.DATA_END:
+            self._damaged(end, 'no record tells the end of the data')
+        elif place.length < layout.U32.size:
+            self._damaged(end, 'the record that tells the end of the data is too short')
+        for _ in range(_MOST_SUMMARY_RECORDS):
+            if place.opcode == layout.FOOTER or place.end > footer:
+                break
+            place = file.place_at(place.end)
+            if place.opcode in _OF_DATA:
+                self._damaged(place.offset, 'a record that belongs before the end of the data')
+                return
+        if (place.offset, place.opcode) != (footer, layout.FOOTER):
+            self._damaged(max(footer, 0), 'the file does not end with a footer')
 
     # --- the rest ------------------------------------------------------------------------
 
