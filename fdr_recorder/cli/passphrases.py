@@ -63,7 +63,7 @@ def passphrase_of(key: Path, file: Path | None) -> bytes | None:
     return _ask(f'passphrase of {key}: ') or None
 
 
-def _of_file(file: Path) -> bytes:
+def _of_file(file: Path) -> bytes | None:
     from fdr_recorder.seal.identity import read_passphrase
 
     return read_passphrase(file)

@@ -26,7 +26,6 @@ import re
 from typing import Final
 
 from fdr_recorder.errors import SealError
-from fdr_recorder.seal.identity import read_small_file
 from fdr_recorder.seal.keys import check_key, KEY_TYPES
 from fdr_recorder.seal.openssh import (
     fingerprint,
@@ -35,6 +34,7 @@ from fdr_recorder.seal.openssh import (
     key_type,
     parse_key,
 )
+from fdr_recorder.seal.private_files import read_small_file
 
 MAX_FILE_BYTES: Final = 1 << 20
 """A larger file is refused."""

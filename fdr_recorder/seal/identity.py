@@ -17,42 +17,21 @@ It is read when a flight is opened, from a file or by asking ssh-agent, and forg
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 import os
 from pathlib import Path
-import re
 import stat
 from types import TracebackType
 from typing import Final
 
-from fdr_recorder.errors import ExtraMissingError, SealError
-from fdr_recorder.seal import rotation
+from fdr_recorder.errors import SealError
+from fdr_recorder.seal import private_files, rotation
 from fdr_recorder.seal.agent import agent_has, AgentKey
-from fdr_recorder.seal.keys import check_key, PrivateKey, PrivateKeys, Signer
-from fdr_recorder.seal.openssh import decode_base64, fingerprint, key_type, parse_key, Reader
-from fdr_recorder.seal.primitives import (
-    Ed25519PrivateKey,
-    EllipticCurvePrivateKey,
-    load_pem_private_key,
-    load_ssh_private_key,
-    RSAPrivateKey,
-    UnsupportedAlgorithm,
-)
+from fdr_recorder.seal.keys import check_key, PrivateKey, Signer
+from fdr_recorder.seal.openssh import fingerprint, key_type, parse_key
+from fdr_recorder.seal.private_files import read_small_file, wipe
 
-MAX_FILE_BYTES: Final = 1 << 16
-"""A file of a key, or of a passphrase, that is larger is refused."""
 MAX_PASSPHRASE_BYTES: Final = 1000
-MAX_KDF_ROUNDS: Final = 4096
-"""Of bcrypt, 2 minutes; ssh-keygen takes 16 to 24 if it is not told otherwise."""
-
-_OPENSSH: Final = re.compile(
-    rb'-----BEGIN OPENSSH PRIVATE KEY-----\r?\n(.+?)-----END OPENSSH PRIVATE KEY-----', re.DOTALL
-)
-_PEM: Final = re.compile(rb'-----BEGIN (?:RSA |EC |ENCRYPTED )?PRIVATE KEY-----')
-_PEM_ENCRYPTED: Final = (b'-----BEGIN ENCRYPTED PRIVATE KEY-----', b'Proc-Type: 4,ENCRYPTED')
-_CIPHERS: Final = ('aes256-ctr', 'aes256-cbc', 'aes256-gcm@openssh.com')
 _ADVICE: Final = 'make a key with `fdr keygen`, or correct seal.key_file'
-_MAGIC: Final = b'openssh-key-v1\0'
 
 
 class Identity:
@@ -137,25 +116,20 @@ def load_identity(key_file: Path | str, passphrase: bytes | None = None) -> Iden
     """
     path = expanded(key_file)
     data, mode = read_small_file(path, _ADVICE)
-    needs_passphrase = False
-    public = _public_of_text(path, data)
     warnings = []
-    if public is not None:
-        check_key(public)
-        signer: Signer = AgentKey(public)
-        if not agent_has(public):
-            private = path.with_suffix('') if path.suffix == '.pub' else 'FILE'
-            raise SealError(
-                f'ssh-agent has no key {fingerprint(public)}: ssh-add {private}, or name the file '
-                'of the private key'
-            )
-        source = f'ssh-agent ({path})'
-    else:
-        needs_passphrase = _is_encrypted(path, data)
-        signer = PrivateKey(_load_private(path, data, passphrase))
-        source = str(path)
-        if stat.S_IMODE(mode) & 0o077:
-            warnings.append(f'{path} can be read by others: chmod 600 {path}')
+    needs_passphrase = False
+    try:
+        public = _public_of_text(path, data)
+        if public is not None:
+            signer: Signer = _in_agent(path, public)
+        else:
+            needs_passphrase = private_files.is_encrypted(path, data)
+            signer = PrivateKey(private_files.load_private(path, data, passphrase))
+            if stat.S_IMODE(mode) & 0o077:
+                warnings.append(f'{path} can be read by others: chmod 600 {path}')
+    finally:
+        wipe(data)
+    source = str(path) if public is None else f'ssh-agent ({path})'
     try:
         rotations = rotation.rotations_to(signer.public, read_rotations(path))
     except SealError as error:
@@ -163,6 +137,17 @@ def load_identity(key_file: Path | str, passphrase: bytes | None = None) -> Iden
         rotations = ()
     encoded = tuple(one.encoded for one in rotations)
     return Identity(signer, source, encoded, tuple(warnings), is_encrypted=needs_passphrase)
+
+
+def _in_agent(path: Path, public: bytes) -> AgentKey:
+    check_key(public)
+    if not agent_has(public):
+        private = path.with_suffix('') if path.suffix == '.pub' else 'FILE'
+        raise SealError(
+            f'ssh-agent has no key {fingerprint(public)}: ssh-add {private}, or name the file of '
+            'the private key'
+        )
+    return AgentKey(public)
 
 
 def read_public(key_file: Path | str) -> bytes:
@@ -175,12 +160,12 @@ def read_public(key_file: Path | str) -> bytes:
     """
     path = expanded(key_file)
     data, _ = read_small_file(path, _ADVICE)
-    public = _public_of_text(path, data)
-    if public is None:
-        match = _OPENSSH.search(data)
-        public = _read_head(path, match)[0] if match else None
-    if public is None:
-        public = PrivateKey(_load_private(path, data, None)).public
+    try:
+        public = _public_of_text(path, data) or private_files.public_in_clear(path, data)
+        if public is None:
+            public = PrivateKey(private_files.load_private(path, data, None)).public
+    finally:
+        wipe(data)
     check_key(public)
     return public
 
@@ -195,7 +180,10 @@ def is_encrypted(key_file: Path | str) -> bool:
     """
     path = expanded(key_file)
     data, _ = read_small_file(path, _ADVICE)
-    return _public_of_text(path, data) is None and _is_encrypted(path, data)
+    try:
+        return private_files.is_private(data) and private_files.is_encrypted(path, data)
+    finally:
+        wipe(data)
 
 
 def read_rotations(key_file: Path) -> tuple[rotation.Rotation, ...]:
@@ -207,7 +195,7 @@ def read_rotations(key_file: Path) -> tuple[rotation.Rotation, ...]:
 
     """
     path = rotations_path(key_file)
-    if not path.exists():
+    if not os.path.lexists(path):
         return ()
     data, _ = read_small_file(path, 'restore it', limit=rotation.MAX_FILE_BYTES)
     try:
@@ -222,17 +210,19 @@ def rotations_path(key_file: Path) -> Path:
     return private.with_name(f'{private.name}.rotations')
 
 
-def read_passphrase(path: Path | str) -> bytes:
+def read_passphrase(path: Path | str) -> bytes | None:
     """
-    Return the passphrase in a file: its first line.
+    Return the passphrase in a file: its first line; None if the path is empty.
 
     Raises:
         SealError: The file cannot be read, or is empty; the message says what to do.
 
     """
+    if not str(path):
+        return None
     path = expanded(path)
     data, _ = read_small_file(path, 'correct seal.passphrase_file')
-    passphrase = data.split(b'\n', 1)[0].removesuffix(b'\r')
+    passphrase = bytes(data.split(b'\n', 1)[0].removesuffix(b'\r'))
     if not passphrase or len(passphrase) > MAX_PASSPHRASE_BYTES:
         most = f'of at most {MAX_PASSPHRASE_BYTES} bytes'
         raise SealError(f'{path} has no passphrase {most} in its first line')
@@ -247,64 +237,9 @@ def expanded(path: Path | str) -> Path:
         return Path(path)
 
 
-def read_small_file(
-    path: Path, advice: str, *, limit: int = MAX_FILE_BYTES
-) -> tuple[bytes, int]:
-    """
-    Return a small regular file, and its mode. It never waits, as for a FIFO.
-
-    Args:
-        path: The file.
-        advice: What to do if there is none; a part of a sentence.
-        limit: A file of more bytes is refused.
-
-    Raises:
-        SealError: It cannot be read; the message says what to do.
-
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        if isinstance(error, PermissionError):
-            advice = 'give the user who runs this the right to read it'
-        reason = error.strerror if isinstance(error, OSError) else 'it is no name of a file'
-        raise SealError(f'{path} cannot be read ({reason}): {advice}') from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise SealError(f'{path} is not a file: {advice}')
-        data = os.read(descriptor, limit + 1)
-    except OSError as error:
-        raise SealError(f'{path} cannot be read ({error.strerror})') from None
-    finally:
-        os.close(descriptor)
-    if len(data) > limit:
-        raise SealError(f'{path} is too large ({limit} bytes at most): {advice}')
-    return data, mode
-
-
-def _load_private(path: Path, data: bytes, passphrase: bytes | None) -> PrivateKeys:
-    needs_passphrase = _is_encrypted(path, data)
-    if needs_passphrase and not passphrase:
-        raise SealError(
-            f'{path} is encrypted: put its passphrase into a file and name that in '
-            f'seal.passphrase_file, or load it into ssh-agent and name {path}.pub'
-        )
-    load = load_ssh_private_key if _OPENSSH.search(data) else load_pem_private_key
-    try:
-        key = load(data, passphrase if needs_passphrase else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        if needs_passphrase and not isinstance(error, UnsupportedAlgorithm):
-            raise SealError(f'the passphrase of {path} is wrong, or the file is damaged') from None
-        raise SealError(f'{path} cannot be used as identity key: {error}') from None
-    if not isinstance(key, (Ed25519PrivateKey, EllipticCurvePrivateKey, RSAPrivateKey)):
-        raise SealError(f'{path} is a key that cannot be an identity: use Ed25519, ECDSA or RSA')
-    return key
-
-
-def _public_of_text(path: Path, data: bytes) -> bytes | None:
+def _public_of_text(path: Path, data: bytearray) -> bytes | None:
     """Return the key of a `.pub` file; None if it is a private key."""
-    if _OPENSSH.search(data) or _PEM.search(data):
+    if private_files.is_private(data):
         return None
     try:
         public = parse_key(data.decode().strip())
@@ -313,46 +248,3 @@ def _public_of_text(path: Path, data: bytes) -> bytes | None:
     if '-cert-' in key_type(public):
         raise SealError(f'{path} is a certificate: name the key itself')
     return public
-
-
-def _is_encrypted(path: Path, data: bytes) -> bool:
-    """Return whether a private key needs a passphrase; refuse what cannot be loaded."""
-    match = _OPENSSH.search(data)
-    if match is None:
-        return any(sign in data for sign in _PEM_ENCRYPTED)
-    public, cipher, options = _read_head(path, match)
-    if key_type(public).startswith('sk-'):
-        raise SealError(
-            f'{path} is a key in a FIDO token, which only ssh-agent can use: ssh-add {path}, and '
-            f'name {path}.pub'
-        )
-    if cipher == 'none':
-        return False
-    if cipher not in _CIPHERS:
-        raise SealError(
-            f'{path} is encrypted with {cipher}: give it a passphrase again, with another cipher: '
-            f'ssh-keygen -p -Z aes256-ctr -f {path}'
-        )
-    kdf = Reader(options, str(path))
-    kdf.string()
-    if kdf.uint32() > MAX_KDF_ROUNDS:
-        raise SealError(
-            f'{path} takes too long to decrypt: give it a passphrase again, with fewer rounds: '
-            f'ssh-keygen -p -a 24 -f {path}'
-        )
-    if find_spec('bcrypt') is None:  # with which cryptography decrypts
-        raise ExtraMissingError('bcrypt', 'seal')
-    return True
-
-
-def _read_head(path: Path, match: re.Match[bytes]) -> tuple[bytes, str, bytes]:
-    """Return public key, cipher, and how its key is made, of a private key of OpenSSH."""
-    text = b''.join(match[1].split()).decode('ascii', errors='replace')
-    raw = decode_base64(text, str(path))
-    if not raw.startswith(_MAGIC):
-        raise SealError(f'{path} is malformed: it is no private key of OpenSSH')
-    reader = Reader(raw[len(_MAGIC):], str(path))
-    cipher, _, options, count = reader.text(), reader.text(), reader.string(), reader.uint32()
-    if count != 1:
-        raise reader.error('it must hold one key')
-    return reader.string(), cipher, options

@@ -27,7 +27,6 @@ from fdr_recorder.seal.identity import (
     MAX_PASSPHRASE_BYTES,
     read_public,
     read_rotations,
-    read_small_file,
     rotations_path,
 )
 from fdr_recorder.seal.keys import public_blob
@@ -39,6 +38,7 @@ from fdr_recorder.seal.primitives import (
     NoEncryption,
     PrivateFormat,
 )
+from fdr_recorder.seal.private_files import read_small_file
 from fdr_recorder.seal.rotation import rotate, Rotation, rotations_to
 from fdr_recorder.units import iso_time
 
@@ -192,7 +192,7 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def _write_new(path: Path, data: bytes | bytearray, mode: int) -> None:
     """Write a file that does not exist, and force it to the disk; leave none if that fails."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:

@@ -66,12 +66,12 @@ class Reader:
     Reads fields one after the other; each raises `SealError` if it is not there, or is not valid.
 
     Args:
-        data: What is read.
+        data: What is read; of a view each field is copied when it is read.
         what: What it is called in errors, for example `the certificate`.
 
     """
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: bytes | memoryview, what: str) -> None:
         self._data = data
         self._at = 0
         self._what = what
@@ -87,7 +87,7 @@ class Reader:
             raise self.error('it ends too early')
         field = self._data[self._at:end]
         self._at = end
-        return field
+        return bytes(field)
 
     def uint8(self) -> int:
         """Return a byte as a number."""

@@ -22,24 +22,31 @@ import sys
 
 from fdr_recorder.errors import SealError
 from fdr_recorder.seal.identity import load_identity, read_passphrase
+from fdr_recorder.seal.key_files import make_key_file
 from fdr_recorder.seal.openssh import key_text
+from fdr_recorder.seal.primitives import Ed25519PrivateKey, load_ssh_private_key
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_scan import copies_in
 import pytest
 from ssh_tools import KEY_TYPES, make_key, needs_openssh, public_line
 
 pytestmark = needs_openssh
+PROGRAM = Path(__file__).resolve().parents[1] / 'support' / 'identity_program.py'
 SECRET = 'correct horse \u00e4'
 
 
-@pytest.mark.parametrize('form', ['RFC4716', 'PEM', 'PKCS8'])
 @pytest.mark.parametrize('passphrase', ['', SECRET], ids=['plain', 'encrypted'])
-@pytest.mark.parametrize('key_type', KEY_TYPES)
+@pytest.mark.parametrize(
+    ('key_type', 'form'),
+    [
+        *((key_type, 'RFC4716') for key_type in KEY_TYPES),
+        *((key_type, form) for key_type in KEY_TYPES[1:] for form in ('PEM', 'PKCS8')),
+    ],
+)
 def test_key_files_of_ssh_keygen_are_read(
     key_type: str, passphrase: str, form: str, tmp_path: Path
 ) -> None:
-    if key_type == 'ed25519' and form != 'RFC4716':
-        pytest.skip('ssh-keygen writes Ed25519 in its own form only')
     path = make_key(tmp_path / 'key', key_type, passphrase, '-m', form)
     with load_identity(path, passphrase.encode() or None) as identity:
         assert key_text(identity.public) == public_line(path)
@@ -84,6 +91,7 @@ def test_a_passphrase_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     for data in (b'a b', b'a b\n', b'a b\r\n', b'a b\nnot this'):
         path.write_bytes(data)
         assert read_passphrase(path) == b'a b'
+    assert read_passphrase('') is None
     path.write_bytes(b'\n')
     with pytest.raises(SealError, match='has no passphrase'):
         read_passphrase(path)
@@ -140,6 +148,60 @@ def test_of_a_damaged_key_file_one_error_comes_out(draw: st.DataObject, key_file
     damaged.write_bytes(whole[:at] + draw.draw(st.binary(max_size=9)) + whole[end:])
     with suppress(SealError):  # as for a changed comment it may still be one
         load_identity(damaged, b'x').close()
+
+
+def test_a_malformed_cipher_of_an_old_key_file_is_an_error(tmp_path: Path) -> None:
+    path = make_key(tmp_path / 'key', 'ecdsa-256', SECRET, '-m', 'PEM')
+    whole = path.read_text(encoding='utf-8')
+    (cipher,) = (line for line in whole.split('\n') if line.startswith('DEK-Info: '))
+    for changed in (cipher[:-2], 'DEK-Info: DES-CBC,00', 'DEK-Info:', ''):
+        path.write_text(whole.replace(cipher, changed), encoding='utf-8')
+        with pytest.raises(SealError, match='its cipher is not known'):
+            load_identity(path, SECRET.encode())
+
+
+@pytest.mark.parametrize('key_type', ['ed25519', 'ecdsa-256'])
+def test_of_a_damaged_plain_key_one_error_comes_out(key_type: str, tmp_path: Path) -> None:
+    """In what is in base64, too: every byte changed, and every length."""
+    path = make_key(tmp_path / 'key', key_type)
+    begin, *lines, end, _ = path.read_text(encoding='utf-8').split('\n')
+    raw = base64.b64decode(''.join(lines))
+    for at in range(len(raw)):
+        for changed in (raw[:at], raw[:at] + bytes([raw[at] ^ 0x81]) + raw[at + 1:]):
+            text = base64.b64encode(changed).decode()
+            path.write_text(f'{begin}\n{text}\n{end}\n', encoding='utf-8')
+            with suppress(SealError):  # as for a changed comment it may still be one
+                load_identity(path).close()
+
+
+def test_a_closed_identity_is_not_in_memory_any_more(tmp_path: Path) -> None:
+    path = tmp_path / 'key'
+    make_key_file(path)
+    key = load_ssh_private_key(path.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    lines = path.read_bytes().splitlines()
+    secrets = (key.private_bytes_raw(), lines[2][:60], lines[3][:60])
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == 'loaded\n'
+            try:
+                alive = copies_in(process.pid, secrets[0])
+            except PermissionError:
+                pytest.skip('reading the memory of another process is forbidden here')
+            process.stdin.write('\n')
+            process.stdin.flush()
+            assert process.stdout.readline() == 'closed\n'
+            assert alive == 1  # in OpenSSL; with 0 this test finds nothing
+            assert [copies_in(process.pid, secret) for secret in secrets] == [0, 0, 0]
+        finally:
+            process.stdin.close()
 
 
 def test_without_cryptography_an_error_says_what_to_install() -> None:

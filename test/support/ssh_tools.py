@@ -24,7 +24,7 @@ needs_openssh = pytest.mark.skipif(
     shutil.which('ssh-keygen') is None, reason='there is no ssh-keygen'
 )
 
-KEY_TYPES: Final = ('ed25519', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa-2048', 'rsa-3072')
+KEY_TYPES: Final = ('ed25519', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa-2048')
 
 
 def keygen(*arguments: object, stdin: bytes = b'', succeeds: bool = True) -> str:
