@@ -23,6 +23,7 @@ from typing import Final
 
 from fdr_recorder.cli.console import warn
 from fdr_recorder.cli.exit_codes import EXIT_REFUSED
+from fdr_recorder.storage.disk_errors import FULL_ERRNOS
 from fdr_recorder.units import plural
 
 _MOST_TOLD: Final = 10
@@ -65,7 +66,8 @@ class Unreadable:
 def why_refused(error: OSError) -> str:
     """Say what the system refused, and for missing permissions what to do."""
     if not error.filename or isinstance(error.filename, int):
-        return str(error)
+        is_full = error.errno in FULL_ERRNOS  # what verbs write has a name
+        return f'standard output cannot be written: {error.strerror}' if is_full else str(error)
     if isinstance(error, PermissionError):
         return _why_denied(Path(os.fsdecode(error.filename)).absolute())
     return f'{os.fsdecode(error.filename)}: {error.strerror}'

@@ -14,13 +14,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import errno
 import os
 from pathlib import Path
 from secrets import token_hex
 import shutil
+from typing import Final
 
 from fdr_recorder.errors import ExportError
+from fdr_recorder.storage.disk_errors import has_no_inodes
 from fdr_recorder.storage.files import sync_directory
+
+_ADVICE: Final = {
+    errno.ENOSPC: 'free space there, or write to another disk',
+    errno.EDQUOT: 'free space there, raise the quota, or write to another disk',
+    errno.EROFS: 'it is mounted read-only; write to another disk',
+    errno.EFBIG: 'no file may be so large there (see `ulimit -f`); write less, or somewhere else',
+}
+"""Of errors that only writing has."""
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """
+    Let errors of writing a file or a directory name it, say that it was that, and what to do.
+
+    Files whose names begin with `.NAME.` beside it are on the way to it. Errors of other files, as
+    of reading what is to be written, stay as they are.
+    """
+    try:
+        yield
+    except OSError as error:
+        number, name = error.errno or 0, error.filename
+        draft = str(out.absolute().parent / f'.{out.name}.')
+        is_ours = isinstance(name, str) and os.path.abspath(name).startswith(draft)
+        if not is_ours and (name is not None or number not in _ADVICE):
+            raise
+        what = os.strerror(number) if number else str(error)
+        advice = _ADVICE.get(number)
+        if number == errno.ENOSPC and has_no_inodes(out.absolute().parent):
+            what, advice = 'no inodes are left there', 'remove files there (see `df -i`)'
+        text = f'cannot be written: {what}' + (f'; {advice}' if advice else '')
+        raise OSError(number, text, str(out)) from error
 
 
 @contextmanager
@@ -32,7 +67,7 @@ def new_output(out: Path) -> Iterator[Path]:
 
     Raises:
         ExportError: `out` exists, or its directory does not.
-        OSError: It cannot be created or renamed.
+        OSError: It cannot be written; see `writing`.
 
     """
     if os.path.lexists(out):
@@ -42,14 +77,13 @@ def new_output(out: Path) -> Iterator[Path]:
         raise ExportError(out, f'there is no directory {parent}; create it first')
     work = parent / f'.{out.name}.{token_hex(8)}.part'
     try:  # an interrupt may come as soon as the directory is there
-        work.mkdir(0o700)
-        built = work / out.name
-        yield built
-        if os.path.lexists(out):
-            raise ExportError(out, 'was created meanwhile; choose another name')
-        built.rename(out)
-        sync_directory(parent)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, error.filename or str(out)) from error
+        with writing(out):
+            work.mkdir(0o700)
+            built = work / out.name
+            yield built
+            if os.path.lexists(out):
+                raise ExportError(out, 'was created meanwhile; choose another name')
+            built.rename(out)
+            sync_directory(parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.errors import ExportError
+from fdr_recorder.flights.output import writing
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.report.gather import gather, PASSES, Report
 from fdr_recorder.report.page import GENERATOR, render
@@ -58,10 +59,10 @@ def write_page(report: Report, path: Path) -> None:
     page = render(report).encode()
     draft = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        with draft.open('xb') as file:
+        with writing(path), draft.open('xb') as file:
             file.write(page)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
