@@ -14,8 +14,8 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-import socket
 from typing import Final
 
 from fdr_recorder.cli.console import print_json, say
@@ -64,6 +64,11 @@ def add_principal(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def principal_of(args: argparse.Namespace) -> str:
+    """Return the vehicle's name."""
+    return str(args.principal or os.uname().nodename)
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the key."""
     from fdr_recorder.seal.allowed_signers import line_for
@@ -73,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from fdr_recorder.seal.openssh import fingerprint, key_text
 
     path = expanded(args.file or DEFAULT_KEY).absolute()
-    principal = args.principal or socket.gethostname()
+    principal = principal_of(args)
     line_for(principal, SessionKey.generate().public)  # a wrong name is told before a key is made
     passphrase = new_passphrase(args.passphrase_file)
     public = make_key_file(path, passphrase, principal)

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import socket
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
-from fdr_recorder.cli.keygen import add_principal
+from fdr_recorder.cli.keygen import add_principal, principal_of
 from fdr_recorder.cli.passphrases import passphrase_of
 from fdr_recorder.errors import UsageError
 from fdr_recorder.units import format_time, NS_PER_S, plural
@@ -154,7 +153,7 @@ def _rotate(path: Path, args: argparse.Namespace) -> int:
     from fdr_recorder.seal.identity import expanded, read_public
     from fdr_recorder.seal.key_files import rotate_key_file, rotate_to
 
-    line_for(_principal(args), read_public(path))  # a wrong name is told before anything is done
+    line_for(principal_of(args), read_public(path))  # a wrong name is told before anything is done
     passphrase = passphrase_of(path, args.passphrase_file)
     if args.to is not None:
         rotated = rotate_to(path, passphrase, expanded(args.to))
@@ -163,17 +162,13 @@ def _rotate(path: Path, args: argparse.Namespace) -> int:
             'lies beside it.'
         )
     else:
-        rotated = rotate_key_file(path, passphrase, _principal(args))
+        rotated = rotate_key_file(path, passphrase, principal_of(args))
         step = (
             f'The old key is {rotated.kept} now. Take it off the vehicle: whoever has it can name '
             'another key as the next one.'
         )
     _tell_key(args, rotated.path, rotated.public, rotated.kept, step)
     return EXIT_OK
-
-
-def _principal(args: argparse.Namespace) -> str:
-    return args.principal or socket.gethostname()
 
 
 def _tell_key(
@@ -185,7 +180,7 @@ def _tell_key(
     from fdr_recorder.seal.openssh import fingerprint, key_type
     from fdr_recorder.seal.rotation import rotations_to
 
-    principal = _principal(args)
+    principal = principal_of(args)
     line = line_for(principal, public)
     rotations = [
         {'old': fingerprint(one.old), 'new': fingerprint(one.new), 'at': one.at}

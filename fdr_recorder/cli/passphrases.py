@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-from getpass import getpass
 from pathlib import Path
 import sys
 
@@ -70,6 +69,8 @@ def _of_file(file: Path) -> bytes | None:
 
 
 def _ask(prompt: str) -> bytes:
+    from getpass import getpass
+
     try:
         return getpass(prompt).encode()
     except EOFError:
