@@ -20,17 +20,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Union
 
 from fdr_recorder.errors import RecordError
 from fdr_recorder.flights.query import Query
 from fdr_recorder.flights.reader import Advance
 from fdr_recorder.mcap.decode import FileChannel, Message
-from fdr_recorder.mcap.layout import CDR, ROS2IDL, ROS2MSG
+from fdr_recorder.mcap.layout import CDR, JSON, ROS2IDL, ROS2MSG
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.channel import PUBLISHER_KEY, TYPE_HASH_KEY
 from fdr_recorder.types.cdr_to_tables import TableDecoder
 from fdr_recorder.types.columns import Column
+from fdr_recorder.types.json_to_tables import JsonTableDecoder
 from fdr_recorder.units import plural
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,7 @@ TOTAL_BYTES: Final = 64 << 20
 _MOST_CHANNELS: Final = 1000
 
 Times = npt.NDArray[np.uint64]
+Decoder = Union[TableDecoder, JsonTableDecoder]  # noqa: UP007 - evaluated by Python 3.10
 
 
 class Rows(NamedTuple):
@@ -114,7 +116,7 @@ class Table:
     schema: Schema
     type_hash: str
     encoding: str
-    decoder: TableDecoder | None = None
+    decoder: Decoder | None = None
     why: str = ''
     rows: int = 0
     left_out: int = 0
@@ -125,11 +127,15 @@ class Table:
 
     @property
     def damage(self) -> list[str]:
-        """Say what is not in it, in a sentence, if anything."""
-        if not self.left_out:
-            return []
-        count = plural(self.left_out, 'message')
-        return [f'{self.topic}: {count} of {self.schema.name:.100} left out: {self.why}']
+        """Say what is not in it, in a sentence each, if anything."""
+        said = []
+        if self.left_out:
+            of = f' of {self.schema.name:.100}' if self.schema.name else ''
+            count = plural(self.left_out, 'message')
+            said.append(f'{self.topic}: {count}{of} left out: {self.why}')
+        if self.decoder is not None and self.decoder.note:
+            said.append(f'{self.topic}: {self.decoder.note}')
+        return said
 
 
 Write = Callable[[Table, Rows], None]
@@ -198,11 +204,7 @@ class TableCollector:
         encoding = channel.message_encoding
         table = Table(topic, schema, channel.metadata.get(TYPE_HASH_KEY, ''), encoding)
         try:
-            if encoding != CDR:
-                raise RecordError(f'messages are in {encoding:.40}, not in CDR')
-            if schema.definition and schema.encoding not in (ROS2MSG, ROS2IDL):
-                raise RecordError(f'it is defined in {schema.encoding:.40}, not in ROS')
-            table.decoder = TableDecoder(schema)
+            table.decoder = _decoder(schema, encoding)
         except RecordError as error:
             table.why = str(error)
         self.tables.append(table)
@@ -241,7 +243,7 @@ class TableCollector:
         table.left_out = decoder.refused
         table.why = decoder.why
 
-    def _decode(self, table: Table, decoder: TableDecoder, messages: Pending) -> None:
+    def _decode(self, table: Table, decoder: Decoder, messages: Pending) -> None:
         for rows, columns in decoder.decode(messages.data):
             is_all = len(rows) == len(messages.data)
             some = messages if is_all else messages.picked(rows.tolist())
@@ -252,6 +254,17 @@ class TableCollector:
             table.first_ns = min(table.first_ns, int(log_times[0]))
             table.last_ns = max(table.last_ns, int(log_times[-1]))
             self._write(table, Rows(log_times, published, sequence, some.publisher, columns))
+
+
+def _decoder(schema: Schema, encoding: str) -> Decoder:
+    """Return what takes messages apart; raise `RecordError` if nothing can."""
+    if encoding == JSON:
+        return JsonTableDecoder(schema)
+    if encoding != CDR:
+        raise RecordError(f'messages are in {encoding:.40}, not CDR or JSON')
+    if schema.definition and schema.encoding not in (ROS2MSG, ROS2IDL):
+        raise RecordError(f'it is defined in {schema.encoding:.40}, not in ROS')
+    return TableDecoder(schema)
 
 
 def _by_channel(batch: list[Message]) -> Iterator[tuple[FileChannel, list[Message]]]:

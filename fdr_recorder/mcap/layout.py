@@ -81,3 +81,6 @@ ROS2IDL: Final = 'ros2idl'
 
 CDR: Final = 'cdr'
 """Message encoding of ROS 2 (MCAP registry)."""
+
+JSON: Final = 'json'
+"""Message encoding of other programs (MCAP registry)."""

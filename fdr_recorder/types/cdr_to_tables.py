@@ -77,6 +77,9 @@ class TableDecoder:
 
     """
 
+    note: Final = ''
+    """What else is in no column: nothing."""
+
     def __init__(self, schema: Schema) -> None:
         """Prepare for a type; raise `RecordError` as `layout_of`."""
         self.layout = layout_of(schema)

@@ -35,6 +35,7 @@ from fdr_recorder.types.definition import Definition
 from fdr_recorder.types.services_and_actions import read_interface
 from fdr_recorder.types.typestore import typestore_of
 from installed_types import read_file, type_hashes
+from mcap.writer import Writer as McapWriter
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -284,6 +285,77 @@ def test_what_cannot_be_decoded_is_told_and_the_rest_is_there(
     assert sorted(path.name for path in tmp_path.iterdir()) == ['flights', 'out'] or not (
         (tmp_path / 'out2').exists()
     )
+
+
+_TIMES = ['log_time', 'publish_time']
+JSON_POINT = {
+    'title': 'Point',
+    'type': 'object',
+    'properties': {
+        'at': {'type': 'object', 'properties': {'sec': {'type': 'integer'}}},
+        'x': {'type': 'number'},
+        'is_on': {'type': 'boolean'},
+        'name': {'type': 'string'},
+        'list': {'type': 'array', 'items': {'type': 'object', 'properties': {
+            'a': {'type': 'integer'}}}},
+        'any': {'oneOf': [{'type': 'string'}, {'type': 'null'}]},
+    },
+}  # fmt: skip
+POINTS: list[object] = [
+    {'at': {'sec': 2**62}, 'x': 1.5, 'is_on': True, 'name': 'ä"', 'list': [{'a': 1}, {'a': 2}],
+     'any': {'b': [1]}},
+    {'at': {'sec': -1}, 'x': None, 'is_on': False, 'name': '', 'list': [], 'any': None},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('form', ['jsonl', 'csv', 'parquet'])
+def test_messages_in_json_are_tables_where_their_schema_allows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    path, out = tmp_path / 'json.mcap', tmp_path / 'out'
+    bad = [{**POINTS[0], 'x': 'far'}, {'x': 1}, 7]  # type: ignore[dict-item]
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start('', 'another program')
+        schema = writer.register_schema('Point', 'jsonschema', json.dumps(JSON_POINT).encode())
+        proto = writer.register_schema('test.Point', 'protobuf', b'\0\1')
+        for topic, encoding, number, messages in (
+            ('/good', 'json', schema, [*POINTS, *bad]),
+            ('/more', 'json', schema, [{**POINTS[1], 'new': 1}]),  # type: ignore[dict-item]
+            ('/open', 'json', 0, POINTS),
+            ('/proto', 'protobuf', proto, POINTS),
+        ):
+            channel = writer.register_channel(topic, encoding, number)
+            for message in messages:
+                writer.add_message(channel, START_NS, json.dumps(message).encode(), START_NS)
+        writer.finish()
+    assert main(['export', str(path), '-o', str(out), '--format', form]) == 1
+    said = [line.removeprefix('fdr: ') for line in capsys.readouterr().err.splitlines()]
+    left_out = ' left out: messages are in'
+    assert said == [
+        'not exported: /good: 3 messages of Point left out: one does not fit Point: x is "far"',
+        'not exported: /more: its JSON Schema does not name new: left out',
+        f'not exported: /open: 2 messages{left_out} JSON, and no JSON Schema says their fields',
+        f'not exported: /proto: 2 messages of test.Point{left_out} protobuf, not CDR or JSON',
+    ]
+    assert (out / f'more.{form}').exists()
+    if form == 'parquet':
+        rows = pq.read_table(out / 'good.parquet').drop_columns(_TIMES).to_pylist()
+        assert math.isnan(rows[1].pop('x'))
+        rows[1]['x'] = None
+        names = {'is_on', 'name', 'list', 'x'}
+        assert [row['at.sec'] for row in rows] == [2**62, -1]
+    elif form == 'jsonl':
+        rows = [json.loads(line) for line in (out / 'good.jsonl').read_text().splitlines()]
+        names = {'is_on', 'name', 'list', 'x'}
+        assert json.loads(rows[0]['any']) == {'b': [1]}
+    else:
+        with (out / 'good.csv').open(encoding='utf-8', newline='') as file:
+            assert [row['at.sec'] for row in csv.DictReader(file)] == [str(2**62), '-1']
+        return
+    points: list[Any] = POINTS
+    for row, point in zip(rows, points, strict=True):
+        assert {name: row[name] for name in names} == {name: point[name] for name in names}
 
 
 def test_refusals(
