@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from importlib.util import find_spec
 import os
 from pathlib import Path
+import stat
 from typing import Final
 
 from fdr_recorder.errors import ExtraMissingError, SealError
@@ -103,7 +104,8 @@ def rotate_key_file(path: Path, passphrase: bytes | None, comment: str = '') -> 
     """
     Replace a key by a new one with the same passphrase; the old one signs that.
 
-    At every moment `path` is a whole key: the old one, or the new one.
+    At every moment `path` is a whole key: the old one, or the new one. Owner and permissions stay
+    as they are, also if root does this, so that the recorder can read the new key.
 
     Args:
         path: The private key. It is kept as `PATH.old-TIME`.
@@ -126,18 +128,20 @@ def rotate_key_file(path: Path, passphrase: bytes | None, comment: str = '') -> 
         private, public = _new_key(passphrase if identity.is_encrypted else None)
         rotation = rotate(identity, public, iso_time(int(now.timestamp() * 1e9)))
         old_public = identity.public
+    owner = path.stat()
+    private_mode = stat.S_IMODE(owner.st_mode)
     kept = _beside(path, f'.old-{now:%Y%m%dT%H%M%SZ}')
-    _write_new(kept, read_small_file(path, 'restore it')[0], _PRIVATE)
-    _write_new(_beside(kept, '.pub'), _public_line(old_public, 'replaced'), _PUBLIC)
+    _write_new(kept, read_small_file(path, 'restore it')[0], private_mode, owner)
+    _write_new(_beside(kept, '.pub'), _public_line(old_public, 'replaced'), _PUBLIC, owner)
     statements = ''.join(one.text for one in (*before, rotation)).encode()
     for target, data, mode in (
         (rotations_path(path), statements, _PUBLIC),
-        (path, private, _PRIVATE),
+        (path, private, private_mode),
         (_beside(path, '.pub'), _public_line(public, comment), _PUBLIC),
     ):
         temporary = _beside(target, '.new')
         temporary.unlink(missing_ok=True)
-        _write_new(temporary, data, mode)
+        _write_new(temporary, data, mode, owner)
         temporary.replace(target)
         _sync_directory(path.parent)
     return RotatedKey(path, public, rotation, kept)
@@ -192,11 +196,17 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _write_new(path: Path, data: bytes | bytearray, mode: int) -> None:
+def _write_new(
+    path: Path, data: bytes | bytearray, mode: int, owner: os.stat_result | None = None
+) -> None:
     """Write a file that does not exist, and force it to the disk; leave none if that fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
     try:
         with os.fdopen(descriptor, 'wb') as file:
+            if owner is not None:
+                with suppress(PermissionError):  # only root may give files away
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -198,6 +198,23 @@ def test_rotating_keeps_the_old_key_and_the_way_to_it(tmp_path: Path, ask: Ask) 
         assert rotation.trusted_ancestor(identity.public, {first}, statements) == first
 
 
+def test_a_rotated_key_can_be_read_by_whom_the_old_one_could(tmp_path: Path, ask: Ask) -> None:
+    """The recorder may run as another user than the one who rotates, who is root then."""
+    path = make_key(tmp_path / 'key')
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 4711, 4712)
+    before = path.stat()
+    kept = Path(ask('keys', 'rotate', path, *NAME)['kept'])
+    for made in (path, kept):
+        now = made.stat()
+        assert (now.st_uid, now.st_gid, now.st_mode) == (
+            before.st_uid, before.st_gid, before.st_mode,
+        )
+    for public in (f'{path}.pub', f'{kept}.pub', f'{path}.rotations'):
+        assert stat.S_IMODE(Path(public).stat().st_mode) == 0o644
+
+
 def test_a_rotation_that_was_interrupted_can_be_done_again(tmp_path: Path, ask: Ask) -> None:
     """Killed before the key was replaced: a new key lies there, and a statement names it."""
     path = make_key(tmp_path / 'key')
