@@ -22,6 +22,7 @@ from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ExportError
+from fdr_recorder.flights.extras import ExportedFile
 from fdr_recorder.flights.list_recording import list_recording
 from fdr_recorder.flights.output import new_output
 from fdr_recorder.flights.query import Query
@@ -33,7 +34,6 @@ from fdr_recorder.record.kinds import RECORD_SCHEMA_VERSION
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import DIRECTORY_MODE
 from fdr_recorder.storage.flight_directory import FlightDirectory
-from fdr_recorder.storage.segment import Segment
 from fdr_recorder.units import iso_time
 from fdr_recorder.version import __version__, BAG_VERSION
 
@@ -177,7 +177,7 @@ def _write(
     query: Query, path: Path, compression: str, bag_version: int, advance: Advance
 ) -> ClosedSegment:
     """Write the file; raise `ExportError` if there is no message to write."""
-    segment = Segment.create(
+    segment = ExportedFile.create(
         path,
         index=0,
         max_bytes=_UNLIMITED,
@@ -186,6 +186,7 @@ def _write(
         metadata=_about(query),
         bag_version=bag_version,
     )
+    assert isinstance(segment, ExportedFile)
     is_empty = True
     find_channel = _channel_finder()
     try:
@@ -204,6 +205,7 @@ def _write(
             is_empty = False
         if is_empty:
             raise ExportError(query.flight, query.why_nothing())
+        segment.copy_extras(query)
         segment.finish()
     finally:
         segment.close()

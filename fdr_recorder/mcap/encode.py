@@ -143,13 +143,14 @@ def statistics(
     start_time: int,
     end_time: int,
     message_counts: Mapping[int, int],
+    attachments: int = 0,
 ) -> bytes:
     """Encode the statistics; `message_counts` is by channel id and names every channel."""
     fixed = layout.STATISTICS_FIXED.pack(
         sum(message_counts.values()),
         schemas,
         len(message_counts),
-        0,  # attachments
+        attachments,
         metadata,
         chunks,
         start_time,
@@ -173,6 +174,15 @@ def metadata_index(offset: int, length: int, name: str) -> bytes:
     """Encode the summary's entry for a metadata record."""
     place = layout.U64.pack(offset) + layout.U64.pack(length)
     return record(layout.METADATA_INDEX, place + string(name))
+
+
+def attachment_index(
+    offset: int, length: int, times: bytes, size: int, name: str, media_type: str
+) -> bytes:
+    """Encode the summary's entry for an attachment; `times` are both of its times, as there."""
+    place = layout.U64.pack(offset) + layout.U64.pack(length)
+    names = string(name) + string(media_type)
+    return record(layout.ATTACHMENT_INDEX, place + times + layout.U64.pack(size) + names)
 
 
 def summary_offset(opcode: int, start: int, length: int) -> bytes:

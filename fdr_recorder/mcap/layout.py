@@ -31,6 +31,7 @@ CHUNK: Final = 0x06
 MESSAGE_INDEX: Final = 0x07
 CHUNK_INDEX: Final = 0x08
 ATTACHMENT: Final = 0x09
+ATTACHMENT_INDEX: Final = 0x0A
 STATISTICS: Final = 0x0B
 METADATA: Final = 0x0C
 METADATA_INDEX: Final = 0x0D
@@ -59,6 +60,8 @@ U16: Final = struct.Struct('<H')
 U32: Final = struct.Struct('<I')
 U64: Final = struct.Struct('<Q')
 CHUNK_FIXED: Final = struct.Struct('<QQQI')
+ATTACHMENT_TIMES: Final = struct.Struct('<QQ')
+"""Log time, and time of creation: what an attachment begins with."""
 CHUNK_TIMES: Final = struct.Struct('<QQ')
 """Earliest and latest log time: what `CHUNK_FIXED` begins with."""
 

@@ -77,6 +77,8 @@ class SegmentIndex:
         self._by_id: dict[int, KnownChannel] = {}
         self._newest_schema_id = self._newest_channel_id = 0
         self._chunk_indexes: list[bytes] = []
+        self.indexes: dict[int, list[bytes]] = {}
+        """By opcode, what the summary says of records that another program wrote."""
         self._told_by: bytes | None = None
         """What `closed` has last found out, unless chunks came or went since."""
         self.end_size = (
@@ -253,7 +255,8 @@ class SegmentIndex:
             (layout.CHANNEL, [known.record for known in self._by_id.values()]),
             (layout.STATISTICS, [self._statistics()]),
             (layout.CHUNK_INDEX, self._chunk_indexes),
-            (layout.METADATA_INDEX, [self._metadata_index]),
+            (layout.METADATA_INDEX, [self._metadata_index, *self._more(layout.METADATA_INDEX)]),
+            (layout.ATTACHMENT_INDEX, self._more(layout.ATTACHMENT_INDEX)),
         )
         summary: list[bytes] = []
         offsets: list[bytes] = []
@@ -267,11 +270,15 @@ class SegmentIndex:
         summary += offsets
         return [encode.data_end(), *summary, encode.file_end(summary_start, position, summary)]
 
+    def _more(self, opcode: int) -> list[bytes]:
+        return self.indexes.get(opcode, [])
+
     def _statistics(self) -> bytes:
         return encode.statistics(
             schemas=len(self._schemas),
             chunks=len(self._chunk_indexes),
-            metadata=1,
+            metadata=1 + len(self._more(layout.METADATA_INDEX)),
+            attachments=len(self._more(layout.ATTACHMENT_INDEX)),
             start_time=self.first_log_time_ns,
             end_time=self.last_log_time_ns,
             message_counts={known.id: known.written for known in self._by_id.values()},

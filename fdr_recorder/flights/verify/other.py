@@ -108,8 +108,7 @@ def _check_files(result: Verification, recording: Recording, advance: Advance) -
     if found.disorder:
         result.notes.append(found.disorder)
     if found.attachments:
-        count = plural(found.attachments, 'attachment')
-        result.notes.append(f'it has {count}, which a copy by `fdr export` or `recover` lacks')
+        result.notes.append(f'it has {plural(found.attachments, "attachment")}')
 
 
 def _check_file(file: RecordingFile, found: Findings, advance: Advance) -> None:
