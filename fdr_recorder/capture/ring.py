@@ -68,6 +68,9 @@ class Refusals(NamedTuple):
     limit: str = ''
 
 
+NO_REFUSALS: Final = Refusals()
+
+
 class RingBudget:
     """A bound on the total memory of several rings, all filled by the same thread."""
 
@@ -141,11 +144,11 @@ class Ring:
         """Set by the producer, reset by the consumer."""
         # written by the producer:
         self.offered = 0
-        self.refusals = Refusals()
+        self.refusals = NO_REFUSALS
         self._bytes_in = 0
         # written by the consumer:
         self.taken = 0
-        self._seen_refusals = Refusals()
+        self._seen_refusals = NO_REFUSALS
         self._bytes_out = 0
         self._closed_at = 0.0
 
@@ -280,6 +283,8 @@ class Ring:
     def acknowledge_refusals(self) -> Refusals:
         """Return the refusals since the last call; consumer's thread."""
         now, seen = self.refusals, self._seen_refusals
+        if now is seen:
+            return NO_REFUSALS
         self._seen_refusals = now
         return now._replace(records=now.records - seen.records, bytes=now.bytes - seen.bytes)
 
