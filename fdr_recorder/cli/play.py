@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--delay', type=parse_interval, default=1.0, metavar='SECONDS',
-        help='wait before the first message, for subscribers to find the publishers (default: 1)',
+        help='begin once no subscriber was newly found for so long (default: 1), or 5 s later',
     )
     parser.add_argument(
         '--publish-time', action='store_true',

@@ -44,6 +44,9 @@ from rosgraph_msgs.msg import Clock
 NODE_NAME: Final = 'fdr_play'
 _SWITCH_S: Final = 0.0005
 """Threads of Python take turns at the latest after so long; 5 ms, its default, would be jitter."""
+_LONGEST_SEARCH_S: Final = 5.0
+"""For so much longer the first message waits while subscribers are still being found."""
+_LOOK_NS: Final = 50_000_000
 _FILL_S: Final = 0.5
 _MOST_LATENESSES: Final = 1_000_000
 
@@ -74,9 +77,11 @@ class Outlets:
     Attributes:
         by_topic: By topic and type, as they were recorded.
         left_out: Why there is none.
+        node: Whose they are; None if there are none.
 
     """
 
+    node: Node | None = None
     by_topic: dict[TopicType, Publisher[Any]] = field(default_factory=dict)
     left_out: dict[TopicType, str] = field(default_factory=dict)
 
@@ -88,7 +93,7 @@ class Outlets:
         remaps: Mapping[str, str],
     ) -> Outlets:
         """Make a publisher for each topic and type, with the QoS that was recorded."""
-        outlets = cls()
+        outlets = cls(node)
         for key, channels in sorted(topics.items()):
             try:
                 message_class = import_message_class(key.type_name)
@@ -103,6 +108,15 @@ class Outlets:
             except Exception as error:  # of rclpy: the name, the type support, the middleware
                 outlets.left_out[key] = f'it cannot be published: {error}'
         return outlets
+
+    def found(self) -> object:
+        """Return what of the graph is known so far: it differs once a subscriber is found."""
+        if self.node is None:
+            return None
+        publishers = self.by_topic.values()
+        matched = [publisher.get_subscription_count() for publisher in publishers]
+        listed = [self.node.count_subscribers(publisher.topic_name) for publisher in publishers]
+        return matched, listed, len(self.node.get_node_names())
 
 
 def _check_hash(type_name: str, channels: Sequence[FileChannel]) -> None:
@@ -125,7 +139,7 @@ class Schedule:
         start_ns: The time to begin at; None for that of the first message.
         loop: Whether to begin again at the end.
         clock_hz: How often to publish `/clock`; 0 for never.
-        delay_s: How long to wait before, for subscribers to find the publishers.
+        delay_s: Begin once no other subscriber was found for so long, or a few seconds later.
 
     """
 
@@ -201,12 +215,10 @@ class Player(threading.Thread):
             self.error = error
 
     def _play_once(self, delay_s: float) -> None:
-        begin_ns = time.monotonic_ns() + round(delay_s * NS_PER_S)
         ahead = ReadAhead(self._messages)
         try:
             ahead.fill(_FILL_S)  # reading takes turns with publishing
-            while not self._is_ended and not self._wait_until(begin_ns):
-                pass
+            self._await_subscribers(delay_s)
             timed = ahead.next()
             if timed is None:
                 return
@@ -218,6 +230,20 @@ class Player(threading.Thread):
                 timed = ahead.next()
         finally:
             ahead.close()
+
+    def _await_subscribers(self, quiet_s: float) -> None:
+        """Wait until nobody else has been found for a while: on a busy machine it takes longer."""
+        since_ns = time.monotonic_ns()
+        last_ns = since_ns + round((quiet_s + _LONGEST_SEARCH_S) * NS_PER_S)
+        found: object = None
+        while quiet_s and not self._is_ended:
+            now_ns = time.monotonic_ns()
+            if (seen := self._outlets.found()) != found:
+                found, since_ns = seen, now_ns
+            due_ns = min(since_ns + round(quiet_s * NS_PER_S), last_ns)
+            if now_ns >= due_ns:
+                return
+            self._wait_until(min(due_ns, now_ns + _LOOK_NS))
 
     def _publish(self, timed: Timed) -> None:
         channel = timed.message.channel

@@ -18,12 +18,18 @@ from pathlib import Path
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from fdr_recorder import Channel, FdrConfig, FlightReader, record_flight, Schema
 from fdr_recorder.flights.directory import flights_in
 from fdr_recorder.flights.listing import list_flight
+from fdr_recorder.flights.playback import Timed
+from fdr_recorder.mcap.decode import FileChannel
+from fdr_recorder.mcap.decode import Message as McapMessage
 from fdr_recorder.node.definitions import installed_definitions
+from fdr_recorder.node.play import Player, Schedule
+from fdr_recorder.topics.names import TopicType
 from flight_check import Message
 from ground import Ground, RELIABLE, serialize_message
 from json_documents import errors
@@ -200,6 +206,38 @@ def test_again_and_again_with_pauses_on_a_terminal(ground: Ground, flight: Path)
         screen.type(b'\x03')
         assert screen.end() == 130
         assert screen.settings_now() == screen.settings
+
+
+@pytest.mark.parametrize(
+    ('delay_s', 'changes', 'least_s'), [(0.2, 4, 0.6), (0.2, 1_000_000, 0.7), (0.0, 9, 0.0)]
+)
+def test_the_first_message_waits_while_subscribers_are_found(
+    monkeypatch: pytest.MonkeyPatch, delay_s: float, changes: int, least_s: float
+) -> None:
+    monkeypatch.setattr('fdr_recorder.node.play._LONGEST_SEARCH_S', 0.5)
+    began = time.monotonic()
+    published = []
+
+    def found() -> int:
+        """Tell of another subscriber every tenth of a second, up to some number of them."""
+        return min(int((time.monotonic() - began) / 0.1), changes)
+
+    key = TopicType('/x', 'a/msg/X')
+    channel = FileChannel(1, '/x', 1, Schema('a/msg/X', ''), 'cdr', {})
+    message = McapMessage(channel, 0, 0, 0, b'')
+    publisher = SimpleNamespace(publish=lambda _data: published.append(time.monotonic() - began))
+    outlets = SimpleNamespace(by_topic={key: publisher}, found=found)
+    player = Player(
+        SimpleNamespace(),  # type: ignore[arg-type]
+        outlets,  # type: ignore[arg-type]
+        lambda: iter([Timed(0, message)]),
+        Schedule(delay_s=delay_s),
+    )
+    player.start()
+    player.join(10)
+    assert player.error is None
+    (at_s,) = published
+    assert at_s >= least_s
 
 
 def test_nothing_to_play(ground: Ground, flight: Path) -> None:
