@@ -106,7 +106,7 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'status', Toned(flight.status.sentence, tone_of(flight.status.verdict))
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
-    yield 'start', format_time(flight.utc_started_ns)
+    yield 'start', format_time(flight.utc_started_ns) if flight.utc_started_ns else 'unknown'
     yield 'duration', format_duration(flight.duration_s)
     if flight.utc.is_shifted:
         yield 'clock', _clock(found)

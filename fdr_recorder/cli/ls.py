@@ -110,7 +110,7 @@ def _found(name: str | None) -> tuple[Path, list[Path], list[Path]]:
 def _row(flight: ListedFlight) -> tuple[str, ...]:
     return (
         flight.name,
-        format_time(flight.utc_started_ns).removesuffix('Z'),
+        format_time(flight.utc_started_ns).removesuffix('Z') if flight.utc_started_ns else '-',
         format_duration(flight.duration_s),
         format_size(flight.bytes),
         f'{flight.records:,}',

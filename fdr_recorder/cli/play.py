@@ -112,6 +112,8 @@ def run(args: argparse.Namespace) -> int:
         outlets = Outlets.make(node, topics, dict(args.remap))
         for key, why in outlets.left_out.items():
             warn(f'{short(key.topic)} is left out: {why}')
+        if not outlets.by_topic:
+            raise NoFlightError(flight.path, 'has no topic that can be published here')
         start_ns = None if args.publish_time else query.start_ns
         schedule = Schedule(args.rate, start_ns, args.loop, args.clock, args.delay)
         player = Player(node, outlets, messages, schedule)

@@ -111,26 +111,30 @@ def listed(
 
 def how_files_end(recording: Recording) -> tuple[Ended, Integrity]:
     """Tell whether another recording was closed, and what its files are, by their ends."""
-    ends = [_is_complete(recording, path) for path in recording.files]
+    states = [_state(recording, path) for path in recording.files]
+    ends = [state is Integrity.UNCHECKED for state in states]
     is_database = any('.db3' in path.suffixes for path in recording.files)
     is_unfinished = recording.kind is Kind.BAG and recording.bag is None and is_database
     is_closed = all(ends) and not is_unfinished
     integrity = Integrity.UNCHECKED if all(ends[-1:]) else Integrity.TORN
-    if recording.faults or not all(ends[:-1]):
+    if recording.faults or not all(ends[:-1]) or Integrity.DAMAGED in states:
         integrity = Integrity.DAMAGED
     return Ended.CLOSED if is_closed else Ended.UNKNOWN, integrity
 
 
-def _is_complete(recording: Recording, path: Path) -> bool:
+def _state(recording: Recording, path: Path) -> Integrity:
+    """Tell what a file is, by its beginning and its end."""
     if has_log(path):
-        return False
+        return Integrity.TORN
     if is_packed(path):  # to look at its end, all of it would have to be uncompressed
-        return True
+        return Integrity.UNCHECKED
     try:
         with recording.open(path) as file:
-            return file.ends_with_magic
+            if isinstance(file, ForeignReader) and file.size:
+                file.check_magic()
+            return Integrity.UNCHECKED if file.ends_with_magic else Integrity.TORN
     except SegmentError:
-        return False
+        return Integrity.DAMAGED
 
 
 def count_messages(recording: Recording) -> Contents:

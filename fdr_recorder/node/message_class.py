@@ -48,7 +48,7 @@ def import_message_class(type_name: str) -> type[Any]:
     """
     match = _NAME.fullmatch(type_name)
     if match is None:
-        raise RecordError(f'{type_name:.100} is no name of a type; ROS 2 has package/msg/Type')
+        raise RecordError(f'{type_name[:100]!r} is no name of a type; ROS 2 has package/msg/Type')
     package, kind, name = match.groups()
     if not _is_installed(package, kind):
         distro = os.environ.get('ROS_DISTRO', '<distro>')

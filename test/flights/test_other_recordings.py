@@ -337,10 +337,13 @@ def test_a_record_that_every_file_has_is_damaged_missing_or_there_twice(
 
 
 @pytest.mark.parametrize('content', [b'hello', b'hello' * 100, bytes(100)])
-def test_what_does_not_begin_as_an_mcap_file_is_damaged(tmp_path: Path, content: bytes) -> None:
+def test_what_does_not_begin_as_an_mcap_file_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
     path = tmp_path / 'x.mcap'
     path.write_bytes(content)
-    assert verify(path).verdict is Verdict.DAMAGED
+    assert verify(path).verdict is read_info(path).listed.status.verdict is Verdict.DAMAGED
+    assert '1970' not in said(capsys, 'ls', path) + said(capsys, 'info', path)
     path.write_bytes(b'')  # as a crash leaves it
     assert verify(path).verdict is Verdict.UNCLOSED
 

@@ -244,3 +244,7 @@ def test_nothing_to_play(ground: Ground, flight: Path) -> None:
     code, _, err = play(ground, flight, '-t', '/none')
     assert code == 3
     assert 'has none of the topics' in err
+    code, _, err = play(ground, flight, '-t', '/unknown')
+    assert code == 3
+    assert '/unknown is left out: ' in err
+    assert 'has no topic that can be published here' in err
