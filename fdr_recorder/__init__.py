@@ -95,7 +95,7 @@ _HOMES = {
         'FlightIdMismatchError FlightInUseError FlightNotOpenError FlightRootError '
         'FlightRootLockedError FlightRootMissingError FlightRootNotADirectoryError '
         'FlightRootReadOnlyError FlightStorageError NoFlightError RecordError '
-        'RecoveryStoppedError RosArgumentsError SegmentError SourceTypeMissingError '
+        'RecoveryStoppedError RosArgumentsError SealError SegmentError SourceTypeMissingError '
         'TypeUnknownError '
         'UsageError WriterAlreadyStartedError WriterFailedError WriterNotStartedError '
         'WriterStateError'

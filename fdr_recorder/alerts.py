@@ -54,6 +54,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'overrun': AlertLevel.WARN,
     'transport_loss': AlertLevel.WARN,
     'record_invalid': AlertLevel.WARN,
+    'not_sealed': AlertLevel.ERROR,
     'clock_step': AlertLevel.WARN,
     'flight_root_locked': AlertLevel.ERROR,
     'flight_root_unusable': AlertLevel.ERROR,
@@ -82,7 +83,7 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible '
     'topic_failed'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
-    'unclean_flight_recovered unclean_flight_left record_invalid clock_step'.split(),
+    'unclean_flight_recovered unclean_flight_left record_invalid clock_step not_sealed'.split(),
 }
 """Alert codes by fault group; each group is one status of the recorder on `/diagnostics`."""
 

@@ -66,6 +66,28 @@ def _wrong_group(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class SealConfig(Configuration):
+    """
+    With which key flights are sealed, so that nobody can change them unseen.
+
+    Raises:
+        ConfigInvalidError: A value has the wrong type.
+
+    """
+
+    PREFIX: ClassVar[str] = 'seal.'
+
+    key_file: str = option(
+        '',
+        'OpenSSH private key of the vehicle, with which flights are sealed; or its public key '
+        '(.pub), if ssh-agent has the private one. Empty: flights are not sealed.',
+    )
+    passphrase_file: str = option(
+        '', 'File with the passphrase of seal.key_file; empty if that is not encrypted.'
+    )
+
+
+@dataclass(frozen=True)
 class FdrWriterConfig(Configuration):
     """
     Options of the writer thread and of the files that it writes.
@@ -177,6 +199,7 @@ class FdrWriterConfig(Configuration):
         'Log every record at DEBUG level. Costs nothing when off, and much when on.',
         changeable='always',
     )
+    seal: SealConfig = field(default_factory=SealConfig)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ class RecorderSummary:
         if free is not None and bytes_rate > 0:
             values['estimated_seconds_to_full'] = f'{free / bytes_rate:.0f}'
         values |= writer.counters.as_dict()
+        if writer.newest_seal:
+            values['newest_seal'] = writer.newest_seal
         unseen = str(writer.unseen)
         if unseen:
             values['unseen_losses'] = unseen

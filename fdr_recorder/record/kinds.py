@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final
 
-RECORD_SCHEMA_VERSION: Final = '1.4.0'
+RECORD_SCHEMA_VERSION: Final = '1.5.0'
 """Semantic version of the record schema, as stored in every segment.
 
 1.1.0: flight_header, and flight_footer up to `clean_shutdown`.
@@ -284,7 +284,8 @@ class SegmentRollover(Payload):
     A closed segment was dropped to keep the flight below its cap or to free low disk space.
 
     What it told of losses, of alerts, and of `earlier` drops is kept here, in sums. Among its
-    records were `own_records` of the recorder itself, and `repeated` messages.
+    records were `own_records` of the recorder itself, and `repeated` messages. If the flight is
+    sealed, `last_seal` is the segment's last seal with its signature.
     """
 
     KIND = 'segment_rollover'
@@ -307,6 +308,7 @@ class SegmentRollover(Payload):
     earlier: tuple[DroppedSegments, ...] = ()
     losses: tuple[DroppedLoss, ...] = ()
     alerts: tuple[DroppedAlert, ...] = ()
+    last_seal: str = ''
 
 
 @dataclass(frozen=True, kw_only=True)

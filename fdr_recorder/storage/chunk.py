@@ -13,15 +13,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import operator
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap import encode, layout
+from fdr_recorder.mcap.compression import Compressor
 
 RECORD_COST: Final = layout.MESSAGE_PREFIX.size + layout.MESSAGE_INDEX_ENTRY_LENGTH
 """Bytes in the file for a record in addition to its data: its prefix and its index entry."""
@@ -242,42 +243,90 @@ class Chunk:
             offset += len(prefix) + len(entries)
         return pieces, offsets
 
-    def index_record(
-        self,
-        span: tuple[int, int],
-        *,
-        chunk_offset: int,
-        chunk_length: int,
-        offsets: Mapping[int, int],
-        index_length: int,
-        compression: str,
-        compressed_size: int,
-    ) -> bytes:
+    def encode(
+        self, crc: Callable[[list[bytes]], int], compress: Compressor | None, compression: str
+    ) -> EncodedChunk:
         """
-        Encode the record of the chunk for the summary.
+        Encode it, for a file.
 
         Args:
-            span: As `time_range` returns it.
-            chunk_offset: Where it lies in the file.
-            chunk_length: Its length there; the message indexes follow.
-            offsets: As `message_indexes` returns them.
-            index_length: Length of the message indexes.
-            compression: How the chunk is compressed.
-            compressed_size: Size of its records in the file.
+            crc: Computes the CRC-32 of the records.
+            compress: Compresses them; they stay as they are where that saves nothing.
+            compression: The name of that.
 
         """
-        first = chunk_offset + chunk_length
-        return encode.chunk_index(
-            start_time=span[0],
-            end_time=span[1],
-            chunk_offset=chunk_offset,
-            chunk_length=chunk_length,
-            message_index_offsets={
-                channel_id: first + offset for channel_id, offset in offsets.items()
-            },
-            message_index_length=index_length,
+        pieces, stored_size, size = self.buffers(), self.size, self.size
+        checksum = crc(pieces)
+        squeezed = compress(b''.join(pieces)) if compress is not None else None
+        if squeezed is not None and len(squeezed) < size:
+            pieces, stored_size = [squeezed], len(squeezed)
+        else:
+            compression = ''
+        start, end = self.time_range()
+        prefix = encode.chunk_prefix(
+            start_time=start,
+            end_time=end,
+            uncompressed_size=size,
+            uncompressed_crc=checksum,
             compression=compression,
-            compressed_size=compressed_size,
+            compressed_size=stored_size,
+        )
+        indexes, offsets = self.message_indexes()
+        return EncodedChunk(
+            prefix=prefix,
+            pieces=pieces,
+            tail=b''.join(indexes),
+            stored_size=stored_size,
+            size=size,
+            compression=compression,
+            crc=checksum,
+            span=(start, end),
+            offsets=offsets,
+        )
+
+
+class EncodedChunk(NamedTuple):
+    """
+    A chunk as it lies in a file.
+
+    Attributes:
+        prefix: What precedes its records.
+        pieces: Its records.
+        tail: The message indexes, which follow it.
+        stored_size: Size of the pieces.
+        size: That of the records uncompressed.
+        compression: How they are compressed.
+        crc: CRC-32 of the uncompressed records.
+        span: Earliest and latest log time.
+        offsets: For each channel id, the offset of its message index in the tail.
+
+    """
+
+    prefix: bytes
+    pieces: list[bytes]
+    tail: bytes
+    stored_size: int
+    size: int
+    compression: str
+    crc: int
+    span: tuple[int, int]
+    offsets: Mapping[int, int]
+
+    def index_record(self, offset: int) -> bytes:
+        """Encode its record for the summary, given where it lies in the file."""
+        length = len(self.prefix) + self.stored_size
+        behind = offset + length
+        return encode.chunk_index(
+            start_time=self.span[0],
+            end_time=self.span[1],
+            chunk_offset=offset,
+            chunk_length=length,
+            message_index_offsets={
+                channel_id: behind + place for channel_id, place in self.offsets.items()
+            },
+            message_index_length=len(self.tail),
+            compression=self.compression,
+            compressed_size=self.stored_size,
             uncompressed_size=self.size,
         )
 

@@ -36,6 +36,8 @@ class ClosedSegment:
         own_records: Records of the recorder itself among them.
         repeated: Repeated messages among them.
         told: What its records of the recorder itself tell, see `told_by`.
+        sha256: Of the file, hexadecimal, if the flight is sealed.
+        last_seal: Its last seal with the signature, as an entry of SEALS.
 
     """
 
@@ -49,3 +51,5 @@ class ClosedSegment:
     own_records: int = 0
     repeated: int = 0
     told: Encoded = b''
+    sha256: str = ''
+    last_seal: Encoded = b''

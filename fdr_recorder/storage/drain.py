@@ -70,6 +70,8 @@ class WriterStatus:
         stalled_s: For how many seconds the disk has not answered; 0 while it does.
         stalled_step: What it does not answer; `WRITING` if that holds up the writer.
         unseen: Where losses in transport cannot be seen.
+        newest_seal: Number in the flight and hash of the newest seal that is on the disk; empty
+            if there is none.
 
     """
 
@@ -86,6 +88,7 @@ class WriterStatus:
     stalled_s: float = 0.0
     stalled_step: str = ''
     unseen: Unseen = field(default_factory=Unseen)
+    newest_seal: str = ''
 
     def now(self, clients: Iterable[FdrClient], stall: tuple[float, str]) -> WriterStatus:
         """
@@ -327,6 +330,7 @@ class Drain:
                 made_at=time.monotonic(),
             )
             return
+        sealer = recording.log.sealer
         self.status = WriterStatus(
             flight_id=recording.header.flight_id,
             path=recording.log.directory.path,
@@ -336,6 +340,7 @@ class Drain:
             counters=recording.log.counters(),
             is_degraded=recording.is_degraded,
             unseen=recording.losses.unseen,
+            newest_seal=str(sealer.witness or '') if sealer is not None else '',
             producers=len(clients),
             made_at=time.monotonic(),
         )

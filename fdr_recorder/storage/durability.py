@@ -27,6 +27,7 @@ from typing import Final
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.seal.sidecars import SEALS_NAME
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import FlightDirectory
@@ -62,6 +63,7 @@ class Durability:
             True by who creates a segment.
         is_metadata_stale: Whether `metadata.yaml` must be renewed; set to True by who changes
             what it says.
+        seals: What SEALS does not have yet: the last seals of segments that were closed.
         ended: Segments to force to the disk, each with whether it was full.
         is_gone: Whether the directory was found to be gone; set to False by who makes it anew.
         unlinked_open: The open segment, if its file was found to have lost its name.
@@ -96,6 +98,7 @@ class Durability:
         self.rotated: deque[ClosedSegment] = deque()
         self.has_new_names = False
         self.is_metadata_stale = True
+        self.seals: deque[bytes] = deque()
         self.ended: deque[tuple[Segment, bool]] = deque()
         self.on_confirmed: Callable[[OSError], None] = lambda _error: None
         self.on_moved: Callable[[], None] = lambda: None
@@ -178,14 +181,16 @@ class Durability:
             if segment is not None:
                 segment.flush()
                 if self._submitted != (segment, segment.size):
+                    segment.seal()
                     opened = segment
                     self._submitted = segment, segment.size
             self._synced_at = now
+        seals = tuple(self.seals) if is_metadata_due else ()
         metadata: list[bytes] = []
         if self.is_metadata_stale and is_metadata_due:
             metadata, self.is_metadata_stale = self._directory.render(self._custom_data()), False
             self._metadata_at = now
-        if not (self.ended or opened or metadata or unlink):
+        if not (self.ended or opened or seals or metadata or unlink):
             return False
         is_look_due = hurry or now - self._looked_at >= LOOK_INTERVAL_S
         if is_look_due:
@@ -196,7 +201,9 @@ class Durability:
                 ended,
                 opened,
                 self.has_new_names,
+                seals,
                 metadata,
+                self._directory.sums() if metadata else (),
                 unlink,
                 is_checked=now < self._check_until,
                 look=is_look_due,
@@ -236,11 +243,16 @@ class Durability:
         if job.found is not None:
             self.removed += self._directory.missing(job.found, job.newest_listed)
         for segment in (*job.ended, *([job.open] if job.open is not None else ())):
-            segment.unsynced.trim()
+            segment.note_synced()
         for _ in range(job.closed):
             segment, is_full = self.ended.popleft()
+            closed = segment.closed()
+            if closed.last_seal:
+                self.seals.append(closed.last_seal)
             if is_full:
-                self.rotated.append(segment.closed())
+                self.rotated.append(closed)
+        for _ in range(job.kept_seals):
+            self.seals.popleft()
         for _ in range(job.unlinked):
             self._directory.dropped.popleft()
         if job.metadata and not job.is_metadata_durable:
@@ -268,6 +280,7 @@ class Durability:
             self._metadata_retry_at = time.monotonic() + METADATA_RETRY_S
             is_renewed = job.is_metadata_durable or not job.metadata
             what = 'a dropped segment is not removed' if is_renewed else NOT_RENEWED
+            what = f'{SEALS_NAME} is not renewed' if job.kept_seals < len(job.seals) else what
             self.on_refused(what, error)
 
     def _cut_lost(self, job: SyncJob) -> None:

@@ -12,14 +12,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 import errno
 import os
 from pathlib import Path
 import stat
 from typing import Final
 
+from fdr_recorder.seal.seal import Digest
 from fdr_recorder.storage.locks import lock
 
 FILE_MODE: Final = 0o640
@@ -92,7 +93,44 @@ def replace_in(
 
     A file of a flight takes after its directory.
     """
-    temporary = f'.{name}.tmp'
+    replace_together(dir_fd, {name: pieces}, is_of_flight=is_of_flight)
+
+
+def replace_together(
+    dir_fd: int, files: Mapping[str, Iterable[bytes]], *, is_of_flight: bool = False
+) -> None:
+    """
+    Replace files that belong together, in their order; as `replace_in`.
+
+    All of them are on the disk, as `.<name>.tmp`, before the first gets its name: so after a power
+    cut in between, each is there as it was, or as it is to be.
+    """
+    with ExitStack() as temporaries:
+        for name, pieces in files.items():
+            temporaries.callback(_discard, dir_fd, temporary_name(name))
+            _write_temporary(dir_fd, name, pieces, is_of_flight=is_of_flight)
+        if len(files) > 1:
+            os.fsync(dir_fd)
+        for name in files:
+            os.rename(temporary_name(name), name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        temporaries.pop_all()
+    os.fsync(dir_fd)
+
+
+def temporary_name(name: str) -> str:
+    """Return the name that a file has while it is written to replace another."""
+    return f'.{name}.tmp'
+
+
+def _discard(dir_fd: int, name: str) -> None:
+    with suppress(OSError):
+        os.unlink(name, dir_fd=dir_fd)
+
+
+def _write_temporary(
+    dir_fd: int, name: str, pieces: Iterable[bytes], *, is_of_flight: bool
+) -> None:
+    temporary = temporary_name(name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         fd = os.open(temporary, flags, FILE_MODE, dir_fd=dir_fd)
@@ -105,11 +143,27 @@ def replace_in(
         with open(fd, 'wb', closefd=False) as file:
             file.writelines(pieces)
         os.fsync(fd)
-        os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=dir_fd)
-        raise
+    finally:
+        close_fd(fd)
+
+
+def append_durably(dir_fd: int, name: str, data: bytes) -> None:
+    """Append to a file of a flight, which may be new, all or nothing, and force it to the disk."""
+    flags = _APPEND_FLAGS | os.O_CREAT
+    fd = os.open(name, flags, FILE_MODE, dir_fd=dir_fd)
+    try:
+        take_after(fd, dir_fd)
+        size = os.fstat(fd).st_size
+        try:
+            with open(fd, 'ab', closefd=False, buffering=0) as file:
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left):]
+            os.fsync(fd)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(fd, size)
+            raise
     finally:
         close_fd(fd)
     os.fsync(dir_fd)
@@ -124,11 +178,17 @@ class AppendFile:
         size: Bytes of the whole records in it.
         torn_bytes: Bytes behind them of a failed write that could not be cut off yet.
         reach: Up to where data may be in the file; more than `size` while a write goes on.
+        digest: Runs over the whole records; None if nobody needs it.
 
     """
 
     def __init__(
-        self, path: Path, size: int | None = None, *, dir_fd: int | None = None
+        self,
+        path: Path,
+        size: int | None = None,
+        *,
+        dir_fd: int | None = None,
+        digest: Digest | None = None,
     ) -> None:
         """
         Create the file; or open one that has so many bytes of whole records, and cut off the rest.
@@ -144,6 +204,7 @@ class AppendFile:
         self.path = path
         self.size = self.reach = size or 0
         self.torn_bytes = 0
+        self.digest = digest
         self._dir_fd = dir_fd
         if size is None:
             flags = _APPEND_FLAGS | os.O_CREAT | os.O_EXCL
@@ -191,9 +252,17 @@ class AppendFile:
                 self._cut_torn_tail()
             raise
         self.size += total
+        if self.digest is not None:
+            for piece in pieces:
+                self.digest.update(piece)
 
-    def cut(self, size: int) -> None:
-        """Cut off all behind so many bytes; where that fails, before the next write."""
+    def cut(self, size: int, digest: Digest | None = None) -> None:
+        """
+        Cut off all behind so many bytes; where that fails, before the next write.
+
+        The `digest` is that of the bytes before.
+        """
+        self.digest = digest
         self.torn_bytes += self.size - size
         self.size = self.reach = size
         with suppress(OSError):

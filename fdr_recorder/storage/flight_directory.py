@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 import errno
+import logging
 import os
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -27,18 +28,28 @@ from fdr_recorder.config import FLIGHT_ID_PATTERN
 from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.offered_qos import bag_version_for
+from fdr_recorder.seal.sidecars import (
+    SEALS_NAME,
+    sha256_of,
+    sums_line,
+    SUMS_NAME,
+    SUMS_SIGNATURE_NAME,
+)
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.access import Access
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import (
+    append_durably,
     close_fd,
     DIRECTORY_MODE,
     replace_file,
-    replace_in,
+    replace_together,
     sync_directory,
 )
 from fdr_recorder.storage.locks import lock
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
+
+logger = logging.getLogger(__name__)
 
 _Listed: TypeAlias = 'tuple[ClosedSegment, array[int]]'
 ACCESS_OF_PROCESS: Final = Access()
@@ -107,6 +118,8 @@ class FlightDirectory:
         bag_version: Version of the bag metadata that it writes.
         closed_bytes: Size of the closed segments that were not dropped.
         dropped: The dropped segments whose files must be unlinked, in this order.
+        unbegun: Files of segments that could not begin, and not be removed then.
+        sign_sums: Signs SHA256SUMS; None unless the flight is sealed.
 
     """
 
@@ -132,6 +145,8 @@ class FlightDirectory:
         self.bag_version = bag_version or bag_version_for(ros_distro)
         self._segments = SegmentList()
         self.dropped: deque[ClosedSegment] = deque()
+        self.unbegun: list[str] = []
+        self.sign_sums: Callable[[bytes], str | None] | None = None
         self._topic_counts = TopicCounts()
         self._newest_listed = -1
 
@@ -229,6 +244,22 @@ class FlightDirectory:
             return False
         return True
 
+    def next_number(self, newest: int) -> int:
+        """Return the number of the next segment; one that another program uses is skipped."""
+        index = newest + 1
+        while self.has(segment_name(index)):
+            path = self.path / segment_name(index)
+            logger.error('%s: exists already; its number is skipped', path)
+            index += 1
+        return index
+
+    def remove_unbegun(self) -> None:
+        """Remove the files of segments that could not begin, as far as that is possible now."""
+        with suppress(OSError):
+            while self.unbegun:
+                self.unlink(self.unbegun[-1])
+                self.unbegun.pop()
+
     def names(self) -> frozenset[str]:
         """Return all names in it."""
         return frozenset(os.listdir(self.fd))
@@ -237,11 +268,23 @@ class FlightDirectory:
         """Make the names in it durable."""
         os.fsync(self.fd)
 
-    def replace_metadata(self, text: Iterable[bytes]) -> None:
-        """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""
-        replace_in(
-            self.fd, bag_metadata.FILE_NAME, text, is_of_flight=True
-        )
+    def replace_metadata(self, text: Sequence[bytes], sums: Sequence[bytes] = ()) -> None:
+        """
+        Renew `metadata.yaml`; if that raises `OSError`, the former one remains.
+
+        In a sealed flight SHA256SUMS is renewed with it, of which `sums` are the other lines.
+        """
+        files: dict[str, Sequence[bytes]] = {bag_metadata.FILE_NAME: text}
+        if self.sign_sums is not None:
+            listed = b''.join((*sums, sums_line(sha256_of(text), bag_metadata.FILE_NAME)))
+            signature = self.sign_sums(listed)
+            if signature is not None:
+                files |= {SUMS_NAME: [listed], SUMS_SIGNATURE_NAME: [signature.encode()]}
+        replace_together(self.fd, files, is_of_flight=True)
+
+    def keep_seals(self, entries: Iterable[bytes]) -> None:
+        """Append seals to SEALS, durably."""
+        append_durably(self.fd, SEALS_NAME, b''.join(entries))
 
     def unlink(self, name: str) -> None:
         """Remove a file, if it is there, durably."""
@@ -353,6 +396,10 @@ class FlightDirectory:
             self._ros_distro,
             self.bag_version,
         )
+
+    def sums(self) -> list[bytes]:
+        """Return the lines of its segments in SHA256SUMS, in pieces; none unless it is sealed."""
+        return self._segments.sums_lines() if self.sign_sums is not None else []
 
     def commit(self, custom_data: Mapping[str, str]) -> None:
         """Renew `metadata.yaml`; if that raises `OSError`, the former one remains."""

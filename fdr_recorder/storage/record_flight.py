@@ -17,13 +17,14 @@ The node records by `make_writer`; scripts record a whole flight by `record_flig
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import FdrError
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.storage.cap import CapacityCapPolicy
@@ -31,6 +32,7 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
+from fdr_recorder.storage.sealing import load_library
 from fdr_recorder.storage.writer import FileFdrWriter
 
 
@@ -46,6 +48,9 @@ def make_writer(
         alerts: Where faults are raised; by default a board of the writer's own.
 
     """
+    if config.writer.seal.key_file:
+        with suppress(FdrError):  # each flight then tells
+            load_library()
     writer = FileFdrWriter(
         root,
         config.writer,

@@ -63,7 +63,7 @@ _EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid
 """Cleared when the flight begins to close; the flight still records that."""
 _ALERTS: Final = (
     *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error',
-    'segments_gone', 'flight_moved', 'segment_not_opened',
+    'segments_gone', 'flight_moved', 'segment_not_opened', 'not_sealed',
 )
 """Cleared after the flight: closing it may raise these."""
 
@@ -114,7 +114,7 @@ class FlightRecording:
         )
         self.accounts: dict[FdrClient, ProducerAccount] = {}
         self._invalid = InvalidRecords(alerts, clock)
-        self.log = SegmentLog(root, header, config, self._invalid, clock)
+        self.log = SegmentLog(root, header, config, self._invalid, clock, alerts)
         self.header = self.log.header
         self._alerts = alerts
         self._durability = self.log.durability

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 import time
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
@@ -38,8 +38,12 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.lost_records import LostRecords
 from fdr_recorder.storage.segment_index import KnownChannel, SegmentIndex
+from fdr_recorder.storage.segment_seals import SegmentSeals
 from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
 from fdr_recorder.version import __version__, BAG_VERSION
+
+if TYPE_CHECKING:  # it needs a library that not everybody has
+    from fdr_recorder.seal.flight_sealer import SegmentSealer
 
 PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'
@@ -81,6 +85,7 @@ class Segment:
         crc: Callable[[list[bytes]], int] = crc32,
         clock: SteadyClock = NO_CLOCK,
         keeps_parts: bool = False,
+        sealer: SegmentSealer | None = None,
     ) -> None:
         """
         Use `create` or `restore`; without limits, every record gets a chunk of its own.
@@ -109,6 +114,7 @@ class Segment:
         self._chunk_since = 0.0
         self.is_ended = False
         self.unsynced = UnsyncedTail(file, keeps_parts=keeps_parts)
+        self._seals = SegmentSeals(file, contents, self.unsynced, sealer)
         self._measure_room()
 
     @classmethod
@@ -128,6 +134,7 @@ class Segment:
         keeps_parts: bool = False,
         dir_fd: int | None = None,
         bag_version: int = BAG_VERSION,
+        sealer: SegmentSealer | None = None,
     ) -> Segment:
         """
         Create the file of a new segment; raise `OSError` if it exists or cannot be created.
@@ -146,12 +153,13 @@ class Segment:
             dir_fd: The directory in which to create it, wherever `path` leads now.
             keeps_parts: Whether a sync may fail without an end; see `UnsyncedTail`.
             bag_version: Version of the bag metadata for which channels are described.
+            sealer: Makes its seals, if the flight is sealed.
 
         """
         head = layout.MAGIC + encode.header(PROFILE, LIBRARY)
         about = encode.metadata(METADATA_NAME, metadata)
         return cls(
-            AppendFile(path, dir_fd=dir_fd),
+            AppendFile(path, dir_fd=dir_fd, digest=sealer.digest() if sealer else None),
             SegmentIndex(encode.metadata_index(len(head), len(about), METADATA_NAME), bag_version),
             [head + about],
             index=index,
@@ -163,6 +171,7 @@ class Segment:
             crc=crc,
             clock=clock,
             keeps_parts=keeps_parts,
+            sealer=sealer,
         )
 
     @classmethod
@@ -298,11 +307,13 @@ class Segment:
 
     def _measure_room(self) -> None:
         """Work out what the open chunk may cost; call it when anything else has grown."""
-        self._room = self._max_bytes - self._size_without_chunk - self._chunk_cost
+        room = self._max_bytes - self._size_without_chunk - self._chunk_cost
+        self._room = room - self._seals.cost  # of the next sync
 
     @property
     def _size_without_chunk(self) -> int:
-        return self._file.size + self._announcements_size + self._contents.end_size
+        size = self._file.size + self._announcements_size + self._contents.end_size
+        return size + self._seals.cost  # of its end
 
     # --- writing -------------------------------------------------------------------------
 
@@ -311,62 +322,38 @@ class Segment:
         chunk = self._chunk
         if not chunk.records:
             return
+        squeeze = self._compress if compress else None
         try:
-            pieces = chunk.buffers()
+            encoded = chunk.encode(self._crc, squeeze, self._compression)
         except BaseException:  # data of clients may raise anything
             for channel_id, records in chunk.remove_invalid().items():
                 self._on_invalid(self._contents.by_id(channel_id).channel, records)
             if not chunk.records:
                 return
-            pieces = chunk.buffers()
-        crc = self._crc(pieces)
-        compression = ''
-        stored_size = chunk.size
-        if self._compress is not None and compress:
-            squeezed = self._compress(b''.join(pieces))
-            if len(squeezed) < chunk.size:
-                pieces, stored_size, compression = [squeezed], len(squeezed), self._compression
-        start, end = chunk.time_range()
-        prefix = encode.chunk_prefix(
-            start_time=start,
-            end_time=end,
-            uncompressed_size=chunk.size,
-            uncompressed_crc=crc,
-            compression=compression,
-            compressed_size=stored_size,
-        )
-        indexes, offsets = chunk.message_indexes()
-        tail = b''.join(indexes)
-        written = [*self._announcements, prefix, *pieces, tail]
+            encoded = chunk.encode(self._crc, squeeze, self._compression)
+        written = [*self._announcements, encoded.prefix, *encoded.pieces, encoded.tail]
         part = Part(
             offset=self._file.size,
             announcements=self._announcements,
-            head=prefix,
-            stored_size=stored_size,
-            size=chunk.size,
-            compression=compression,
-            crc=crc,
-            tail=(tail,),
+            head=encoded.prefix,
+            stored_size=encoded.stored_size,
+            size=encoded.size,
+            compression=encoded.compression,
+            crc=encoded.crc,
+            tail=(encoded.tail,),
             records=chunk.counts,
-            span=(start, end),
+            span=encoded.span,
             span_before=self._contents.span,
             pieces=() if self._file.size else written,
+            digest=self._seals.digest(),
         )
 
         self._file.append(written)
 
         self.unsynced.add(part)
-        index_record = chunk.index_record(
-            (start, end),
-            chunk_offset=part.offset + self._announcements_size,
-            chunk_length=len(prefix) + stored_size,
-            offsets=offsets,
-            compression=compression,
-            compressed_size=stored_size,
-            index_length=len(tail),
-        )
+        index_record = encoded.index_record(part.offset + self._announcements_size)
         self._announcements, self._announcements_size = [], 0
-        self._contents.add_chunk(index_record, start, end)
+        self._contents.add_chunk(index_record, *encoded.span)
         self._chunk = Chunk(self._clock)
         self._measure_room()
         by_id, on_written = self._contents.by_id, self._on_written
@@ -388,6 +375,16 @@ class Segment:
         """Force what was written to the disk; as `UnsyncedTail.sync`. Any thread may call it."""
         return self.unsynced.sync(is_finished=self.is_ended, is_checked=is_checked)
 
+    def seal(self) -> None:
+        """Append a seal of all that is in the file, if anything is new; `sync` follows."""
+        self._seals.append_sync()
+        self._measure_room()
+
+    def note_synced(self) -> None:
+        """Note how far the last `sync` has come; not while one goes on."""
+        self._seals.note_synced()
+        self.unsynced.trim()
+
     def cut_lost(self) -> LostRecords:
         """
         Cut the file back to the place up to which the disk has it, after a sync that failed.
@@ -405,7 +402,7 @@ class Segment:
         """Go on where the first of these parts was, which have been taken out."""
         if not parts:
             return LostRecords({})
-        self._file.cut(parts[0].offset)
+        self._seals.cut(parts)
         self.is_ended = False
         again = [piece for part in parts for piece in part.pieces or part.announcements]
         self._announcements = again + self._announcements
@@ -420,10 +417,7 @@ class Segment:
         if self.is_ended:
             return
         self.flush()
-        ending = self._contents.ending(self._file.size + self._announcements_size)
-        part = Part(offset=self._file.size, announcements=self._announcements, tail=ending)
-        self._file.append([*self._announcements, *ending])
-        self.unsynced.add(part)
+        self._seals.append_end(self._announcements, self._contents.ending)
         self._announcements, self._announcements_size = [], 0
         self.is_ended = True
 
@@ -436,12 +430,15 @@ class Segment:
 
     def closed(self) -> ClosedSegment:
         """Describe the segment, which was ended."""
-        size, most = self._file.size, self._max_bytes
-        return self._contents.closed(self.index, self.name, size, self.repeated, most)
+        size, most, seals = self._file.size, self._max_bytes, self._seals
+        return self._contents.closed(
+            self.index, self.name, size, self.repeated, most, seals.sha256, seals.last
+        )
 
     def close(self) -> None:
         """Close the file as it is. A segment that was not ended has no summary."""
         self._file.close()
+        self._seals.wipe()
 
     def remove(self) -> bool:
         """Close the file, and remove it; return False if it is still there."""

@@ -70,7 +70,7 @@ class SegmentIndex:
         """Begin with no channel and no chunk, but the record that tells where the metadata is."""
         self.first_log_time_ns = 0
         self.last_log_time_ns = 0
-        self._metadata_index = metadata_index
+        self._metadata_indexes = [metadata_index]
         self._bag_version = bag_version
         self._schemas: dict[Schema, tuple[int, bytes]] = {}
         self._channels: dict[Channel, KnownChannel] = {}
@@ -222,10 +222,29 @@ class SegmentIndex:
             self.first_log_time_ns, self.last_log_time_ns = chunks[0].span_before
         return LostRecords(removed, span)
 
+    # --- metadata records ----------------------------------------------------------------
+
+    def add_metadata(self, metadata_index: bytes) -> None:
+        """Add a metadata record that is in the file, with the record that tells where."""
+        self._metadata_indexes.append(metadata_index)
+        self.end_size += len(metadata_index)
+
+    def remove_metadata(self, count: int) -> None:
+        """Remove so many of the newest metadata records."""
+        for _ in range(count):
+            self.end_size -= len(self._metadata_indexes.pop())
+
     # --- the end -------------------------------------------------------------------------
 
     def closed(
-        self, index: int, file_name: str, size: int, repeated: int, max_bytes: int
+        self,
+        index: int,
+        file_name: str,
+        size: int,
+        repeated: int,
+        max_bytes: int,
+        sha256: str = '',
+        last_seal: bytes = b'',
     ) -> ClosedSegment:
         """Describe the segment, once it is ended; it was to have so many bytes at most."""
         if self._told_by is None:
@@ -241,6 +260,8 @@ class SegmentIndex:
             own_records=self.own_records,
             repeated=repeated,
             told=self._told_by,
+            sha256=sha256,
+            last_seal=last_seal,
         )
 
     def ending(self, offset: int) -> list[bytes]:
@@ -255,7 +276,7 @@ class SegmentIndex:
             (layout.CHANNEL, [known.record for known in self._by_id.values()]),
             (layout.STATISTICS, [self._statistics()]),
             (layout.CHUNK_INDEX, self._chunk_indexes),
-            (layout.METADATA_INDEX, [self._metadata_index, *self._more(layout.METADATA_INDEX)]),
+            (layout.METADATA_INDEX, [*self._metadata_indexes, *self._more(layout.METADATA_INDEX)]),
             (layout.ATTACHMENT_INDEX, self._more(layout.ATTACHMENT_INDEX)),
         )
         summary: list[bytes] = []
@@ -277,7 +298,7 @@ class SegmentIndex:
         return encode.statistics(
             schemas=len(self._schemas),
             chunks=len(self._chunk_indexes),
-            metadata=1 + len(self._more(layout.METADATA_INDEX)),
+            metadata=len(self._metadata_indexes) + len(self._more(layout.METADATA_INDEX)),
             attachments=len(self._more(layout.ATTACHMENT_INDEX)),
             start_time=self.first_log_time_ns,
             end_time=self.last_log_time_ns,

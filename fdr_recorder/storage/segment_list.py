@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from fdr_recorder.record.channel import Channel
+from fdr_recorder.seal.sidecars import sums_line
 from fdr_recorder.storage.bag_metadata import file_line, path_line, Topic
 from fdr_recorder.storage.closed_segment import ClosedSegment
 
@@ -29,16 +30,17 @@ class _Block:
         segments: Oldest first.
         paths: Their lines of `relative_file_paths`.
         files: Their lines of `files`.
+        sums: Their lines in SHA256SUMS, if the flight is sealed.
         start: Earliest log time; None if they hold no record.
         end: Latest log time.
 
     """
 
-    __slots__ = ('end', 'files', 'paths', 'segments', 'start')
+    __slots__ = ('end', 'files', 'paths', 'segments', 'start', 'sums')
 
     def __init__(self) -> None:
         self.segments: deque[ClosedSegment] = deque()
-        self.paths = self.files = b''
+        self.paths = self.files = self.sums = b''
         self.start: int | None = None
         self.end = 0
 
@@ -47,6 +49,7 @@ class _Block:
         self.segments.append(segment)
         self.paths += path_line(segment)
         self.files += file_line(segment)
+        self.sums += _sums_line(segment)
         if segment.records:
             start, end = segment.first_log_time_ns, segment.last_log_time_ns
             self.start = start if self.start is None else min(start, self.start)
@@ -57,6 +60,7 @@ class _Block:
         segment = self.segments.popleft()
         self.paths = self.paths[len(path_line(segment)):]
         self.files = self.files[len(file_line(segment)):]
+        self.sums = self.sums[len(_sums_line(segment)):]
         self._measure()
         return segment
 
@@ -65,6 +69,7 @@ class _Block:
         segment = self.segments.pop()
         self.paths = self.paths[:-len(path_line(segment))]
         self.files = self.files[:-len(file_line(segment))]
+        self.sums = self.sums[:len(self.sums) - len(_sums_line(segment))]
         self._measure()
         return segment
 
@@ -133,10 +138,18 @@ class SegmentList:
         """Return the lines of all segments in `files`, in pieces."""
         return [block.files for block in self._blocks]
 
+    def sums_lines(self) -> list[bytes]:
+        """Return the lines of all segments in SHA256SUMS, in pieces."""
+        return [block.sums for block in self._blocks]
+
     def time_range(self) -> tuple[int, int]:
         """Return the earliest and the latest log time; zeros if there is no record."""
         starts = (block.start for block in self._blocks if block.start is not None)
         return min(starts, default=0), max((block.end for block in self._blocks), default=0)
+
+
+def _sums_line(segment: ClosedSegment) -> bytes:
+    return sums_line(segment.sha256, segment.file_name) if segment.sha256 else b''
 
 
 class TopicCounts:

@@ -25,6 +25,7 @@ import logging
 import time
 from typing import Final
 
+from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, steady_now, SteadyClock
 from fdr_recorder.config import FdrWriterConfig
@@ -48,6 +49,7 @@ from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.latched_repeats import LatchedRepeats
+from fdr_recorder.storage.sealing import begin_sealing
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.told_records import rollover_of
 from fdr_recorder.version import __version__
@@ -57,8 +59,7 @@ logger = logging.getLogger(__name__)
 GONE_CAP_BYTES: Final = 0
 """`cap_bytes` of a segment that no limit has dropped: another program has removed it."""
 
-HEADER_SHARE: Final = 8
-"""A header tells what became of topics if it is no larger than the segment divided by this."""
+HEADER_SHARE: Final = 8  # a larger part of a segment is no header that tells of topics
 
 
 class SegmentLog:
@@ -78,6 +79,7 @@ class SegmentLog:
         ended_ns: Log time at which the flight has ended; 0 before.
         latched: The messages that each segment begins with.
         clock: Dates the records.
+        sealer: Makes the seals; None unless the flight is sealed.
         newest_index: Number of the newest segment; -1 before the first.
         lost_rollovers: Records of drops that failed syncs have lost: number of the segment that
             they were in, and how many.
@@ -91,6 +93,7 @@ class SegmentLog:
         config: FdrWriterConfig,
         invalid: InvalidRecords,
         clock: SteadyClock = NO_CLOCK,
+        alerts: AlertBoard | None = None,
     ) -> None:
         """Create the flight's directory, no segment yet; raises as `FlightDirectory.create`."""
         self.directory = FlightDirectory.create(
@@ -103,7 +106,13 @@ class SegmentLog:
         self.segment: Segment | None = None
         self.newest_index = -1
         self.root = root
-        self.header = replace(header, flight_number=root.flight_numbers.take())
+        header = replace(header, flight_number=root.flight_numbers.take())
+        self.sealer = begin_sealing(config.seal, root.path, header, alerts or AlertBoard())
+        self.header = header
+        if self.sealer is not None:
+            self.header = replace(header, signing_key_rotation_event=self.sealer.opening.text)
+            self.directory.sign_sums = self.sealer.sign_sums
+            self.sealer.counters, self.sealer.now_ns = self.counters, clock.now_ns
         self.ledger = Ledger()
         self.told = Told(self.header.requested)
         self.ended_ns = 0
@@ -116,7 +125,6 @@ class SegmentLog:
         self._crc_ahead = CrcAhead()
         self.announce = self._crc_ahead.announce
         self._is_shut_down = False
-        self._unbegun: list[str] = []
         self.lost_rollovers: list[tuple[int, int]] = []
         self.durability = Durability(
             self.directory, root, config, self._custom_data, self._count_lost
@@ -157,16 +165,12 @@ class SegmentLog:
     def open_next(self) -> None:
         """Create the next segment, and write its header and the latched messages."""
         config = self.config
-        self._remove_unbegun()
-        index = self.newest_index + 1
-        path = self.directory.path / segment_name(index)
-        while self.directory.has(path.name):  # created by another program: leave it alone
-            logger.error('%s: exists already; its number is skipped', path)
-            self.newest_index = index
-            index += 1
-            path = self.directory.path / segment_name(index)
+        self.directory.remove_unbegun()
+        index = self.directory.next_number(self.newest_index)
+        name = segment_name(index)
+        sealer = self.sealer.for_segment(index) if self.sealer else None
         segment = Segment.create(
-            path,
+            self.directory.path / name,
             index=index,
             max_bytes=config.segment_size_bytes,
             chunk_size_bytes=config.chunk_size_bytes,
@@ -184,6 +188,7 @@ class SegmentLog:
             keeps_parts=True,
             dir_fd=self.directory.fd,
             bag_version=self.directory.bag_version,
+            sealer=sealer,
         )
         own = self.ledger.own_account(FlightHeader)
         now_ns = steady_now()
@@ -194,9 +199,11 @@ class SegmentLog:
             segment.flush()
         except BaseException:
             if not segment.remove():
-                self._unbegun.append(path.name)
+                self.directory.unbegun.append(name)
             raise
         own.count_own()
+        if self.sealer and sealer:
+            self.sealer.begun(sealer)
         for account in repeated:
             account.repeated += 1
         segment.repeated = len(repeated)
@@ -205,13 +212,6 @@ class SegmentLog:
         self.newest_index = index
         self.latched.begun_ns = now_ns
         self.durability.has_new_names = True
-
-    def _remove_unbegun(self) -> None:
-        """Remove files of segments that could not begin, where that was not possible before."""
-        with suppress(OSError):
-            while self._unbegun:
-                self.directory.unlink(self._unbegun[-1])
-                self._unbegun.pop()
 
     def _encoded_header(self) -> bytes:
         """Encode the header of the next segment; what became of topics outlives cap and crash."""
@@ -328,6 +328,7 @@ class SegmentLog:
         while self.directory.closed_segments:
             before = self.total_bytes
             segment = self.directory.drop_oldest()
+            self.durability.seals.extend(filter(None, [segment.last_seal]))
             gone.append(self._count_dropped(segment, before, GONE_CAP_BYTES))
         self.directory.dropped.clear()
         self.durability.is_metadata_stale = True
@@ -378,7 +379,8 @@ class SegmentLog:
         It is if both the footer and `metadata.yaml`, which names all segments that are there, say
         so on the disk.
         """
-        is_named = not self.durability.is_metadata_stale and not self.directory.dropped
+        durability = self.durability
+        is_named = not (durability.is_metadata_stale or durability.seals or self.directory.dropped)
         return self._is_shut_down and is_named
 
     @property

@@ -23,6 +23,7 @@ from pathlib import Path
 import queue
 import threading
 
+from fdr_recorder.seal.sidecars import SEALS_NAME
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.disk_pulse import DiskPulse
 from fdr_recorder.storage.flight_directory import FlightDirectory
@@ -40,7 +41,9 @@ class SyncJob:
             names, and closed.
         open: The open segment: forced to the disk as far as it is written.
         names: Whether names in the directory are new.
+        seals: What to append to SEALS.
         metadata: The text of a new `metadata.yaml`, in pieces; empty if it stays.
+        sums: The lines of segments in SHA256SUMS, which is renewed with it.
         unlink: Files of dropped segments to remove, which `metadata.yaml` no longer names.
         look: Whether to list the names in the directory.
         newest_listed: Number of the newest segment that is listed as closed.
@@ -49,6 +52,7 @@ class SyncJob:
         confirmed: Errors of syncs that failed, where nothing was lost: what they covered was read
             back from the disk, and the next sync succeeded.
         is_data_durable: Whether all segments and their names are on the disk.
+        kept_seals: How many of the seals were appended.
         is_metadata_durable: Whether `metadata.yaml` was renewed.
         unlinked: How many files were removed.
         error: The error that ended the job early.
@@ -62,7 +66,9 @@ class SyncJob:
     ended: Sequence[Segment] = ()
     open: Segment | None = None
     names: bool = False
+    seals: Sequence[bytes] = ()
     metadata: Sequence[bytes] = ()
+    sums: Sequence[bytes] = ()
     unlink: Sequence[str] = ()
     is_checked: bool = False
     look: bool = False
@@ -71,6 +77,7 @@ class SyncJob:
     closed: int = 0
     confirmed: list[OSError] = field(default_factory=list)
     is_data_durable: bool = False
+    kept_seals: int = 0
     is_metadata_durable: bool = False
     unlinked: int = 0
     error: BaseException | None = None
@@ -103,9 +110,13 @@ class SyncJob:
                 step('sync of the directory')
                 self.directory.sync()
             self.is_data_durable = True
+            if self.seals:
+                step(f'renewing {SEALS_NAME}')
+                self.directory.keep_seals(self.seals)
+                self.kept_seals = len(self.seals)
             if self.metadata:
                 step(f'renewing {FILE_NAME}')
-                self.directory.replace_metadata(self.metadata)
+                self.directory.replace_metadata(self.metadata, self.sums)
                 self.is_metadata_durable = True
             for name in self.unlink:
                 step(f'removing {name}')

@@ -134,4 +134,5 @@ def rollover_of(
         cap_bytes=cap_bytes,
         own_records=segment.own_records,
         repeated=segment.repeated,
+        last_seal=segment.last_seal.decode(),
     )

@@ -32,6 +32,7 @@ import os
 
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import decompress
+from fdr_recorder.seal.seal import Digest
 from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.read_back import Medium
 
@@ -56,6 +57,8 @@ class Part:
         span: Earliest and latest log time of its records.
         span_before: Earliest and latest log time in the segment before it.
         pieces: All of it, for the first part of a segment, which can be written again.
+        seal: Number of the seal in it.
+        digest: Of the file before it, if the segment is sealed.
 
     """
 
@@ -71,6 +74,8 @@ class Part:
     span: tuple[int, int] = (0, 0)
     span_before: tuple[int, int] = (0, 0)
     pieces: Sequence[bytes] = ()
+    seal: int | None = None
+    digest: Digest | None = None
 
     @property
     def length(self) -> int:
@@ -124,6 +129,15 @@ class UnsyncedTail:
         """Add what was appended to the file."""
         if self._keeps_parts:
             self._parts.append(part)
+
+    @property
+    def synced_seals(self) -> list[int]:
+        """Return the numbers of the seals among them that are on the disk."""
+        return [
+            part.seal
+            for part in self._parts
+            if part.seal is not None and part.offset + part.length <= self._synced_end
+        ]
 
     def trim(self) -> None:
         """Forget the parts that were synced before the last sync."""

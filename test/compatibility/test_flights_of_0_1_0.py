@@ -150,7 +150,9 @@ def steady(value: Any) -> Any:
         if 'damage' in value and 'losses' in value and 'header' not in value:  # of `verify`
             left_out = left_out | {'flight_id'} | SAID_OTHERWISE[1]
         if 'cap_bytes' in value:  # the record of a drop
-            left_out = left_out | {'own_records', 'repeated', 'earlier', 'losses', 'alerts'}
+            left_out = left_out | {
+                'own_records', 'repeated', 'earlier', 'losses', 'alerts', 'last_seal'
+            }
         return {key: steady(item) for key, item in value.items() if key not in left_out}
     return [steady(item) for item in value] if isinstance(value, list) else value
 

@@ -137,7 +137,7 @@ def test_a_segment_that_cannot_begin_nor_be_removed_is_removed_later(
                 flight.log.open_next()
         assert flight.names == ['segment_000000.mcap', 'segment_000001.mcap']
     flight.log.open_next()
-    assert flight.names == ['segment_000001.mcap']
+    assert flight.names == ['segment_000000.mcap']
 
 
 def test_a_flight_that_cannot_begin_is_undone(flight: Flight) -> None:

@@ -1,0 +1,117 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Whether a flight is sealed, and by which key. It is recorded in any case.
+
+The identity key is read when a flight is opened, signs the keys of that flight, and is forgotten.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+import logging
+import os
+from pathlib import Path
+import socket
+from typing import Final, TYPE_CHECKING
+
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.config import FLIGHT_ID_PATTERN, SealConfig
+from fdr_recorder.errors import FdrError
+from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.seal.sidecars import newest_seal
+from fdr_recorder.storage.files import replace_file
+from fdr_recorder.units import encodable
+
+if TYPE_CHECKING:  # it needs a library that not everybody has
+    from fdr_recorder.seal.flight_sealer import FlightSealer
+
+logger = logging.getLogger(__name__)
+
+NEWEST_NAME: Final = '.fdr.sealed'
+"""File of the flight root that names the newest sealed flight, and the newest seal of it that was
+known."""
+
+
+def load_library() -> None:
+    """
+    Import what sealing needs, so that no flight has to wait for it.
+
+    Raises:
+        ExtraMissingError: It is not installed.
+
+    """
+    import fdr_recorder.seal.flight_sealer  # noqa: F401, PLC0415 - needs an extra
+
+
+def begin_sealing(
+    config: SealConfig, root: Path, header: FlightHeader, alerts: AlertBoard
+) -> FlightSealer | None:
+    """Return what seals a new flight of a root; None if it is not sealed, by a fault an alert."""
+    if not config.key_file:
+        return None
+    try:
+        sealer = _begin(config, root, header)
+    except (FdrError, OSError) as error:
+        alerts.raise_alert('not_sealed', f'the flight is not sealed: {error}')
+        return None
+    alerts.clear('not_sealed', 'the flight is sealed')
+    sealer.on_failure = lambda error: alerts.raise_alert(
+        'not_sealed', f'the flight is sealed only up to here: {error!r}'
+    )
+    return sealer
+
+
+def _begin(config: SealConfig, root: Path, header: FlightHeader) -> FlightSealer:
+    load_library()
+    from fdr_recorder.seal.flight_sealer import FlightSealer  # noqa: PLC0415 - needs an extra
+    from fdr_recorder.seal.identity import load_identity, read_passphrase  # noqa: PLC0415
+
+    passphrase = read_passphrase(config.passphrase_file)
+    vehicle = encodable(header.vehicle_id).split()
+    identity = load_identity(config.key_file, passphrase)
+    try:
+        return FlightSealer(
+            identity,
+            flight=header.flight_id,
+            vehicle=' '.join(vehicle),
+            principal='-'.join(vehicle) or socket.gethostname(),
+            number=header.flight_number,
+            previous=_take_previous(root, header.flight_id),
+        )
+    finally:
+        identity.close()
+
+
+def _take_previous(root: Path, flight_id: str) -> tuple[str, str]:
+    """Return the sealed flight before this one, and its newest seal; name this one instead."""
+    previous, seal_hash = '', ''
+    with suppress(OSError, ValueError):
+        words = (root / NEWEST_NAME).read_text().split()
+        if len(words) in (1, 2) and FLIGHT_ID_PATTERN.fullmatch(words[0]):
+            previous, seal_hash = words[0], ''.join(words[1:])
+    if previous:
+        try:
+            seal = newest_seal(root / previous)
+        except (FdrError, OSError) as error:
+            logger.warning('%s: its newest seal cannot be read: %s', root / previous, error)
+        else:
+            seal_hash = seal.text_hash if seal is not None else seal_hash
+    note_newest(root, flight_id)
+    return (previous, seal_hash) if seal_hash else ('', '')
+
+
+def note_newest(root: Path, flight_id: str, seal_hash: str = '') -> None:
+    """Keep which flight is the newest sealed one of a root, and its newest seal."""
+    try:
+        replace_file(root / NEWEST_NAME, [f'{flight_id} {seal_hash}'.encode().strip(), b'\n'])
+    except OSError as error:
+        logger.warning('%s: not renewed: %s', os.fspath(root / NEWEST_NAME), error)
