@@ -143,8 +143,7 @@ class Axis {
     const half = 28 + 3.5 * decimals;
     this.ticks.replaceChildren(...ticks.map(seconds => {
       const tick = make('span', {}, clock(seconds, decimals));
-      const x = shareOf(seconds) * width;
-      tick.className = x < half ? 'first' : x > width - half ? 'last' : '';
+      const x = Math.max(Math.min(shareOf(seconds) * width, width - half), half);
       tick.style.left = `${100 * x / width}%`;
       return tick;
     }));
