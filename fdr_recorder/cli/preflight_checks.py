@@ -21,9 +21,10 @@ import time
 from typing import Final
 
 from fdr_recorder.cli.console import progress
-from fdr_recorder.config import FdrConfig
+from fdr_recorder.config import FdrConfig, SealConfig
 from fdr_recorder.errors import (
     ConfigInvalidError,
+    FdrError,
     FlightRootMissingError,
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
@@ -38,6 +39,7 @@ from fdr_recorder.storage.access import check_group
 from fdr_recorder.storage.chunk import RECORD_COST
 from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.flight_root import root_holder
+from fdr_recorder.storage.sealing import try_key
 from fdr_recorder.topics.names import absolute
 from fdr_recorder.topics.selection import TopicSelection
 from fdr_recorder.units import format_duration, format_size, format_time, plural
@@ -128,6 +130,8 @@ class PreflightChecks:
         if writable.outcome is not Outcome.OK:
             return
         yield _check_clock(root)
+        if config.writer.seal.key_file:
+            yield _check_key(config.writer.seal)
         rate: float | None = None
         found = self._rehearse(config, root)
         if isinstance(found, Check):
@@ -273,6 +277,15 @@ def _check_root(root: Path) -> Check:
 
 def _selection(config: FdrConfig) -> TopicSelection:
     return TopicSelection(config, lambda name: absolute(name, '/', '/fdr_recorder'))
+
+
+def _check_key(seal: SealConfig) -> Check:
+    try:
+        fingerprint = try_key(seal)
+    except (FdrError, OSError) as error:
+        text = f'flights would be recorded, but not sealed: {error}'
+        return Check('seal', Outcome.FAILED, text)
+    return Check('seal', Outcome.OK, f'flights are sealed by {seal.key_file} ({fingerprint})')
 
 
 def _check_clock(root: Path) -> Check:

@@ -70,6 +70,23 @@ def begin_sealing(
     return sealer
 
 
+def try_key(config: SealConfig) -> str:
+    """
+    Sign something with the vehicle's key, as when a flight is opened; return its fingerprint.
+
+    Raises:
+        FdrError: It cannot be used; the message says what to do.
+        OSError: A file cannot be read.
+
+    """
+    load_library()
+    from fdr_recorder.seal.identity import load_identity, read_passphrase  # noqa: PLC0415
+
+    with load_identity(config.key_file, read_passphrase(config.passphrase_file)) as identity:
+        identity.sign(b'')
+        return identity.fingerprint
+
+
 def _begin(config: SealConfig, root: Path, header: FlightHeader) -> FlightSealer:
     load_library()
     from fdr_recorder.seal.flight_sealer import FlightSealer  # noqa: PLC0415 - needs an extra

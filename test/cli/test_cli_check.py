@@ -26,6 +26,7 @@ from fdr_recorder.cli.main import main
 from fdr_recorder.cli.preflight_checks import WORK_NAME
 from fdr_recorder.parameter_file import read_parameter_file, write_parameter_file
 import pytest
+from ssh_tools import make_key, needs_openssh
 import yaml
 
 TEMPLATE = Path(__file__).resolve().parents[2] / 'config' / 'recorder.yaml'
@@ -69,6 +70,25 @@ def test_what_can_be_checked_is_well_and_the_rest_is_named(
     assert main(['check', '--config', str(parameters), '--measure', '0']) == 2
     text = capsys.readouterr().out
     assert all(name in text for name in verdicts)
+
+
+@needs_openssh
+def test_the_key_that_seals_is_tried(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = make_key(tmp_path / 'identity', 'ed25519', 'secret')
+    options: dict[str, Any] = {
+        'flight_root': str(root), 'topics': ['/imu'], 'seal': {'key_file': str(key)}
+    }
+    verdict, text = check(capsys, '--config', write(tmp_path, options), code=1)['seal']
+    assert verdict == 'failed'
+    assert text.startswith('flights would be recorded, but not sealed: ')
+    assert str(key) in text
+    secret = tmp_path / 'passphrase'
+    secret.write_text('secret')
+    options['seal']['passphrase_file'] = str(secret)
+    verdict, text = check(capsys, '--config', write(tmp_path, options), code=2)['seal']
+    assert (verdict, text.split(' (SHA256:')[0]) == ('ok', f'flights are sealed by {key}')
 
 
 # --- the parameter file ------------------------------------------------------------------------
