@@ -36,16 +36,19 @@ _ROUNDS, _SECONDS, _LONG_SECONDS = 5, 4.0, 20.0
 _QUICK_ROUNDS, _QUICK_SECONDS = 1, 1.5
 
 # A row's function is called like the row, in bench.core, bench.dds or `_ELSEWHERE`.
-_CORE = ('writer-small', 'writer-large', 'rotation', 'pause', 'mission', 'tables')
+_CORE = (
+    'writer-small', 'writer-large', 'rotation', 'pause', 'mission', 'tables', 'sealed-rate',
+)  # fmt: skip
 _DDS = (
-    'imports', 'start', 'wakeups', 'cpu', 'rate', 'drone', 'mixed', 'large', 'many', 'compression',
-    'memory', 'soak',
+    'imports', 'start', 'wakeups', 'cpu', 'rate', 'drone', 'sealed', 'mixed', 'large', 'many',
+    'compression', 'memory', 'soak',
 )  # fmt: skip
 _QUICK = ('writer-small', 'writer-large', 'rotation', 'imports', 'start', 'cpu', 'drone')
 _ONLY_BY_NAME = ('soak',)
 _ELSEWHERE = {
     'mission': 'mission', 'tables': 'tables',
     **dict.fromkeys(('imports', 'start', 'wakeups'), 'start'),
+    **dict.fromkeys(('sealed', 'sealed-rate'), 'sealing'),
 }  # fmt: skip
 _EPILOG = """\
 examples:

@@ -62,9 +62,10 @@ def _rosbag2() -> tuple[Program, ...]:
     return (ROSBAG2,) if Rosbag2.is_installed() else ()
 
 
-def _in_turn(
+def in_turn(
     programs: Sequence[Program], rounds: int, trial: Callable[[Program], Trial]
 ) -> Trials:
+    """Make trials of all programs, round by round; who is first alternates."""
     trials = Trials({program.name: [] for program in programs})
     for number in range(rounds):
         for program in programs if number % 2 == 0 else reversed(programs):
@@ -76,7 +77,7 @@ def _run(workload: Workload, seconds: float, program: Program) -> Trial:
     return run(program, workload, seconds)
 
 
-def _losses(trials: Trials) -> str:
+def losses(trials: Trials) -> str:
     """Say which program lost how much; empty if none did."""
     lost = {
         name: sum(trial.sent - trial.received for trial in made)
@@ -100,9 +101,9 @@ def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     for rate in (5_000,) if quick else (1_000, 5_000, 20_000):
         workload = workloads.small(rate)
         programs: list[Program] = [RECORDER, COUNTING, SIMPLE, *_rosbag2()]
-        trials = _in_turn(programs, rounds, partial(_run, workload, seconds))
+        trials = in_turn(programs, rounds, partial(_run, workload, seconds))
         what = f'CPU time per message, 256 B, {rate:,}/s'
-        note = '; '.join(filter(None, (_microseconds(trials), _losses(trials))))
+        note = '; '.join(filter(None, (_microseconds(trials), losses(trials))))
         ratios = trials.ratios('counting', lambda trial: trial.cpu_us)
         name = f'cpu-{rate}'
         rows.append(
@@ -136,7 +137,7 @@ def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
                 return best
             asked *= _STEP if best is not None else 0.5
 
-    trials = _in_turn(programs, rounds, climb)
+    trials = in_turn(programs, rounds, climb)
     reached = ', '.join(
         f'{name} {median(trial.rate for trial in made):,.0f}/s'
         for name, made in trials.by_program.items()
@@ -163,7 +164,7 @@ def _alone(
     name: str, workload: Workload, rounds: int, seconds: float, program: Program = RECORDER
 ) -> tuple[Row, list[Trial]]:
     """Measure the recorder alone: how much it receives, and at what cost."""
-    trials = _in_turn((program,), rounds, partial(_run, workload, seconds))
+    trials = in_turn((program,), rounds, partial(_run, workload, seconds))
     return _kept(name, workload, seconds, trials), trials.by_program[program.name]
 
 
@@ -171,7 +172,7 @@ def _beside_rosbag2(
     name: str, workload: Workload, rounds: int, seconds: float
 ) -> tuple[list[Row], Trials]:
     """Measure the recorder, and `ros2 bag record` in turn with it, if there is one."""
-    trials = _in_turn((RECORDER, *_rosbag2()), rounds, partial(_run, workload, seconds))
+    trials = in_turn((RECORDER, *_rosbag2()), rounds, partial(_run, workload, seconds))
     what = f'CPU time, {workload.name}'
     rows = [
         _kept(name, workload, seconds, trials),
@@ -199,7 +200,7 @@ def _kept(name: str, workload: Workload, seconds: float, trials: Trials) -> Row:
         'the load',
         [trial.received / trial.sent for trial in made],
         at_least=1,
-        note='; '.join(filter(None, (note, _losses(trials)))),
+        note='; '.join(filter(None, (note, losses(trials)))),
         samples=trials.samples(),
     )
 
