@@ -25,6 +25,7 @@ _PREFIXES: Final = ' kmgtp'
 _SECONDS: Final = re.compile(r'[+-]?\d{1,9}(\.\d*)?')
 _COUNT: Final = re.compile(r'\d{1,18}')
 _FRACTION: Final = re.compile(r'\.(\d+)')
+_SHA256: Final = re.compile(r'[0-9a-f]{64}')
 
 
 def parse_size(text: str) -> int:
@@ -77,6 +78,13 @@ def parse_frequency(text: str) -> float:
             f'invalid frequency: {text!r}; write how often a second, above 0, for example 100'
         )
     return float(text)
+
+
+def parse_sha256(text: str) -> str:
+    """Return a SHA-256 in hexadecimal, in small letters."""
+    if not _SHA256.fullmatch(text.strip().lower()):
+        raise ArgumentTypeError(f'invalid SHA-256: {text!r}; write 64 hexadecimal digits')
+    return text.strip().lower()
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,13 @@ class Tone(Enum):
     HEADING = '1'
 
 
-_OF_VERDICTS: Final = {'COMPLETE': Tone.GOOD, 'DAMAGED': Tone.BAD, 'UNCLOSED': Tone.BAD}
+_OF_VERDICTS: Final = {
+    'COMPLETE': Tone.GOOD,
+    'DAMAGED': Tone.BAD,
+    'UNCLOSED': Tone.BAD,
+    'UNPROVED': Tone.BAD,
+    'NOT_AUTHENTIC': Tone.BAD,
+}
 
 
 def tone_of(verdict: Verdict) -> Tone:

@@ -23,6 +23,9 @@ The exit codes of `fdr`. Each verb's help repeats those that it uses.
 | 4 | `verify` | nothing is known to be missing, but on some topics losses cannot be seen |
 | 5 | `verify` | of a topic that was asked for nothing was recorded |
 | 6 | `verify` | a flight was never closed: `fdr recover` |
+| 7 | `verify` | a flight is not authentic: the files are not as the recorder sealed them |
+| 8 | `verify --keys` | a flight is authentic only up to a time, or in part |
+| 9 | `verify --keys` | a flight is not sealed, or by nobody who is trusted |
 | 2 | `check` | no check failed, but some were skipped |
 | 3 | all | not done, wrong usage included: stderr says why, and what to do |
 | 130 | all | interrupted (Ctrl-C) |

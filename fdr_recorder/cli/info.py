@@ -117,6 +117,8 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'records', f'{flight.records:,}'
     losses = flight.status.losses
     yield 'missing', str(losses)
+    if found.seals is not None:
+        yield 'sealed', str(found.seals)
     for note in flight.notes:
         yield 'note', note
     unseen = losses.unseen

@@ -39,6 +39,7 @@ from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
 from fdr_recorder.flights.recording import Kind, Recording, recording_at
 from fdr_recorder.flights.recording_file import RecordingFile
+from fdr_recorder.flights.sealed import seals_info, SealsInfo
 from fdr_recorder.flights.status import Ended, Integrity, Losses, losses_in
 from fdr_recorder.flights.topic_info import TopicInfo
 from fdr_recorder.flights.utc import utc_times
@@ -110,6 +111,7 @@ class FlightInfo:
         damage: What could not be read, in words.
         producers: Topic, publisher and `loss_detection` of each channel that has messages.
         dropped: What is known of segments that are not there any more.
+        seals: What it says of its seals; None if it is not sealed.
 
     """
 
@@ -122,6 +124,7 @@ class FlightInfo:
     damage: list[str] = field(default_factory=list)
     producers: set[tuple[str, str, str]] = field(default_factory=set)
     dropped: DroppedAccount = field(default_factory=DroppedAccount)
+    seals: SealsInfo | None = None
 
     def topic(self, name: str, type_name: str) -> TopicInfo:
         """Return a topic in one type; add it if it is new."""
@@ -152,6 +155,7 @@ class FlightInfo:
                 for event in self.events
             ],
             'dropped': self.dropped.to_dict(),
+            'seals': self.seals.to_dict() if self.seals is not None else None,
         }
 
 
@@ -180,6 +184,7 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     drops = (item.payload for item in result.events if isinstance(item.payload, SegmentRollover))
     result.dropped = DroppedAccount.of_flight(drops, numbers_there(flight))
     _add_losses(result)
+    result.seals = seals_info(flight, result.header)
     clock = [event.payload for event in result.events]
     result.listed = replace(result.listed, utc=utc_times(result.header, result.footer, clock))
     return result

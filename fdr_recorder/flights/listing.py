@@ -44,7 +44,9 @@ from fdr_recorder.flights.recovery.last_segment import (
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recount import dropped_account
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
+from fdr_recorder.flights.sealed import is_opening
 from fdr_recorder.flights.status import (
+    Authenticity,
     Ended,
     FlightStatus,
     has_its_end,
@@ -229,7 +231,12 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         path=flight,
         flight_id=header.flight_id or directory_name(flight),
         status=FlightStatus(
-            ended, integrity, losses, not_recorded(requested), is_empty=is_empty
+            ended,
+            integrity,
+            losses,
+            not_recorded(requested),
+            is_empty=is_empty,
+            authenticity=Authenticity.UNCHECKED if is_opening(header) else Authenticity.NOT_SEALED,
         ),
         vehicle_id=header.vehicle_id,
         started_ns=started_ns,

@@ -89,8 +89,16 @@ class Completeness(Enum):
 class Authenticity(Enum):
     """Whether it can be proved who wrote the files."""
 
+    AUTHENTIC = 'authentic'
+    """They are as the recorder sealed them, with a key that is trusted."""
+    AUTHENTIC_UP_TO = 'authentic up to a time'
+    """Likewise, up to the last seal, or to what is not covered: the flight was not closed."""
+    UNCHECKED = 'sealed'
+    """It may be, but was not checked, or by nobody's key that is trusted."""
     NOT_SEALED = 'not sealed'
     """It cannot: the recorder has not signed them."""
+    NOT_AUTHENTIC = 'not authentic'
+    """They are not as the recorder sealed them."""
 
 
 class Verdict(Enum):
@@ -106,8 +114,14 @@ class Verdict(Enum):
     """Intact, but of a topic that was asked for there is nothing."""
     UNCLOSED = 6
     """Never closed, as after a crash; `fdr recover` makes it whole."""
+    PARTLY_AUTHENTIC = 8
+    """Authentic only up to a time, or in part; only where that was asked."""
+    UNPROVED = 9
+    """Not sealed, or by nobody who is trusted; likewise."""
     DAMAGED = 2
     """The files are not as they were written."""
+    NOT_AUTHENTIC = 7
+    """The files are not as the recorder sealed them."""
 
     @property
     def weight(self) -> int:
@@ -341,6 +355,7 @@ class FlightStatus:
             an outcome of `RequestedTopic`.
         is_empty: Whether it is known that no message of any topic came.
         authenticity: Whether it can be proved who wrote the files.
+        is_proof_wanted: Whether somebody named the keys to prove that with.
 
     """
 
@@ -350,6 +365,7 @@ class FlightStatus:
     not_recorded: Mapping[str, str] = field(default_factory=dict)
     is_empty: bool = False
     authenticity: Authenticity = Authenticity.NOT_SEALED
+    is_proof_wanted: bool = False
 
     @property
     def completeness(self) -> Completeness:
@@ -367,8 +383,18 @@ class FlightStatus:
     @property
     def verdict(self) -> Verdict:
         """Return the worst of all four."""
+        if self.authenticity is Authenticity.NOT_AUTHENTIC:
+            return Verdict.NOT_AUTHENTIC
         if self.integrity is Integrity.DAMAGED:
             return Verdict.DAMAGED
+        if self.is_proof_wanted and self.authenticity is not Authenticity.AUTHENTIC:
+            is_partly = self.authenticity is Authenticity.AUTHENTIC_UP_TO
+            return Verdict.PARTLY_AUTHENTIC if is_partly else Verdict.UNPROVED
+        return self._without_seals
+
+    @property
+    def _without_seals(self) -> Verdict:
+        """Return the worst that is to be said beside damage and authenticity."""
         if self.ended is Ended.UNKNOWN or self.integrity is Integrity.TORN:
             return Verdict.UNCLOSED
         return Verdict[self.completeness.name]
@@ -377,6 +403,8 @@ class FlightStatus:
     def words(self) -> str:
         """Return it in a word or two, for a table: what is as it should be is left out."""
         said = ['damaged'] if self.integrity is Integrity.DAMAGED else []
+        if self.authenticity is Authenticity.NOT_AUTHENTIC:
+            said.insert(0, self.authenticity.value)
         if self.ended is not Ended.CLOSED:
             said.append('not closed' if self.ended is Ended.UNKNOWN else self.ended.value)
         completeness, losses = self.completeness, self.losses
@@ -392,18 +420,21 @@ class FlightStatus:
         return f'{self._head()}{self._tail()}.'
 
     def _head(self) -> str:
+        if self.authenticity is Authenticity.NOT_AUTHENTIC:
+            return 'Not authentic: the files are not as the recorder sealed them'
         if self.integrity is Integrity.DAMAGED:
             return 'Damaged: the files are not as they were written'
+        is_unclosed = self._without_seals is Verdict.UNCLOSED
         if self.ended is Ended.OPEN:
             return 'This flight is being recorded right now'
-        if self.verdict is Verdict.UNCLOSED and self.losses.untold:
+        if is_unclosed and self.losses.untold:
             return 'Not closed: `fdr recover -o OUT` writes a whole copy of what is there'
-        if self.verdict is Verdict.UNCLOSED and self.losses.has_end:
+        if is_unclosed and self.losses.has_end:
             what = 'the end of its last file is missing'
             if self.integrity is not Integrity.TORN:
                 what = '`metadata.yaml` is missing or does not fit'
             return f'Not closed: all was written, but {what}, and `fdr recover` makes it whole'
-        if self.verdict is Verdict.UNCLOSED:
+        if is_unclosed:
             return 'Not closed: a crash or a power cut ended it, and `fdr recover` makes it whole'
         if self.ended is Ended.RECOVERED:
             return 'Recovered after a crash or a power cut'

@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
-from fdr_recorder.flights.status import Ended, FlightStatus, Integrity, Verdict
+from fdr_recorder.flights.status import Authenticity, Ended, FlightStatus, Integrity, Verdict
 from fdr_recorder.flights.verify import Loss
 from fdr_recorder.record.kinds import ClockStep, FlightHeader, SegmentRollover
 from fdr_recorder.record.loss_detection import Unseen
@@ -61,7 +61,10 @@ _LEVELS: Final = {
     Verdict.LOSSES: Level.LOSS,
     Verdict.NOT_AS_ASKED: Level.WARN,
     Verdict.UNCLOSED: Level.WARN,
+    Verdict.PARTLY_AUTHENTIC: Level.WARN,
+    Verdict.UNPROVED: Level.WARN,
     Verdict.DAMAGED: Level.BAD,
+    Verdict.NOT_AUTHENTIC: Level.BAD,
 }
 
 
@@ -167,7 +170,7 @@ def verdict(report: Report) -> Conclusion:
     level = _LEVELS[status.verdict]
     if level is not Level.BAD:
         level = {Ended.OPEN: Level.LIVE, Ended.RECOVERED: Level.WARN}.get(status.ended, level)
-    details = [*_damage(report), *_account(report, status), *_losses(report)]
+    details = [*_seals(report), *_damage(report), *_account(report, status), *_losses(report)]
     if verification.unseen:
         details.append(verification.unseen.sentence)
     return Conclusion(level, status.sentence, tuple(details))
@@ -184,6 +187,16 @@ def _losses(report: Report) -> list[str]:
     sentences = [group.sentence(report) for group in groups]
     sentences += [_of_files(loss) for loss in losses if loss.segments or loss.bytes]
     return _most(sentences, 'and {} more; the topics below have them all.')
+
+
+def _seals(report: Report) -> list[str]:
+    """Return what the seals prove, if there are any."""
+    found = report.verification.authentication
+    if found.state is Authenticity.NOT_SEALED:
+        return []
+    said = [found.sentence, *(f'Not authentic: {place}.' for place in found.faults[1:])]
+    texts = [short(text, _LONGEST) for text in said]
+    return _most(texts, 'and {} more; `fdr verify` has them all.')
 
 
 def _damage(report: Report) -> list[str]:

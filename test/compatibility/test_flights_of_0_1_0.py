@@ -103,6 +103,7 @@ ADDED = {
     'unreadable_bytes',
     'silence_ns',
     'silence_at_ns',
+    'seals',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

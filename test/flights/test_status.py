@@ -48,7 +48,8 @@ COMPLETENESS = {
     ),
 }
 EXIT_CODES = {
-    'complete': 0, 'losses': 1, 'damaged': 2, 'unknown': 4, 'not_as_asked': 5, 'unclosed': 6
+    'complete': 0, 'losses': 1, 'damaged': 2, 'unknown': 4, 'not_as_asked': 5, 'unclosed': 6,
+    'not_authentic': 7, 'partly_authentic': 8, 'unproved': 9,
 }
 HIDDEN = {'unchecked', 'damaged'}
 AXES = ('ended', 'integrity', 'completeness', 'authenticity', 'verdict')

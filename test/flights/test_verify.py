@@ -109,6 +109,9 @@ def test_the_verdict_is_an_exit_code() -> None:
         'unknown': 4,
         'not_as_asked': 5,
         'unclosed': 6,
+        'not_authentic': 7,
+        'partly_authentic': 8,
+        'unproved': 9,
     }
 
 

@@ -22,6 +22,7 @@ from fdr_recorder.mcap.gaps import Gap
 from fdr_recorder.mcap.reader import Part, SegmentReader, without_frames
 from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.kinds import METADATA_NAME
+from fdr_recorder.seal.seal import RECORD_NAME as SEAL_NAME
 from fdr_recorder.storage.chunk import Chunk
 from fdr_recorder.storage.segment import LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex
@@ -128,7 +129,14 @@ class Scanner(Collector):
         return part
 
     def _describe(self, record: RawRecord) -> None:
-        """Take in a schema or a channel, even without messages: its number is taken."""
+        """Take in a schema or a channel, even without messages: its number is taken; or a seal."""
+        if record.opcode == layout.METADATA and SEAL_NAME in self.reader.metadata:
+            name = self.reader.decoder.fields(record).string()
+            if name == SEAL_NAME:
+                length = record.end - record.offset
+                self.contents.found.add_metadata(
+                    encode.metadata_index(record.offset, length, name)
+                )
         if record.opcode not in (layout.SCHEMA, layout.CHANNEL):
             return
         number = self.reader.decoder.fields(record).u16()

@@ -21,8 +21,9 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.errors import ExtraMissingError, RecordError, SegmentError
 from fdr_recorder.flights.directory import (
     damaged_files,
     segment_files,
@@ -30,18 +31,23 @@ from fdr_recorder.flights.directory import (
     tail_files,
 )
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
-from fdr_recorder.flights.reader import Advance
+from fdr_recorder.flights.open_segment import open_segment
+from fdr_recorder.flights.reader import Advance, own_record
 from fdr_recorder.flights.recording import Kind, recording_at
 from fdr_recorder.flights.recovery.last_segment import read_last_segment, requested_up_to
-from fdr_recorder.flights.status import Ended, how_it_ended, not_recorded
+from fdr_recorder.flights.sealed import has_sidecars, is_opening
+from fdr_recorder.flights.status import Authenticity, Ended, how_it_ended, not_recorded
 from fdr_recorder.flights.verify.other import verify_other
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.dropped import CAPACITY, COUNTER_OF, DroppedAccount, REMOVED
-from fdr_recorder.record.kinds import FlightFooter, ProducerCounters
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, ProducerCounters
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.units import are, plural
+
+if TYPE_CHECKING:  # it needs a library that not everybody has
+    from fdr_recorder.flights.verify.seals import FlightSeals
 
 _TOLD: Final = ('before_match', 'transport', 'overrun')
 """Causes of losses each of which has a record, or is told by the record of a drop."""
@@ -50,22 +56,74 @@ _LATEST_NS: Final = 60 * 10**9
 arrived before the loss may have waited in a ring."""
 
 
-def verify(flight: Path | str, advance: Advance = lambda _bytes: None) -> Verification:
+def verify(
+    flight: Path | str,
+    advance: Advance = lambda _bytes: None,
+    *,
+    keys: Path | str | None = None,
+    witness: str = '',
+) -> Verification:
     """
     Check a flight; see the module.
 
     Args:
         flight: Its directory, or another recording: see `other`.
         advance: Called after each segment with the number of bytes in it.
+        keys: A file of allowed signers, as `ssh-keygen -Y verify` takes it: whose seals count.
+            Then `authentication` says what they prove, and the verdict is that, too.
+        witness: SHA-256 of a seal that was seen in flight, in hexadecimal: it must be there.
 
     Raises:
         OSError: The directory or a file cannot be read.
+        SealError: The file of allowed signers cannot be used.
+        ExtraMissingError: Keys are given, and what is needed to check seals is not installed.
 
     """
     recording = recording_at(flight)
+    is_proof_wanted = keys is not None
+    if is_proof_wanted and recording.kind is not Kind.FLIGHT:
+        _seals_of(Path(flight), keys, witness)  # whether the keys can be used
     if recording.kind is not Kind.FLIGHT and (recording.files or recording.missing):
-        return verify_other(recording, advance)
-    return _Comparison(Verification(Path(flight))).run(advance)
+        result = verify_other(recording, advance)
+        result.is_proof_wanted = is_proof_wanted
+        return result
+    result = Verification(Path(flight), is_proof_wanted=is_proof_wanted)
+    seals = None
+    if is_proof_wanted or _is_sealed(Path(flight)):
+        try:
+            seals = _seals_of(Path(flight), keys, witness)
+        except ExtraMissingError as error:
+            if is_proof_wanted:
+                raise
+            result.authentication.state = Authenticity.UNCHECKED
+            result.authentication.reason = str(error)
+    return _Comparison(result, seals).run(advance)
+
+
+def _seals_of(flight: Path, keys: Path | str | None, witness: str) -> FlightSeals:
+    from fdr_recorder.flights.verify.seals import (  # noqa: PLC0415 - needs an extra
+        FlightSeals,
+        Question,
+    )
+    from fdr_recorder.flights.verify.trust import Trust  # noqa: PLC0415
+
+    trust = Trust.of_file(Path(keys)) if keys is not None else None
+    return FlightSeals(flight, Question(trust, witness))
+
+
+def _is_sealed(flight: Path) -> bool:
+    """Tell whether a flight says that it is sealed; reads one chunk of it at most."""
+    if has_sidecars(flight):
+        return True
+    for segment in segment_files(flight)[:1]:
+        try:
+            with open_segment(segment.path) as reader:
+                for chunk in reader.whole_chunks():
+                    payload = own_record(chunk.messages[0][0])
+                    return isinstance(payload, FlightHeader) and is_opening(payload)
+        except (SegmentError, RecordError, FileNotFoundError):
+            continue
+    return False
 
 
 class _Comparison(FlightReading):
@@ -86,7 +144,7 @@ class _Comparison(FlightReading):
         for path in (file.path for file in set_aside):
             size = path.stat().st_size
             result.losses.append(Loss('unreadable', file_name=path.name, bytes=size))
-        tails = (file.path for file in tail_files(result.path))
+        tails = [file.path for file in tail_files(result.path)]
         result.kept = {path.name: path.stat().st_size for path in tails}
         footer = result.footer
         metadata = self.metadata
@@ -118,7 +176,17 @@ class _Comparison(FlightReading):
             fault = metadata.fault(names, has_footer=footer is not None)
             if fault:
                 self.damaged(fault)
+        self._judge_seals([path.name for path in (*tails, *(file.path for file in set_aside))])
         return result
+
+    def _judge_seals(self, kept: list[str]) -> None:
+        """Say what the seals prove, if there are any."""
+        if self.seals is None:
+            return
+        from fdr_recorder.flights.verify.seals import FlightState  # noqa: PLC0415 - needs an extra
+
+        state = FlightState(self.flight_id, self.result.ended, kept)
+        self.result.authentication = self.seals.judge(state)
 
     def _has_read(self, segment: SegmentFile, last: SegmentFile, advance: Advance) -> bool:
         """Read a segment; return False if it was dropped just now, to free space."""

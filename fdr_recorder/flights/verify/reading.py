@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import SegmentFile
@@ -22,8 +23,9 @@ from fdr_recorder.flights.open_segment import open_segment
 from fdr_recorder.flights.reader import own_record
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.verify.result import Loss, Verification, when
-from fdr_recorder.mcap.decode import LOST_TOPIC_PREFIX, Message
+from fdr_recorder.mcap.decode import LOST_TOPIC_PREFIX, Message, WholeChunk
 from fdr_recorder.mcap.gaps import Gap
+from fdr_recorder.mcap.reader import SegmentReader, without_frames
 from fdr_recorder.record.channel import (
     LOSS_DETECTION_KEY,
     NO_DETECTION,
@@ -42,6 +44,10 @@ from fdr_recorder.record.kinds import (
 from fdr_recorder.record.numbering import HISTORY_S, NOTHING_EXPECTED, Numbering
 from fdr_recorder.record.offered_qos import offers_latched
 from fdr_recorder.units import plural
+
+if TYPE_CHECKING:  # it needs a library that not everybody has
+    from fdr_recorder.flights.verify.seal_reading import SealReading
+    from fdr_recorder.flights.verify.seals import FlightSeals
 
 _SEQUENCE_RANGE: Final = 1 << 32
 _MAX_DAMAGE: Final = 100
@@ -108,10 +114,12 @@ class FlightReading:
     Producers are by topic and gid, `first_ns` is the log time of the first message that is here.
     `tears` has, by file, where the last segment ends in the middle, and others that are not named
     by `metadata.yaml`: they may be growing. That is read first: what it names has been closed.
+    `seals` are None where they are not looked at.
     """
 
-    def __init__(self, result: Verification) -> None:
+    def __init__(self, result: Verification, seals: FlightSeals | None = None) -> None:
         self.result = result
+        self.seals = seals
         self.metadata = read_metadata(result.path)
         self.producers: dict[tuple[str, str], Producer] = {}
         self.last: Message | None = None
@@ -135,7 +143,10 @@ class FlightReading:
         header_time_ns = -1
         count = 0
         with open_segment(segment.path, started_ns=self.started_ns) as reader:
-            for message in reader.messages():
+            seals = None
+            if self.seals is not None:
+                seals = self.seals.reading(reader, segment.index, self.flight_id)
+            for message in _messages(reader, seals):
                 if not count:
                     if message.channel.topic.startswith(_MAY_BE_HEADER):
                         header_time_ns = message.log_time_ns
@@ -143,6 +154,8 @@ class FlightReading:
                         self._check_header(segment, message)
                 count += 1
                 self._take(message, header_time_ns)
+            if self.seals is not None and seals is not None:
+                self.seals.add(seals.finish())
         self.result.records += count
         for gap in reader.gaps:
             self._note_gap(gap, segment.path.name)
@@ -245,3 +258,18 @@ class FlightReading:
         if told.records:  # else all records have waited for the disk
             times = told.first_ns, told.last_ns
             self.result.losses.append(Loss(told.cause, told.records, *key, *times))
+
+
+def _messages(reader: SegmentReader, seals: SealReading | None) -> Iterator[Message]:
+    """Yield the messages of a segment; its seals are looked at in the same pass."""
+    if seals is None:
+        yield from reader.messages()
+        return
+    try:
+        for part in reader.parts():
+            seals.take(part)
+            if isinstance(part, WholeChunk):
+                for message, _ in part.messages:
+                    yield message
+    except SegmentError as error:
+        reader.tear = without_frames(error)

@@ -29,6 +29,7 @@ from fdr_recorder.flights.status import (
     summed,
     Verdict,
 )
+from fdr_recorder.flights.verify.authenticity import Authentication
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.units import are, iso_time, plural, were
@@ -126,6 +127,8 @@ class Verification:
         checked: Of another recording, what was checked, in words.
         unchecked: What cannot be checked there.
         notes: What is unusual, and no damage.
+        authentication: What its seals prove.
+        is_proof_wanted: Whether somebody named the keys to prove that with.
 
     """
 
@@ -148,6 +151,8 @@ class Verification:
     checked: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    authentication: Authentication = field(default_factory=Authentication)
+    is_proof_wanted: bool = False
 
     @property
     def status(self) -> FlightStatus:
@@ -160,7 +165,13 @@ class Verification:
         is_empty = self.footer is not None and has_no_message(self.footer)
         is_empty = is_empty or bool(self.untold and not self.records and not self.damage)
         return FlightStatus(
-            self.ended, integrity, self._summed(), self.not_recorded, is_empty=is_empty
+            self.ended,
+            integrity,
+            self._summed(),
+            self.not_recorded,
+            is_empty=is_empty,
+            authenticity=self.authentication.state,
+            is_proof_wanted=self.is_proof_wanted,
         )
 
     @property
@@ -189,6 +200,7 @@ class Verification:
         lines = [
             f'{named(self.path, self.flight_id)}: {count}', f'  {self.status.sentence}'
         ]
+        lines += [f'  {line}' for line in self.authentication.lines()]
         lines += [f'  damaged: {text}' for text in self.damage]
         lines += [f'  torn: {self.tear}'] if self.tear else []
         lines += [f'  missing: {loss}' for loss in self.losses]
@@ -226,4 +238,5 @@ class Verification:
             'notes': list(self.notes),
             'unseen_topics': self.unseen.topics,
             'unseen': str(self.unseen),
+            'seals': self.authentication.to_dict(),
         }

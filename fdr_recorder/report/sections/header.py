@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fdr_recorder.flights.sealed import is_opening
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, fact_list, h, Html, table
@@ -29,7 +30,10 @@ def header_section(report: Report) -> Html:
     if header is None:
         content: Child = h('p', 'This recording has no flight header that can be read.')
     else:
-        content = [fact_list(_identity(header)), _manifest(header)]
+        facts = _identity(header)
+        if report.info.seals is not None:
+            facts.append(('Sealed', str(report.info.seals)))
+        content = [fact_list(facts), _manifest(header)]
     return h('section', h('h2', 'Flight header'), h('div', content, class_='card'), id='header')
 
 
@@ -45,7 +49,7 @@ def _identity(header: FlightHeader) -> list[tuple[str, Child]]:
         ('Host', header.host_name),
         ('Platform', header.host_platform),
         ('Process', str(header.process_id) if header.process_id else ''),
-        ('Signing key event', header.signing_key_rotation_event),
+        ('Signing key event', '' if is_opening(header) else header.signing_key_rotation_event),
     )
     more = [(key, str(value)) for key, value in header.extra.items()]
     return [(short(name), short(value, 400)) for name, value in (*facts, *more) if value]

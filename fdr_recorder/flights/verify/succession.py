@@ -1,0 +1,82 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+Checks that the sealed flights of a root follow each other: none is missing, none was cut back.
+
+Each flight names the sealed one before it, and the newest seal of that. A flight that was cut back
+to an older state looks like one that was killed then; only the flight behind it tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fdr_recorder.flights.status import Authenticity
+from fdr_recorder.flights.verify.authenticity import shown
+from fdr_recorder.flights.verify.chain import Place
+from fdr_recorder.flights.verify.result import Verification
+
+_PROVED = (Authenticity.AUTHENTIC, Authenticity.AUTHENTIC_UP_TO)
+
+
+class Finding(NamedTuple):
+    """What is wrong between two flights of a root: which flight is not authentic, and why."""
+
+    flight: Path
+    what: str
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f'{self.flight}: {self.what}'
+
+
+def check_succession(
+    results: Sequence[Verification], pruned: Collection[str] = ()
+) -> list[Finding]:
+    """
+    Compare what each flight of a root says of the one before it with what is there.
+
+    What is found is added to the `authentication` of the flights.
+
+    Args:
+        results: All flights of the root, checked with the keys that are trusted.
+        pruned: Ids of the flights of which a log says that they were removed.
+
+    """
+    proved = [result for result in results if result.authentication.state in _PROVED]
+    by_id = {result.flight_id: result for result in results if result.flight_id}
+    findings = []
+    for result in proved:
+        said = result.authentication
+        if not said.previous_flight:
+            continue
+        before = by_id.get(said.previous_flight)
+        if before is None:
+            if said.previous_flight not in pruned:
+                name = shown(said.previous_flight)
+                what = f'the flight before it, {name}, is missing, and no log says it was pruned'
+                findings.append(_add(result, what))
+        elif said.previous_seal not in before.authentication.newest_hashes:
+            what = (
+                f'it does not end with the seal that the flight after it names '
+                f'({shown(result.flight_id)}): it was cut back, or replaced'
+            )
+            findings.append(_add(before, what))
+    return findings
+
+
+def _add(result: Verification, what: str) -> Finding:
+    found = result.authentication
+    found.faults.append(Place(result.path.name, 0, 0, what))
+    found.state = Authenticity.NOT_AUTHENTIC
+    return Finding(result.path, what)
