@@ -27,7 +27,9 @@ from fdr_recorder.cli.main import main
 from fdr_recorder.errors import SealError
 from fdr_recorder.flights.status import Authenticity
 from fdr_recorder.flights.verify import Verdict, Verification, verify
-from fdr_recorder.mcap import layout
+from fdr_recorder.mcap import encode, layout
+from fdr_recorder.seal.identity import load_identity
+from fdr_recorder.seal.rotation import rotate
 from json_documents import errors
 import pytest
 from sealed_ground import (
@@ -42,7 +44,6 @@ from sealed_ground import (
     VEHICLE,
 )
 
-pytest.importorskip('cryptography')
 AUTHENTIC, UP_TO = Authenticity.AUTHENTIC, Authenticity.AUTHENTIC_UP_TO
 SIDECARS = ('SEALS', 'SHA256SUMS', 'SHA256SUMS.sig', 'metadata.yaml')
 
@@ -114,6 +115,18 @@ def test_a_killed_flight_is_authentic_up_to_its_last_seal(ground: Ground) -> Non
     for place in found.uncovered:
         assert (place.file, place.end) == (last, sizes(ground.killed)[last])
     assert verify(ground.killed).verdict is Verdict.UNCLOSED  # nobody asked
+
+
+def test_a_key_that_came_after_a_trusted_one(root: Path, tmp_path: Path) -> None:
+    old, new = make_key(tmp_path / 'old'), make_key(tmp_path / 'new')
+    with load_identity(old) as before, load_identity(new) as after:
+        statement = rotate(before, after.public, '2026-11-28T12:00:00Z').text
+    keys = allow(tmp_path / 'allowed', old)
+    flight = record_sealed(root, new, 'a', batches=(5,))
+    assert verify(flight, keys=keys).verdict is Verdict.UNPROVED
+    (tmp_path / 'new.rotations').write_text(statement)
+    flight = record_sealed(root, new, 'b', batches=(5,))
+    assert verify(flight, keys=keys).authentication.state is AUTHENTIC
 
 
 @pytest.mark.parametrize('kind', ['ecdsa', 'rsa'])
@@ -220,6 +233,17 @@ def test_the_newest_entry_of_seals_may_be_torn(ground: Ground) -> None:
     with (flight / 'SEALS').open('ab') as file:
         file.write(b'fdr-seal-v1\nflight: ki')
     assert_found(ground, flight, 'SEALS', size)
+
+
+def test_the_last_entries_of_seals_may_be_late(ground: Ground) -> None:
+    """A segment is in SEALS one renewal of SHA256SUMS after it is listed there."""
+    flight = ground.copy(ground.killed)
+    path, mark = flight / 'SEALS', b'-----END SSH SIGNATURE-----\n\n'
+    *entries, _ = path.read_bytes().split(mark)
+    path.write_bytes(b''.join(entry + mark for entry in entries[:-1]))
+    assert ground.verify(flight).authentication.state is UP_TO
+    path.write_bytes(b''.join(entry + mark for entry in entries[1:]))
+    assert_found(ground, flight, 'SEALS')
 
 
 def test_a_power_cut_takes_what_was_not_on_the_disk(ground: Ground) -> None:
@@ -405,6 +429,23 @@ def test_what_a_proof_leaves_out_is_told(ground: Ground) -> None:
 
 
 # --- files that are made to do harm ------------------------------------------------------------
+
+
+def test_no_seal_can_do_harm(ground: Ground) -> None:
+    for name in ('fdr_seal', 'fdr_recorder'):
+        for text in ('', '\x1b]0;x\x07', 'fdr-seal-v1\n' + 'number: 9\n' * 300, 'x' * 200_000):
+            flight = ground.copy(ground.killed)
+            last = flight / max(sizes(flight))
+            os.truncate(last, records_of(last)[-1].end)
+            with last.open('ab') as file:
+                for _ in range(100):
+                    file.write(encode.metadata(name, {'seal': text, 'signature': text}))
+            verification = ground.verify(flight)
+            found = verification.authentication
+            is_changed = found.state is Authenticity.NOT_AUTHENTIC
+            assert is_changed is (name == 'fdr_seal'), str(verification)
+            assert len(str(verification)) < 10_000
+            assert '\x1b' not in str(verification)
 
 
 def hostile(flight: Path) -> Iterator[None]:

@@ -60,6 +60,8 @@ from fdr_recorder.storage import bag_metadata
 
 PROOF_NAME: Final = 'PROOF'
 """File in a copy of a flight that lists the pieces that were left out."""
+_MOST_LATE_ENTRIES: Final = 8
+"""So many segments may be closed at once, and so be listed in SHA256SUMS before SEALS has them."""
 _MOST_PROOF_BYTES: Final = 1 << 24
 
 
@@ -302,11 +304,20 @@ class FlightSeals:
     def _check_entries(
         self, sums: Sums, entries: Iterable[FoundSeal], *, is_closed: bool
     ) -> None:
-        """Find segments that were closed and are not in SEALS."""
+        """
+        Find segments that were closed and are not in SEALS.
+
+        Those that were closed last get there with the next renewal of SHA256SUMS.
+        """
         known = {entry.segment for entry in entries}
-        for item in self._segments:
-            was_closed = item.name in sums.listed or is_closed
-            if was_closed and item.index not in known:
+        listed = [item for item in self._segments if is_closed or item.name in sums.listed]
+        late = 0
+        while not is_closed and late < min(_MOST_LATE_ENTRIES, len(listed)):
+            if listed[-1 - late].index in known:
+                break
+            late += 1
+        for item in listed[:len(listed) - late]:
+            if item.index not in known:
                 what = f'the last seal of {item.name} is missing'
                 self._faults.append(Place(SEALS_NAME, 0, 0, what))
 
