@@ -146,8 +146,10 @@ class FlightSealer:
         self._previous = self.opening.text_hash
         self._outstanding: dict[int, str] = {}
         """Seals that are not known to be on the disk: their hashes, by number."""
-        self._void: list[int] = []
-        """Seals that failed syncs have lost, and no seal has told of it yet."""
+        self._void: set[int] = set()
+        """Seals that failed syncs have lost; no seal that tells of it is on the disk yet."""
+        self._telling: dict[int, set[int]] = {}
+        """Of which of those a seal tells, by its number, until it is on the disk, or lost."""
 
     def for_segment(self, index: int) -> SegmentSealer | None:
         """Return what seals the segment that is begun next; call `begun` if it could begin."""
@@ -214,20 +216,23 @@ class FlightSealer:
         """Note that a seal is in the file."""
         self._outstanding[made.number] = self._previous = made.text_hash
         self._number = made.number + 1
-        self._void.clear()
+        if self._void:
+            self._telling[made.number] = set(self._void)
 
     def confirm(self, numbers: Iterable[int]) -> None:
         """Note that seals are on the disk."""
         for number in numbers:
             text_hash = self._outstanding.pop(number, None)
+            self._void -= self._telling.pop(number, set())
             if text_hash and (self.witness is None or number > self.witness.number):
                 self.witness = Witness(number, text_hash)
 
     def void(self, numbers: Iterable[int]) -> None:
-        """Note that the disk has lost seals, and that they were cut off: the next one tells."""
+        """Note that the disk has lost seals, and that they were cut off: the next ones tell."""
         for number in numbers:
             self._outstanding.pop(number, None)
-            self._void.append(number)
+            self._telling.pop(number, None)
+            self._void.add(number)
 
 
 class SegmentSealer:

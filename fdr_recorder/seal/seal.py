@@ -80,8 +80,8 @@ class Seal:
         previous: SHA-256 of the text of the seal before it in the flight; for the first, of the
             flight's opening.
         durable: Number of the newest seal that was known to be on the disk; -1 for none.
-        void_from: First number of the seals that failed syncs have lost since the seal before;
-            -1 for none.
+        void_from: First number of the seals that failed syncs have lost, and of which no seal on
+            the disk told when this was made; -1 for none. Others between the two may be there.
         void_to: The last of those.
         log_time: When it was made (ns, steady clock of the flight).
         utc: Likewise, by the system clock (ISO 8601).
