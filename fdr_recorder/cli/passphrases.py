@@ -13,10 +13,16 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
 from fdr_recorder.errors import UsageError
+
+if TYPE_CHECKING:
+    from fdr_recorder.seal.identity import Identity
 
 
 def new_passphrase(file: Path | None) -> bytes | None:
@@ -60,6 +66,43 @@ def passphrase_of(key: Path, file: Path | None) -> bytes | None:
     if not sys.stdin.isatty() or not is_encrypted(key):
         return None
     return _ask(f'passphrase of {key}: ') or None
+
+
+def add_key(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Add the option for a key, and its passphrase."""
+    parser.add_argument(
+        '--key',
+        type=Path,
+        metavar='KEY',
+        help=f'identity key, or .pub of one in ssh-agent, that {purpose}',
+    )
+    parser.add_argument(
+        '--passphrase-file',
+        type=Path,
+        metavar='FILE',
+        help='its first line is the passphrase of the key',
+    )
+
+
+def identity_for(args: argparse.Namespace) -> Callable[[], Identity | None]:
+    """
+    Return what loads the key that is named, which is tried at once; it loads None without one.
+
+    Raises:
+        UsageError: There is a passphrase and no key.
+        SealError: The key cannot be used.
+        ExtraMissingError: A library that it needs is not installed.
+
+    """
+    if args.key is None:
+        if args.passphrase_file is not None:
+            raise UsageError('--passphrase-file goes with --key')
+        return lambda: None
+    from fdr_recorder.seal.identity import load_identity
+
+    passphrase = passphrase_of(args.key, args.passphrase_file)
+    load_identity(args.key, passphrase).close()
+    return lambda: load_identity(args.key, passphrase)
 
 
 def _of_file(file: Path) -> bytes | None:

@@ -21,12 +21,14 @@ from fdr_recorder.cli.colours import Tone, Toned
 from fdr_recorder.cli.console import print_json, progress, say, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flights
+from fdr_recorder.cli.passphrases import add_key, identity_for
 from fdr_recorder.cli.permissions import Unreadable
 from fdr_recorder.errors import UsageError
 from fdr_recorder.units import format_duration, format_size, plural
 
 if TYPE_CHECKING:
     from fdr_recorder.flights.export import Exported
+    from fdr_recorder.flights.recovery.added_segment import Identify
     from fdr_recorder.flights.recovery.recover import RecoveredFlight
 
 SUMMARY: Final = 'Make flights whole that were never closed; others are left alone'
@@ -34,10 +36,14 @@ EXAMPLES: Final = """\
   fdr recover /data/flights --dry-run    show which flights need it
   fdr recover /data/flights              recover them
   fdr recover flight_20261122T110505Z_1aef
+  fdr recover /data/flights --key ~/.ssh/fdr_identity    sign what is added to sealed flights
   fdr recover torn.mcap -o whole.mcap    what can be read of another recording
 
 A recording of another program is never changed: what can be read of it is copied, with -o, into
 one MCAP file, or into a bag. So is a segment that lies alone.
+
+In a flight that is sealed no sealed byte changes: its footer goes into a segment of its own. With
+--key that is sealed, and SHA256SUMS renewed, by whoever recovers; without it nothing is signed.
 
 The recorder does the same when it is configured. While a recorder owns the flight root, or writes
 the flight, `fdr recover` refuses to run, whatever name leads there.
@@ -62,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='for one recording that is no flight: NAME.mcap for one file, any other name for '
         'the directory of a bag; must not exist',
     )
+    add_key(parser, 'signs what is added to sealed flights')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             )
         if not args.dry_run:
             return _copy(flights[0], args.output.expanduser(), is_json=args.json)
+    identify = identity_for(args)
     results: list[_Result] = []
     unreadable = Unreadable()
     for flight in flights:
@@ -84,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             results.append(
                 _look_at(flight, dry_run=args.dry_run)
                 if recording_at(flight).kind is not Kind.FLIGHT
-                else _recover(flight, dry_run=args.dry_run, quiet=args.json)
+                else _recover(flight, identify, dry_run=args.dry_run, quiet=args.json)
             )
             result = results[-1]
             if args.json:
@@ -132,6 +140,12 @@ class _Result:
                 text += f'; what was cut is kept in {", ".join(done.kept)}'
             if done.unreadable_bytes:
                 text += f'; {format_size(done.unreadable_bytes)} inside cannot be read'
+            if done.left:
+                names = ', '.join(done.left)
+                text += f'; left as they are, sealed bytes in them cannot be read: {names}'
+            if done.added:
+                text += f'; the sealed segments are as they were, its end is in {done.added}'
+                text += f', signed by {done.signed_by}' if done.signed_by else ', not signed'
             if done.set_aside:
                 text += f'; set aside as unreadable: {", ".join(done.set_aside)}'
             return text
@@ -188,7 +202,7 @@ def _copy(path: Path, out: Path, *, is_json: bool) -> int:
     return EXIT_OK
 
 
-def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
+def _recover(flight: Path, identify: Identify, *, dry_run: bool, quiet: bool) -> _Result:
     from fdr_recorder.flights.directory import segment_files
     from fdr_recorder.flights.in_use import holder_of_root
     from fdr_recorder.flights.listing import list_flight
@@ -211,5 +225,5 @@ def _recover(flight: Path, *, dry_run: bool, quiet: bool) -> _Result:
             advance(1)
             return False
 
-        done = recover_flight(flight, should_stop=step, root=owned)
+        done = recover_flight(flight, should_stop=step, root=owned, identify=identify)
         return _Result(flight, found.flight_id, is_needed, is_open, dry_run, done)

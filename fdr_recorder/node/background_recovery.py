@@ -18,6 +18,7 @@ import threading
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.config import SealConfig
 from fdr_recorder.flights.directory import flight_directories
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.units import plural
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 _NAMED: Final = 5
 """How many flights an alert names."""
+
+NOT_SEALED: Final = SealConfig()
 
 PATIENCE_S: Final = 1.0
 """How long configure waits for it. Most recoveries take less."""
@@ -42,7 +45,14 @@ class BackgroundRecovery:
     that stay unclosed are named by an alert.
     """
 
-    def __init__(self, root: FlightRoot, alerts: AlertBoard, *, may_change: bool) -> None:
+    def __init__(
+        self,
+        root: FlightRoot,
+        alerts: AlertBoard,
+        *,
+        may_change: bool,
+        seal: SealConfig = NOT_SEALED,
+    ) -> None:
         """
         Start; return when the recovery has ended, or after `PATIENCE_S`.
 
@@ -50,10 +60,12 @@ class BackgroundRecovery:
             root: The owned root.
             alerts: Where the outcome is told.
             may_change: Whether to recover; if not, unclosed flights are only named.
+            seal: The key that signs what is added to flights that are sealed.
 
         """
         self._left: list[Path] = []
         self._may_change = may_change
+        self._seal = seal
         self._root = root
         self._alerts = alerts
         self._flights = flight_directories(root.path)
@@ -104,6 +116,7 @@ class BackgroundRecovery:
         )
 
     def _recover(self) -> None:
+        from fdr_recorder.flights.recovery.added_segment import vehicle_identity  # noqa: PLC0415
         from fdr_recorder.flights.recovery.recover import recover_root  # noqa: PLC0415
 
         recovered = recover_root(
@@ -111,6 +124,7 @@ class BackgroundRecovery:
             flights=self._flights,
             should_stop=self._must_stop.is_set,
             on_failure=self._leave,
+            identify=vehicle_identity(self._seal),
         )
         for count, flight in enumerate(recovered, 1):
             message = (

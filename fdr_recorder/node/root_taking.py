@@ -49,7 +49,8 @@ def take_root(
         root = FlightRoot.acquire(config.flight_root, owner=owner)
         try:
             may_change = config.recover_on_configure
-            return root, BackgroundRecovery(root, alerts, may_change=may_change)
+            seal = config.writer.seal
+            return root, BackgroundRecovery(root, alerts, may_change=may_change, seal=seal)
         except BaseException:
             root.release()
             raise

@@ -18,17 +18,26 @@ were dropped since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 import hashlib
 from pathlib import Path
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SealError, SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.record_file import RawRecord, RecordFile
-from fdr_recorder.seal.seal import RECORD_NAME, RECOVERY, Seal, SIGNATURE_KEY, TEXT_KEY
+from fdr_recorder.seal.seal import (
+    END,
+    KINDS,
+    RECORD_NAME,
+    Seal,
+    SIGNATURE_KEY,
+    SYNC,
+    TEXT_KEY,
+)
 
 SEALS_NAME: Final = 'SEALS'
 SUMS_NAME: Final = 'SHA256SUMS'
@@ -39,6 +48,9 @@ _MARK: Final = len(RECORD_NAME).to_bytes(4, 'little') + RECORD_NAME.encode()
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_BYTES: Final = 16 * 1024
 """No record of a seal is larger."""
+_MOST_ENTRIES_BYTES: Final = 1 << 28
+_ARMOR_BEGINS: Final = '-----BEGIN SSH SIGNATURE-----'
+_ENTRY_ENDS: Final = '-----END SSH SIGNATURE-----\n\n'
 
 
 def sums_line(sha256: str, name: str) -> bytes:
@@ -67,34 +79,54 @@ def newest_seal(flight: Path) -> Seal | None:
     """
     matches = filter(None, map(_SEGMENT.fullmatch, (entry.name for entry in flight.iterdir())))
     for match in sorted(matches, key=lambda match: int(match[1]), reverse=True):
-        try:
-            file = RecordFile(flight / match[0])
-        except SegmentError:
-            continue
-        try:
-            seal = _last_seal(file)
-        finally:
-            file.close()
-        if seal is not None:
-            return seal
+        found = last_seal(flight / match[0], kinds=(SYNC, END))
+        if found is not None:
+            return found.seal
     return None
 
 
-def _last_seal(file: RecordFile) -> Seal | None:
+class PlacedSeal(NamedTuple):
+    """A seal in a segment, and where its record ends."""
+
+    seal: Seal
+    end: int
+
+
+def last_seal(segment: Path, kinds: Collection[str] = KINDS) -> PlacedSeal | None:
+    """
+    Return the last seal of these kinds in a segment, without checking it; None if there is none.
+
+    It looks from the end back, whatever else can be read of the file.
+
+    Raises:
+        OSError: The segment cannot be read.
+
+    """
+    try:
+        file = RecordFile(segment)
+    except SegmentError:
+        return None
+    try:
+        return _last_seal(file, kinds)
+    finally:
+        file.close()
+
+
+def _last_seal(file: RecordFile, kinds: Collection[str]) -> PlacedSeal | None:
     end = file.size
     while end > 0:
         start = max(end - _BLOCK_BYTES, 0)
         block = file.read(start, min(end + len(_MARK), file.size) - start)
         place = len(block)
         while (place := block.rfind(_MARK, 0, place + len(_MARK) - 1)) >= 0:
-            seal = _seal_at(file, start + place - layout.RECORD_PREFIX.size)
-            if seal is not None and seal.kind != RECOVERY:
-                return seal
+            found = _seal_at(file, start + place - layout.RECORD_PREFIX.size)
+            if found is not None and found.seal.kind in kinds:
+                return found
         end = start
     return None
 
 
-def _seal_at(file: RecordFile, offset: int) -> Seal | None:
+def _seal_at(file: RecordFile, offset: int) -> PlacedSeal | None:
     """Return the seal whose record begins there; None if there is none."""
     try:
         place = file.place_at(offset)
@@ -104,7 +136,27 @@ def _seal_at(file: RecordFile, offset: int) -> Seal | None:
         seal = Seal.parse(text)
     except (SealError, SegmentError):
         return None
-    return seal if seal.offset == offset else None
+    return PlacedSeal(seal, place.end) if seal.offset == offset else None
+
+
+def seal_of_entries(flight: Path) -> Seal | None:
+    """
+    Return the seal with the highest number in SEALS, without checking it; None if there is none.
+
+    Raises:
+        OSError: The file cannot be read.
+
+    """
+    try:
+        with (flight / SEALS_NAME).open('rb') as file:
+            text = file.read(_MOST_ENTRIES_BYTES).decode('ascii', 'replace')
+    except FileNotFoundError:
+        return None
+    seals = []
+    for part in text.split(_ENTRY_ENDS):
+        with suppress(SealError):
+            seals.append(Seal.parse(part.partition(_ARMOR_BEGINS)[0]))
+    return max(seals, key=lambda seal: seal.number, default=None)
 
 
 def read_seal(path: Path, record: RawRecord) -> tuple[str, str]:

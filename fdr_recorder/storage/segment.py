@@ -43,7 +43,7 @@ from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
 from fdr_recorder.version import __version__, BAG_VERSION
 
 if TYPE_CHECKING:  # it needs a library that not everybody has
-    from fdr_recorder.seal.flight_sealer import SegmentSealer
+    from fdr_recorder.seal.sealer import Sealer
 
 PROFILE: Final = 'ros2'
 LIBRARY: Final = f'fdr_recorder {__version__}'
@@ -85,7 +85,7 @@ class Segment:
         crc: Callable[[list[bytes]], int] = crc32,
         clock: SteadyClock = NO_CLOCK,
         keeps_parts: bool = False,
-        sealer: SegmentSealer | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         """
         Use `create` or `restore`; without limits, every record gets a chunk of its own.
@@ -134,7 +134,7 @@ class Segment:
         keeps_parts: bool = False,
         dir_fd: int | None = None,
         bag_version: int = BAG_VERSION,
-        sealer: SegmentSealer | None = None,
+        sealer: Sealer | None = None,
     ) -> Segment:
         """
         Create the file of a new segment; raise `OSError` if it exists or cannot be created.

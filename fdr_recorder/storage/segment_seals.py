@@ -27,7 +27,8 @@ from fdr_recorder.storage.segment_index import SegmentIndex
 from fdr_recorder.storage.unsynced_tail import Part, UnsyncedTail
 
 if TYPE_CHECKING:  # it needs a library that not everybody has
-    from fdr_recorder.seal.flight_sealer import MadeSeal, SegmentSealer
+    from fdr_recorder.seal.flight_sealer import MadeSeal
+    from fdr_recorder.seal.sealer import Sealer
 
 _INDEX_BYTES: Final = len(encode.metadata_index(0, 0, RECORD_NAME))
 
@@ -46,7 +47,7 @@ class SegmentSeals:
         file: AppendFile,
         contents: SegmentIndex,
         unsynced: UnsyncedTail,
-        sealer: SegmentSealer | None,
+        sealer: Sealer | None,
     ) -> None:
         """Take the segment's parts, and what makes seals; None if the flight is not sealed."""
         self._file = file

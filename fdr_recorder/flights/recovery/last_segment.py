@@ -130,6 +130,15 @@ def are_all_ended(
     return (last is None or last.is_closed) and all(map(_ends_with_magic, to_look_at))
 
 
+def are_left_sealed(
+    segments: Sequence[SegmentFile], metadata: Metadata, last: LastSegment
+) -> bool:
+    """Tell whether recovery has left torn segments as they are: it changes no sealed byte."""
+    is_sealed = last.header is not None and last.header.signing_key_rotation_event
+    is_all = metadata.segments == {segment.path.name for segment in segments}
+    return bool(is_sealed and is_all and metadata.says_recovered)
+
+
 def are_listed_ended(segments: Sequence[SegmentFile], metadata: Metadata) -> bool:
     """Tell whether those that `metadata.yaml` lists, which were closed, end as closed ones do."""
     return all(_ends_with_magic(item) for item in segments if item.path.name in metadata.segments)

@@ -134,6 +134,7 @@ class Scanner(Collector):
             name = self.reader.decoder.fields(record).string()
             if name == SEAL_NAME:
                 length = record.end - record.offset
+                self.contents.has_seals = True
                 self.contents.found.add_metadata(
                     encode.metadata_index(record.offset, length, name)
                 )

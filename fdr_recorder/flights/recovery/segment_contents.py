@@ -63,6 +63,7 @@ class SegmentContents:
         repeated: Repeated transient-local messages by channel.
         heard: Log times of messages, by channel, chunk by chunk; of a short chunk the first and
             the last alone. Empty if the segment was not read front to back.
+        has_seals: Whether seals were found when it was read front to back.
         damage: What is wrong: why a torn segment ends, or a bad chunk in a closed one.
 
     """
@@ -81,6 +82,7 @@ class SegmentContents:
     header_time_ns: int = -1
     repeated: dict[Channel, int] = field(default_factory=dict)
     heard: list[tuple[Channel, Sequence[int]]] = field(default_factory=list)
+    has_seals: bool = False
     damage: SegmentError | None = None
 
     @property
