@@ -194,7 +194,7 @@ def test_a_power_cut_may_take_only_what_was_not_durable() -> None:
     assert [(place.start, place.end) for place in chain.uncovered] == [(220, 330)]
     flight.seal(0, 3, durable=2, holds=False)
     assert faults(flight.check(is_closed=False)) == [
-        'segment_000000.mcap: bytes 230 to 239: changed after it was sealed'
+        'segment_000000.mcap: bytes 220 to 319: changed after it was sealed'
     ]
 
 

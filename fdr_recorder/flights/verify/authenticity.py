@@ -42,7 +42,7 @@ class Authentication:
         log_time_ns: Likewise, by the flight's clock (ns).
         previous_flight: The sealed flight before it in its root, by the opening; may be empty.
         previous_seal: SHA-256 of that flight's newest seal.
-        newest_hashes: SHA-256 of the newest seal of this one, and of the last one in its files.
+        newest_hashes: SHA-256 of what the next flight may take for the newest seal of this one.
         faults: What is not as the recorder wrote it.
         uncovered: What no seal of the recorder stands for.
         recovered_by: Who signed what recovery has added; empty if nobody did.

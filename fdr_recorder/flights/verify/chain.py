@@ -316,8 +316,6 @@ class _Check:
         start, stop = end, first.offset if not first.fault else first.end
         if first.is_foreign:
             start, stop = 0, segment.size
-        elif first.holds:  # only the seal itself is wrong
-            start, stop = first.offset, first.end
         unreadable = _within(segment.unreadable, start, stop)
         signed = [seal.number for seal in behind if not seal.fault]
         may_be_lost = not self._is_closed and min(signed, default=-1) > self.chain.durable
@@ -325,8 +323,6 @@ class _Check:
             what = 'cannot be read, as a power cut leaves what was not on the disk yet'
             self._not_covered(segment.index, start, segment.size, what)
             return
-        if unreadable:
-            start, stop = unreadable[0][0], unreadable[-1][1]
         what = 'changed after it was sealed'
         if first.fault:
             what = f'the seal is not genuine: {first.fault}'

@@ -55,7 +55,13 @@ from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.dropped import DroppedAccount
 from fdr_recorder.seal.opening import Opening, RECOVERY_KEY_ID
 from fdr_recorder.seal.openssh import parse_key
-from fdr_recorder.seal.sidecars import SEALS_NAME, SUMS_NAME, SUMS_SIGNATURE_NAME
+from fdr_recorder.seal.seal import NONE
+from fdr_recorder.seal.sidecars import (
+    newest_seal,
+    SEALS_NAME,
+    SUMS_NAME,
+    SUMS_SIGNATURE_NAME,
+)
 from fdr_recorder.storage import bag_metadata
 
 PROOF_NAME: Final = 'PROOF'
@@ -190,8 +196,11 @@ class FlightSeals:
         result.seals = len(chain.seals)
         result.previous_flight = opening.previous_flight
         result.previous_seal = opening.previous_seal
-        result.newest_hashes = chain.newest_hashes
         newest = chain.newest
+        result.newest_hashes = chain.newest_hashes
+        last = newest_seal(self._flight)  # a power cut may have left one behind a hole
+        if last is not None and last.durable <= (newest.number if newest is not None else NONE):
+            result.newest_hashes += (last.text_hash,)
         if newest is not None:
             result.seal, result.seal_hash = newest.number, newest.text_hash
             result.utc, result.log_time_ns = newest.utc, newest.log_time
