@@ -31,6 +31,7 @@ from fdr_recorder.flights.directory import (
     segment_files,
     SegmentFile,
 )
+from fdr_recorder.flights.ending import has_its_end, has_no_message, how_it_ended
 from fdr_recorder.flights.in_use import is_being_recorded
 from fdr_recorder.flights.metadata_reader import Metadata, read_metadata
 from fdr_recorder.flights.recording import Kind
@@ -49,9 +50,6 @@ from fdr_recorder.flights.status import (
     Authenticity,
     Ended,
     FlightStatus,
-    has_its_end,
-    has_no_message,
-    how_it_ended,
     Integrity,
     Losses,
     losses_in,

@@ -20,19 +20,13 @@ for all four, its worst; its value is the exit code of `fdr verify`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
-from fdr_recorder.flights.metadata_reader import Metadata
 from fdr_recorder.record.dropped import loss_of
-from fdr_recorder.record.kinds import (
-    FlightFooter,
-    OWN_TOPIC_PREFIX,
-    Payload,
-    RequestedTopic,
-)
+from fdr_recorder.record.kinds import Payload, RequestedTopic
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.record.requested import RECORDED
 from fdr_recorder.units import format_size, plural, short
@@ -127,43 +121,6 @@ class Verdict(Enum):
     def weight(self) -> int:
         """Order verdicts: the greater, the worse."""
         return list(Verdict).index(self)
-
-
-def how_it_ended(
-    footer: FlightFooter | None, metadata: Metadata, present: Set[str], *, is_open: bool
-) -> Ended:
-    """
-    Tell how a flight ended.
-
-    Args:
-        footer: Its footer; None if it has none.
-        metadata: What its `metadata.yaml` says. That is renewed after the footer is on the disk:
-            a recorder that was killed in between has not closed the flight.
-        present: Names of the segments that are there.
-        is_open: Whether it is being recorded, if it has no footer.
-
-    """
-    if footer is None:
-        return Ended.OPEN if is_open else Ended.UNKNOWN
-    if not metadata.follows(footer) or not present <= metadata.segments:
-        return Ended.UNKNOWN
-    if not footer.clean_shutdown:
-        return Ended.RECOVERED
-    return Ended.CLOSED if metadata.says_closed else Ended.UNKNOWN
-
-
-def has_its_end(footer: FlightFooter | None, ended: Ended) -> bool:
-    """Tell whether nothing is missing at the end of a flight, as far as it was recorded."""
-    return ended is Ended.OPEN or (footer is not None and footer.clean_shutdown)
-
-
-def has_no_message(footer: FlightFooter) -> bool:
-    """Tell whether a flight never had a message of the vehicle."""
-    return not any(
-        item.offered + item.lost_transport + item.before_match
-        for item in footer.producers
-        if not item.topic.startswith(OWN_TOPIC_PREFIX)
-    )
 
 
 @dataclass(frozen=True)

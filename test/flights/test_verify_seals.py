@@ -22,6 +22,7 @@ import os
 from pathlib import Path
 import shutil
 import sys
+import threading
 
 from fdr_recorder.cli.main import main
 from fdr_recorder.errors import SealError
@@ -206,6 +207,25 @@ def test_info_and_ls_say_that_it_is_sealed(
     assert main(['ls', str(ground.root), '--json']) == 0
     for item in json.loads(capsys.readouterr().out)['flights']:
         assert item['status']['authenticity'] == 'sealed'
+
+
+def test_a_flight_that_is_being_recorded(ground: Ground, root: Path) -> None:
+    states = set()
+    thread = threading.Thread(
+        target=record_sealed,
+        args=(root, ground.key),
+        kwargs={'batches': (60,) * 12, 'cap_bytes': 128 * 1024},
+    )
+    thread.start()
+    try:
+        while thread.is_alive():
+            if any((root / 'x').glob('segment_*')):
+                verification = ground.verify(root / 'x')
+                states.add(verification.authentication.state)
+                assert not verification.authentication.faults, str(verification)
+    finally:
+        thread.join()
+    assert UP_TO in states
 
 
 # --- the flight may not have been closed -------------------------------------------------------

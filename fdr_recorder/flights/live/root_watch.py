@@ -25,12 +25,13 @@ from typing import Final
 
 from fdr_recorder.errors import NoFlightError
 from fdr_recorder.flights.directory import segment_files
+from fdr_recorder.flights.ending import how_it_ended
 from fdr_recorder.flights.follow import by_number, is_recorded
 from fdr_recorder.flights.live.flight_watch import FlightWatch
 from fdr_recorder.flights.live.process import recorder_pid, why_held_up
 from fdr_recorder.flights.live.status import Disk, LiveFlight, LiveStatus, State
 from fdr_recorder.flights.metadata_reader import read_metadata
-from fdr_recorder.flights.status import Ended, how_it_ended
+from fdr_recorder.flights.status import Ended
 from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.flight_root import root_holder, RootHolder
 from fdr_recorder.units import format_duration, format_size, NS_PER_S

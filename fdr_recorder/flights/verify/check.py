@@ -30,13 +30,14 @@ from fdr_recorder.flights.directory import (
     SegmentFile,
     tail_files,
 )
+from fdr_recorder.flights.ending import how_it_ended
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
 from fdr_recorder.flights.open_segment import open_segment
 from fdr_recorder.flights.reader import Advance, own_record
 from fdr_recorder.flights.recording import Kind, recording_at
 from fdr_recorder.flights.recovery.last_segment import read_last_segment, requested_up_to
 from fdr_recorder.flights.sealed import has_sidecars, is_opening
-from fdr_recorder.flights.status import Authenticity, Ended, how_it_ended, not_recorded
+from fdr_recorder.flights.status import Authenticity, Ended, not_recorded
 from fdr_recorder.flights.verify.other import verify_other
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.flights.directory import directory_name, named
+from fdr_recorder.flights.ending import has_its_end, has_no_message
 from fdr_recorder.flights.recording import Kind
 from fdr_recorder.flights.status import (
     Ended,
     FlightStatus,
-    has_its_end,
-    has_no_message,
     in_words,
     Integrity,
     Losses,

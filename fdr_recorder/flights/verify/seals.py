@@ -180,6 +180,10 @@ class FlightSeals:
         is_closed = state.ended is Ended.CLOSED
         entries = read_seals(self._flight, signer_of, is_closed=is_closed)
         left_out = self._left_out()
+        if state.ended is Ended.OPEN:  # SEALS is newer than what was read of the segments
+            there = {item.index for item in self._segments}
+            entries.seals = [entry for entry in entries.seals if entry.segment not in there]
+            left_out = {entry.segment for entry in entries.seals}
         chain = self.chain = check_chain(
             self._segments,
             entries.seals,
