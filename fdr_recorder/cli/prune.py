@@ -13,12 +13,14 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.argument_types import parse_count, parse_size
 from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.flight_arguments import find_root
+from fdr_recorder.cli.passphrases import add_key, identity_for
 from fdr_recorder.errors import UsageError
 from fdr_recorder.units import format_size, format_time, plural
 
@@ -34,10 +36,14 @@ EXAMPLES: Final = """\
   fdr prune /data/flights --keep 10               keep the newest ten
   fdr prune /data/flights --max-bytes 20GB        remove the oldest until 20 GB are left
   fdr prune /data/flights --keep 10 --max-bytes 20GB    both
+  fdr prune /data/flights --keep 10 --key ~/.ssh/fdr_identity    sign what was removed
 
 The flight that is being recorded is never removed, nor, with --max-bytes, the newest one. Flights
 that were never closed, recovered ones included, are removed only with --unclean. A recorder may
 be recording into the root meanwhile.
+
+A flight that is sealed leaves an entry in .fdr.pruned of the root, with its newest seal; with
+--key each flight does, and the entries are signed.
 
 exit codes:
   0  the limits are kept (with --dry-run: would be kept)
@@ -63,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '-n', '--dry-run', action='store_true', help='only show what would be removed'
     )
+    add_key(parser, 'signs an entry of each removed flight in .fdr.pruned of the root')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.keep is None and args.max_bytes is None:
         raise UsageError('say what to keep: --keep N, --max-bytes SIZE, or both')
     root = find_root(args.root)
+    identify = identity_for(args)
     holder = root_holder(root)
     pruning = plan_pruning(
         [list_flight(path, holder) for path in flights_in(root)],
@@ -86,8 +94,11 @@ def run(args: argparse.Namespace) -> int:
     gone = pruning.doomed
     if not args.dry_run:
         removed: list[ListedFlight] = []
-        with progress('removing flights', len(pruning.doomed), quiet=args.json) as advance:
-            for flight in prune(root, pruning):
+        with (
+            progress('removing flights', len(pruning.doomed), quiet=args.json) as advance,
+            identify() or nullcontext() as identity,
+        ):
+            for flight in prune(root, pruning, identity):
                 removed.append(flight)
                 advance(1)
         gone = tuple(removed)

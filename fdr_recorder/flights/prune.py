@@ -15,6 +15,9 @@ A recorder may be at work in the root. It never returns to a flight that it has 
 recovered, so such flights can be removed meanwhile. A flight that was not closed would be
 recovered by a recorder that starts, so it is removed only while this process owns the root.
 
+A flight that is sealed leaves an entry in the root's log of removed flights; so does each one if
+there is a key to sign it.
+
 A flight is first renamed to a name that is not a flight's, which is atomic, and then deleted.
 """
 
@@ -25,13 +28,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 import shutil
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.flights.in_use import held_alone, locked_directory
 from fdr_recorder.flights.listing import by_age, ListedFlight
+from fdr_recorder.flights.prune_log import note_removal
 from fdr_recorder.flights.status import Ended
 from fdr_recorder.storage.files import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
+
+if TYPE_CHECKING:  # it needs a library that not everybody has
+    from fdr_recorder.seal.identity import Identity
 
 _DOOMED_PREFIX: Final = '.fdr.pruned.'
 
@@ -46,6 +53,7 @@ class Pruning:
         spared: Flights that are over a limit and stay, each with the reason.
         bytes_left: Size of all flights that stay.
         is_enough: Whether the limits hold afterwards.
+        causes: Of each of the doomed, which limit it is over.
 
     """
 
@@ -53,6 +61,7 @@ class Pruning:
     spared: tuple[tuple[ListedFlight, str], ...]
     bytes_left: int
     is_enough: bool
+    causes: tuple[str, ...] = ()
 
 
 def plan_pruning(
@@ -81,6 +90,7 @@ def plan_pruning(
     left = sum(flight.bytes for flight in oldest_first)
     is_enough = True
     doomed: list[ListedFlight] = []
+    causes: list[str] = []
     spared: list[tuple[ListedFlight, str]] = []
     for position, flight in enumerate(oldest_first):
         is_surplus = position < surplus
@@ -94,9 +104,10 @@ def plan_pruning(
             is_enough = is_enough and not is_surplus
         else:
             doomed.append(flight)
+            causes.append(f'keep {keep}' if is_surplus else f'max_bytes {max_bytes}')
             left -= flight.bytes
     is_enough = is_enough and (max_bytes is None or left <= max_bytes)
-    return Pruning(tuple(doomed), tuple(spared), left, is_enough)
+    return Pruning(tuple(doomed), tuple(spared), left, is_enough, tuple(causes))
 
 
 def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
@@ -111,11 +122,20 @@ def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
     return ''
 
 
-def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
+def prune(
+    root: Path, pruning: Pruning, identity: Identity | None = None
+) -> Iterator[ListedFlight]:
     """
     Remove the chosen flights, and the remains of an interrupted call; yield each that is gone.
 
+    Args:
+        root: The flight root.
+        pruning: Which flights.
+        identity: Signs the entry of each in `.fdr.pruned`; without one only flights that are
+            sealed have an entry.
+
     Raises:
+        SealError: The key cannot sign; the flight stays.
         FlightRootError: A flight that was not closed is to be removed, and the root is not free.
         FlightInUseError: A flight is being written or changed, or so is one of its segments.
         OSError: A flight cannot be removed.
@@ -123,13 +143,14 @@ def prune(root: Path, pruning: Pruning) -> Iterator[ListedFlight]:
     """
     for path in root.glob(f'{_DOOMED_PREFIX}*'):
         shutil.rmtree(path)
-    for flight in pruning.doomed:
+    for flight, cause in zip(pruning.doomed, pruning.causes, strict=True):
         doomed = root / f'{_DOOMED_PREFIX}{flight.path.name}'
         must_own = flight.status.ended is Ended.UNKNOWN
         with (
             FlightRoot.acquire(root, owner='fdr prune') if must_own else nullcontext(),
             held_alone(flight.path) if must_own else locked_directory(flight.path),
         ):
+            note_removal(root, flight, cause, identity)
             flight.path.rename(doomed)
             sync_directory(root)
         shutil.rmtree(doomed)

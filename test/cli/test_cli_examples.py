@@ -37,8 +37,8 @@ FDR = (sys.executable, '-m', 'fdr_recorder.cli')
 LIVE = ('tail', 'top', 'play')
 FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
-NOT_HERE = ('--open', 'my_vehicle.yaml', *(f'fdr {verb}' for verb in LIVE))
-"""They open a browser, need ROS 2 and a vehicle, or a recorder at work."""
+NOT_HERE = ('--open', 'my_vehicle.yaml', '--keys', *(f'fdr {verb}' for verb in LIVE))
+"""They open a browser, need ROS 2 and a vehicle, a sealed flight, or a recorder at work."""
 
 
 def examples() -> list[str]:

@@ -25,6 +25,8 @@ from fdr_recorder.cli.main import main
 from fdr_recorder.config import SealConfig
 from fdr_recorder.errors import FdrError
 from fdr_recorder.flights.recovery.recover import needs_recovery
+from fdr_recorder.flights.status import Authenticity
+from fdr_recorder.flights.verify.authenticity import Authentication
 from fdr_recorder.node.background_recovery import BackgroundRecovery
 from fdr_recorder.storage.flight_root import FlightRoot
 from flight_check import open_flight_files
@@ -116,7 +118,13 @@ def newest(flight: Path) -> FoundSeal:
     return max([*found, *entries_of(flight / 'SEALS')], key=lambda seal: int(seal['number']))
 
 
-def test_without_a_key_no_sealed_byte_changes_and_nothing_is_signed(killed: Path) -> None:
+def authentication_of(flight: Path, allowed: Path) -> Authentication:
+    return verify(flight, keys=allowed).authentication
+
+
+def test_without_a_key_no_sealed_byte_changes_and_nothing_is_signed(
+    killed: Path, keys: tuple[Path, Path]
+) -> None:
     before = sealed_parts(killed)
     sums = [(killed / name).read_bytes() for name in ('SHA256SUMS', 'SHA256SUMS.sig', 'SEALS')]
     torn = sorted(killed.glob('segment_*.mcap'))[-1]
@@ -143,6 +151,9 @@ def test_without_a_key_no_sealed_byte_changes_and_nothing_is_signed(killed: Path
     assert info.header is not None
     assert info.header.signing_key_rotation_event
     assert not verify(killed).damage
+    proved = authentication_of(killed, keys[1])
+    assert proved.state is Authenticity.AUTHENTIC_UP_TO, proved
+    assert proved.recovered_by == ''
     with AnyReader([killed]) as bag:
         assert bag.message_count == footer.records_written
 
@@ -185,9 +196,13 @@ def test_with_a_key_the_recoverer_seals_what_was_added(
     assert found.footer.bytes_written == sum(
         path.stat().st_size for path in killed.glob('*.mcap')
     )
+    proved = authentication_of(killed, allowed)
+    assert proved.state is Authenticity.AUTHENTIC_UP_TO, proved
+    assert proved.recovered_by == host
     with (killed / 'metadata.yaml').open('a') as file:
         file.write('\n')
     check_sums(killed, allowed, succeeds=False)
+    assert authentication_of(killed, allowed).state is Authenticity.NOT_AUTHENTIC
 
 
 def test_a_segment_with_a_gap_in_sealed_bytes_is_left_as_it_is(
@@ -206,6 +221,9 @@ def test_a_segment_with_a_gap_in_sealed_bytes_is_left_as_it_is(
     assert not needs_recovery(killed)
     assert recover(killed) == []
     assert torn.name in check_sums(killed, keys[1])
+    proved = authentication_of(killed, keys[1])
+    assert proved.state is Authenticity.NOT_AUTHENTIC
+    assert any(fault.file == torn.name for fault in proved.faults)
 
 
 def test_an_interrupted_recovery_goes_on(

@@ -31,6 +31,7 @@ from fdr_recorder.errors import FdrError
 from fdr_recorder.flights.directory import kept_files, numbers_there
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
+from fdr_recorder.flights.sealed import is_opening
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, Payload, RECORD_SCHEMA_VERSION
@@ -104,8 +105,7 @@ def _load(key_file: Path | str, passphrase_file: Path | str) -> Identity | None:
 def is_sealed(flight: Path, segments: Iterable[SegmentContents]) -> bool:
     """Tell whether the recorder has sealed a flight, by the segments that have been read."""
     return os.path.lexists(flight / SEALS_NAME) or any(
-        item.has_seals or (item.header is not None and item.header.signing_key_rotation_event)
-        for item in segments
+        item.has_seals or is_opening(item.header) for item in segments
     )
 
 

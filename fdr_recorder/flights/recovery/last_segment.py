@@ -30,6 +30,7 @@ from fdr_recorder.flights.reader import own_record
 from fdr_recorder.flights.recovery.read_contents import read_contents
 from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
+from fdr_recorder.flights.sealed import is_opening
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import Decoder, FileChannel, Message
 from fdr_recorder.mcap.record_file import RecordFile
@@ -134,9 +135,8 @@ def are_left_sealed(
     segments: Sequence[SegmentFile], metadata: Metadata, last: LastSegment
 ) -> bool:
     """Tell whether recovery has left torn segments as they are: it changes no sealed byte."""
-    is_sealed = last.header is not None and last.header.signing_key_rotation_event
     is_all = metadata.segments == {segment.path.name for segment in segments}
-    return bool(is_sealed and is_all and metadata.says_recovered)
+    return is_opening(last.header) and is_all and metadata.says_recovered
 
 
 def are_listed_ended(segments: Sequence[SegmentFile], metadata: Metadata) -> bool:
