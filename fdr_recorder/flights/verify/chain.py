@@ -350,7 +350,7 @@ class _Check:
             self._not_covered(index, start, max(end, start), what)
             return
         what = 'the summary is cut off' if segment.is_cut else 'not what must follow the data'
-        self._fault(index, start, end, what)
+        self._fault(index, last.end, max(end, size), what)
 
     def _check_unsealed(self, segment: SegmentSeals, *, is_newest: bool) -> None:
         """Check a segment without a seal of the chain."""
