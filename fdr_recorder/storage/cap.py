@@ -57,6 +57,8 @@ class CapacityCapPolicy:
     def on_rotation(self, closed: ClosedSegment) -> None:
         """Drop segments until the flight is below the cap; writer's thread."""
         store, cap_bytes = self._store, self.cap_bytes
+        if closed.own_records + closed.repeated >= closed.records:
+            return  # records of drops have filled it: to drop more for that would never end
         while store.total_bytes > cap_bytes and store.closed_segments > 1:
             dropped = store.drop_oldest_segment(cap_bytes)
             self._alerts.raise_alert(

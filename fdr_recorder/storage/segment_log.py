@@ -56,8 +56,7 @@ from fdr_recorder.version import __version__
 
 logger = logging.getLogger(__name__)
 
-GONE_CAP_BYTES: Final = 0
-"""`cap_bytes` of a segment that no limit has dropped: another program has removed it."""
+GONE_CAP_BYTES: Final = 0  # of a segment that no limit has dropped, but another program
 
 HEADER_SHARE: Final = 8  # a larger part of a segment is no header that tells of topics
 
@@ -298,7 +297,8 @@ class SegmentLog:
     ) -> SegmentRollover:
         self.durability.is_metadata_stale = True
         self.ledger.count_dropped(segment, is_removed=cap_bytes == GONE_CAP_BYTES)
-        return rollover_of(segment, self.header.flight_id, before, cap_bytes)
+        size, flight_id = self.config.segment_size_bytes, self.header.flight_id
+        return rollover_of(segment, flight_id, before, cap_bytes, size)
 
     def begin_anew(
         self, discard: Callable[[ProducerAccount, Sequence[QueuedRecord]], None]

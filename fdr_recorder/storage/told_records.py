@@ -47,6 +47,8 @@ _MOST_KEPT: Final = 10_000
 up: no sync that fails can still take those away."""
 _SHARE: Final = 8
 """A record of a drop has at most this part of a segment."""
+_SEAL_SHARE: Final = 48
+"""A seal in such a record has at most this part of a segment."""
 _ENTRY_BYTES: Final = 320
 """What a loss and an alert take, with long names."""
 _FEWEST, _MOST = 8, 1000
@@ -116,9 +118,15 @@ def told_by(records: Sequence[ToldRecords], segment_bytes: int) -> bytes:
 
 
 def rollover_of(
-    segment: ClosedSegment, flight_id: str, before: int, cap_bytes: int
+    segment: ClosedSegment, flight_id: str, before: int, cap_bytes: int, segment_bytes: int
 ) -> SegmentRollover:
-    """Return the record of a drop; all segments had so many bytes before."""
+    """
+    Return the record of a drop; all segments had so many bytes before.
+
+    Where segments are so small that such records would fill them, and each lead to the next drop,
+    the last seal is in SEALS alone.
+    """
+    has_room = segment_bytes >= _SEAL_SHARE * len(segment.last_seal)
     told = decode_own(SegmentRollover, segment.told) if segment.told else SegmentRollover()
     return replace(
         told,
@@ -134,5 +142,5 @@ def rollover_of(
         cap_bytes=cap_bytes,
         own_records=segment.own_records,
         repeated=segment.repeated,
-        last_seal=segment.last_seal.decode(),
+        last_seal=segment.last_seal.decode() if has_room else '',
     )

@@ -222,3 +222,20 @@ def test_without_a_usable_key_the_flight_is_recorded_and_told(
     names = {path.name for path in flight.path.iterdir()}
     assert names == {'metadata.yaml', 'segment_000000.mcap'}
     assert alerts.present() == ()
+
+
+def test_segments_that_records_of_drops_fill_do_not_go_on_for_ever(
+    make_writer: MakeWriter, keys: tuple[Path, Path]
+) -> None:
+    """Header, definitions and seals leave the smallest segments room for one such record."""
+    size = 16 * 1024
+    writer = make_writer(
+        segment_size_bytes=size, chunk_size_bytes=2048, seal=SealConfig(key_file=str(keys[0]))
+    )
+    writer.on_rotation = CapacityCapPolicy(3 * size, writer, writer.alerts).on_rotation
+    client = make_client()
+    open_flight(writer, 'x', client)
+    send(client, range(300))
+    summary = writer.close_flight('x')
+    assert summary.is_complete
+    assert summary.footer.segments_dropped
