@@ -35,6 +35,7 @@ EXAMPLES: Final = """\
   fdr export FLIGHT -o cut.mcap --start 62.5 --duration 5 --compression zstd
   fdr export FLIGHT -o tables --format parquet          a table for each topic
   fdr export FLIGHT -o csv --format csv -t /gps/fix     one for a spreadsheet
+  fdr export FLIGHT --proof proof --start 60 --duration 5     sealed segments, as evidence
 
 With --utc log times are true UTC, as `fdr info` shows it: the clock of the vehicle may have been
 wrong when the flight began. Publish times stay as the publishers' clocks had them.
@@ -47,6 +48,9 @@ A table has a row for each message: log_time, publish_time, sequence, publisher,
 named as in header.stamp.sec; lists stay lists. tables.json says which file has what. Parquet needs
 pyarrow (pip install 'fdr_recorder[data]'); CSV and JSON lines need nothing.
 
+With --proof whole segments of a sealed flight are copied byte for byte, with SEALS, SHA256SUMS and
+metadata.yaml; `fdr verify --keys` checks them like the flight.
+
 exit codes:
   0  all was exported
   1  some of it cannot be read, see `fdr verify`, or not be decoded; the rest was exported
@@ -56,14 +60,21 @@ exit codes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add flight, output, topics and times."""
     add_flight(parser)
-    parser.add_argument(
+    output = parser.add_mutually_exclusive_group(required=True)
+    output.add_argument(
         '-o',
         '--output',
-        required=True,
         type=Path,
         metavar='OUT',
         help='NAME.mcap for one file, any other name for the directory of a bag, or of tables; '
         'must not exist',
+    )
+    output.add_argument(
+        '--proof',
+        type=Path,
+        metavar='OUT',
+        help='instead: a directory with the whole sealed segments that the messages are in, and '
+        'all that is needed to check them; must not exist',
     )
     add_query(parser)
     parser.add_argument(
@@ -90,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
     """Copy the flight, or the part of it."""
     from fdr_recorder.flights.export import export
 
+    if args.proof is not None:
+        return _prove(args)
     is_table = args.format != 'mcap'
     if is_table and args.bag_version is not None:
         raise UsageError('--bag-version goes with --format mcap')
@@ -121,3 +134,24 @@ def run(args: argparse.Namespace) -> int:
     for text in exported.damage:
         warn(f'not exported: {text}')
     return EXIT_FINDINGS if exported.damage else EXIT_OK
+
+
+def _prove(args: argparse.Namespace) -> int:
+    """Copy whole sealed segments."""
+    from fdr_recorder.flights.proof import export_proof
+
+    if args.utc or args.format != 'mcap' or args.compression or args.bag_version is not None:
+        raise UsageError('--proof copies segments as they are: no --utc, --format, --compression')
+    flight, query = make_query(args)
+    with progress(f'exporting {flight.flight_id}', flight.bytes, quiet=args.json) as advance:
+        proof = export_proof(query, args.proof.expanduser(), advance=advance)
+    if args.json:
+        print_json('export', proof.to_dict())
+    else:
+        say(
+            f'{proof.path}: {plural(len(proof.segments), "sealed segment")}, '
+            f'{format_size(proof.bytes)}; {len(proof.left_out)} left out'
+        )
+    for text in proof.damage:
+        warn(f'copied as it is: {text}')
+    return EXIT_FINDINGS if proof.damage else EXIT_OK

@@ -189,6 +189,20 @@ class Query:
                 yield (message for message, _ in chunk.messages)
             self.all_topics |= {channel.topic for channel in reader.channels.values()}
 
+    def is_in(self, reader: RecordingFile) -> bool:
+        """Tell whether a file may have wanted messages; by its indexes, where it has any."""
+        self._wanted.clear()
+        is_there = False
+        for chunk in reader.chunks():
+            if isinstance(chunk, IndexedChunk):
+                is_there = self._may_be_in(chunk, reader)
+            else:
+                is_there = any(self._wants(message) for message, _ in chunk.messages)
+            if is_there:
+                break
+        self.all_topics |= {channel.topic for channel in reader.channels.values()}
+        return is_there
+
     def _may_be_in(self, chunk: IndexedChunk, reader: RecordingFile) -> bool:
         """Tell whether a chunk may have messages that are wanted."""
         if self.end_ns is not None and chunk.start_ns >= self.end_ns:
