@@ -30,6 +30,7 @@ import shutil
 import time
 
 from campaigns import Figures
+from campaigns._interpose import recorder_logs
 from campaigns._sealed import KINDS, Sealed, seals_of, SYNC_INTERVAL_S, Vehicle
 from fdr_recorder.flights.status import Authenticity
 from fdr_recorder.flights.verify import Verification, verify
@@ -85,12 +86,14 @@ class Change:
 
 def run_round(rng: random.Random, directory: Path) -> Figures:
     """Run one round: four flights, and `MUTATIONS` changes of copies of them."""
-    return run(rng, directory, flights=4, mutations=MUTATIONS)
+    with recorder_logs():
+        return run(rng, directory, flights=4, mutations=MUTATIONS)
 
 
 def run_short_round(rng: random.Random, directory: Path) -> Figures:
     """Run a round that takes few seconds."""
-    return run(rng, directory, flights=2, mutations=12)
+    with recorder_logs():
+        return run(rng, directory, flights=2, mutations=12)
 
 
 def run(rng: random.Random, directory: Path, *, flights: int, mutations: int) -> Figures:
