@@ -69,12 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _successions(args: argparse.Namespace, results: list[Verification]) -> Iterator[Finding]:
     """Yield what is wrong between the flights of each root that was named."""
+    if args.keys is None:
+        return
     from fdr_recorder.flights.verify.succession import check_succession
+    from fdr_recorder.flights.verify.trust import Trust
 
+    trust = Trust.of_file(args.keys)
     for root in dict.fromkeys(Path(name).expanduser() for name in args.flight):
         below = [result for result in results if result.path.parent == root]
-        if args.keys is not None and below and root not in (item.path for item in results):
-            yield from check_succession(below)
+        if below and root not in (item.path for item in results):
+            yield from check_succession(below, root, trust)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,11 +101,14 @@ def run(args: argparse.Namespace) -> int:
                 first, sentence, *more = str(results[-1]).split('\n')
                 tone = tone_of(results[-1].verdict)
                 say('\n'.join((first, '')), Toned(sentence, tone), *(f'\n{text}' for text in more))
-    for finding in _successions(args, results):
+    findings = list(_successions(args, results))
+    for finding in findings:
         if not args.json:
-            say(Toned(f'not authentic: {finding}', tone_of(Verdict.NOT_AUTHENTIC)))
+            is_wrong = finding.verdict is Verdict.NOT_AUTHENTIC
+            text = f'not authentic: {finding}' if is_wrong else str(finding)
+            say(Toned(text, tone_of(finding.verdict)))
     if args.json:
         print_json('verify', [result.to_dict() for result in results])
-    verdicts = (result.verdict for result in results)
+    verdicts = [*(result.verdict for result in results), *(item.verdict for item in findings)]
     worst = max(verdicts, key=lambda verdict: verdict.weight, default=Verdict.COMPLETE)
     return unreadable.code(worst.value)

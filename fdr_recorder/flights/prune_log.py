@@ -26,10 +26,12 @@ from pathlib import Path
 import time
 from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.flights.listing import ListedFlight
 from fdr_recorder.flights.recovery.last_segment import read_last_segment
 from fdr_recorder.flights.sealed import has_sidecars, is_opening
+from fdr_recorder.mcap.record_file import RecordFile
 from fdr_recorder.seal.sidecars import newest_seal
 from fdr_recorder.storage.files import append_durably, close_fd, FILE_MODE
 from fdr_recorder.units import iso_time
@@ -42,6 +44,9 @@ NAMESPACE: Final = 'fdr-prune'
 """Namespace of the signatures."""
 _FIRST_LINE: Final = 'fdr-prune-v1'
 _ENTRY_ENDS: Final = b'\n\n'
+_SIGNATURE_BEGINS: Final = '-----BEGIN SSH SIGNATURE-----'
+_MOST_BYTES: Final = 64 << 20
+"""More of a log is not read."""
 
 
 def note_removal(
@@ -75,6 +80,36 @@ def note_removal(
     except OSError as error:
         reason = f'{error.strerror}; so {flight.name} is not removed'
         raise OSError(error.errno, reason, str(root / LOG_NAME)) from error
+
+
+def removed_flights(root: Path) -> dict[str, tuple[str, str]]:
+    """
+    Return the flights that a root's log says were removed: by id, entry and signature.
+
+    The signature may be empty; nothing is checked. What is no entry is passed over.
+
+    Raises:
+        OSError: The log is there and cannot be read.
+
+    """
+    try:
+        file = RecordFile(root / LOG_NAME)
+    except FileNotFoundError:
+        return {}
+    except SegmentError:
+        return {}
+    try:
+        entries = file.read(0, min(file.size, _MOST_BYTES))
+    finally:
+        file.close()
+    found = {}
+    for entry in entries.decode('ascii', 'replace').split(_ENTRY_ENDS.decode()):
+        text, begin, armor = entry.partition(_SIGNATURE_BEGINS)
+        first, *lines = text.split('\n')
+        name, _, flight = lines[0].partition(': ') if lines else ('', '', '')
+        if first == _FIRST_LINE and name == 'flight':
+            found[flight] = (text, f'{begin}{armor}\n' if begin else '')
+    return found
 
 
 def _newest_seal(flight: Path) -> str | None:

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 import hashlib
-import os
 from pathlib import Path
 import re
 from typing import Final, NamedTuple
@@ -72,7 +71,7 @@ def newest_seal(flight: Path) -> Seal | None:
     Return the newest seal that the recorder made in a flight, without checking it.
 
     It looks from the end of the newest segment back; what recovery has sealed does not count.
-    None if there is none. The seal is on the disk then: who names it may outlive a power cut.
+    None if there is none.
 
     Raises:
         OSError: The directory or a segment cannot be read.
@@ -82,8 +81,6 @@ def newest_seal(flight: Path) -> Seal | None:
     for match in sorted(matches, key=lambda match: int(match[1]), reverse=True):
         found = last_seal(flight / match[0], kinds=(SYNC, END))
         if found is not None:
-            with (flight / match[0]).open('rb') as file:
-                os.fsync(file.fileno())
             return found.seal
     return None
 

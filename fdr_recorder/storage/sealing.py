@@ -29,6 +29,7 @@ from fdr_recorder.errors import FdrError
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.seal.sidecars import newest_seal
 from fdr_recorder.storage.files import replace_file
+from fdr_recorder.storage.flight_directory import segment_name
 from fdr_recorder.units import encodable
 
 if TYPE_CHECKING:  # it needs a library that not everybody has
@@ -118,12 +119,19 @@ def _take_previous(root: Path, flight_id: str) -> tuple[str, str]:
     if previous:
         try:
             seal = newest_seal(root / previous)
+            if seal is not None:  # what names it must not outlive it
+                _force(root / previous / segment_name(seal.segment))
         except (FdrError, OSError) as error:
             logger.warning('%s: its newest seal cannot be read: %s', root / previous, error)
         else:
             seal_hash = seal.text_hash if seal is not None else seal_hash
     note_newest(root, flight_id)
     return (previous, seal_hash) if seal_hash else ('', '')
+
+
+def _force(path: Path) -> None:
+    with path.open('rb') as file:
+        os.fsync(file.fileno())
 
 
 def note_newest(root: Path, flight_id: str, seal_hash: str = '') -> None:

@@ -44,6 +44,7 @@ from sealed_ground import (
     sizes,
     VEHICLE,
 )
+from ssh_tools import public_line
 
 AUTHENTIC, UP_TO = Authenticity.AUTHENTIC, Authenticity.AUTHENTIC_UP_TO
 SIDECARS = ('SEALS', 'SHA256SUMS', 'SHA256SUMS.sig', 'metadata.yaml')
@@ -425,9 +426,31 @@ def test_he_removes_a_flight_and_the_next_one_tells(
     ground: Ground, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = ground.copy(ground.root)
-    shutil.rmtree(root / 'closed')
-    assert main(['verify', str(root), '--keys', str(ground.keys)]) == 7
-    assert 'the flight before it, closed, is missing' in capsys.readouterr().out
+    shutil.rmtree(root / 'killed')
+    assert main(['verify', str(root), '--keys', str(ground.keys)]) == 8
+    said = 'the flight before it, killed, is missing, and no log says that it was removed'
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('is_signed', [True, False])
+def test_a_log_that_a_key_has_signed_tells_of_a_flight_that_was_removed(
+    ground: Ground,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    is_signed: bool,
+) -> None:
+    for name in ('first', 'second'):
+        record_sealed(root, ground.key, name, batches=(5,))
+    key = ('--key', str(ground.key)) if is_signed else ()
+    assert main(['prune', str(root), '--keep', '1', *key]) == 0
+    keys = tmp_path / 'allowed_signers'
+    line = f'ops namespaces="fdr-prune" {public_line(ground.key)}'
+    keys.write_text(f'{ground.keys.read_text()}\n{line}\n')
+    code = main(['verify', str(root), '--keys', str(keys)])
+    said = 'first, is missing, and the log that says it was removed is not signed'
+    assert (said in capsys.readouterr().out) == (not is_signed)
+    assert code == (0 if is_signed else 8)
 
 
 def test_a_witness_tells_what_was_cut_back(ground: Ground) -> None:

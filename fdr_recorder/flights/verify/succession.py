@@ -17,23 +17,26 @@ to an older state looks like one that was killed then; only the flight behind it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdr_recorder.flights.status import Authenticity
+from fdr_recorder.flights.prune_log import NAMESPACE, removed_flights
+from fdr_recorder.flights.status import Authenticity, Verdict
 from fdr_recorder.flights.verify.authenticity import shown
 from fdr_recorder.flights.verify.chain import Place
 from fdr_recorder.flights.verify.result import Verification
+from fdr_recorder.flights.verify.trust import Trust
 
 _PROVED = (Authenticity.AUTHENTIC, Authenticity.AUTHENTIC_UP_TO)
 
 
 class Finding(NamedTuple):
-    """What is wrong between two flights of a root: which flight is not authentic, and why."""
+    """What is wrong between two flights of a root: which is concerned, why, and how bad it is."""
 
     flight: Path
     what: str
+    verdict: Verdict
 
     def __str__(self) -> str:
         """Say it in words."""
@@ -41,20 +44,23 @@ class Finding(NamedTuple):
 
 
 def check_succession(
-    results: Sequence[Verification], pruned: Collection[str] = ()
+    results: Sequence[Verification], root: Path, trust: Trust
 ) -> list[Finding]:
     """
     Compare what each flight of a root says of the one before it with what is there.
 
-    What is found is added to the `authentication` of the flights.
+    A flight that does not end as the one after it says is not authentic, and its
+    `authentication` says so then. One that is missing may have stayed on the drone.
 
     Args:
         results: All flights of the root, checked with the keys that are trusted.
-        pruned: Ids of the flights of which a log says that they were removed.
+        root: Their root, whose log says which flights were removed.
+        trust: The keys that may sign such a log.
 
     """
     proved = [result for result in results if result.authentication.state in _PROVED]
     by_id = {result.flight_id: result for result in results if result.flight_id}
+    removed = removed_flights(root)
     findings = []
     for result in proved:
         said = result.authentication
@@ -62,10 +68,11 @@ def check_succession(
             continue
         before = by_id.get(said.previous_flight)
         if before is None:
-            if said.previous_flight not in pruned:
-                name = shown(said.previous_flight)
-                what = f'the flight before it, {name}, is missing, and no log says it was pruned'
-                findings.append(_add(result, what))
+            name = said.previous_flight
+            doubt = _doubt_removal(*removed.get(name, ('', '')), trust)
+            if doubt:
+                what = f'the flight before it, {shown(name)}, is missing, and {doubt}'
+                findings.append(Finding(result.path, what, Verdict.PARTLY_AUTHENTIC))
         elif said.previous_seal not in before.authentication.newest_hashes:
             what = (
                 f'it does not end with the seal that the flight after it names '
@@ -75,8 +82,19 @@ def check_succession(
     return findings
 
 
+def _doubt_removal(entry: str, signature: str, trust: Trust) -> str:
+    """Return why it is not proved that a flight was removed in order; empty if it is."""
+    if not entry:
+        return 'no log says that it was removed'
+    if not signature:
+        return 'the log that says it was removed is not signed'
+    if not trust.has_signed(entry, signature, NAMESPACE):
+        return 'no key in the file has signed that it was removed'
+    return ''
+
+
 def _add(result: Verification, what: str) -> Finding:
     found = result.authentication
     found.faults.append(Place(result.path.name, 0, 0, what))
     found.state = Authenticity.NOT_AUTHENTIC
-    return Finding(result.path, what)
+    return Finding(result.path, what, Verdict.NOT_AUTHENTIC)

@@ -88,7 +88,7 @@ def opened_by(opening: Opening) -> OpenedBy:
     (_, first), (sums_key, sums) = found
     if first.principals != sums.principals:
         raise SealError('the two certificates are not for the same vehicle')
-    if opening.vehicle and first.principals != (opening.vehicle,):
+    if opening.vehicle and first.principals != ('-'.join(opening.vehicle.split()),):
         raise SealError('the certificates are for another vehicle')
     if len(opening.rotation) > _MOST_ROTATIONS:
         raise SealError('it has too many rotations of the identity')
@@ -124,6 +124,14 @@ class Trust:
         if opened.identity not in {signer.key for signer in self._signers}:
             return f'{who} of {opened.principal!r} is not in the file'
         return f'{who} is in the file, but not for seals of {opened.principal!r} at that time'
+
+    def has_signed(self, text: str, signature: str, namespace: str) -> bool:
+        """Return whether a key in the file, which is for that, has signed a text."""
+        try:
+            key = sshsig.verify(signature, namespace, text.encode())
+        except SealError:
+            return False
+        return key in {line.key for line in trusted_keys(self._signers, namespace=namespace)}
 
     def _keys(self, principal: str, namespace: str, utc_s: float | None) -> set[bytes]:
         lines = trusted_keys(
