@@ -32,10 +32,11 @@ import time
 from campaigns import Figures
 from campaigns._interpose import recorder_logs
 from campaigns._sealed import KINDS, Sealed, seals_of, SYNC_INTERVAL_S, Vehicle
-from fdr_recorder.flights.status import Authenticity
+from fdr_recorder.flights.status import Authenticity, Verdict
 from fdr_recorder.flights.verify import Verification, verify
 from fdr_recorder.flights.verify.chain import Place
 from fdr_recorder.flights.verify.succession import check_succession
+from fdr_recorder.flights.verify.trust import Trust
 from fdr_recorder.seal.keys import SessionKey
 from fdr_recorder.seal.seal import NAMESPACE, seal_record
 from fdr_recorder.seal.sshsig import sign
@@ -104,7 +105,7 @@ def run(rng: random.Random, directory: Path, *, flights: int, mutations: int) ->
     for kind in (*kinds, 'closed'):
         vehicle.fly(kind)
     honest = {flight.path: check_honest(vehicle, flight) for flight in vehicle.flights}
-    findings = check_succession(list(honest.values()))
+    findings = check_succession(list(honest.values()), vehicle.root, Trust.of_file(vehicle.keys))
     assert not findings, [str(finding) for finding in findings]
     lags = [
         flight.killed_at - verified_until(honest[flight.path])
@@ -165,7 +166,10 @@ def check_tampered(vehicle: Vehicle, flight: Sealed, copy: Path, change: Change)
     if change.is_rollback:
         index = vehicle.flights.index(flight)
         following = verify(vehicle.flights[index + 1].path, keys=vehicle.keys)
-        findings = check_succession([verification, following], {found.previous_flight})
+        findings = check_succession(
+            [verification, following], vehicle.root, Trust.of_file(vehicle.keys)
+        )
+        findings = [item for item in findings if item.verdict is Verdict.NOT_AUTHENTIC]
         is_told = found.state not in _ACCEPTED
         assert is_told or [finding.flight for finding in findings] == [copy], f'missed: {about}'
         return

@@ -232,6 +232,17 @@ def test_a_flight_that_is_being_recorded(ground: Ground, root: Path) -> None:
 # --- the flight may not have been closed -------------------------------------------------------
 
 
+@pytest.mark.parametrize('size', [0, 8, 100])
+def test_a_kill_before_the_header_is_written_is_no_forgery(ground: Ground, size: int) -> None:
+    flight = ground.copy(ground.killed)
+    for name in (*list(sizes(flight))[1:], 'SEALS'):
+        (flight / name).unlink(missing_ok=True)
+    os.truncate(flight / 'segment_000000.mcap', size)
+    found = ground.verify(flight).authentication
+    assert (found.state, found.faults) == (Authenticity.NOT_SEALED, [])
+    assert 'nothing was sealed' in found.reason
+
+
 def test_a_kill_while_the_files_beside_the_segments_are_replaced(ground: Ground) -> None:
     names = SIDECARS[1:]
     new = ('metadata.yaml', 'SHA256SUMS', 'SHA256SUMS.sig')

@@ -131,13 +131,21 @@ class FlightSeals:
 
     # --- the judgement -------------------------------------------------------------------
 
+    def _has_just_begun(self, state: FlightState) -> bool:
+        """Tell whether the recorder came no further than the files that precede the header."""
+        is_written = any(item.seals or item.header is not None for item in self._segments)
+        is_kept = os.path.lexists(self._flight / SEALS_NAME)
+        return not (is_written or is_kept or state.ended is Ended.CLOSED)
+
     def judge(self, state: FlightState) -> Authentication:
         """Say what the seals prove, once all segments have been taken in."""
         result = self._result
         openings = [item for item in self._segments if is_opening(item.header)]
         if not openings:
             is_sealed = has_sidecars(self._flight) or any(item.seals for item in self._segments)
-            if is_sealed:
+            if self._has_just_begun(state):
+                result.reason = 'it has no header yet, and so nothing was sealed'
+            elif is_sealed:
                 what = 'there are seals, but no header says who opened the flight'
                 self._faults.append(Place(self._segments[0].name, 0, 0, what))
                 result.state = Authenticity.NOT_AUTHENTIC
