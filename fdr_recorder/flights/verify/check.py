@@ -130,9 +130,14 @@ def _is_sealed(flight: Path) -> bool:
 class _Comparison(FlightReading):
     """Compares what the files contain with what they, the footer and the directory say."""
 
+    def _is_being_recorded(self) -> bool:
+        path = self.result.path
+        return is_being_recorded(path, holder_of_root(path), self.started_ns)
+
     def run(self, advance: Advance) -> Verification:
         """Read all, then compare."""
         result = self.result
+        was_open = self._is_being_recorded()
         listed = segment_files(result.path)
         segments = [item for item in listed if self._has_read(item, listed[-1], advance)]
         if not segments:
@@ -149,9 +154,7 @@ class _Comparison(FlightReading):
         result.kept = {path.name: path.stat().st_size for path in tails}
         footer = result.footer
         metadata = self.metadata
-        is_open = footer is None and is_being_recorded(
-            result.path, holder_of_root(result.path), self.started_ns
-        )
+        is_open = footer is None and (was_open or self._is_being_recorded())
         names = {segment.path.name for segment in segments}
         result.ended = how_it_ended(footer, metadata, names, is_open=is_open)
         if result.ended in (Ended.CLOSED, Ended.RECOVERED):
