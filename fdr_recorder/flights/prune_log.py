@@ -32,6 +32,7 @@ from fdr_recorder.flights.listing import ListedFlight
 from fdr_recorder.flights.recovery.last_segment import read_last_segment
 from fdr_recorder.flights.sealed import has_sidecars, is_opening
 from fdr_recorder.mcap.record_file import RecordFile
+from fdr_recorder.seal.openssh import ARMOR_BEGINS
 from fdr_recorder.seal.sidecars import newest_seal
 from fdr_recorder.storage.files import append_durably, close_fd, FILE_MODE
 from fdr_recorder.units import iso_time
@@ -44,7 +45,6 @@ NAMESPACE: Final = 'fdr-prune'
 """Namespace of the signatures."""
 _FIRST_LINE: Final = 'fdr-prune-v1'
 _ENTRY_ENDS: Final = b'\n\n'
-_SIGNATURE_BEGINS: Final = '-----BEGIN SSH SIGNATURE-----'
 _MOST_BYTES: Final = 64 << 20
 """More of a log is not read."""
 
@@ -104,7 +104,7 @@ def removed_flights(root: Path) -> dict[str, tuple[str, str]]:
         file.close()
     found = {}
     for entry in entries.decode('ascii', 'replace').split(_ENTRY_ENDS.decode()):
-        text, begin, armor = entry.partition(_SIGNATURE_BEGINS)
+        text, begin, armor = entry.partition(ARMOR_BEGINS)
         first, *lines = text.split('\n')
         name, _, flight = lines[0].partition(': ') if lines else ('', '', '')
         if first == _FIRST_LINE and name == 'flight':

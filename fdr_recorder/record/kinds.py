@@ -283,9 +283,8 @@ class SegmentRollover(Payload):
     """
     A closed segment was dropped to keep the flight below its cap or to free low disk space.
 
-    What it told of losses, of alerts, and of `earlier` drops is kept here, in sums. Among its
-    records were `own_records` of the recorder itself, and `repeated` messages. If the flight is
-    sealed, `last_seal` is the segment's last seal with its signature.
+    What it told of losses, alerts and `earlier` drops is kept in sums. Among its records were
+    `own_records` of the recorder and `repeated` ones; `last_seal` was its last seal, if sealed.
     """
 
     KIND = 'segment_rollover'

@@ -38,6 +38,10 @@ _U32: Final = struct.Struct('>I')
 _U64: Final = struct.Struct('>Q')
 _TYPE: Final = re.compile(r'[!-~]{1,64}')
 _PUBLIC: Final = re.compile(r'([!-~]{1,64})[ \t]+([A-Za-z0-9+/=]+)([ \t]+.*)?')
+ARMOR_BEGINS: Final = '-----BEGIN SSH SIGNATURE-----'
+"""How the text of a signature begins."""
+ARMOR_ENDS: Final = '-----END SSH SIGNATURE-----\n'
+"""How it ends."""
 
 
 def pack_uint32(value: int) -> bytes:

@@ -27,7 +27,7 @@ from typing import Final
 from fdr_recorder.errors import SealError
 from fdr_recorder.seal import sshsig
 from fdr_recorder.seal.keys import check_key, Signer
-from fdr_recorder.seal.openssh import decode_base64, key_text, parse_key
+from fdr_recorder.seal.openssh import ARMOR_ENDS, decode_base64, key_text, parse_key
 
 NAMESPACE: Final = 'fdr-rotation'
 """Namespace of the signatures."""
@@ -38,7 +38,6 @@ _FIRST_LINE: Final = 'fdr-rotation-v1'
 _STATEMENT: Final = re.compile(
     rf'{_FIRST_LINE}\nold: ([^\n]+)\nnew: ([^\n]+)\nat: ([0-9A-Z:.+-]{{1,40}})\n'
 )
-_END: Final = '-----END SSH SIGNATURE-----\n'
 
 
 @dataclass(frozen=True)
@@ -125,10 +124,10 @@ def parse_rotations(text: str) -> tuple[Rotation, ...]:
         SealError: One of them is none, or its signature is not valid.
 
     """
-    *statements, rest = text.split(_END)
+    *statements, rest = text.split(ARMOR_ENDS)
     if rest or len(text) > MAX_FILE_BYTES:
         raise SealError('this is no file of rotations, or it is cut')
-    return tuple(parse_rotation(statement + _END) for statement in statements)
+    return tuple(parse_rotation(statement + ARMOR_ENDS) for statement in statements)
 
 
 def rotations_to(current: bytes, rotations: Sequence[Rotation]) -> tuple[Rotation, ...]:

@@ -25,6 +25,7 @@ from typing import Final, Protocol
 
 from fdr_recorder.errors import SealError
 from fdr_recorder.mcap import encode
+from fdr_recorder.seal.openssh import ARMOR_BEGINS, ARMOR_ENDS
 
 RECORD_NAME: Final = 'fdr_seal'
 """Name of the MCAP metadata record that holds a seal."""
@@ -48,7 +49,8 @@ MAX_TEXT_BYTES: Final = 4096
 """A text that is larger is no seal."""
 _LINE: Final = re.compile(r'([a-z][a-z0-9_]*): *(\S|\S.*\S|)')
 _SHA256: Final = re.compile(r'[0-9a-f]{64}')
-_ARMOR_BEGINS: Final = '-----BEGIN SSH SIGNATURE-----'
+ENTRY_ENDS: Final = f'{ARMOR_ENDS}\n'
+"""How an entry of SEALS ends."""
 
 
 class Digest(Protocol):
@@ -194,7 +196,7 @@ def split_entry(entry: str) -> tuple[str, str]:
         SealError: It is none.
 
     """
-    text, begins, rest = entry.partition(_ARMOR_BEGINS)
+    text, begins, rest = entry.partition(ARMOR_BEGINS)
     signature = begins + rest.removesuffix('\n')
     if entry_of(text, signature) != entry:
         raise SealError('it is no seal with its signature')

@@ -29,8 +29,10 @@ from fdr_recorder.errors import SealError, SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.record_file import RawRecord, RecordFile
+from fdr_recorder.seal.openssh import ARMOR_BEGINS
 from fdr_recorder.seal.seal import (
     END,
+    ENTRY_ENDS,
     KINDS,
     RECORD_NAME,
     Seal,
@@ -49,8 +51,6 @@ _BLOCK_BYTES: Final = 1 << 20
 _MOST_BYTES: Final = 16 * 1024
 """No record of a seal is larger."""
 _MOST_ENTRIES_BYTES: Final = 1 << 28
-_ARMOR_BEGINS: Final = '-----BEGIN SSH SIGNATURE-----'
-_ENTRY_ENDS: Final = '-----END SSH SIGNATURE-----\n\n'
 
 
 def sums_line(sha256: str, name: str) -> bytes:
@@ -153,9 +153,9 @@ def seal_of_entries(flight: Path) -> Seal | None:
     except FileNotFoundError:
         return None
     seals = []
-    for part in text.split(_ENTRY_ENDS):
+    for part in text.split(ENTRY_ENDS):
         with suppress(SealError):
-            seals.append(Seal.parse(part.partition(_ARMOR_BEGINS)[0]))
+            seals.append(Seal.parse(part.partition(ARMOR_BEGINS)[0]))
     return max(seals, key=lambda seal: seal.number, default=None)
 
 

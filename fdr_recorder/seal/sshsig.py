@@ -25,6 +25,8 @@ from fdr_recorder.errors import SealError
 from fdr_recorder.seal import certificates
 from fdr_recorder.seal.keys import check_signature, Signer
 from fdr_recorder.seal.openssh import (
+    ARMOR_BEGINS,
+    ARMOR_ENDS,
     decode_base64,
     ED25519_CERTIFICATE,
     key_type,
@@ -37,8 +39,7 @@ from fdr_recorder.seal.openssh import (
 _MAGIC: Final = b'SSHSIG'
 _VERSION: Final = 1
 _HASHES: Final = ('sha512', 'sha256')
-_BEGIN: Final = '-----BEGIN SSH SIGNATURE-----\n'
-_END: Final = '-----END SSH SIGNATURE-----\n'
+_BEGIN: Final = f'{ARMOR_BEGINS}\n'
 _COLUMNS: Final = 70
 
 
@@ -104,15 +105,15 @@ def _signed_data(namespace: str, reserved: bytes, algorithm: str, message: bytes
 def _armor(blob: bytes) -> str:
     text = base64.b64encode(blob).decode()
     lines = (text[at:at + _COLUMNS] for at in range(0, len(text), _COLUMNS))
-    return ''.join((_BEGIN, *(f'{line}\n' for line in lines), _END))
+    return ''.join((_BEGIN, *(f'{line}\n' for line in lines), ARMOR_ENDS))
 
 
 def _dearmor(armored: str) -> bytes:
     if len(armored) > 2 * MAX_BLOB_BYTES:
         raise SealError('the signature is too large to be one')
-    if not armored.startswith(_BEGIN) or not armored.endswith(_END):
+    if not armored.startswith(_BEGIN) or not armored.endswith(ARMOR_ENDS):
         raise SealError('the signature is malformed: it is no SSH SIGNATURE')
-    text = armored[len(_BEGIN):-len(_END)].replace('\n', '')
+    text = armored[len(_BEGIN):-len(ARMOR_ENDS)].replace('\n', '')
     blob = decode_base64(text, 'the signature')
     if _armor(blob) != armored:
         raise SealError('the signature is malformed: it is not written as ssh-keygen does')

@@ -27,6 +27,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FLIGHT_ID_PATTERN, SealConfig
 from fdr_recorder.errors import FdrError
 from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.seal.seal import Seal
 from fdr_recorder.seal.sidecars import newest_seal
 from fdr_recorder.storage.files import replace_file
 from fdr_recorder.storage.flight_directory import segment_name
@@ -34,12 +35,12 @@ from fdr_recorder.units import encodable
 
 if TYPE_CHECKING:  # it needs a library that not everybody has
     from fdr_recorder.seal.flight_sealer import FlightSealer
+    from fdr_recorder.seal.identity import Identity
 
 logger = logging.getLogger(__name__)
 
 NEWEST_NAME: Final = '.fdr.sealed'
-"""File of the flight root that names the newest sealed flight, and the newest seal of it that was
-known."""
+"""File of the flight root that names the newest sealed flight."""
 
 
 def load_library() -> None:
@@ -80,23 +81,23 @@ def try_key(config: SealConfig) -> str:
         OSError: A file cannot be read.
 
     """
-    load_library()
-    from fdr_recorder.seal.identity import load_identity, read_passphrase  # noqa: PLC0415
-
-    with load_identity(config.key_file, read_passphrase(config.passphrase_file)) as identity:
+    with _load_key(config) as identity:
         identity.sign(b'')
         return identity.fingerprint
 
 
-def _begin(config: SealConfig, root: Path, header: FlightHeader) -> FlightSealer:
+def _load_key(config: SealConfig) -> Identity:
     load_library()
-    from fdr_recorder.seal.flight_sealer import FlightSealer  # noqa: PLC0415 - needs an extra
     from fdr_recorder.seal.identity import load_identity, read_passphrase  # noqa: PLC0415
 
-    passphrase = read_passphrase(config.passphrase_file)
+    return load_identity(config.key_file, read_passphrase(config.passphrase_file))
+
+
+def _begin(config: SealConfig, root: Path, header: FlightHeader) -> FlightSealer:
     vehicle = encodable(header.vehicle_id).split()
-    identity = load_identity(config.key_file, passphrase)
-    try:
+    with _load_key(config) as identity:
+        from fdr_recorder.seal.flight_sealer import FlightSealer  # noqa: PLC0415 - needs an extra
+
         return FlightSealer(
             identity,
             flight=header.flight_id,
@@ -105,28 +106,25 @@ def _begin(config: SealConfig, root: Path, header: FlightHeader) -> FlightSealer
             number=header.flight_number,
             previous=_take_previous(root, header.flight_id),
         )
-    finally:
-        identity.close()
 
 
 def _take_previous(root: Path, flight_id: str) -> tuple[str, str]:
     """Return the sealed flight before this one, and its newest seal; name this one instead."""
-    previous, seal_hash = '', ''
+    previous = ''
     with suppress(OSError, ValueError):
-        words = (root / NEWEST_NAME).read_text().split()
-        if len(words) in (1, 2) and FLIGHT_ID_PATTERN.fullmatch(words[0]):
-            previous, seal_hash = words[0], ''.join(words[1:])
+        name = (root / NEWEST_NAME).read_text().strip()
+        previous = name if FLIGHT_ID_PATTERN.fullmatch(name) else ''
+    seal: Seal | None = None
     if previous:
         try:
             seal = newest_seal(root / previous)
             if seal is not None:  # what names it must not outlive it
                 _force(root / previous / segment_name(seal.segment))
         except (FdrError, OSError) as error:
+            seal = None
             logger.warning('%s: its newest seal cannot be read: %s', root / previous, error)
-        else:
-            seal_hash = seal.text_hash if seal is not None else seal_hash
-    note_newest(root, flight_id)
-    return (previous, seal_hash) if seal_hash else ('', '')
+    _note_newest(root, flight_id)
+    return (previous, seal.text_hash) if seal is not None else ('', '')
 
 
 def _force(path: Path) -> None:
@@ -134,9 +132,8 @@ def _force(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def note_newest(root: Path, flight_id: str, seal_hash: str = '') -> None:
-    """Keep which flight is the newest sealed one of a root, and its newest seal."""
+def _note_newest(root: Path, flight_id: str) -> None:
     try:
-        replace_file(root / NEWEST_NAME, [f'{flight_id} {seal_hash}'.encode().strip(), b'\n'])
+        replace_file(root / NEWEST_NAME, [flight_id.encode(), b'\n'])
     except OSError as error:
-        logger.warning('%s: not renewed: %s', os.fspath(root / NEWEST_NAME), error)
+        logger.warning('%s: not renewed: %s', root / NEWEST_NAME, error)

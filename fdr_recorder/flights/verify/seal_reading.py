@@ -30,6 +30,7 @@ from fdr_recorder.mcap.reader import Part, SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
 from fdr_recorder.seal.seal import (
+    ENTRY_ENDS,
     entry_of,
     RECORD_NAME,
     Seal,
@@ -319,7 +320,7 @@ def read_entries(data: bytes, signer_of: SignerOf) -> tuple[list[FoundSeal], int
     return found, start
 
 
-_ENTRY_END: Final = b'-----END SSH SIGNATURE-----\n\n'
+_ENTRY_END: Final = ENTRY_ENDS.encode()
 
 
 def joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
