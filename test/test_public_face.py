@@ -326,7 +326,7 @@ def test_clients_have_rings_as_the_configuration_says(root: Path) -> None:
 
 
 def test_the_node_records_in_the_same_way() -> None:
-    node = (SOURCE / 'fdr_recorder/node/recorder.py').read_text()
+    node = (SOURCE / 'fdr_recorder/node/parts.py').read_text()
     assert 'make_writer(' in node
     assert not re.search(r'\b(FileFdrWriter|CapacityCapPolicy)\(', node)
     assert FdrWriterConfig() == FdrConfig().writer

@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _selection(topics: Sequence[str]) -> Callable[[FileChannel], bool]:
     """Return what tells whether a channel is wanted."""
-    from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+    from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
     from fdr_recorder.topics.names import compile_pattern
 
     patterns = [compile_pattern(topic) for topic in topics]

@@ -16,7 +16,8 @@ from collections.abc import Set
 
 from fdr_recorder.flights.metadata_reader import Metadata
 from fdr_recorder.flights.status import Ended
-from fdr_recorder.record.kinds import FlightFooter, OWN_TOPIC_PREFIX
+from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 
 
 def how_it_ended(

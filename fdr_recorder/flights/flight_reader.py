@@ -23,7 +23,8 @@ from fdr_recorder.flights.reader import own_record
 from fdr_recorder.flights.recording import recording_at
 from fdr_recorder.flights.utc import read_utc
 from fdr_recorder.mcap.decode import Message
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 
 if TYPE_CHECKING:
     import pyarrow as pa

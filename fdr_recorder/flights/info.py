@@ -48,14 +48,9 @@ from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import LOSS_DETECTION_KEY, PUBLISHER_KEY
 from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of
-from fdr_recorder.record.kinds import (
-    FlightFooter,
-    FlightHeader,
-    OWN_TOPIC_PREFIX,
-    Payload,
-    SegmentRollover,
-)
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.record.loss_detection import unseen_in_flight
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 
 
 @dataclass

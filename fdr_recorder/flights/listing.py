@@ -57,8 +57,9 @@ from fdr_recorder.flights.status import (
 )
 from fdr_recorder.flights.utc import utc_times, UtcTimes
 from fdr_recorder.record.dropped import DroppedAccount, REMOVED
-from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightFooter, FlightHeader, Payload
+from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightFooter, FlightHeader
 from fdr_recorder.record.loss_detection import unseen_in_channels, unseen_in_footer
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_numbers import MAX_FLIGHT_NUMBER

@@ -19,12 +19,8 @@ import re
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.codec import own_definition
-from fdr_recorder.record.kinds import (
-    METADATA_NAME,
-    OWN_TOPIC_PREFIX,
-    PAYLOADS,
-    RECORD_SCHEMA_VERSION,
-)
+from fdr_recorder.record.kinds import METADATA_NAME, PAYLOADS, RECORD_SCHEMA_VERSION
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 
 
 def open_segment(path: Path | str, *, started_ns: int = 0) -> SegmentReader:

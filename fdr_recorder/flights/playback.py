@@ -29,8 +29,8 @@ from fdr_recorder.flights.query import Query
 from fdr_recorder.flights.reader import read_segments
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.record.channel import PUBLISHER_KEY, QOS_KEY
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
 from fdr_recorder.record.offered_qos import offers_latched
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 from fdr_recorder.topics.names import TopicType
 from fdr_recorder.units import NS_PER_S
 

@@ -23,11 +23,8 @@ from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.mcap.decode import Message, WholeChunk
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.codec import decode
-from fdr_recorder.record.kinds import (
-    OWN_TOPIC_PREFIX,
-    Payload,
-    PAYLOADS,
-)
+from fdr_recorder.record.kinds import PAYLOADS
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 
 Advance = Callable[[int], None]
 """Told that so many more bytes of the flight are done with."""

@@ -26,8 +26,9 @@ from enum import Enum
 from typing import Any, Final
 
 from fdr_recorder.record.dropped import loss_of
-from fdr_recorder.record.kinds import Payload, RequestedTopic
+from fdr_recorder.record.kinds import RequestedTopic
 from fdr_recorder.record.loss_detection import Unseen
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.record.requested import RECORDED
 from fdr_recorder.units import format_size, plural, short
 

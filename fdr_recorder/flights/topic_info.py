@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from operator import sub
 from typing import Any
 
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 from fdr_recorder.topics.names import TopicType
 from fdr_recorder.units import NS_PER_S
 

@@ -32,13 +32,8 @@ from fdr_recorder.flights.reader import own_record, read_chunks, read_segments
 from fdr_recorder.flights.recording import Kind, recording_at
 from fdr_recorder.mcap.decode import Message
 from fdr_recorder.mcap.walk import IndexedChunk
-from fdr_recorder.record.kinds import (
-    ClockStatus,
-    ClockStep,
-    FlightFooter,
-    FlightHeader,
-    Payload,
-)
+from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightFooter, FlightHeader
+from fdr_recorder.record.payload import Payload
 
 _SYNCHRONISED: Final = 2
 _STEP_NS: Final = 150_000_000

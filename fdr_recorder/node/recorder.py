@@ -13,10 +13,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import logging
-from pathlib import Path
 import socket
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,37 +23,24 @@ from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import (
     DiskStalledError,
     FdrError,
-    FlightNotOpenError,
     WriterFailedError,
 )
 from fdr_recorder.node.autostart import Autostart, LateDeactivation
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
 from fdr_recorder.node.diagnostics_summary import RecorderSummary
 from fdr_recorder.node.errands import Errands
-from fdr_recorder.node.graph_watch import GraphWatch
-from fdr_recorder.node.intake import take_by_wait_set
-from fdr_recorder.node.intake.subscription_protocol import Subscriber
-from fdr_recorder.node.intake.take_by_executor import ExecutorSubscriber
-from fdr_recorder.node.intake.take_trial import rcl_take
-from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
+from fdr_recorder.node.parts import build_parts, Parts
 from fdr_recorder.node.qos import with_qos_file
-from fdr_recorder.node.quarantine import Quarantine
-from fdr_recorder.node.root_taking import take_root
+from fdr_recorder.node.services import Services
 from fdr_recorder.node.spoken import tell_closed, tell_lost, tell_opened, tell_ready
-from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
 from fdr_recorder.storage.access import check_group
 from fdr_recorder.storage.flight_directory import new_flight_id
-from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.record_flight import make_writer
-from fdr_recorder.storage.writer import FileFdrWriter
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.utilities import get_rmw_implementation_identifier
-from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
 logger = logging.getLogger(__name__)
 
@@ -82,20 +67,6 @@ _TRANSITIONS = {
 """Name of each transition, and the state from which it leads."""
 
 
-@dataclass
-class _Parts:
-    """The parts of a configured recorder; `release` holds what cleanup calls, in reverse."""
-
-    config: FdrConfig
-    root: FlightRoot
-    writer: FileFdrWriter
-    intake: IntakeThread
-    watch: GraphWatch
-    release: ExitStack
-    flight: Path | None = None
-    """Directory of the flight that was begun last, until it is closed."""
-
-
 class Recorder(LifecycleNode):
     """
     The flight data recorder as a lifecycle node.
@@ -115,7 +86,7 @@ class Recorder(LifecycleNode):
         super().__init__(node_name)
         self._board = AlertBoard()
         self._errands = Errands(self._board)
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
         self._state_label = 'unconfigured'
         self.is_ending = False
         """Whether a shutdown transition has begun: from its end, the node is of no more use."""
@@ -124,7 +95,7 @@ class Recorder(LifecycleNode):
         core.addHandler(self._log_handler)
         core.setLevel(logging.INFO)
         self._options = Parameters(self, FdrConfig, self._why_fixed, self._apply_options)
-        self.create_service(Trigger, '~/split', self._on_split)
+        Services(self, lambda: self._parts, lambda: self._state_label)
         self._autostart = Autostart(self, lambda: self._state_label)
         self._late = LateDeactivation(self, self._may_deactivate)
         self._summary = RecorderSummary()
@@ -236,25 +207,9 @@ class Recorder(LifecycleNode):
             self._diagnostics.stop()
             self._diagnostics = self._publish_diagnostics(config.diagnostics_topic)
         _set_log_level(config)
-        with ExitStack() as release:
-            owner = self.get_fully_qualified_name()
-            root = take_root(config, owner, self._board, self._errands, release)
-            writer = make_writer(config, root, self._board)
-            subscriber = self._subscriber(config)
-            quarantine = Quarantine(self._board)
-            intake = IntakeThread(self, subscriber, writer, config.ring, quarantine)
-            release.callback(intake.stop)
-            release.callback(writer.stop)
-            annotation = plan_own_topic(
-                self.resolve_topic_name('~/annotation'), String, config.intake_depth
-            )
-            watch = GraphWatch(self, intake, config, self._board, quarantine, annotation, writer)
-            release.callback(watch.stop)
-            intake.start()
-            watch.start()
-            self._parts = _Parts(config, root, writer, intake, watch, release.pop_all())
-            self._keep_preroll(self._parts)
-        tell_ready(config, root.path, watch)
+        self._parts = parts = build_parts(self, config, self._board, self._errands)
+        self._keep_preroll(parts)
+        tell_ready(config, parts.root.path, parts.watch)
 
     def _read_config(self) -> FdrConfig:
         """Read the parameters, and the files that they name."""
@@ -360,13 +315,7 @@ class Recorder(LifecycleNode):
             raise
         self._release()
 
-    def _subscriber(self, config: FdrConfig) -> Subscriber:
-        if not config.intake_via_executor and take_by_wait_set.IS_AVAILABLE:
-            return take_by_wait_set.WaitSetSubscriber(self, rcl_take(self))
-        logger.warning('messages come through an executor of rclpy: about 8,000 a second at most')
-        return ExecutorSubscriber(self)
-
-    def _keep_preroll(self, parts: _Parts) -> None:
+    def _keep_preroll(self, parts: Parts) -> None:
         """Start the writer before the flight, if it is to keep a pre-roll."""
         if parts.config.preroll_s:
             parts.writer.start()
@@ -377,20 +326,6 @@ class Recorder(LifecycleNode):
         """Configure and activate if the parameter says so; repeat until that succeeds."""
         if self.get_parameter('autostart').value is True:
             self._autostart.begin()
-
-    def _on_split(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Serve `~/split`: close the open segment and begin the next."""
-        try:
-            if self._parts is None:
-                raise FlightNotOpenError('')
-            self._parts.writer.split()
-        except FdrError:
-            response.message = f'no flight is open ({self._state_label}): activate first'
-        else:
-            index = self._parts.writer.status.segment_index
-            response.success = True
-            response.message = f'segment {index} is closed, unless it holds no data yet'
-        return response
 
     def _why_fixed(self) -> str:
         why = 'is read at configure; clean up first, then set it and configure again'

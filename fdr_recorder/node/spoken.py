@@ -23,8 +23,8 @@ from typing import Final, TYPE_CHECKING
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.flights.directory import flight_directories
 from fdr_recorder.flights.metadata_reader import read_metadata
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
 from fdr_recorder.record.loss_detection import unseen_in_footer
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.files import free_bytes

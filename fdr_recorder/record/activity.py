@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
-from fdr_recorder.record.kinds import TopicActivity
+from fdr_recorder.record.record_parts import TopicActivity
 
 SHORTEST_SILENCE_NS: Final = 1_000_000_000
 """Shorter than that is no silence: so a batch of messages, which the writer takes from a ring some

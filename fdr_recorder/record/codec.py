@@ -31,7 +31,8 @@ from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.decoder import Decoder
 from fdr_recorder.record.encoder import Encoder
-from fdr_recorder.record.kinds import MESSAGE_PACKAGE, Payload, PAYLOADS
+from fdr_recorder.record.kinds import PAYLOADS
+from fdr_recorder.record.payload import MESSAGE_PACKAGE, Payload
 from fdr_recorder.types.definition import Definition
 from fdr_recorder.types.typestore import typestore_of
 

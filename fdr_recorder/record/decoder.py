@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from fdr_recorder.record.encoder import ENCAPSULATION, NUMBERS
-from fdr_recorder.record.kinds import Payload
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.types.definition import Definition, Field, fields_of
 
 _PayloadT = TypeVar('_PayloadT', bound=Payload)

@@ -26,16 +26,14 @@ from typing import Any, Final, TypeVar
 
 from fdr_recorder.record.kinds import (
     AlertRecord,
-    DroppedAlert,
-    DroppedLoss,
-    DroppedSegments,
     Overrun,
-    Payload,
     RecordInvalid,
     SegmentRollover,
     TransportLoss,
     WriteError,
 )
+from fdr_recorder.record.payload import Payload
+from fdr_recorder.record.record_parts import DroppedAlert, DroppedLoss, DroppedSegments
 
 CAPACITY: Final = 'capacity'
 REMOVED: Final = 'removed'

@@ -22,7 +22,7 @@ from functools import cache
 from struct import Struct
 from typing import Any, Final
 
-from fdr_recorder.record.kinds import Payload
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.types.definition import Definition, Field, fields_of
 
 ENCAPSULATION: Final = b'\0\1\0\0'

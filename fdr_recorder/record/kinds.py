@@ -24,8 +24,17 @@ those of the system clock at the flight's start and end. Sizes named `bytes` are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Final
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from fdr_recorder.record.payload import Payload
+from fdr_recorder.record.record_parts import (
+    DroppedAlert,
+    DroppedLoss,
+    DroppedSegments,
+    ProducerCounters,
+    TopicActivity,
+)
 
 RECORD_SCHEMA_VERSION: Final = '1.5.0'
 """Semantic version of the record schema, as stored in every segment.
@@ -40,45 +49,11 @@ of the last one; `before_match` in transport_loss.
 1.4.0: `requested` and `topics` in header and footer; requested_topic; in write_error when the
 spell ended and of which times the discarded records were; record_invalid; in
 segment_rollover what the dropped segment told.
+1.5.0: `last_seal` in segment_rollover.
 """
-
-OWN_TOPIC_PREFIX: Final = '/fdr/'
-MESSAGE_PACKAGE: Final = 'fdr_recorder'
 
 METADATA_NAME: Final = 'fdr_recorder'
 """Of the MCAP metadata record that explains a segment."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Payload:
-    """
-    Base of all payloads.
-
-    Attributes:
-        extra: Fields of a newer version that this version does not know, by name.
-
-    """
-
-    KIND: ClassVar[str] = ''
-    NESTED: ClassVar[Mapping[str, type[Payload]]] = {}
-    """Fields that are sequences of other payloads."""
-
-    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
-
-    @classmethod
-    def known_keys(cls) -> tuple[str, ...]:
-        """Return the names of the fields that this version knows, in order."""
-        return tuple(item.name for item in fields(cls) if item.name != 'extra')
-
-    @classmethod
-    def type_name(cls) -> str:
-        """Return the ROS type, for example `fdr_recorder/msg/FlightHeader`."""
-        return f'{MESSAGE_PACKAGE}/msg/{cls.__name__.removesuffix("Record")}'
-
-    @classmethod
-    def channel_topic(cls) -> str:
-        """Return the topic of the channel, for example `/fdr/flight_header`."""
-        return OWN_TOPIC_PREFIX + cls.KIND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,23 +72,6 @@ class RequestedTopic(Payload):
     topic: str = ''
     option: str = ''
     topics: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TopicActivity(Payload):
-    """
-    One topic of a flight, in one type: how many messages, and the longest time without one.
-
-    See `fdr_recorder.record.activity`.
-    """
-
-    topic: str = ''
-    type: str = ''
-    records: int = 0
-    longest_silence_ns: int = 0
-    silence_began_ns: int = 0
-    last_message_ns: int = 0
-    latched: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,39 +113,6 @@ class FlightHeader(Payload):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProducerCounters(Payload):
-    """
-    The counters of one producer in one flight.
-
-    `offered = written - repeated + dropped_overrun + dropped_write_error` holds for each, and
-    `published = offered + lost_transport + before_match` where `loss_detection` is `sequence`.
-    Where it is `none` losses in transport cannot be seen, and the last two mean nothing. It is
-    empty for what does not come from a middleware, and in flights of versions before 1.3.0.
-
-    `first_sequence` is the number of the first message that was recorded; 0 if it is not known.
-    `before_match` counts what a publisher that came while the flight was open had sent before it
-    was heard.
-
-    With `folded` above 0 these are the sums of so many publishers of the topic and type that have
-    left; `publisher` is empty then, and `first_sequence` is 0.
-    """
-
-    topic: str = ''
-    type: str = ''
-    publisher: str = ''
-    offered: int = 0
-    written: int = 0
-    repeated: int = 0
-    dropped_overrun: int = 0
-    dropped_write_error: int = 0
-    lost_transport: int = 0
-    folded: int = 0
-    loss_detection: str = ''
-    first_sequence: int = 0
-    before_match: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
 class FlightFooter(Payload):
     """The end of a flight and its counters. It is the last record of the flight."""
 
@@ -216,66 +141,6 @@ class FlightFooter(Payload):
     records_before_match: int = 0
     requested: tuple[RequestedTopic, ...] = ()
     topics: tuple[TopicActivity, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class DroppedSegments(Payload):
-    """
-    Segments of the numbers from first to last that are gone, with the records that told of them.
-
-    `cause` is `capacity`, or `removed` for those that another program has removed.
-    """
-
-    cause: str = ''
-    segments: int = 0
-    first_index: int = 0
-    last_index: int = 0
-    bytes: int = 0
-    records: int = 0
-    own_records: int = 0
-    repeated: int = 0
-    first_log_time_ns: int = 0
-    last_log_time_ns: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class DroppedLoss(Payload):
-    """
-    Sums of what so many records of losses told (`times`) that were in a segment which is gone.
-
-    `cause` is `transport`, `before_match`, `overrun`, `write_error` or `invalid`. Topic and
-    publisher are empty where there were too many to name each.
-    """
-
-    cause: str = ''
-    topic: str = ''
-    publisher: str = ''
-    error_name: str = ''
-    times: int = 0
-    records: int = 0
-    bytes: int = 0
-    segments: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class DroppedAlert(Payload):
-    """
-    Sums of what records of one alert told that were in a segment which is gone.
-
-    It was raised and cleared so many times, with this `message` last, and then it `is_present`.
-    """
-
-    code: str = ''
-    level: int = 0
-    subject: str = ''
-    message: str = ''
-    raised: int = 0
-    cleared: int = 0
-    is_present: bool = False
-    first_ns: int = 0
-    last_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

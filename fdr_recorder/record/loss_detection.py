@@ -17,12 +17,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fdr_recorder.record.channel import BY_SEQUENCE, NO_DETECTION
-from fdr_recorder.record.kinds import (
-    FlightFooter,
-    FlightHeader,
-    OWN_TOPIC_PREFIX,
-    ProducerCounters,
-)
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.units import plural, short
 
 UNNUMBERED: Final = 'the middleware does not number messages'

@@ -26,7 +26,8 @@ from dataclasses import replace
 import re
 from typing import Final
 
-from fdr_recorder.record.kinds import RequestedTopic, TopicActivity
+from fdr_recorder.record.kinds import RequestedTopic
+from fdr_recorder.record.record_parts import TopicActivity
 from fdr_recorder.topics.names import (
     compile_pattern,
     has_wildcard,

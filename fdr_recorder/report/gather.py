@@ -37,7 +37,8 @@ from fdr_recorder.mcap.decode import FileChannel, WholeChunk
 from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import NODE_KEY, PUBLISHER_KEY, QOS_KEY
-from fdr_recorder.record.kinds import ClockStep, OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.record.kinds import ClockStep
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.report.chunk_reading import (
     concatenated,
     indexed_messages,

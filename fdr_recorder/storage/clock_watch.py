@@ -24,7 +24,8 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.clock import Reading
-from fdr_recorder.record.kinds import ClockStatus, ClockStep, Payload
+from fdr_recorder.record.kinds import ClockStatus, ClockStep
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.clock_discipline import read_discipline
 from fdr_recorder.units import NS_PER_S, precise_duration
 

@@ -27,8 +27,10 @@ from fdr_recorder.clock import SteadyClock
 from fdr_recorder.record.activity import Activity
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
-from fdr_recorder.record.kinds import FlightFooter, Payload, ProducerCounters, TopicActivity
+from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.record.loss_detection import joint_detection
+from fdr_recorder.record.payload import Payload
+from fdr_recorder.record.record_parts import ProducerCounters, TopicActivity
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.units import encodable
 

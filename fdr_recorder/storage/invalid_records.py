@@ -26,7 +26,8 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.errors import RecordError
-from fdr_recorder.record.kinds import Payload, RecordInvalid
+from fdr_recorder.record.kinds import RecordInvalid
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.chunk import sound_record
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.losses import REPORT_INTERVAL_S

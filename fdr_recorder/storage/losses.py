@@ -25,8 +25,9 @@ from fdr_recorder.capture.ring import (
 )
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.record.channel import NO_DETECTION
-from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
+from fdr_recorder.record.kinds import Overrun, TransportLoss
 from fdr_recorder.record.loss_detection import joint_detection, Unseen, unseen_in_accounts
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
 from fdr_recorder.units import format_size, plural
 

@@ -22,7 +22,8 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import steady_now
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import Payload, RequestedTopic, SegmentRollover, WriteError
+from fdr_recorder.record.kinds import RequestedTopic, SegmentRollover, WriteError
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.lost_records import joint_span, NO_SPAN, Span
 from fdr_recorder.storage.segment_log import SegmentLog

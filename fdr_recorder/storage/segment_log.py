@@ -36,8 +36,8 @@ from fdr_recorder.record.kinds import (
     FlightHeader,
     RECORD_SCHEMA_VERSION,
     SegmentRollover,
-    TopicActivity,
 )
+from fdr_recorder.record.record_parts import TopicActivity
 from fdr_recorder.record.requested import Told
 from fdr_recorder.storage.access import access_of
 from fdr_recorder.storage.bag_metadata import CLOSED, custom_data, NOT_CLOSED

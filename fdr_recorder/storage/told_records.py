@@ -29,14 +29,13 @@ from fdr_recorder.record.dropped import DroppedAccount
 from fdr_recorder.record.kinds import (
     AlertRecord,
     Overrun,
-    OWN_TOPIC_PREFIX,
-    Payload,
     PAYLOADS,
     RecordInvalid,
     SegmentRollover,
     TransportLoss,
     WriteError,
 )
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage.closed_segment import ClosedSegment
 
 _TELLING: Final = (

@@ -31,7 +31,8 @@ from fdr_recorder.errors import (
     WriterNotStartedError,
 )
 from fdr_recorder.record.channel import Channel
-from fdr_recorder.record.kinds import FlightHeader, Payload, SegmentRollover
+from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.disk_pulse import DiskPulse, StallWatch, WRITING
 from fdr_recorder.storage.drain import Drain, WriterStatus

@@ -29,7 +29,8 @@ from fdr_recorder.flights.status import Ended, Verdict
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.summary import read_summary
-from fdr_recorder.record.kinds import AlertRecord, ClockStatus, ClockStep, Payload
+from fdr_recorder.record.kinds import AlertRecord, ClockStatus, ClockStep
+from fdr_recorder.record.payload import Payload
 from paths_of_kinds import FLIGHTS, Kinds
 from producers import make_client, send
 import pytest

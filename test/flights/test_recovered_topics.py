@@ -35,7 +35,8 @@ from fdr_recorder import (
 )
 from fdr_recorder.flights.flight_reader import FlightReader
 from fdr_recorder.flights.verify import Verdict, verify
-from fdr_recorder.record.kinds import RequestedTopic, TopicActivity
+from fdr_recorder.record.kinds import RequestedTopic
+from fdr_recorder.record.record_parts import TopicActivity
 from producers import make_client, numbered
 import pytest
 from waiting import wait_until

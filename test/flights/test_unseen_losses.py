@@ -21,7 +21,7 @@ from conftest import MakeWriter
 from fdr_recorder import recover
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.verify import Verdict, verify
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, ProducerCounters
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.record.loss_detection import (
     EITHER,
     UNNUMBERED,
@@ -29,6 +29,7 @@ from fdr_recorder.record.loss_detection import (
     unseen_in_footer,
     UNTOLD,
 )
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.report.gather import gather
 from fdr_recorder.report.page import render
 from fdr_recorder.report.verdict import Level, verdict

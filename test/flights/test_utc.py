@@ -27,7 +27,8 @@ from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.utc import read_utc, utc_times
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.flight_header import new_flight_header
-from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightFooter, FlightHeader, Payload
+from fdr_recorder.record.kinds import ClockStatus, ClockStep, FlightFooter, FlightHeader
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.report import gather
 from fdr_recorder.report.page import render
 from fdr_recorder.units import format_time

@@ -23,7 +23,8 @@ from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.node.intake import newcomers
 from fdr_recorder.node.intake.newcomers import Arrival, MOST_LISTED, Newcomers, SURE
 from fdr_recorder.node.intake.producer import OpenGaps, Producer
-from fdr_recorder.record.kinds import ProducerCounters, TransportLoss
+from fdr_recorder.record.kinds import TransportLoss
+from fdr_recorder.record.record_parts import ProducerCounters
 from flight_check import FlightFiles
 from ground import Ground, LATCHED
 from producers import make_client

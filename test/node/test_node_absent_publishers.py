@@ -32,7 +32,7 @@ from fdr_recorder.node.intake.topic_intake import Producer
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import plan_topic
 from fdr_recorder.record.flight_header import new_flight_header
-from fdr_recorder.record.kinds import ProducerCounters
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.topics.names import TopicType
 from flight_check import check_flight, FlightFiles
 from ground import Ground, LATCHED

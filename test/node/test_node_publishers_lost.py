@@ -18,7 +18,8 @@ import signal
 from unittest import mock
 
 from fdr_recorder import Verdict, verify
-from fdr_recorder.record.kinds import ProducerCounters, TransportLoss
+from fdr_recorder.record.kinds import TransportLoss
+from fdr_recorder.record.record_parts import ProducerCounters
 from flight_check import FlightFiles
 from ground import Ground, values_of
 from publisher_process import PublisherProcess

@@ -24,12 +24,12 @@ from fdr_recorder.record.codec import decode, encode, own_definition
 from fdr_recorder.record.kinds import (
     AlertRecord,
     Overrun,
-    Payload,
     PAYLOADS,
-    ProducerCounters,
     RECORD_SCHEMA_VERSION,
     WriteError,
 )
+from fdr_recorder.record.payload import Payload
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.types.typestore import typestore_of
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import time
 
-from fdr_recorder.record.kinds import RequestedTopic, TopicActivity
+from fdr_recorder.record.kinds import RequestedTopic
+from fdr_recorder.record.record_parts import TopicActivity
 from fdr_recorder.record.requested import became, OUTCOMES, Told
 import pytest
 

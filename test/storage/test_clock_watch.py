@@ -24,7 +24,8 @@ from fdr_recorder import AlertBoard, FdrConfig, FdrWriterConfig, FileFdrWriter, 
 from fdr_recorder.alerts import Alert
 from fdr_recorder.clock import Reading
 from fdr_recorder.record.flight_header import new_flight_header
-from fdr_recorder.record.kinds import AlertRecord, ClockStatus, ClockStep, Payload
+from fdr_recorder.record.kinds import AlertRecord, ClockStatus, ClockStep
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage import clock_discipline, clock_watch
 from fdr_recorder.storage.clock_discipline import read_discipline, SYNCHRONISED, UNSYNCHRONISED
 from fdr_recorder.storage.clock_watch import ClockWatch

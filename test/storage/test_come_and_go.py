@@ -28,7 +28,8 @@ from fdr_recorder import (
 )
 from fdr_recorder.flights.verify import reading
 from fdr_recorder.mcap.decode import Message
-from fdr_recorder.record.kinds import FlightFooter, ProducerCounters, TransportLoss
+from fdr_recorder.record.kinds import FlightFooter, TransportLoss
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.storage.counters import KEPT_ACCOUNTS
 from flight_check import check_flight, FlightFiles
 from producers import BLOB, make_client, numbered, open_flight, TEXT

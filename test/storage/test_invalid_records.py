@@ -31,7 +31,8 @@ from fdr_recorder import (
     verify,
 )
 from fdr_recorder.capture.client import MAX_LOSS
-from fdr_recorder.record.kinds import AlertRecord, Overrun, ProducerCounters
+from fdr_recorder.record.kinds import AlertRecord, Overrun
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.storage import invalid_records
 from fdr_recorder.storage.invalid_records import QUARANTINE_AFTER
 from flight_check import check_flight, FlightFiles

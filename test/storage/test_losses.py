@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from fdr_recorder import Alert, AlertBoard, Channel, FdrClient, RingConfig
 from fdr_recorder.capture.ring import RingBudget
-from fdr_recorder.record.kinds import Overrun, Payload, TransportLoss
+from fdr_recorder.record.kinds import Overrun, TransportLoss
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.counters import Ledger
 from fdr_recorder.storage.losses import ALERT_HOLD_S, LossReports, REPORT_INTERVAL_S
 from producers import BLOB, make_client

@@ -27,7 +27,8 @@ from typing import Any, TypeVar
 
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.record.codec import decode
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Payload
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.footer import FlightSummary
 from mcap.exceptions import EndOfFile
 from mcap.reader import NonSeekingReader, SeekingReader

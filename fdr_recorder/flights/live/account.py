@@ -29,7 +29,8 @@ from fdr_recorder.mcap.decode import Message
 from fdr_recorder.mcap.growing import GrowingSegment
 from fdr_recorder.mcap.summary import read_summary
 from fdr_recorder.record.dropped import DroppedAccount
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX, Payload, SegmentRollover
+from fdr_recorder.record.kinds import SegmentRollover
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 
 
 class LiveAccount:

@@ -27,12 +27,8 @@ from fdr_recorder.flights.live.rates import Flow, Flows, WINDOW_S, window_s
 from fdr_recorder.flights.live.status import LiveAlert, LiveFlight, LiveTopic
 from fdr_recorder.flights.status import summed
 from fdr_recorder.mcap.decode import Message
-from fdr_recorder.record.kinds import (
-    FlightFooter,
-    FlightHeader,
-    OWN_TOPIC_PREFIX,
-    RequestedTopic,
-)
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, RequestedTopic
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 from fdr_recorder.types.cdr_to_json import JsonDecoder
 from fdr_recorder.units import NS_PER_S
 

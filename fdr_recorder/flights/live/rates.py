@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from fdr_recorder.flights.follow import NewChunk
 from fdr_recorder.mcap import layout
-from fdr_recorder.record.kinds import TopicActivity
+from fdr_recorder.record.record_parts import TopicActivity
 from fdr_recorder.units import NS_PER_S
 
 WINDOW_S: Final = 5.0

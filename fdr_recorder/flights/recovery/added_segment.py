@@ -34,7 +34,8 @@ from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.flights.sealed import is_opening
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import FlightHeader, Payload, RECORD_SCHEMA_VERSION
+from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
+from fdr_recorder.record.payload import Payload
 from fdr_recorder.seal.seal import hash_of
 from fdr_recorder.seal.sidecars import (
     last_seal,

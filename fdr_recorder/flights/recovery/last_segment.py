@@ -40,10 +40,9 @@ from fdr_recorder.record.kinds import (
     ClockStep,
     FlightFooter,
     FlightHeader,
-    OWN_TOPIC_PREFIX,
-    Payload,
     RequestedTopic,
 )
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage.segment import LIBRARY, PROFILE
 
 _END_BYTES: Final = 16 << 10

@@ -29,7 +29,7 @@ from fdr_recorder.flights.recovery.segment_contents import Collector, SegmentCon
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.reader import SegmentReader, without_frames
 from fdr_recorder.mcap.summary import ChunkIndex, read_summary
-from fdr_recorder.record.kinds import OWN_TOPIC_PREFIX
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 
 
 def read_contents(

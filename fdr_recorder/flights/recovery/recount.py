@@ -20,16 +20,10 @@ from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of, REMOVED
-from fdr_recorder.record.kinds import (
-    DroppedLoss,
-    FlightFooter,
-    FlightHeader,
-    Payload,
-    ProducerCounters,
-    SegmentRollover,
-    TopicActivity,
-)
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.record.loss_detection import joint_detection
+from fdr_recorder.record.payload import Payload
+from fdr_recorder.record.record_parts import DroppedLoss, ProducerCounters, TopicActivity
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import KEPT_ACCOUNTS
 from fdr_recorder.units import iso_time

@@ -28,13 +28,10 @@ from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.activity import Activity
 from fdr_recorder.record.channel import QOS_KEY
 from fdr_recorder.record.flight_header import began_ns
-from fdr_recorder.record.kinds import (
-    FlightHeader,
-    OWN_TOPIC_PREFIX,
-    RequestedTopic,
-    TopicActivity,
-)
+from fdr_recorder.record.kinds import FlightHeader, RequestedTopic
 from fdr_recorder.record.offered_qos import offers_latched
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
+from fdr_recorder.record.record_parts import TopicActivity
 from fdr_recorder.record.requested import became
 
 _MOST_SEGMENTS: Final = 2

@@ -26,14 +26,9 @@ from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.activity import SHORTEST_SILENCE_NS
 from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
-from fdr_recorder.record.kinds import (
-    FlightFooter,
-    FlightHeader,
-    METADATA_NAME,
-    OWN_TOPIC_PREFIX,
-    Payload,
-)
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, METADATA_NAME
 from fdr_recorder.record.offered_qos import qos_list
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.segment import LIBRARY, PROFILE
 from fdr_recorder.storage.segment_index import SegmentIndex

@@ -42,8 +42,9 @@ from fdr_recorder.flights.verify.other import verify_other
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
 from fdr_recorder.record.dropped import CAPACITY, COUNTER_OF, DroppedAccount, REMOVED
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, ProducerCounters
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.record.loss_detection import unseen_in_flight
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.units import are, plural
 

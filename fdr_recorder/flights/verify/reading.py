@@ -33,16 +33,11 @@ from fdr_recorder.record.channel import (
     QOS_KEY,
 )
 from fdr_recorder.record.dropped import loss_of
-from fdr_recorder.record.kinds import (
-    DroppedLoss,
-    FlightFooter,
-    FlightHeader,
-    OWN_TOPIC_PREFIX,
-    Payload,
-    SegmentRollover,
-)
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.record.numbering import HISTORY_S, NOTHING_EXPECTED, Numbering
 from fdr_recorder.record.offered_qos import offers_latched
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.record.record_parts import DroppedLoss
 from fdr_recorder.units import plural
 
 if TYPE_CHECKING:  # it needs a library that not everybody has

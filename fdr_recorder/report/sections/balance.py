@@ -16,7 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from fdr_recorder.record.kinds import FlightFooter, OWN_TOPIC_PREFIX, ProducerCounters
+from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import Child, h, Html
 from fdr_recorder.units import format_size, plural, short

@@ -20,7 +20,8 @@ from typing import Final
 
 from fdr_recorder.flights.info import SegmentInfo
 from fdr_recorder.flights.verify import Loss
-from fdr_recorder.record.kinds import AlertRecord, ClockStep, DroppedAlert, SegmentRollover
+from fdr_recorder.record.kinds import AlertRecord, ClockStep, SegmentRollover
+from fdr_recorder.record.record_parts import DroppedAlert
 from fdr_recorder.report.gather import Report
 from fdr_recorder.report.html import h, Html
 from fdr_recorder.report.states import Band

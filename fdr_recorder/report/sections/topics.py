@@ -19,8 +19,8 @@ from typing import Any, Final
 from fdr_recorder.flights.topic_info import TopicInfo
 from fdr_recorder.flights.untrusted_yaml import load_yaml
 from fdr_recorder.record.channel import NO_DETECTION
-from fdr_recorder.record.kinds import ProducerCounters
 from fdr_recorder.record.offered_qos import with_names
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.report.delay import Delay
 from fdr_recorder.report.gather import Report, Source
 from fdr_recorder.report.html import Child, fact_list, h, Html, path, table
