@@ -23,6 +23,7 @@ from typing import Final
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.definitions import Definitions
+from fdr_recorder.node.graph_list import GraphList
 from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.qos import qos_for
@@ -59,8 +60,6 @@ CALM_S: Final = 1.0
 """The same, once graph and subscription agree."""
 PLAN: Final = 'cannot be recorded'
 SUBSCRIBE: Final = 'cannot be subscribed to'
-LIST: Final = 'topics cannot be listed'
-LIST_NODES: Final = 'topics of a node cannot be listed'
 REVIEW: Final = 'is recorded as before, its publishers cannot be reviewed'
 REQUIRE: Final = 'cannot be checked, though it is required'
 REQUEST: Final = 'topics that were asked for cannot be looked for'
@@ -104,6 +103,7 @@ class GraphWatch:
         self._depth = config.intake_depth
         self._wanted = WantedTopics(node, config)
         self._requests = RequestedTopics(self._wanted.requested, writer)
+        self._list = GraphList(node, quarantine)
         self._graph: dict[str, list[str]] = {}
         self._waiting: set[str] = set()
         """Topics of which a wanted type is not subscribed to."""
@@ -191,31 +191,13 @@ class GraphWatch:
 
     def _look(self) -> None:
         """Subscribe to wanted topics that now have a publisher."""
-        if not self._quarantine.holds('', LIST):
-            with self._quarantine.guard('', LIST, longest_s=REVIEW_INTERVAL_S):
-                self._note(dict(self._node.get_topic_names_and_types()))
-            if self._quarantine.faults('', LIST):
-                with self._quarantine.guard('', LIST_NODES):
-                    self._note(self._topics_of_nodes())
-        if self._quarantine.faults('', LIST):
+        graph = self._list.look()
+        if graph is not None:
+            self._note(graph)
+        if self._list.is_faulty:
             self._waiting.update(self.missing)  # these can be found by their names
         for topic in list(self._waiting):
             self._try(topic)
-
-    def _topics_of_nodes(self) -> dict[str, list[str]]:
-        """
-        Return topics and types, asked for node by node.
-
-        One name that is not UTF-8 makes the middleware's whole list unreadable. That of each other
-        node is not.
-        """
-        graph: dict[str, set[str]] = {}
-        for name, namespace in self._node.get_node_names_and_namespaces():
-            with self._quarantine.guard('', LIST_NODES):
-                topics = self._node.get_publisher_names_and_types_by_node(name, namespace)
-                for topic, types in topics:
-                    graph.setdefault(topic, set()).update(types)
-        return {topic: sorted(types) for topic, types in graph.items()}
 
     def _note(self, graph: dict[str, list[str]]) -> None:
         """Note which topics of the graph are new, or have other types than before."""

@@ -30,9 +30,9 @@ from typing import Final
 
 from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake.arrival_times import ArrivalTimes
-from fdr_recorder.node.intake.latched_replay import LatchedReplay
 from fdr_recorder.node.intake.producer import OpenGaps
 from fdr_recorder.node.intake.publishers import Publishers
+from fdr_recorder.node.intake.replays import REPLAY, Replays
 from fdr_recorder.node.intake.requests import Requests
 from fdr_recorder.node.intake.subscription_protocol import (
     Subscriber,
@@ -62,7 +62,6 @@ LONGEST_STOP_S: Final = 1.0
 FOLLOW: Final = 'does not tell whether its publishers come and leave'
 TAKE: Final = 'cannot be taken from the middleware'
 RENEW: Final = 'cannot be subscribed to anew'
-REPLAY: Final = 'cannot be replayed'
 SERVE: Final = 'messages cannot be taken'
 """Work that can fail, in the words of `Quarantine`."""
 
@@ -104,8 +103,7 @@ class IntakeThread:
         self._thread: threading.Thread | None = None
         self._must_stop = threading.Event()
         self._is_set_stale = False
-        self._is_opening = False
-        """Whether latched topics wait for a flight that will open now."""
+        self._replays = Replays(subscriber, self._times, quarantine)
 
     # --- topics --------------------------------------------------------------------------
 
@@ -119,8 +117,7 @@ class IntakeThread:
 
         def add() -> None:
             self.intakes[plan.key] = intake
-            if self._is_opening and plan.is_latched:
-                intake.replay = LatchedReplay(None, {}, self._times, is_repeated=False)
+            self._replays.join(intake)
 
         self._requests.make(add)
 
@@ -237,40 +234,20 @@ class IntakeThread:
         """
 
         def hold() -> None:
-            self._is_opening = True
+            self._replays.is_opening = True
             self._publishers.newcomers.begin_flight()
             latched = [intake for intake in self.intakes.values() if intake.plan.is_latched]
             self._take_all(latched)  # makes all publishers known
             self._open_gaps.settle()
             self._open_gaps.is_patient = True
-            latched_bytes = sum(intake.latched_bytes for intake in self.intakes.values())
-            is_repeated = latched_bytes < self._writer.config.segment_size_bytes // 4
-            for intake in latched:
-                producers = dict(intake.producers)
-                subscription = None
-                if producers:
-                    with self._quarantine.guard(intake.plan.key, REPLAY):
-                        subscription = self._subscriber.subscribe(intake.plan)
-                intake.replay = LatchedReplay(
-                    subscription,
-                    producers,
-                    self._times,
-                    taken=intake.recent,
-                    is_repeated=is_repeated,
-                )
+            most_repeated = self._writer.config.segment_size_bytes // 4
+            self._replays.hold(latched, self.intakes.values(), most_repeated)
 
         self._requests.make_and_wait(hold)
 
     def replay_latched(self) -> None:
         """Record what latched publishers hold; the flight has opened."""
-
-        def replay() -> None:
-            self._is_opening = False
-            for intake in self.intakes.values():
-                if intake.replay is not None:
-                    intake.replay.begin()
-
-        self._requests.make(replay)
+        self._requests.make(lambda: self._replays.begin(self.intakes.values()))
 
     def start(self) -> None:
         """Start the thread."""
@@ -416,16 +393,11 @@ class IntakeThread:
 
     def _end_replay(self, intake: TopicIntake) -> None:
         """End a replay, if there is one: from now on the topic is served like the others."""
-        replay, intake.replay = intake.replay, None
-        if replay is None:
+        if intake.replay is None:
             return
-        with self._quarantine.guard(intake.plan.key, REPLAY):
-            replay.finish()
-        intake.arrival_ns = max(intake.arrival_ns, replay.arrival_ns)
-        if replay.known:
-            intake.leave_out(replay.known)
-        if replay.subscription is not None:
-            self._replaced.append(replay.subscription)
+        subscription = self._replays.end(intake)
+        if subscription is not None:
+            self._replaced.append(subscription)
         self._is_set_stale = True
 
     def _take_over(self, successor: Successor) -> None:
