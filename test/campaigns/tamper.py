@@ -115,7 +115,10 @@ def run(rng: random.Random, directory: Path, *, flights: int, mutations: int) ->
         flight = rng.choice(vehicle.flights[:-1] if number % 8 == 0 else vehicle.flights)
         copy = directory / 'copy' / flight.path.name
         shutil.copytree(flight.path, copy)
-        change = tamper(rng, vehicle, flight, copy, may_roll_back=number % 8 == 0)
+        if number % 8 == 0:
+            change = roll_back(rng, flight, copy, honest[flight.path].authentication.seal)
+        else:
+            change = tamper(rng, vehicle, flight, copy)
         check_tampered(vehicle, flight, copy, change)
         shutil.rmtree(copy)
     return {
@@ -197,12 +200,8 @@ def is_there(place: Place, change: Change) -> bool:
 # --- what is done -------------------------------------------------------------------------------
 
 
-def tamper(
-    rng: random.Random, vehicle: Vehicle, flight: Sealed, copy: Path, *, may_roll_back: bool
-) -> Change:
+def tamper(rng: random.Random, vehicle: Vehicle, flight: Sealed, copy: Path) -> Change:
     """Change a copy of a flight in a random way."""
-    if may_roll_back:
-        return roll_back(rng, flight, copy)
     while True:
         change = rng.choice(_WAYS)(rng, vehicle, flight, copy)
         if change is not None:
@@ -387,14 +386,15 @@ def seal_with_another_key(
     return Change(f'take {name} of another key', name)
 
 
-def roll_back(rng: random.Random, flight: Sealed, copy: Path) -> Change:
-    """Put a flight back to an older state."""
+def roll_back(rng: random.Random, flight: Sealed, copy: Path, newest_number: int) -> Change:
+    """Put a flight back to an older state, before the newest seal that stands for something."""
     if flight.older is not None:
         shutil.rmtree(copy)
         shutil.copytree(flight.older, copy)
         return Change('put an older state back', is_rollback=True)
+    seals = ((path, *item) for path in copy.glob('*.mcap') for item in seals_of(path))
     newest = max(
-        ((path, *item) for path in copy.glob('*.mcap') for item in seals_of(path)),
+        (item for item in seals if item[3].number <= newest_number),
         key=lambda item: item[3].number,
     )
     path, start = newest[0], newest[1]

@@ -255,6 +255,19 @@ def test_a_kill_while_the_files_beside_the_segments_are_replaced(ground: Ground)
         assert found.state is UP_TO, (done, [str(place) for place in found.faults])
 
 
+@pytest.mark.parametrize('name', ['', *SIDECARS[1:]])
+def test_he_changes_a_file_that_was_about_to_be_replaced(ground: Ground, name: str) -> None:
+    flight = ground.copy(ground.killed)
+    for other in SIDECARS[1:]:
+        shutil.copy(flight / other, flight / f'.{other}.tmp')
+    if name:
+        flip(flight / name, (flight / name).stat().st_size // 2)
+    found = ground.verify(flight).authentication
+    assert found.state is UP_TO
+    told = {place.file for place in found.uncovered} & {*SIDECARS}
+    assert told == ({name} if name else set())
+
+
 def test_the_newest_entry_of_seals_may_be_torn(ground: Ground) -> None:
     flight = ground.copy(ground.killed)
     with (flight / 'SEALS').open('ab') as file:

@@ -275,6 +275,9 @@ class FlightSeals:
                 uncovered.append(Place(path.name, 0, size, what))
             else:
                 self._faults.append(Place(path.name, 0, size, what))
+        for name in sums.superseded:
+            what = 'it fits to none of the newer files that were to replace it'
+            uncovered.append(Place(name, 0, 0, what))
         self._check_listed(sums, left_out)
         if state.ended is Ended.CLOSED or sums.signer:
             for item in self._segments:

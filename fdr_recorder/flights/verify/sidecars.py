@@ -57,6 +57,8 @@ class Sums:
         is_there: Whether there is one, or a signature.
         metadata_fits: Whether `metadata.yaml` is the one that it lists.
         leftovers: Temporaries that a recorder which was killed has left.
+        superseded: Files that fit to none of the others, while temporaries do: older ones, if
+            nobody has changed them.
 
     """
 
@@ -66,6 +68,7 @@ class Sums:
     is_there: bool = True
     metadata_fits: bool = True
     leftovers: list[str] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
 
 
 def read_sums(flight: Path, signer_of: SumsSigner) -> Sums:
@@ -79,6 +82,7 @@ def read_sums(flight: Path, signer_of: SumsSigner) -> Sums:
         return Sums(is_there=False, metadata_fits=False, leftovers=leftovers)
     lacks = SUMS_NAME if not names[SUMS_NAME] else SUMS_SIGNATURE_NAME
     result = Sums(fault=f'{lacks} is missing', leftovers=leftovers)
+    fitting: set[str] = set()
     for sums_name, signature_name in product(names[SUMS_NAME], names[SUMS_SIGNATURE_NAME]):
         try:
             text = read_small(flight / sums_name, MAX_SIDECAR_BYTES)
@@ -87,15 +91,18 @@ def read_sums(flight: Path, signer_of: SumsSigner) -> Sums:
             listed = parse_sums(text)
         except (SealError, UnicodeDecodeError) as error:
             is_text = isinstance(error, SealError)
-            result.fault = str(error) if is_text else 'its signature is not in ASCII'
+            if result.fault:
+                result.fault = str(error) if is_text else 'its signature is not in ASCII'
             continue
         said = listed.get(bag_metadata.FILE_NAME)
-        fits = any(
-            hash_file(flight / name) == said for name in names[bag_metadata.FILE_NAME]
-        )
-        result = Sums(listed, signer, metadata_fits=fits, leftovers=leftovers)
-        if fits:
-            break
+        metadata = {
+            name for name in names[bag_metadata.FILE_NAME] if hash_file(flight / name) == said
+        }
+        fitting |= {sums_name, signature_name, *metadata}
+        if not result.metadata_fits or result.fault:
+            result = Sums(listed, signer, metadata_fits=bool(metadata), leftovers=leftovers)
+    if leftovers and not result.fault:
+        result.superseded = [name for name in names if name in names[name] and name not in fitting]
     return result
 
 
