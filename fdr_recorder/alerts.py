@@ -71,6 +71,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'recorder_down': AlertLevel.ERROR,
     'recorder_refused': AlertLevel.ERROR,
     'source_silent': AlertLevel.WARN,
+    'condition_unusable': AlertLevel.WARN,
 }
 """Every alert code and its level."""
 
@@ -81,7 +82,7 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'rings': ['overrun'],
     'transport': ['transport_loss'],
     'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible '
-    'topic_failed'.split(),
+    'topic_failed condition_unusable'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
     'unclean_flight_recovered unclean_flight_left record_invalid clock_step not_sealed'.split(),
 }

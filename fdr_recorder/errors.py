@@ -40,6 +40,7 @@ Every error that the recorder raises on purpose; the message says what to do.
   - ExportError
   - ExtraMissingError
   - SealError
+  - ConditionError
   - TypeUnknownError
   - SourceTypeMissingError
   - UsageError
@@ -368,6 +369,15 @@ class SealError(FdrError):
 
 
 # --- the node and the command line -----------------------------------------------------------
+
+
+class ConditionError(FdrError):
+    """A condition on a topic cannot be read, or its messages cannot be compared so."""
+
+    alert_code = 'condition_unusable'
+
+    def __init__(self, condition: str, what: str) -> None:
+        super().__init__(f'{condition!r}: {what}')
 
 
 class TypeUnknownError(FdrError):

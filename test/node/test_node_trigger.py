@@ -18,50 +18,22 @@ import signal
 from types import SimpleNamespace
 from typing import Any
 
+from fdr_recorder.node.conditions.source import SOURCES
+from fdr_recorder.node.conditions.switch import Switch
 from fdr_recorder.node.recorder import NODE_NAME
-from fdr_recorder.node.trigger.armed import ArmedSwitch, SOURCES
 from fdr_recorder.node.trigger.config import TriggerConfig
 from flight_check import open_flight_files
-from ground import DiagnosticStatus, Ground, has_alert, LATCHED
+from ground import DiagnosticStatus, Ground, LATCHED
 from hypothesis import given
 from hypothesis import strategies as st
-from node_process import NodeProcess
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from recorder_process import read_flight, RecorderProcess
 from std_msgs.msg import Bool, String
+from trigger_process import TriggerProcess, until
 
 PERIOD_S = 0.1
 """How often the autopilot says whether it is armed."""
-QUICK = {'debounce_s': 0.1, 'post_roll_s': 0.0, 'source_timeout_s': 30.0}
-
-
-class TriggerProcess(NodeProcess):
-    """The trigger in a process of its own."""
-
-    def __init__(
-        self, ground: Ground, directory: Path, *, forked: bool = True, **options: object
-    ) -> None:
-        super().__init__(
-            ground,
-            directory,
-            'fdr_recorder.node.trigger',
-            'flight_trigger',
-            forked=forked,
-            options={**QUICK, **options},
-        )
-
-    def check_one_spell(self, part: str, code: str) -> None:
-        """Check that an alert was raised once (too early for the ground, perhaps) and cleared."""
-
-        def over() -> list[DiagnosticStatus]:
-            begin = f'{code} over'
-            return [item for item in self.at_once(part) if item.message.startswith(begin)]
-
-        self.ground.wait_until(over, f'the end of {code} at once')
-        said = [status for status in self.at_once(part) if has_alert(status, code)]
-        assert len(said) <= 1
-        assert len(over()) == 1
 
 
 class Autopilot:
@@ -88,10 +60,6 @@ class Autopilot:
 
     def disarm(self) -> None:
         self.is_armed = False
-
-
-def until(recorder: RecorderProcess, state: str) -> None:
-    recorder.ground.wait_until(lambda: recorder.state() == state, f'the recorder {state}')
 
 
 def count_flights(recorder: RecorderProcess) -> int:
@@ -384,7 +352,7 @@ def test_its_parameters_are_fixed_once_it_runs(ground: Ground, tmp_path: Path) -
         assert trigger.get('post_roll_s') == 0.0
         assert 'restart it' in trigger.set('post_roll_s', 1.0)
         (described,) = trigger.describe(['source'])
-        assert 'bool, mavros, px4' in described.additional_constraints
+        assert 'bool, mavros, px4, none' in described.additional_constraints
 
 
 # --- without processes -------------------------------------------------------------------------
@@ -421,17 +389,17 @@ def test_the_switch_at_every_moment(
     pauses: list[int], is_armed: bool, debounce: int, data: st.DataObject
 ) -> None:
     post_roll = data.draw(st.integers(0, 60))
-    switch = ArmedSwitch(debounce, post_roll)
+    switch = Switch(debounce, post_roll)
     said: list[tuple[int, bool]] = []
     now = 0
     for pause in pauses:
         switch.hear(is_armed, now)
         said.append((now, is_armed))
         for _ in range(pause):
-            assert switch.is_flying(now) is truth(said, now, debounce, post_roll)
+            assert switch.is_on(now) is truth(said, now, debounce, post_roll)
             switch.hear(is_armed, now)  # again: nothing new
             now += 1
-        assert switch.is_flying(now) is truth(said, now, debounce, post_roll)
+        assert switch.is_on(now) is truth(said, now, debounce, post_roll)
         is_armed = not is_armed
 
 

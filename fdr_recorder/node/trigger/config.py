@@ -14,46 +14,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fdr_recorder.config_base import Configuration, option
+from fdr_recorder.config_base import option
+from fdr_recorder.topics.armed import ArmedConfig
 
 
 @dataclass(frozen=True)
-class TriggerConfig(Configuration):
-    """When a flight begins and ends."""
+class TriggerConfig(ArmedConfig):
+    """
+    When a flight begins and ends.
+
+    Raises:
+        ConfigInvalidError: A value has the wrong type or lies outside its range.
+
+    """
 
     recorder: str = option(
         'fdr_recorder',
         'Name of the recorder node that is driven; in the namespace of the trigger, unless it '
         'begins with a slash.',
     )
-    source: str = option(
-        'bool',
-        'What says that the vehicle is armed: bool (std_msgs/Bool), mavros (mavros_msgs/State) '
-        'or px4 (px4_msgs/VehicleStatus).',
-        choices=('bool', 'mavros', 'px4'),
-    )
-    topic: str = option(
-        '',
-        'Topic of the source; empty for the usual one: armed, mavros/state, '
-        'fmu/out/vehicle_status (PX4 from 1.16 on has fmu/out/vehicle_status_v1).',
-    )
-    debounce_s: float = option(
-        0.3,
-        'The source must say the same for this long before it is believed. Seconds.',
-        0.0,
-        60.0,
-    )
     post_roll_s: float = option(
         5.0,
         'The flight is closed this long after the vehicle was disarmed; arming again before that '
         'continues it. Seconds.',
-        0.0,
-        3600.0,
-    )
-    source_timeout_s: float = option(
-        5.0,
-        'An alert is raised when the source has been silent for this long (the recorder is left '
-        'as it is); 0 for never, where it speaks only when something changes. Seconds.',
         0.0,
         3600.0,
     )

@@ -15,25 +15,24 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from typing import Any, Final
+from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.errors import ConfigInvalidError, FdrError
 from fdr_recorder.node.command_line import CommandLine
+from fdr_recorder.node.conditions.armed_watch import ArmedWatch
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values, STEADY_CLOCK
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters
-from fdr_recorder.node.qos import qos_for
+from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.ros_process import executor_of, ros_process
-from fdr_recorder.node.trigger.armed import ArmedSwitch, SOURCES
 from fdr_recorder.node.trigger.config import TriggerConfig
 from fdr_recorder.node.trigger.remote_lifecycle import RemoteLifecycle
 from lifecycle_msgs.msg import State, Transition
 from rclpy.exceptions import NameValidationException
 from rclpy.logging import get_logger
 from rclpy.node import Node
-from rclpy.subscription import Subscription
 
 NODE_NAME: Final = 'flight_trigger'
 COMMAND_LINE: Final = CommandLine(
@@ -41,10 +40,12 @@ COMMAND_LINE: Final = CommandLine(
     NODE_NAME,
     """\
 Open a flight when the vehicle arms, and close it after it has disarmed: it drives the lifecycle of
-a recorder.
+a recorder. Any condition on a topic can do the same.
 
 examples:
   ros2 run fdr_recorder flight_trigger --ros-args -p source:=px4
+  ros2 run fdr_recorder flight_trigger --ros-args -p source:=none \\
+      -p "trigger_on:=['/battery_state: voltage < 14.2 for 2 s']"
   ros2 run fdr_recorder flight_trigger --ros-args --params-file trigger.yaml""",
     TriggerConfig,
 )
@@ -55,9 +56,11 @@ SILENCE_S: Final = 5.0
 """The recorder is down if it has not answered for so long."""
 TRANSITION_DEADLINE_S: Final = 15.0
 """The same during a transition: closing a flight on a slow disk takes time."""
-QUEUE_DEPTH: Final = 10
 
-GROUPS: Final = {'recorder': ('recorder_down', 'recorder_refused'), 'source': ('source_silent',)}
+GROUPS: Final = {
+    'recorder': ('recorder_down', 'recorder_refused'),
+    'source': ('source_silent', 'condition_unusable'),
+}
 """Alert codes by fault group."""
 
 
@@ -91,21 +94,18 @@ class FlightTrigger(Node):
             lambda: 'parameters are read when the trigger starts; restart it with others',
         ).read()
         self._config = config
-        self._source = SOURCES[config.source]
-        self._message_type = self._source.message_type(config.source)
         try:
-            self._topic = self.resolve_topic_name(config.topic or self._source.topic)
             self._recorder = RemoteLifecycle(self, config.recorder)
         except NameValidationException as error:
-            raise ConfigInvalidError([f'recorder, topic: {error}']) from error
-        self._subscription: Subscription[Any] | None = None
-        self._heard_at = time.monotonic()
-        self._switch = ArmedSwitch(config.debounce_s, config.post_roll_s)
+            raise ConfigInvalidError([f'recorder: {error}']) from error
+        self._board = AlertBoard()
+        self._armed = ArmedWatch(
+            self, config, self._board, Quarantine(self._board), post_roll_s=config.post_roll_s
+        )
         self._is_flying: bool | None = None
         self._must_configure = False
         self._must_deactivate = False
         self._ask_at = 0.0
-        self._board = AlertBoard()
         DiagnosticsPublisher(
             self,
             config.diagnostics_topic,
@@ -115,60 +115,27 @@ class FlightTrigger(Node):
             hardware_id=socket.gethostname,
         )
         self.create_timer(TICK_S, self._tick, clock=STEADY_CLOCK)
-        self.get_logger().info(f'{self._topic} decides when {self._recorder.name} records')
+        self.get_logger().info(f'{self._armed.topics} decides when {self._recorder.name} records')
 
     def _tick(self) -> None:
         now = time.monotonic()
-        is_flying = self._switch.is_flying(now)
+        is_flying = self._armed.is_flying(now)
         if is_flying != self._is_flying:
             over = 'the flight is over' if self._is_flying else 'no flight: disarmed'
             self.get_logger().info('the flight has begun' if is_flying else over)
             self._is_flying = is_flying
             self._must_deactivate = is_flying is False
             self._ask_at = now
-        if self._subscription is None:
-            self._listen()
+        self._armed.find()
         if now >= self._ask_at:
             self._ask_at = now + ASK_INTERVAL_S
-            self._listen()
             self._watch(now)
             self._must_configure |= self._recorder.has_started()
             self._recorder.ask(self._on_state)
 
-    # --- the source ----------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        """Subscribe to the source with the QoS that its publishers offer now."""
-        publishers = [
-            endpoint
-            for endpoint in self.get_publishers_info_by_topic(self._topic)
-            if endpoint.topic_type == self._source.type_name
-        ]
-        if not publishers:
-            return
-        qos, before = qos_for(publishers, QUEUE_DEPTH), self._subscription
-        if before is None or before.qos_profile != qos:
-            self._subscription = self.create_subscription(
-                self._message_type, self._topic, self._on_message, qos
-            )
-            if before is not None:
-                self.destroy_subscription(before)
-
-    def _on_message(self, message: Any) -> None:  # noqa: ANN401 - ROS messages carry no types
-        is_armed = self._source.is_armed(message)
-        if is_armed is not None:
-            self._heard_at = time.monotonic()
-            self._switch.hear(is_armed, self._heard_at)
-            self._board.clear('source_silent', f'{self._topic} has sent a message')
-
     def _watch(self, now: float) -> None:
         """Raise an alert for a silent source or recorder."""
-        timeout_s = self._config.source_timeout_s
-        if timeout_s and now - self._heard_at > timeout_s:
-            self._board.raise_alert(
-                'source_silent',
-                f'nothing from {self._topic} for {timeout_s} s; the recorder stays as it is',
-            )
+        self._armed.look(now)
         patience_s = TRANSITION_DEADLINE_S if self._recorder.is_changing else SILENCE_S
         if now - self._recorder.answered_at > patience_s:
             self._board.raise_alert(
@@ -218,7 +185,7 @@ class FlightTrigger(Node):
         super().destroy_node()
 
     def _summary(self) -> DiagnosticStatus:
-        said = {None: 'unknown', True: 'armed', False: 'disarmed'}[self._switch.is_armed]
+        said = {None: 'unknown', True: 'armed', False: 'disarmed'}[self._armed.is_armed]
         is_missed = self._is_flying and self._recorder.state != 'active'
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if is_missed else DiagnosticStatus.OK,
@@ -226,7 +193,7 @@ class FlightTrigger(Node):
             message=f'{said}; {self._recorder.name} is {self._recorder.state or "unknown"}',
             values=key_values(
                 {
-                    'source': f'{self._config.source} on {self._topic}',
+                    'source': f'{self._config.source} on {self._armed.topics}',
                     'armed': said,
                     'flight': {None: 'unknown', True: 'yes', False: 'no'}[self._is_flying],
                     'recorder': self._recorder.name,
