@@ -90,15 +90,14 @@ _HOMES = {
     'capture.client': 'FdrClient',
     'config': 'FdrConfig FdrWriterConfig RingConfig',
     'errors': (
-        'ClientError ConfigInvalidError DiskStalledError ExportError ExtraMissingError FdrError '
-        'FlightAlreadyOpenError FlightError FlightExistsError FlightIdInvalidError '
+        'ClientError ConfigInvalidError DiskStalledError ExportError ExtraMissingError '
+        'FdrError FlightAlreadyOpenError FlightError FlightExistsError FlightIdInvalidError '
         'FlightIdMismatchError FlightInUseError FlightNotOpenError FlightRootError '
         'FlightRootLockedError FlightRootMissingError FlightRootNotADirectoryError '
-        'FlightRootReadOnlyError FlightStorageError NoFlightError RecordError '
-        'RecoveryStoppedError RosArgumentsError SealError SegmentError SourceTypeMissingError '
-        'TypeUnknownError '
-        'UsageError WriterAlreadyStartedError WriterFailedError WriterNotStartedError '
-        'WriterStateError'
+        'FlightRootReadOnlyError FlightStorageError NoFlightError NothingToDropError '
+        'RecordError RecoveryStoppedError RosArgumentsError SealError SegmentError '
+        'SourceTypeMissingError TypeUnknownError UsageError WriterAlreadyStartedError '
+        'WriterFailedError WriterNotStartedError WriterStateError'
     ),
     'flights.directory': 'flights_in',
     'flights.export': 'Exported export',

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import re
 from typing import ClassVar
 
+from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.config_base import Configuration, option
 from fdr_recorder.topics.config import TopicConfig
 from fdr_recorder.topics.names import wrong_name
@@ -244,6 +245,11 @@ def _wrong_directory(path: str) -> str:
     return '' if path and '\0' not in path else 'must name a directory'
 
 
+def _wrong_pin(names: tuple[str, ...]) -> str:
+    unknown = [name for name in names if name not in ALERT_LEVELS]
+    return f'must be codes of alerts, not {", ".join(map(repr, unknown))}' if unknown else ''
+
+
 @dataclass(frozen=True)
 class FdrConfig(TopicConfig):
     """
@@ -285,6 +291,18 @@ class FdrConfig(TopicConfig):
         'Seconds.',
         0.0,
         600.0,
+    )
+    pin_on: tuple[str, ...] = option(
+        (),
+        'Alerts that pin the time around them when they are raised in flight: no cap drops the '
+        'segments that overlap it. Codes, for example disk_low; ~/pin pins in any case.',
+        check=_wrong_pin,
+    )
+    pin_before_s: float = option(
+        30.0, 'A pin protects the segments from so long before it... Seconds.', 0.0, 86_400.0
+    )
+    pin_after_s: float = option(
+        30.0, '...until so long after it. Seconds.', 0.0, 86_400.0
     )
     clock_step_s: float = option(
         CLOCK_STEP_S,

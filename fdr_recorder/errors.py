@@ -29,6 +29,7 @@ Every error that the recorder raises on purpose; the message says what to do.
     - DiskStalledError
     - NoFlightError
     - FlightInUseError
+    - NothingToDropError
   - WriterStateError
     - WriterAlreadyStartedError
     - WriterNotStartedError
@@ -201,7 +202,7 @@ class FlightAlreadyOpenError(FlightError):
 
 
 class FlightNotOpenError(FlightError):
-    """`close_flight` or `split` was called while no flight is open."""
+    """`close_flight`, `split` or `pin` was called while no flight is open."""
 
     def __init__(self, flight_id: str) -> None:
         super().__init__(f'cannot close flight {flight_id}: no flight is open')
@@ -212,6 +213,13 @@ class FlightIdMismatchError(FlightError):
 
     def __init__(self, asked: str, open_id: str) -> None:
         super().__init__(f'cannot close flight {asked}: the open flight is {open_id}')
+
+
+class NothingToDropError(FlightError):
+    """A segment is to be dropped, and there is none that is closed and not pinned."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f'{path}: no segment may be dropped: none is closed and not pinned')
 
 
 class FlightInUseError(FlightError):

@@ -17,6 +17,7 @@ import re
 from typing import Any
 
 from fdr_recorder import ConfigInvalidError, FdrConfig, FdrWriterConfig, RingConfig
+from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.config import FLIGHT_ID_PATTERN, OPTIONS
 from fdr_recorder.errors import FlightIdInvalidError
 from fdr_recorder.storage.flight_directory import check_flight_id, new_flight_id
@@ -263,6 +264,8 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
     )
     if name in ('topics', 'exclude', 'required', 'services', 'actions'):
         return st.lists(topic, max_size=4)
+    if name == 'pin_on':
+        return st.lists(st.sampled_from(list(ALERT_LEVELS)), max_size=4)
     if name in ('topic_types', 'exclude_topic_types'):
         return st.lists(st.from_regex(r'[a-z]{1,5}/msg/[A-Z]{1,5}', fullmatch=True), max_size=4)
     if name in ('regex', 'exclude_regex'):

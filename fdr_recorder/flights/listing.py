@@ -180,7 +180,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
     number = header.flight_number or counters.get(bag_metadata.FLIGHT_NUMBER_KEY, 0)
     in_dropped = counters.get(bag_metadata.RECORDS_IN_DROPPED_KEY, 0)
     in_removed = min(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), in_dropped)
-    if segments[0].index and not counters:  # without `metadata.yaml` the segments tell
+    if segments[-1].index >= len(segments) and not counters:  # the segments alone tell
         gone = _dropped(segments, damaged_files(flight))
         in_dropped, in_removed = gone.total('records'), gone.total('records', cause=REMOVED)
     if last is not None and footer is not None:

@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 
 class Services:
     """
-    Serves `~/split`. All callbacks run in the executor's thread.
+    Serves `~/split` and `~/pin`. All callbacks run in the executor's thread.
 
     Example:
         >>> services = Services(node, lambda: parts, lambda: 'active')
@@ -36,6 +36,7 @@ class Services:
         self._parts = parts
         self._state_label = state_label
         node.create_service(Trigger, '~/split', self._on_split)
+        node.create_service(Trigger, '~/pin', self._on_pin)
 
     def _on_split(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Serve `~/split`: close the open segment and begin the next."""
@@ -50,4 +51,20 @@ class Services:
             index = parts.writer.status.segment_index
             response.success = True
             response.message = f'segment {index} is closed, unless it holds no data yet'
+        return response
+
+    def _on_pin(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Serve `~/pin`: no cap drops the segments from before to after this moment."""
+        parts = self._parts()
+        try:
+            if parts is None:
+                raise FlightNotOpenError('')
+            parts.writer.pin('~/pin')
+        except FdrError:
+            response.message = f'no flight is open ({self._state_label()}): activate first'
+        else:
+            config = parts.config
+            before, after = f'{config.pin_before_s:g} s', f'{config.pin_after_s:g} s'
+            response.success = True
+            response.message = f'the last {before} and the next {after} are pinned'
         return response

@@ -42,8 +42,8 @@ COUNTER_OF: Final = {
     'invalid': 'dropped_write_error',
 }
 """The counter of a producer to which a loss belongs, by its cause."""
-_MOST_RUNS: Final = 32
-"""Of segments that were removed; those of the cap are one."""
+_MOST_RUNS: Final = {CAPACITY: 8, REMOVED: 32}
+"""Of each cause. Of more, those that are the closest to each other are joined, sums exact."""
 _ADDED: Final = ('segments', 'bytes', 'records', 'own_records', 'repeated')
 
 _T = TypeVar('_T', DroppedSegments, DroppedLoss, DroppedAlert)
@@ -60,8 +60,7 @@ class DroppedAccount:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._capacity: DroppedSegments | None = None
-        self._removed: list[DroppedSegments] = []
+        self._runs: dict[str, list[DroppedSegments]] = {CAPACITY: [], REMOVED: []}
         self._losses: dict[tuple[str, ...], DroppedLoss] = {}
         self.alerts: dict[tuple[str, str], DroppedAlert] = {}
 
@@ -140,23 +139,19 @@ class DroppedAccount:
             self._add_alert(alert)
 
     def _add_segments(self, segments: DroppedSegments) -> None:
-        if segments.cause != REMOVED:
-            before = self._capacity
-            self._capacity = _joined_segments(before, segments) if before else segments
-            return
-        self._removed.append(segments)
-        self._removed.sort(key=attrgetter('first_index'))
-        runs = [self._removed[0]]
-        for run in self._removed[1:]:
+        cause = REMOVED if segments.cause == REMOVED else CAPACITY
+        ordered = sorted((*self._runs[cause], segments), key=attrgetter('first_index'))
+        runs = ordered[:1]
+        for run in ordered[1:]:
             if run.first_index <= runs[-1].last_index + 1:
                 runs[-1] = _joined_segments(runs[-1], run)
             else:
                 runs.append(run)
-        while len(runs) > _MOST_RUNS:
+        while len(runs) > _MOST_RUNS[cause]:
             gaps = [after.first_index - run.last_index for run, after in pairwise(runs)]
             place = gaps.index(min(gaps))
             runs[place:place + 2] = [_joined_segments(runs[place], runs[place + 1])]
-        self._removed = runs
+        self._runs[cause] = runs
 
     def _add_loss(self, loss: DroppedLoss) -> None:
         key = _loss_key(loss)
@@ -172,8 +167,12 @@ class DroppedAccount:
 
     @property
     def segments(self) -> tuple[DroppedSegments, ...]:
-        """Return the segments: those of the cap in one entry, then the others by number."""
-        return (*([self._capacity] if self._capacity else ()), *self._removed)
+        """
+        Return the segments in runs: those of the cap, then those that were removed, by number.
+
+        The cap drops the oldest, so that is one run; several if it leaves those that are pinned.
+        """
+        return (*self._runs[CAPACITY], *self._runs[REMOVED])
 
     @property
     def losses(self) -> Sequence[DroppedLoss]:

@@ -36,7 +36,7 @@ from fdr_recorder.record.record_parts import (
     TopicActivity,
 )
 
-RECORD_SCHEMA_VERSION: Final = '1.5.0'
+RECORD_SCHEMA_VERSION: Final = '1.6.0'
 """Semantic version of the record schema, as stored in every segment.
 
 1.1.0: flight_header, and flight_footer up to `clean_shutdown`.
@@ -50,6 +50,7 @@ of the last one; `before_match` in transport_loss.
 spell ended and of which times the discarded records were; record_invalid; in
 segment_rollover what the dropped segment told.
 1.5.0: `last_seal` in segment_rollover.
+1.6.0: pin.
 """
 
 METADATA_NAME: Final = 'fdr_recorder'
@@ -303,6 +304,23 @@ class ClockStatus(Payload):
     clock_state: int = 0
     source: str = ''
     values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin(Payload):
+    """
+    A time of the flight was pinned: no cap removes the segments that overlap it.
+
+    It reaches from `from_ns` to `to_ns` in log time, which may be to come. Segments up to
+    `dropped_until_ns` had been dropped before, if that is within it; else that is 0.
+    """
+
+    KIND = 'pin'
+
+    why: str = ''
+    from_ns: int = 0
+    to_ns: int = 0
+    dropped_until_ns: int = 0
 
 
 PAYLOADS: Final[Mapping[str, type[Payload]]] = {

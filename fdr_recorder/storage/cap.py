@@ -27,11 +27,15 @@ class SegmentStore(Protocol):
         """Count the closed segments that were not dropped."""
 
     @property
+    def droppable_segments(self) -> int:
+        """Count the closed segments that pins let go, the newest included."""
+
+    @property
     def total_bytes(self) -> int:
         """Size of all segments that were not dropped."""
 
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment, and record the drop."""
+        """Drop the oldest closed segment that is not pinned, and record the drop."""
 
 
 class CapacityCapPolicy:
@@ -39,8 +43,9 @@ class CapacityCapPolicy:
     Keeps the segments of a flight below a size.
 
     Set the writer's hook `on_rotation` to the method of that name. The segment that was just
-    closed is never dropped, so that there is always one to read. If it alone is larger than the
-    cap, an alert says that the cap is misconfigured, and recording goes on.
+    closed is never dropped, so that there is always one to read, nor is one that is pinned. If
+    these alone are larger than the cap, an alert says that it is misconfigured, and recording goes
+    on.
 
     Example:
         >>> policy = CapacityCapPolicy(64 * GIB, writer, alerts)
@@ -59,7 +64,7 @@ class CapacityCapPolicy:
         store, cap_bytes = self._store, self.cap_bytes
         if closed.own_records + closed.repeated >= closed.records:
             return  # records of drops have filled it: to drop more for that would never end
-        while store.total_bytes > cap_bytes and store.closed_segments > 1:
+        while store.total_bytes > cap_bytes and store.droppable_segments > 1:
             dropped = store.drop_oldest_segment(cap_bytes)
             self._alerts.raise_alert(
                 'segments_dropped',
@@ -69,6 +74,13 @@ class CapacityCapPolicy:
             )
         if store.total_bytes <= cap_bytes:
             self._alerts.clear('cap_misconfigured', 'the flight is below its cap')
+            return
+        if store.closed_segments > store.droppable_segments:
+            message = (
+                f'the segments that are pinned exceed writer.flight_cap_bytes ({cap_bytes}): '
+                'nothing more can be dropped, recording goes on above the cap'
+            )
+            self._alerts.raise_alert('cap_misconfigured', message)
             return
         message = (
             f'writer.flight_cap_bytes ({cap_bytes}) is too small for a segment of {closed.bytes} '

@@ -34,6 +34,7 @@ from fdr_recorder.storage.degraded import QUICK_RETRIES_S
 from fdr_recorder.storage.disk_pulse import WRITING
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
+from fdr_recorder.storage.pinning import NO_PIN_RULES, PinRules
 from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import FlightRecording
 from fdr_recorder.storage.rotation import RotationHook
@@ -135,6 +136,7 @@ class Drain:
         clients: Clients,
         preroll: Preroll | None = None,
         clock_step_s: float = CLOCK_STEP_S,
+        pin_rules: PinRules = NO_PIN_RULES,
     ) -> None:
         """Begin without a flight; without one, `preroll` trims the rings."""
         self.config = config
@@ -146,6 +148,7 @@ class Drain:
         self._alerts = alerts
         self._preroll = preroll
         self._clock_step_s = clock_step_s
+        self._pin_rules = pin_rules
         self._batch_bytes = min(BATCH_BYTES, config.segment_size_bytes)
         self._last_summary: FlightSummary | None = None
         self._status_at = 0.0
@@ -175,6 +178,7 @@ class Drain:
                 clients,
                 on_rotation,
                 self._clock_step_s,
+                self._pin_rules,
             )
         except BaseException:
             if self.clients.is_listening:

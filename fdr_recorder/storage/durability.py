@@ -33,6 +33,7 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.lost_records import joint_span, LostRecords, NO_SPAN, Span
+from fdr_recorder.storage.pins import PINS_NAME
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.storage.syncer import Syncer, SyncJob
 
@@ -63,6 +64,7 @@ class Durability:
             True by who creates a segment.
         is_metadata_stale: Whether `metadata.yaml` must be renewed; set to True by who changes
             what it says.
+        are_pins_stale: Whether PINS must be renewed; set to True by who pins.
         seals: What SEALS does not have yet: the last seals of segments that were closed.
         ended: Segments to force to the disk, each with whether it was full.
         is_gone: Whether the directory was found to be gone; set to False by who makes it anew.
@@ -98,6 +100,7 @@ class Durability:
         self.rotated: deque[ClosedSegment] = deque()
         self.has_new_names = False
         self.is_metadata_stale = True
+        self.are_pins_stale = False
         self.seals: deque[bytes] = deque()
         self.ended: deque[tuple[Segment, bool]] = deque()
         self.on_confirmed: Callable[[OSError], None] = lambda _error: None
@@ -190,7 +193,10 @@ class Durability:
         if self.is_metadata_stale and is_metadata_due:
             metadata, self.is_metadata_stale = self._directory.render(self._custom_data()), False
             self._metadata_at = now
-        if not (self.ended or opened or seals or metadata or unlink):
+        pins = b''
+        if self.are_pins_stale and is_metadata_due:
+            pins, self.are_pins_stale = self._directory.pins.encode(), False
+        if not (self.ended or opened or seals or metadata or pins or unlink):
             return False
         is_look_due = hurry or now - self._looked_at >= LOOK_INTERVAL_S
         if is_look_due:
@@ -204,6 +210,7 @@ class Durability:
                 seals,
                 metadata,
                 self._directory.sums() if metadata else (),
+                pins,
                 unlink,
                 is_checked=now < self._check_until,
                 look=is_look_due,
@@ -257,13 +264,15 @@ class Durability:
             self._directory.dropped.popleft()
         if job.metadata and not job.is_metadata_durable:
             self.is_metadata_stale = True
+        if job.pins and not job.are_pins_durable:
+            self.are_pins_stale = True
         if job.confirmed or not job.is_data_durable:
             self._check_until = time.monotonic() + CHECK_S
         for confirmed in job.confirmed:
             self.on_confirmed(confirmed)
         error = job.error
         if error is None:
-            if (job.metadata or job.unlink) and self._metadata_failures:
+            if (job.metadata or job.pins or job.unlink) and self._metadata_failures:
                 self._metadata_failures = 0
                 self.on_refused(f'{FILE_NAME} is renewed', None)
             return
@@ -281,6 +290,7 @@ class Durability:
             is_renewed = job.is_metadata_durable or not job.metadata
             what = 'a dropped segment is not removed' if is_renewed else NOT_RENEWED
             what = f'{SEALS_NAME} is not renewed' if job.kept_seals < len(job.seals) else what
+            what = f'{PINS_NAME} is not renewed' if self.are_pins_stale else what
             self.on_refused(what, error)
 
     def _cut_lost(self, job: SyncJob) -> None:

@@ -25,7 +25,12 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
-from fdr_recorder.errors import FlightExistsError, FlightIdInvalidError, FlightStorageError
+from fdr_recorder.errors import (
+    FlightExistsError,
+    FlightIdInvalidError,
+    FlightStorageError,
+    NothingToDropError,
+)
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.offered_qos import bag_version_for
 from fdr_recorder.seal.sidecars import (
@@ -43,10 +48,12 @@ from fdr_recorder.storage.files import (
     close_fd,
     DIRECTORY_MODE,
     replace_file,
+    replace_in,
     replace_together,
     sync_directory,
 )
 from fdr_recorder.storage.locks import lock
+from fdr_recorder.storage.pins import Pins, PINS_NAME
 from fdr_recorder.storage.segment_list import SegmentList, TopicCounts
 
 logger = logging.getLogger(__name__)
@@ -118,6 +125,8 @@ class FlightDirectory:
         bag_version: Version of the bag metadata that it writes.
         closed_bytes: Size of the closed segments that were not dropped.
         dropped: The dropped segments whose files must be unlinked, in this order.
+        dropped_until_ns: Latest log time of all segments that were dropped; 0 if none was.
+        pins: What of it is never dropped.
         unbegun: Files of segments that could not begin, and not be removed then.
         sign_sums: Signs SHA256SUMS; None unless the flight is sealed.
 
@@ -145,6 +154,8 @@ class FlightDirectory:
         self.bag_version = bag_version or bag_version_for(ros_distro)
         self._segments = SegmentList()
         self.dropped: deque[ClosedSegment] = deque()
+        self.dropped_until_ns = 0
+        self.pins = Pins()
         self.unbegun: list[str] = []
         self.sign_sums: Callable[[bytes], str | None] | None = None
         self._topic_counts = TopicCounts()
@@ -282,6 +293,10 @@ class FlightDirectory:
                 files |= {SUMS_NAME: [listed], SUMS_SIGNATURE_NAME: [signature.encode()]}
         replace_together(self.fd, files, is_of_flight=True)
 
+    def replace_pins(self, text: bytes) -> None:
+        """Renew PINS; if that raises `OSError`, the former one remains."""
+        replace_in(self.fd, PINS_NAME, [text], is_of_flight=True)
+
     def keep_seals(self, entries: Iterable[bytes]) -> None:
         """Append seals to SEALS, durably."""
         append_durably(self.fd, SEALS_NAME, b''.join(entries))
@@ -321,6 +336,19 @@ class FlightDirectory:
     def closed_segments(self) -> int:
         """Count the closed segments that were not dropped."""
         return len(self._segments)
+
+    @property
+    def droppable_segments(self) -> int:
+        """Count the closed segments behind those at the beginning that are pinned."""
+        segments = self._segments
+        while segments.queued and self.pins and self._is_pinned(segments.oldest):
+            segments.set_aside()  # each once: pins are never taken back while it is recorded
+            self._topic_counts.set_aside()
+        return segments.queued
+
+    def _is_pinned(self, segment: ClosedSegment) -> bool:
+        times = segment.first_log_time_ns, segment.last_log_time_ns
+        return bool(self.pins.why(segment.index, *times))
 
     def add(self, segment: ClosedSegment) -> None:
         """Add a segment that is on the disk, or will be before `metadata.yaml` is renewed."""
@@ -376,9 +404,23 @@ class FlightDirectory:
         self._put_back(newer)
         return segment
 
-    def drop_oldest(self) -> ClosedSegment:
-        """Drop the oldest closed segment; return it, without its counts."""
+    def drop_oldest(self, *, is_gone: bool = False) -> ClosedSegment:
+        """
+        Drop the oldest closed segment that is not pinned; return it, without its counts.
+
+        Those that are gone are dropped in any case.
+
+        Raises:
+            NothingToDropError: There is none.
+
+        """
+        if is_gone:
+            self._segments.queue_all()
+            self._topic_counts.queue_all()
+        elif not self.droppable_segments:
+            raise NothingToDropError(self.path)
         segment = self._segments.popleft()
+        self.dropped_until_ns = max(self.dropped_until_ns, segment.last_log_time_ns)
         self.closed_bytes -= segment.bytes
         self._topic_counts.popleft()
         self.dropped.append(segment)

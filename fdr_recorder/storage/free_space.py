@@ -94,10 +94,10 @@ class FreeSpace:
         return config.min_free_bytes + config.reserve_bytes + 2 * config.chunk_size_bytes
 
     def _free(self, size: int) -> None:
-        """Drop the oldest segments of this flight until so many bytes are free."""
+        """Drop segments of this flight, the oldest first, until so many bytes are free."""
         directory = self._directory
-        if self._log.config.on_low_space == 'degrade' or directory.closed_segments <= 1:
+        if self._log.config.on_low_space == 'degrade' or directory.droppable_segments <= 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         size -= sum(segment.bytes for segment in directory.dropped)  # not unlinked yet
-        while size > 0 and directory.closed_segments > 1:
+        while size > 0 and directory.droppable_segments > 1:
             size -= self._drop_oldest(self._log.config.min_free_bytes).bytes

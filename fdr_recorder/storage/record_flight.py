@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.alerts import ALERT_LEVELS, AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import FdrError
@@ -32,6 +32,7 @@ from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.flight_directory import new_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
+from fdr_recorder.storage.pinning import PinRules
 from fdr_recorder.storage.sealing import load_library
 from fdr_recorder.storage.writer import FileFdrWriter
 
@@ -43,7 +44,7 @@ def make_writer(
     Make a writer that keeps the cap; it is not started.
 
     Args:
-        config: What applies to writing: `writer`, `preroll_s` and `clock_step_s`.
+        config: What applies to writing: `writer`, `preroll_s`, `clock_step_s` and pins.
         root: The owned flight root; it stays with its owner.
         alerts: Where faults are raised; by default a board of the writer's own.
 
@@ -57,6 +58,11 @@ def make_writer(
         alerts=alerts,
         preroll_s=config.preroll_s,
         clock_step_s=config.clock_step_s,
+        pin_rules=PinRules(
+            frozenset(config.pin_on).intersection(ALERT_LEVELS),
+            config.pin_before_s,
+            config.pin_after_s,
+        ),
     )
 
     def keep_cap(closed: ClosedSegment) -> None:

@@ -23,19 +23,20 @@ import logging
 import time
 from typing import Final
 
-from fdr_recorder.alerts import Alert, AlertBoard
+from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import Reading, SteadyClock
 from fdr_recorder.config import CLOCK_STEP_S, FdrWriterConfig
 from fdr_recorder.errors import FlightStorageError
 from fdr_recorder.record.flight_header import beginning
-from fdr_recorder.record.kinds import AlertRecord, FlightFooter, FlightHeader, SegmentRollover
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.storage.clock_discipline import read_discipline
 from fdr_recorder.storage.clock_watch import ClockWatch
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.debug_log import log_records
 from fdr_recorder.storage.degraded import DegradedState, MOST_FILL
+from fdr_recorder.storage.flight_alerts import FlightAlerts
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import (
     compose_footer,
@@ -47,6 +48,7 @@ from fdr_recorder.storage.free_space import FreeSpace
 from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.outbox import Outbox
+from fdr_recorder.storage.pinning import NO_PIN_RULES, Pinning, PinRules
 from fdr_recorder.storage.rotation import Rotation, RotationHook
 from fdr_recorder.storage.segment_log import SegmentLog
 
@@ -59,14 +61,6 @@ may have waited: in the middleware while the intake rests, in the ring while the
 _CLOSING_TRIES: Final = 3
 """The second time with the space of the reserve, or for a footer that a failed sync has lost."""
 
-_EARLY_ALERTS: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid', 'clock_step')
-"""Cleared when the flight begins to close; the flight still records that."""
-_ALERTS: Final = (
-    *_EARLY_ALERTS, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error',
-    'segments_gone', 'flight_moved', 'segment_not_opened', 'not_sealed',
-)
-"""Cleared after the flight: closing it may raise these."""
-
 
 class FlightRecording:
     """
@@ -77,6 +71,7 @@ class FlightRecording:
         log: Its segments.
         accounts: The accounts of the present producers.
         losses: Reports losses before the disk.
+        pinning: Sets its pins.
         emit: Adds one of the recorder's own records, for the next `tick` to write; any thread.
 
     """
@@ -90,6 +85,7 @@ class FlightRecording:
         clients: Iterable[FdrClient] = (),
         on_rotation: RotationHook | None = None,
         clock_step_s: float = CLOCK_STEP_S,
+        pin_rules: PinRules = NO_PIN_RULES,
     ) -> None:
         """
         Create the flight's directory and its first segment, which begins with the header.
@@ -116,10 +112,11 @@ class FlightRecording:
         self._invalid = InvalidRecords(alerts, clock)
         self.log = SegmentLog(root, header, config, self._invalid, clock, alerts)
         self.header = self.log.header
-        self._alerts = alerts
         self._durability = self.log.durability
         self._outbox = Outbox(self.log, self.write, lambda: self.is_degraded)
         self.emit = self._invalid.emit = self._outbox.emit
+        self.pinning = Pinning(self.log, pin_rules, self.emit)
+        self._flight_alerts = FlightAlerts(alerts, self.emit, self.pinning.on_alert)
         self.log.ledger.began_ns = clock.at_monotonic(began.monotonic_ns)
         try:
             self.losses = LossReports(self.log.ledger, alerts, self.emit, clock)
@@ -142,9 +139,7 @@ class FlightRecording:
                 raise FlightStorageError(self.log.directory.path, error) from error
             raise
         root.allocate_reserve(config.reserve_bytes)
-        alerts.listen(self._record_alert)
-        for alert in alerts.present():
-            self._record_alert(alert)
+        self._flight_alerts.begin()
 
     # --- what it is ----------------------------------------------------------------------
 
@@ -152,6 +147,11 @@ class FlightRecording:
     def closed_segments(self) -> int:
         """Count the closed segments that were not dropped."""
         return self.log.directory.closed_segments
+
+    @property
+    def droppable_segments(self) -> int:
+        """Count the closed segments behind those at the beginning that are pinned."""
+        return self.log.directory.droppable_segments
 
     @property
     def total_bytes(self) -> int:
@@ -290,6 +290,7 @@ class FlightRecording:
         self._invalid.report(now)
         for account in self.log.ledger.fold():
             self._invalid.suspects.pop(account, None)
+        self.pinning.apply()
         try:
             self._durability.take_outcome()
             self._rotation.call_hook()
@@ -357,7 +358,7 @@ class FlightRecording:
         if not is_complete:
             what = 'without a footer' if footer is None else 'incompletely, `fdr recover` helps'
             logger.error('%s: closed %s: %s', self.log.directory.path, what, cause)
-        self._clear_alerts('the flight is closed')
+        self._flight_alerts.end('the flight is closed')
         return FlightSummary(
             self.header.flight_id,
             self.log.directory.path,
@@ -378,12 +379,12 @@ class FlightRecording:
             self._degraded.enter(error)
         self._degraded.finish()
         self._finish_log()
-        self._clear_alerts('the writer has stopped')
+        self._flight_alerts.end('the writer has stopped')
 
     def abort(self) -> None:
         """Close all files as they are, after an error of the recorder itself."""
         self._clock_watch.stop()
-        self._clear_alerts('recording has ended')
+        self._flight_alerts.end('recording has ended')
         self.log.close()
 
     def _settle(self) -> None:
@@ -410,29 +411,10 @@ class FlightRecording:
     def _finish_reports(self) -> None:
         """Report the last losses and the last step of the clock, and record no more alerts."""
         self._clock_watch.stop()
+        self.pinning.apply()
         self.losses.report(time.monotonic(), hurry=True)
         self._invalid.record(time.monotonic(), hurry=True)
-        for code in _EARLY_ALERTS:
-            self._alerts.clear_all(code, 'the flight is being closed')
-        self._alerts.unlisten(self._record_alert)
-
-    def _clear_alerts(self, message: str) -> None:
-        """Clear all alerts of the flight, and record no more."""
-        self._alerts.unlisten(self._record_alert)
-        for code in _ALERTS:
-            self._alerts.clear_all(code, message)
-
-    def _record_alert(self, alert: Alert) -> None:
-        self.emit(
-            AlertRecord(
-                code=alert.code,
-                level=alert.level,
-                raised=alert.raised,
-                subject=alert.subject,
-                message=alert.message,
-                values=alert.values,
-            )
-        )
+        self._flight_alerts.begin_to_end()
 
     def _write_footer(self) -> FlightFooter:
         """Write the footer as the last record, into a segment that has room for it."""

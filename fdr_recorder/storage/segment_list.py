@@ -15,6 +15,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.seal.sidecars import sums_line
@@ -84,68 +85,104 @@ class SegmentList:
     The closed segments of a flight, oldest first, with their lines in `metadata.yaml`.
 
     The lines are kept in blocks of segments, of which only the first and the last change: listing
-    a flight of ten thousand segments at every rotation costs little.
+    a flight of ten thousand segments at every rotation costs little. Segments that are never
+    dropped are set aside from the front of a queue, so that its first one can go.
     """
 
     def __init__(self, block_segments: int = 128) -> None:
         """Begin with no segment, and keep up to so many in a block."""
         self._block_segments = block_segments
-        self._length = 0
+        self._aside: deque[_Block] = deque()
         self._blocks: deque[_Block] = deque()
+        self._queued = 0
+        self._length = 0
 
     def __len__(self) -> int:
         """Return the number of segments."""
         return self._length
 
     @property
+    def queued(self) -> int:
+        """Count the segments that were not set aside."""
+        return self._queued
+
+    @property
+    def oldest(self) -> ClosedSegment:
+        """Return the oldest segment that was not set aside; there must be one."""
+        return self._blocks[0].segments[0]
+
+    @property
     def newest(self) -> ClosedSegment:
         """Return the newest segment; there must be one."""
-        return self._blocks[-1].segments[-1]
+        return (self._blocks or self._aside)[-1].segments[-1]
 
     def append(self, segment: ClosedSegment) -> None:
         """Add the newest segment."""
-        if not self._blocks or len(self._blocks[-1].segments) >= self._block_segments:
-            self._blocks.append(_Block())
-        self._blocks[-1].append(segment)
+        self._add(self._blocks, segment)
+        self._queued += 1
         self._length += 1
 
+    def _add(self, blocks: deque[_Block], segment: ClosedSegment) -> None:
+        if not blocks or len(blocks[-1].segments) >= self._block_segments:
+            blocks.append(_Block())
+        blocks[-1].append(segment)
+
+    def set_aside(self) -> None:
+        """Set the oldest segment in the queue aside; there must be one."""
+        segment = self.popleft()
+        self._add(self._aside, segment)
+        self._length += 1
+
+    def queue_all(self) -> None:
+        """Return all segments that were set aside to the queue."""
+        self._blocks.extendleft(reversed(self._aside))
+        self._aside.clear()
+        self._queued = self._length
+
     def popleft(self) -> ClosedSegment:
-        """Remove the oldest segment; return it."""
+        """Remove the oldest segment that was not set aside; return it."""
         segment = self._blocks[0].popleft()
         if not self._blocks[0].segments:
             self._blocks.popleft()
+        self._queued -= 1
         self._length -= 1
         return segment
 
     def pop(self) -> ClosedSegment:
-        """Remove the newest segment; return it."""
-        segment = self._blocks[-1].pop()
-        if not self._blocks[-1].segments:
-            self._blocks.pop()
+        """Remove the newest segment, one of those set aside if no other is left; return it."""
+        blocks = self._blocks or self._aside
+        self._queued -= blocks is self._blocks
+        segment = blocks[-1].pop()
+        if not blocks[-1].segments:
+            blocks.pop()
         self._length -= 1
         return segment
 
+    @property
+    def _all_blocks(self) -> Iterator[_Block]:
+        return chain(self._aside, self._blocks)
+
     def __iter__(self) -> Iterator[ClosedSegment]:
         """Yield the segments, oldest first."""
-        for block in self._blocks:
+        for block in self._all_blocks:
             yield from block.segments
 
     def path_lines(self) -> list[bytes]:
         """Return the lines of all segments in `relative_file_paths`, in pieces."""
-        return [block.paths for block in self._blocks]
+        return [block.paths for block in self._all_blocks]
 
     def file_lines(self) -> list[bytes]:
         """Return the lines of all segments in `files`, in pieces."""
-        return [block.files for block in self._blocks]
+        return [block.files for block in self._all_blocks]
 
     def sums_lines(self) -> list[bytes]:
         """Return the lines of all segments in SHA256SUMS, in pieces."""
-        return [block.sums for block in self._blocks]
+        return [block.sums for block in self._all_blocks]
 
     def time_range(self) -> tuple[int, int]:
         """Return the earliest and the latest log time; zeros if there is no record."""
-        starts = (block.start for block in self._blocks if block.start is not None)
-        return min(starts, default=0), max((block.end for block in self._blocks), default=0)
+        starts = (block.start for block in self._all_blocks if block.start is not None)
+        return min(starts, default=0), max((block.end for block in self._all_blocks), default=0)
 
 
 def _sums_line(segment: ClosedSegment) -> bytes:
@@ -164,6 +201,7 @@ class TopicCounts:
         """Begin with no segment."""
         self._numbers: dict[Topic, int] = {}
         self._totals: list[int] = []
+        self._aside: list[array[int]] = []
         self._segments: deque[array[int]] = deque()
         """For each segment: number of a topic and its messages, alternating."""
 
@@ -179,13 +217,22 @@ class TopicCounts:
                 kept.extend((number, messages))
         self._segments.append(kept)
 
+    def set_aside(self) -> None:
+        """Set the oldest segment aside, as `SegmentList.set_aside`."""
+        self._aside.append(self._segments.popleft())
+
+    def queue_all(self) -> None:
+        """Return all segments that were set aside, as `SegmentList.queue_all`."""
+        self._segments.extendleft(reversed(self._aside))
+        self._aside.clear()
+
     def popleft(self) -> None:
-        """Remove the oldest segment."""
+        """Remove the oldest segment that was not set aside."""
         self._subtract(self._segments.popleft())
 
     def pop(self) -> array[int]:
         """Remove the newest segment; return what `put_back` needs."""
-        kept = self._segments.pop()
+        kept = (self._segments or self._aside).pop()
         self._subtract(kept)
         return kept
 

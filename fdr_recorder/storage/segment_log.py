@@ -282,11 +282,9 @@ class SegmentLog:
 
     def drop_oldest(self, cap_bytes: int) -> SegmentRollover:
         """
-        Drop the oldest closed segment; `Durability` unlinks its file later.
+        Drop a segment as `FlightDirectory.drop_oldest`; `Durability` unlinks its file later.
 
-        Returns:
-            The record of the drop, for the caller to write.
-
+        Returns the record of the drop, for the caller to write.
         """
         before = self.total_bytes
         segment = self.directory.drop_oldest()
@@ -327,11 +325,12 @@ class SegmentLog:
         gone = []
         while self.directory.closed_segments:
             before = self.total_bytes
-            segment = self.directory.drop_oldest()
+            segment = self.directory.drop_oldest(is_gone=True)
             self.durability.seals.extend(filter(None, [segment.last_seal]))
             gone.append(self._count_dropped(segment, before, GONE_CAP_BYTES))
         self.directory.dropped.clear()
         self.durability.is_metadata_stale = True
+        self.durability.are_pins_stale = bool(self.directory.pins)
         self.durability.forget_ended()
         return gone
 
@@ -380,8 +379,9 @@ class SegmentLog:
         so on the disk.
         """
         durability = self.durability
-        is_named = not (durability.is_metadata_stale or durability.seals or self.directory.dropped)
-        return self._is_shut_down and is_named
+        is_told = not (durability.is_metadata_stale or durability.are_pins_stale)
+        is_told = is_told and not (durability.seals or self.directory.dropped)
+        return self._is_shut_down and is_told
 
     @property
     def has_footer(self) -> bool:

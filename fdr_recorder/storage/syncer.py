@@ -27,6 +27,7 @@ from fdr_recorder.seal.sidecars import SEALS_NAME
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.disk_pulse import DiskPulse
 from fdr_recorder.storage.flight_directory import FlightDirectory
+from fdr_recorder.storage.pins import PINS_NAME
 from fdr_recorder.storage.segment import Segment
 
 
@@ -44,6 +45,7 @@ class SyncJob:
         seals: What to append to SEALS.
         metadata: The text of a new `metadata.yaml`, in pieces; empty if it stays.
         sums: The lines of segments in SHA256SUMS, which is renewed with it.
+        pins: The text of a new PINS; empty if it stays.
         unlink: Files of dropped segments to remove, which `metadata.yaml` no longer names.
         look: Whether to list the names in the directory.
         newest_listed: Number of the newest segment that is listed as closed.
@@ -52,6 +54,7 @@ class SyncJob:
         confirmed: Errors of syncs that failed, where nothing was lost: what they covered was read
             back from the disk, and the next sync succeeded.
         is_data_durable: Whether all segments and their names are on the disk.
+        are_pins_durable: Whether PINS was renewed.
         kept_seals: How many of the seals were appended.
         is_metadata_durable: Whether `metadata.yaml` was renewed.
         unlinked: How many files were removed.
@@ -69,6 +72,7 @@ class SyncJob:
     seals: Sequence[bytes] = ()
     metadata: Sequence[bytes] = ()
     sums: Sequence[bytes] = ()
+    pins: bytes = b''
     unlink: Sequence[str] = ()
     is_checked: bool = False
     look: bool = False
@@ -77,6 +81,7 @@ class SyncJob:
     closed: int = 0
     confirmed: list[OSError] = field(default_factory=list)
     is_data_durable: bool = False
+    are_pins_durable: bool = False
     kept_seals: int = 0
     is_metadata_durable: bool = False
     unlinked: int = 0
@@ -110,6 +115,10 @@ class SyncJob:
                 step('sync of the directory')
                 self.directory.sync()
             self.is_data_durable = True
+            if self.pins:
+                step(f'renewing {PINS_NAME}')
+                self.directory.replace_pins(self.pins)
+                self.are_pins_durable = True
             if self.seals:
                 step(f'renewing {SEALS_NAME}')
                 self.directory.keep_seals(self.seals)

@@ -12,11 +12,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 import logging
 from pathlib import Path
-import queue
 import threading
 from typing import Final
 
@@ -33,12 +31,14 @@ from fdr_recorder.errors import (
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
 from fdr_recorder.record.payload import Payload
+from fdr_recorder.storage.calls import Call, Calls
 from fdr_recorder.storage.clients import Clients
 from fdr_recorder.storage.disk_pulse import DiskPulse, StallWatch, WRITING
 from fdr_recorder.storage.drain import Drain, WriterStatus
 from fdr_recorder.storage.flight_directory import check_flight_id
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.footer import FlightSummary
+from fdr_recorder.storage.pinning import NO_PIN_RULES, PinRules
 from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.rotation import RotationHook
 
@@ -47,9 +47,6 @@ logger = logging.getLogger(__name__)
 PATIENCE_S: Final = 2.0
 """Callers wait for a disk that has not answered for so long, and no longer."""
 PATIENCE_INTERVAL_S: Final = 0.1
-
-_Call = Callable[[], FlightSummary | None]
-_Command = tuple[_Call, Future[FlightSummary | None]]
 
 
 class FileFdrWriter:
@@ -82,6 +79,7 @@ class FileFdrWriter:
         on_rotation: RotationHook | None = None,
         preroll_s: float = 0.0,
         clock_step_s: float = CLOCK_STEP_S,
+        pin_rules: PinRules = NO_PIN_RULES,
     ) -> None:
         """
         Create a writer that is not started.
@@ -97,6 +95,7 @@ class FileFdrWriter:
                 of this many last seconds, as far as they have room: a flight begins with them.
                 Rings of latched channels do not: flights begin with the last message of each.
             clock_step_s: By how much the system clock must be set for a record and an alert.
+            pin_rules: Which alerts pin the segments around them, and for how long.
 
         """
         self.alerts = alerts or AlertBoard()
@@ -109,14 +108,16 @@ class FileFdrWriter:
         self._must_stop = threading.Event()
         self.is_stopping = False
         """Whether `stop` has given up waiting for a thread that hangs: it ends as it gets on."""
-        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
-        """Calls that the writer's thread makes for others; None only wakes it."""
+        self._calls = Calls(self._failed)
         preroll = Preroll(preroll_s) if preroll_s > 0 else None
-        self._clients = Clients(
-            lambda: self._commands.put(None), has_preroll=preroll is not None
-        )
+        self._clients = Clients(self._calls.wake, has_preroll=preroll is not None)
         self._drain = Drain(
-            config or FdrWriterConfig(), self.alerts, self._clients, preroll, clock_step_s
+            config or FdrWriterConfig(),
+            self.alerts,
+            self._clients,
+            preroll,
+            clock_step_s,
+            pin_rules,
         )
 
     # --- life ----------------------------------------------------------------------------
@@ -188,11 +189,11 @@ class FileFdrWriter:
         if thread is None:
             return
         self.is_stopping = True
-        self._post(self._must_stop.set)
+        self._calls.post(self._must_stop.set)
         while thread.is_alive():
             thread.join(PATIENCE_INTERVAL_S)
             self._check_patience('the writer ends')
-        self._refuse_commands()  # a thread that had failed left the one above
+        self._calls.refuse()  # a thread that had failed left the one above
         self._thread, self.is_stopping = None, False
         if self._watch is not None:
             self._watch.stop()
@@ -218,7 +219,7 @@ class FileFdrWriter:
                 is_idle = drain.recording is None and not self._clients.is_listening
                 rest_s = None if is_idle else drain.rest_s
                 pulse.rest()
-                self._obey(0 if is_busy else rest_s, pulse)
+                self._calls.make_next(0 if is_busy else rest_s, pulse)
             pulse.step(WRITING)
             drain.abandon()
         except BaseException as error:
@@ -229,34 +230,9 @@ class FileFdrWriter:
         finally:
             pulse.rest()
             drain.publish_status()
-            self._refuse_commands()
+            self._calls.refuse()
 
-    def _obey(self, timeout: float | None, pulse: DiskPulse) -> None:
-        """Make the next call that others have posted, after waiting for one: None is for ever."""
-        try:
-            command = self._commands.get(block=timeout != 0, timeout=timeout)
-        except queue.Empty:
-            return
-        if command is None:
-            return
-        call, result = command
-        pulse.step(WRITING)
-        try:
-            result.set_result(call())
-        except Exception as error:  # propagates to the caller
-            result.set_exception(error)
-        except BaseException as error:  # ends the thread; the caller must not wait for it
-            self._failure = error
-            result.set_exception(self._failed())
-            raise
-
-    def _post(self, call: _Call) -> Future[FlightSummary | None]:
-        """Have the writer's thread make a call."""
-        result: Future[FlightSummary | None] = Future()
-        self._commands.put((call, result))
-        return result
-
-    def _call(self, call: _Call, promise: str) -> FlightSummary | None:
+    def _call(self, call: Call, promise: str) -> FlightSummary | None:
         """
         Have the writer's thread make a call, and wait for it.
 
@@ -264,10 +240,10 @@ class FileFdrWriter:
             DiskStalledError: The disk does not answer; it says that the `promise` will be kept.
 
         """
-        result = self._post(call)
+        result = self._calls.post(call)
         while True:
             if not self.is_started:
-                self._refuse_commands()
+                self._calls.refuse()
             if wait([result], PATIENCE_INTERVAL_S).done:
                 return result.result()
             self._check_patience(promise)
@@ -278,18 +254,9 @@ class FileFdrWriter:
         if self._root is not None and stalled_s > PATIENCE_S:
             raise DiskStalledError(self._root.path, stalled_s, promise)
 
-    def _refuse_commands(self) -> None:
-        """Answer callers that still wait for a thread that has ended."""
-        while True:
-            try:
-                command = self._commands.get_nowait()
-            except queue.Empty:
-                return
-            if command is not None:
-                command[1].set_exception(self._failed())
-
-    def _failed(self) -> Exception:
+    def _failed(self, failure: BaseException | None) -> Exception:
         """Return why the thread makes no call."""
+        self._failure = failure or self._failure
         error = WriterFailedError(self._failure) if self._failure else WriterNotStartedError()
         error.__cause__ = self._failure
         return error
@@ -324,7 +291,7 @@ class FileFdrWriter:
                 f'flight {flight_id} is begun and closed',
             )
         except DiskStalledError:
-            self._post(lambda: self._drain.close(flight_id))
+            self._calls.post(lambda: self._drain.close(flight_id))
             raise
 
     def close_flight(self, flight_id: str) -> FlightSummary:
@@ -374,7 +341,29 @@ class FileFdrWriter:
             if self._drain.recording is not None:
                 self._drain.recording.split()
 
-        self._post(split)
+        self._calls.post(split)
+
+    def pin(
+        self, why: str, *, before_s: float | None = None, after_s: float | None = None
+    ) -> None:
+        """
+        Pin the open flight from before to after this moment; any thread. Does not wait.
+
+        No cap drops the segments that overlap that time, nor does a disk with little space.
+
+        Args:
+            why: For people, in the flight and after it.
+            before_s: How long before; as configured by default. Seconds.
+            after_s: How long after; likewise.
+
+        Raises:
+            FlightNotOpenError: No flight is open.
+
+        """
+        recording = self._drain.recording
+        if recording is None:
+            raise FlightNotOpenError('')
+        recording.pinning.ask(why, before_s, after_s)
 
     # --- producers -----------------------------------------------------------------------
 
@@ -432,6 +421,12 @@ class FileFdrWriter:
         return recording.closed_segments if recording is not None else 0
 
     @property
+    def droppable_segments(self) -> int:
+        """Count the closed segments of the open flight that pins let go, the newest included."""
+        recording = self._drain.recording
+        return recording.droppable_segments if recording is not None else 0
+
+    @property
     def total_bytes(self) -> int:
         """Size of all segments of the open flight that were not dropped."""
         recording = self._drain.recording
@@ -439,10 +434,11 @@ class FileFdrWriter:
 
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
         """
-        Drop the oldest closed segment of the open flight, and record the drop.
+        Drop the oldest closed segment of the open flight that is not pinned, and record the drop.
 
         Raises:
             FlightNotOpenError: No flight is open.
+            NothingToDropError: There is no such segment.
 
         """
         recording = self._drain.recording

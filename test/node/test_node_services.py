@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 import time
 
+from fdr_recorder.record.kinds import Pin
 from ground import BEST_EFFORT, DiagnosticStatus, Ground, LATCHED, RELIABLE
 import pytest
 from recorder_process import read_flight, RecorderProcess
@@ -80,6 +81,33 @@ def test_without_a_flight_there_is_nothing_to_split(
             assert answer.message == f'no flight is open ({state}): activate first'
             if state == 'unconfigured':
                 recorder.make('configure')
+
+
+def test_pin_protects_what_was_just_recorded(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    """On request, and by an alert that is configured; without a flight it is refused."""
+    options = {'pin_on': ['topic_missing'], 'pin_after_s': 7.0, 'required': ['/never']}
+    with RecorderProcess(ground, tmp_path, root, **options) as recorder:
+
+        def pin() -> Trigger.Response:
+            return recorder.ground.call(Trigger, f'/{recorder.name}/pin', Trigger.Request())
+
+        answer = pin()
+        assert (answer.success, answer.message) == (
+            False, 'no flight is open (unconfigured): activate first'
+        )
+        recorder.make('configure', 'activate')
+        answer = pin()
+        assert (answer.success, answer.message) == (
+            True, 'the last 30 s and the next 7 s are pinned'
+        )
+        (path,) = recorder.flights()
+        ground.wait_until((path / 'PINS').exists, 'it is on the disk')
+        recorder.make('deactivate')
+        pins = recorder.read_flight().payloads(Pin)
+        assert '~/pin' in [record.why for record in pins]
+        assert all(record.to_ns - record.from_ns == 37 * 10**9 for record in pins)
 
 
 @pytest.mark.smoke

@@ -247,7 +247,7 @@ class FlightWatch:
             duration_s=max(self._last_ns - started_ns, 0) / NS_PER_S if started_ns else 0.0,
             age_s=self.quiet_s,
             segments=len(self._sizes),
-            segments_dropped=min(self._sizes, default=0),
+            segments_dropped=max(self._sizes, default=-1) + 1 - len(self._sizes),
             bytes=sum(self._sizes.values()),
             rate_hz=rate_hz,
             bytes_per_second=self._disk_rate() or size_rate,

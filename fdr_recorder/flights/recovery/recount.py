@@ -20,7 +20,7 @@ from fdr_recorder.flights.directory import SegmentFile
 from fdr_recorder.flights.recovery.recounted_topics import recounted_requests
 from fdr_recorder.flights.recovery.segment_contents import SegmentContents
 from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of, REMOVED
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, Pin, SegmentRollover
 from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.record.record_parts import DroppedLoss, ProducerCounters, TopicActivity
@@ -61,14 +61,15 @@ def find_drops(
     The records of drops tell, and `metadata.yaml` does, where that tells of more: older recorders
     left out what was told in segments that were dropped. It counts a drop when its record is on
     the disk and the file is not yet removed. A segment that is there was not dropped, nor was one
-    that is damaged.
+    that is damaged. Where some are pinned it is not the oldest that have gone, but then the
+    records tell of all.
     """
     account = dropped_account(segments, damaged)
     removed = account.total('records', cause=REMOVED)
     told = Drops(
         account.total('segments'), account.total('bytes'), account.total('records'), removed
     )
-    if counters.get('segments_dropped', 0) <= told.segments:
+    if counters.get('segments_dropped', 0) <= told.segments or _has_pins(segments):
         return told
     dropped = counters['segments_dropped']  # the oldest go first
     kept = [contents for contents in segments if contents.index < dropped]
@@ -84,6 +85,10 @@ def find_drops(
         - sum(rollover.records for rollover in unreadable),
         max(counters.get(bag_metadata.RECORDS_IN_REMOVED_KEY, 0), removed),
     )
+
+
+def _has_pins(segments: Sequence[SegmentContents]) -> bool:
+    return any(isinstance(record, Pin) for item in segments for record in item.own_records)
 
 
 def _rollovers(segments: Sequence[SegmentContents]) -> Iterator[SegmentRollover]:

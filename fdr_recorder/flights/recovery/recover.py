@@ -41,6 +41,7 @@ from fdr_recorder.flights.recovery.last_segment import (
     are_left_sealed,
     read_last_segment,
 )
+from fdr_recorder.flights.recovery.lost_pins import restore_pins
 from fdr_recorder.flights.recovery.work import Work
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.flight_root import FlightRoot
@@ -250,6 +251,7 @@ def _change_flight(
         work.take(segment)
     if not work.segments:
         return None
+    restore_pins(flight, work.segments)
     return RecoveredFlight(
         flight,
         work.finish(),

@@ -22,6 +22,7 @@ never closed, and a power cut took what was not known to be on the disk. Every s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -100,7 +101,7 @@ def check_chain(
     is_closed: bool,
     is_recovered: bool = False,
     left_out: Collection[int] = (),
-    removed: Collection[tuple[int, int]] = (),
+    removed: Collection[tuple[int, int, int]] = (),
 ) -> Chain:
     """
     Check the seals of a flight.
@@ -113,8 +114,8 @@ def check_chain(
         is_closed: Whether the recorder has closed the flight: then all must be covered.
         is_recovered: Whether recovery has completed it.
         left_out: Segments that are left out of a proof on purpose.
-        removed: First and last numbers of segments of which the recording says that another
-            program had removed them.
+        removed: First and last number of segments that are gone, and how many of these, as the
+            recording says.
 
     """
     check = _Check(segments, entries, is_closed=is_closed, is_recovered=is_recovered)
@@ -200,15 +201,21 @@ class _Check:
         self._fault(segment.index, start, seal.end, what)
 
     def find_dropped(
-        self, left_out: Collection[int], removed: Collection[tuple[int, int]]
+        self, left_out: Collection[int], removed: Collection[tuple[int, int, int]]
     ) -> None:
         """Find segments that are not there any more; those of which nothing is said are faults."""
         gone = sorted(self._sealed.keys() - self._segments.keys())
         oldest = min(self._segments, default=0)
         most = max((seal.segments_dropped for seal in self.chain.seals.values()), default=0)
+        excused = Counter[int]()
         for place, index in enumerate(gone):
             is_dropped = index < oldest and place < most
-            is_removed = any(first <= index <= last for first, last in removed)
+            is_removed = False
+            for run, (first, last, count) in enumerate(removed):
+                if first <= index <= last and excused[run] < count:
+                    excused[run] += 1
+                    is_removed = True
+                    break
             if is_dropped or is_removed or index in left_out:
                 self.chain.dropped.add(index)
             else:

@@ -19,7 +19,6 @@ a flight with losses can be perfectly sound.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, TYPE_CHECKING
 
@@ -38,10 +37,11 @@ from fdr_recorder.flights.recording import Kind, recording_at
 from fdr_recorder.flights.recovery.last_segment import read_last_segment, requested_up_to
 from fdr_recorder.flights.sealed import has_sidecars, is_opening
 from fdr_recorder.flights.status import Authenticity, Ended, not_recorded
+from fdr_recorder.flights.verify.holes import missing_holes
 from fdr_recorder.flights.verify.other import verify_other
 from fdr_recorder.flights.verify.reading import FlightReading, Producer
 from fdr_recorder.flights.verify.result import Loss, Verification
-from fdr_recorder.record.dropped import CAPACITY, COUNTER_OF, DroppedAccount, REMOVED
+from fdr_recorder.record.dropped import CAPACITY, COUNTER_OF, DroppedAccount
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.record.record_parts import ProducerCounters
@@ -210,23 +210,20 @@ class _Comparison(FlightReading):
         return self.result.footer is not None and self.result.footer.clean_shutdown
 
     def _check_continuity(self, present: list[int]) -> None:
-        """Find missing segments: only the oldest may be missing, and only if dropped."""
+        """Find missing segments that were not dropped: what is recorded of these, and how many."""
         account = DroppedAccount.of_flight(self.rollovers, present)
-        runs = [run for run in account.segments if run.cause == REMOVED]
-        for before, after in pairwise(present):
-            said = sum(
-                run.segments for run in runs if before < run.first_index <= run.last_index < after
+        footer, first = self.result.footer, present[0]
+        for holes in missing_holes(present, account.segments):
+            names = ' and '.join(
+                f'segment {start}' if start == end else f'segments {start} to {end}'
+                for start, end in holes
             )
-            if after - before == 1 + said:
-                continue
-            one = after - before == 2
-            names = f'segment {before + 1}' if one else f'segments {before + 1} to {after - 1}'
             if self.is_closed:
+                one = holes[0][0] == holes[-1][1]
                 self.damaged(f'{names} {"is" if one else "are"} missing')
             else:  # file systems without a journal keep names in any order
                 self.result.losses.append(Loss('unclean', segments=names))
-        footer, first = self.result.footer, present[0]
-        behind = sum(run.segments for run in runs if run.first_index > first)
+        behind = sum(run.segments for run in account.segments if run.first_index > first)
         dropped = account.total('segments')
         if footer is not None:
             dropped = footer.segments_dropped

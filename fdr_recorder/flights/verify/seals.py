@@ -228,11 +228,11 @@ class FlightSeals:
         result.uncovered += chain.uncovered
         self._check_witness()
 
-    def _removed(self) -> list[tuple[int, int]]:
-        """Return first and last numbers of segments that are gone, by what is sealed."""
+    def _removed(self) -> list[tuple[int, int, int]]:
+        """Return first and last numbers of segments that are gone, and how many, as is sealed."""
         told = [record for item in self._segments for record in item.rollovers]
         account = DroppedAccount.of_flight(told, [item.index for item in self._segments])
-        return [(run.first_index, run.last_index) for run in account.segments]
+        return [(run.first_index, run.last_index, run.segments) for run in account.segments]
 
     def _left_out(self) -> set[int] | None:
         """Return the numbers of the segments that a proof leaves out; None if this is none."""
