@@ -49,7 +49,8 @@ _TOPIC_COLUMNS: Final = (
 _SEGMENT_COLUMNS: Final = ('~segment', '>size', '>records', '>from', '>to', 'state')
 _EVENT_COLUMNS: Final = ('>at', 'what', '~of', '&in words')
 _EVENT_FIELDS: Final = (
-    'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns', 'system_ns', 'source'
+    'why', 'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns', 'system_ns',
+    'source',
 )
 _LEVELS: Final = {1: 'WARN', 2: 'ERROR'}
 _MOST_LINES: Final = 40
@@ -119,6 +120,10 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'missing', str(losses)
     if found.seals is not None:
         yield 'sealed', str(found.seals)
+    if flight.pins:
+        pinned = [segment for segment in found.segments if segment.pinned]
+        size = format_size(sum(segment.bytes for segment in pinned))
+        yield 'pinned', f'{plural(len(pinned), "segment")}, {size}: {flight.pins.reasons}'
     for note in flight.notes:
         yield 'note', note
     unseen = losses.unseen
@@ -178,7 +183,8 @@ def _segment_row(flight: ListedFlight, segment: SegmentInfo) -> tuple[str, ...]:
         f'{segment.records:,}',
         _offset(flight, segment.first_ns),
         _offset(flight, segment.last_ns),
-        'closed' if segment.is_closed else 'open' if is_open else 'torn',
+        ('closed' if segment.is_closed else 'open' if is_open else 'torn')
+        + (f', pinned: {segment.pinned}' if segment.pinned else ''),
     )
 
 

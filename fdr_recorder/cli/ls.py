@@ -83,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
         )
         return unreadable.code(EXIT_OK)
     if found:
-        table(_COLUMNS, map(_row, found))
+        has_pins = any(item.pins for item in found)
+        columns = (*_COLUMNS, '&pinned') if has_pins else _COLUMNS
+        table(columns, (_row(item, has_pins=has_pins) for item in found))
         print()
     size = format_size(sum(item.bytes for item in found))
     also = f', {plural(len(others), "other recording")}' if others else ''
@@ -107,7 +109,7 @@ def _found(name: str | None) -> tuple[Path, list[Path], list[Path]]:
     return root, flights, recordings_in(root, flights)
 
 
-def _row(flight: ListedFlight) -> tuple[str, ...]:
+def _row(flight: ListedFlight, *, has_pins: bool) -> tuple[str, ...]:
     return (
         flight.name,
         format_time(flight.utc_started_ns).removesuffix('Z') if flight.utc_started_ns else '-',
@@ -116,4 +118,5 @@ def _row(flight: ListedFlight) -> tuple[str, ...]:
         f'{flight.records:,}',
         Toned(flight.status.words, tone_of(flight.status.verdict)),
         str(flight.status.losses),
+        *([flight.pins.reasons] if has_pins else []),
     )

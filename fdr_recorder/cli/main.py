@@ -32,7 +32,7 @@ from fdr_recorder.version import __version__
 
 VERBS: Final = (
     'ls', 'info', 'verify', 'recover', 'export', 'cat', 'tail', 'top', 'report', 'play', 'check',
-    'prune', 'keygen', 'keys',
+    'pin', 'unpin', 'prune', 'keygen', 'keys',
 )
 """In the order of the help; each is a module of this package."""
 

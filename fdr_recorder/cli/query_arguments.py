@@ -84,7 +84,7 @@ def make_query(
     if args.duration is not None and args.start is not None and args.end is not None:
         raise UsageError('--duration goes with --start or with --end, not with both')
     started_ns, utc = flight.started_ns, read_utc(path)
-    start, end = _log_time(args.start, flight, utc), _log_time(args.end, flight, utc)
+    start, end = log_time(args.start, flight, utc), log_time(args.end, flight, utc)
     if args.duration is not None:
         duration = round(args.duration * NS_PER_S)
         if end is not None:
@@ -106,7 +106,7 @@ def make_query(
     return flight, query
 
 
-def _log_time(moment: Moment | None, flight: ListedFlight, utc: UtcTimes) -> int | None:
+def log_time(moment: Moment | None, flight: ListedFlight, utc: UtcTimes) -> int | None:
     """Return a moment as a log time of the flight; a date and time is true UTC."""
     if moment is None:
         return None

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.directory import numbers_there
+from fdr_recorder.flights.directory import numbers_there, SEGMENT_PATTERN
 from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.list_recording import (
     Contents,
@@ -65,6 +65,7 @@ class SegmentInfo:
         first_ns: Earliest log time; 0 if it is empty.
         last_ns: Latest log time.
         is_closed: Whether it is complete.
+        pinned: Why it is pinned; empty if it is not.
 
     """
 
@@ -74,6 +75,7 @@ class SegmentInfo:
     first_ns: int = 0
     last_ns: int = 0
     is_closed: bool = False
+    pinned: str = ''
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,10 @@ def read_info(flight: Path | str, advance: Advance = lambda _bytes: None) -> Fli
     closed = read_metadata(flight).segments
     for reader in read_segments(flight, result.damage, closed):
         _Segment(result, reader).read(advance)
+    for segment in result.segments:
+        matched = SEGMENT_PATTERN.fullmatch(segment.name)
+        index = int(matched[1]) if matched else -1
+        segment.pinned = result.listed.pins.why(index, segment.first_ns, segment.last_ns)
     result.events.sort(key=lambda event: event.time_ns)
     drops = (item.payload for item in result.events if isinstance(item.payload, SegmentRollover))
     result.dropped = DroppedAccount.of_flight(drops, numbers_there(flight))

@@ -64,6 +64,7 @@ from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.counters import FlightCounters
 from fdr_recorder.storage.flight_numbers import MAX_FLIGHT_NUMBER
 from fdr_recorder.storage.flight_root import RootHolder
+from fdr_recorder.storage.pins import Pins, read_pins
 from fdr_recorder.units import NS_PER_S
 
 _CLOCK_SEGMENTS: Final = 8
@@ -93,6 +94,7 @@ class ListedFlight:
         utc: What its log times are in true UTC.
         kind: A `flight`, or another recording: `bag`, `file`, `segment`.
         notes: What is unusual about another recording, a sentence each.
+        pins: What of it no cap and no `fdr prune` removes.
 
     """
 
@@ -112,6 +114,7 @@ class ListedFlight:
     utc: UtcTimes = field(default_factory=UtcTimes)
     kind: str = Kind.FLIGHT.value
     notes: tuple[str, ...] = ()
+    pins: Pins = field(default_factory=Pins)
 
     @property
     def name(self) -> str:
@@ -138,7 +141,7 @@ class ListedFlight:
         values['unseen'] = str(self.status.losses.unseen)
         values['utc_started_ns'] = self.utc_started_ns
         values['utc_ended_ns'] = self.utc.at(self.ended_ns)
-        values.update(path=str(self.path), notes=list(self.notes))
+        values.update(path=str(self.path), notes=list(self.notes), pins=self.pins.to_dict())
         return values
 
 
@@ -248,6 +251,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         ros_distro=header.ros_distro,
         flight_number=number if number <= MAX_FLIGHT_NUMBER else 0,
         utc=utc_times(header, footer, _clock_records(segments, last, header)),
+        pins=read_pins(flight),
     )
 
 

@@ -119,7 +119,7 @@ def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
         return f'{"recovered" if ended is Ended.RECOVERED else "not closed"}; --unclean lets it go'
     if ended is Ended.UNKNOWN and in_use_by:
         return f'to be recovered by {in_use_by}'
-    return ''
+    return f'pinned: {flight.pins.reasons}' if flight.pins else ''
 
 
 def prune(

@@ -100,6 +100,29 @@ class Pins:
         """Tell whether anything is pinned."""
         return bool(self.windows or self.segments)
 
+    @property
+    def reasons(self) -> str:
+        """Return the first few reasons, for people."""
+        every = [reason for window in self.windows for reason in window.why]
+        every += self.segments.values()
+        some = list(dict.fromkeys(every))
+        return '; '.join(some[:_MOST_REASONS]) + ('; ...' if len(some) > _MOST_REASONS else '')
+
+    def take_away(self, from_ns: int, to_ns: int) -> bool:
+        """Cut a time out of the windows; return whether any of it was pinned."""
+        left: list[Window] = []
+        for window in self.windows:
+            if window.to_ns < from_ns or window.from_ns > to_ns:
+                left.append(window)
+                continue
+            if window.from_ns < from_ns:
+                left.append(replace(window, to_ns=from_ns - 1))
+            if window.to_ns > to_ns:
+                left.append(replace(window, from_ns=to_ns + 1))
+        is_changed = left != self.windows
+        self.windows = left
+        return is_changed
+
     def add(self, window: Window) -> Window:
         """Pin a window, joined with those that overlap it; return the joined one."""
         before = [other for other in self.windows if other.to_ns < window.from_ns]

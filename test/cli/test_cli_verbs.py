@@ -35,6 +35,7 @@ EXPECTED: dict[str, dict[str, int]] = {
     'export -o OUT.mcap': {**_ALL_WHOLE, 'damaged': FOUND},
     'cat': {**_ALL_WHOLE, 'damaged': FOUND},
     'report -o OUT.html': _ALL_WHOLE,
+    'pin': dict.fromkeys(FLIGHTS, WHOLE),
     'prune --keep 0': _ROOTS,
 }
 """The exit code of each command by kind of path; `REFUSED` where nothing is said."""

@@ -104,6 +104,8 @@ ADDED = {
     'silence_ns',
     'silence_at_ns',
     'seals',
+    'pins',
+    'pinned',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

@@ -51,5 +51,9 @@ def _segment(segment: SegmentInfo) -> Html:
         'tr',
         h('td', h('code', short(segment.name))),
         [h('td', text, class_='num') for text in numbers],
-        h('td', 'closed' if segment.is_closed else 'not closed'),
+        h(
+            'td',
+            ('closed' if segment.is_closed else 'not closed')
+            + (f', pinned: {short(segment.pinned)}' if segment.pinned else ''),
+        ),
     )
