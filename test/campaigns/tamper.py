@@ -115,10 +115,9 @@ def run(rng: random.Random, directory: Path, *, flights: int, mutations: int) ->
         flight = rng.choice(vehicle.flights[:-1] if number % 8 == 0 else vehicle.flights)
         copy = directory / 'copy' / flight.path.name
         shutil.copytree(flight.path, copy)
-        if number % 8 == 0:
-            change = roll_back(rng, flight, copy, honest[flight.path].authentication.seal)
-        else:
-            change = tamper(rng, vehicle, flight, copy)
+        sealed = honest[flight.path].authentication.seal
+        change = roll_back(rng, flight, copy, sealed) if number % 8 == 0 else None
+        change = change or tamper(rng, vehicle, flight, copy)
         check_tampered(vehicle, flight, copy, change)
         shutil.rmtree(copy)
     return {
@@ -386,17 +385,27 @@ def seal_with_another_key(
     return Change(f'take {name} of another key', name)
 
 
-def roll_back(rng: random.Random, flight: Sealed, copy: Path, newest_number: int) -> Change:
-    """Put a flight back to an older state, before the newest seal that stands for something."""
+def roll_back(rng: random.Random, flight: Sealed, copy: Path, sealed: int) -> Change | None:
+    """
+    Put a flight back to an older state, before the newest seal that stands for something.
+
+    Where a power cut has left a newer one, that stands for nothing: before what that says is safe.
+    An honest power cut may take the rest as well.
+    """
     if flight.older is not None:
         shutil.rmtree(copy)
         shutil.copytree(flight.older, copy)
         return Change('put an older state back', is_rollback=True)
-    seals = ((path, *item) for path in copy.glob('*.mcap') for item in seals_of(path))
-    newest = max(
-        (item for item in seals if item[3].number <= newest_number),
+    every = sorted(
+        ((path, *item) for path in copy.glob('*.mcap') for item in seals_of(path)),
         key=lambda item: item[3].number,
     )
+    last = every[-1][3]
+    safe = sealed if last.number <= sealed else min(sealed, last.durable)
+    before = [item for item in every if item[3].number <= safe]
+    if not before:
+        return None
+    newest = before[-1]
     path, start = newest[0], newest[1]
     data = path.read_bytes()
     place = rng.randint(0, start)
