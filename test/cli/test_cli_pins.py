@@ -50,7 +50,7 @@ def test_a_flight_is_pinned_and_not(
     assert fdr(capsys, 'prune', root, '--keep', 0)[0] == 1
     document = said(capsys, 'unpin', flight)
     assert document['pins'] == {'windows': [], 'segments': []}
-    assert 'pinned' not in fdr(capsys, 'ls', root)[1]
+    assert 'near miss' not in fdr(capsys, 'ls', root)[1]
     assert before == {
         path.name: path.read_bytes() for path in flight.iterdir() if path.name != 'PINS'
     }
@@ -73,7 +73,7 @@ def test_a_part_of_a_flight_is_pinned(
     assert document['pins']['windows'][1]['to_ns'] == 2**63 - 1
     document = said(capsys, 'pin', flight, '--from', 0, '--to', 1000)
     assert len(document['pinned_segments']) == len(segments)
-    assert len(document['pins']['windows']) == 1
+    assert len(document['pins']['windows']) == 2
     document = said(capsys, 'unpin', flight, '--from', 0, '--to', 1000)
     assert document['pinned_segments'] == [segments[1].name]
     assert len(document['pins']['windows']) == 2
