@@ -266,6 +266,10 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         return st.lists(topic, max_size=4)
     if name == 'pin_on':
         return st.lists(st.sampled_from(list(ALERT_LEVELS)), max_size=4)
+    if name == 'max_rate':
+        rates = st.floats(0.001, 1e5).map(str)
+        rules = st.dictionaries(topic, rates, max_size=4).map(dict.items)
+        return rules.map(lambda found: ['='.join(rule) for rule in found])
     if name in ('topic_types', 'exclude_topic_types'):
         return st.lists(st.from_regex(r'[a-z]{1,5}/msg/[A-Z]{1,5}', fullmatch=True), max_size=4)
     if name in ('regex', 'exclude_regex'):

@@ -12,11 +12,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 import operator
 import time
 from typing import Final, NamedTuple
 
 from fdr_recorder.capture.ring import Ring, RingBudget
+from fdr_recorder.capture.throttle import Throttle
 from fdr_recorder.clock import steady_now
 from fdr_recorder.config import RingConfig
 from fdr_recorder.record.channel import Channel
@@ -55,6 +57,25 @@ class TransportLosses(NamedTuple):
 
 
 NO_LOSSES: Final = TransportLosses()
+
+
+class LeftOut(NamedTuple):
+    """
+    Messages that `max_rate` has left out since the last acknowledgement.
+
+    Attributes:
+        records: How many.
+        first_ns: When the first of them had arrived (CLOCK_MONOTONIC).
+        last_ns: When the last had.
+
+    """
+
+    records: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+NOTHING_LEFT_OUT: Final = LeftOut()
 
 
 class FdrClient:
@@ -100,6 +121,17 @@ class FdrClient:
         """Publish time, sequence number and data of the last message of a latched channel."""
         self.losses = NO_LOSSES
         """Replaced as a whole by the producer's thread."""
+        self.throttle: Throttle | None = None
+        """What leaves messages out; see `limit`."""
+        self.throttled = 0
+        """How many were left out while the ring was open; written by the producer's thread."""
+        self._first_throttled_ns = self._last_throttled_ns = 0
+        self._acknowledged_throttled = 0
+        self._held: tuple[int, int, int, bytes] | None = None
+        self._marks: deque[tuple[int, int]] = deque(maxlen=config.max_records)
+        """Of messages that were queued after others were left out: how many were offered before,
+        and how many had been left out. For the pre-roll."""
+        self._marked = 0
         self.is_numbered = True
         """Whether the publisher's messages have numbers of the middleware; producer's thread."""
         self._seen_losses = self.losses
@@ -127,7 +159,7 @@ class FdrClient:
 
         Returns:
             False if no flight is open, or if the ring is full: then the record is counted as
-            dropped by overrun.
+            dropped by overrun; or if a rate is set, and it is left out.
 
         Raises:
             TypeError: `data` is not bytes-like, or a time or the sequence number is not an
@@ -152,6 +184,86 @@ class FdrClient:
     ) -> bool:
         self.latest = (publish_time_ns, sequence, data)
         return self.ring.offer(log_time_ns, publish_time_ns, sequence, data)
+
+    # --- messages that are left out ------------------------------------------------------
+
+    def limit(self, throttle: Throttle | None) -> None:
+        """
+        Leave messages out as a throttle says; None records all. Producer's thread.
+
+        Others may share it. Of a latched channel the newest message that was left out is held
+        back: if none follows in time, it is recorded, so that the newest is never missing.
+        """
+        if throttle is not self.throttle and self._held is not None:
+            self.release()
+        self.throttle = throttle
+        if throttle is not None:
+            self.offer = self._throttle_and_offer
+        else:
+            self.offer = self._keep_and_offer if self.channel.latched else self.ring.offer
+
+    def _throttle_and_offer(
+        self, log_time_ns: int, publish_time_ns: int, sequence: int, data: bytes
+    ) -> bool:
+        ring, throttle, is_latched = self.ring, self.throttle, self.channel.latched
+        if is_latched:
+            self.latest = (publish_time_ns, sequence, data)
+        if throttle is None or not ring.is_open:
+            self._forget_held()
+            return ring.offer(log_time_ns, publish_time_ns, sequence, data)
+        if throttle.admits(abs(log_time_ns), publish_time_ns):
+            if self._held is not None:
+                self._leave_out(abs(self._held[0]))
+                self._forget_held()
+            if self.throttled != self._marked:
+                self._marked = self.throttled
+                self._marks.append((ring.offered, self.throttled))
+            return ring.offer(log_time_ns, publish_time_ns, sequence, data)
+        if not is_latched:
+            self._leave_out(abs(log_time_ns))
+            return False
+        if self._held is not None:
+            self._leave_out(abs(self._held[0]))
+        self._held = (log_time_ns, publish_time_ns, sequence, data)
+        throttle.holders[self] = None
+        return False
+
+    def _leave_out(self, arrival_ns: int) -> None:
+        if self.throttled == self._acknowledged_throttled:
+            self._first_throttled_ns = arrival_ns
+        self._last_throttled_ns = arrival_ns
+        self.throttled += 1
+
+    def release(self) -> None:
+        """Record the message that is held back, if there is one; producer's thread."""
+        held = self._held
+        self._forget_held()
+        if held is not None:
+            self.ring.offer(*held)
+
+    def _forget_held(self) -> None:
+        self._held = None
+        if self.throttle is not None:
+            self.throttle.holders.pop(self, None)
+
+    def acknowledge_throttled(self) -> LeftOut:
+        """Return what was left out since the last call; writer's thread."""
+        throttled = self.throttled
+        records = throttled - self._acknowledged_throttled
+        if not records:
+            return NOTHING_LEFT_OUT
+        first_ns, last_ns = self._first_throttled_ns, self._last_throttled_ns
+        self._marks.clear()
+        self._acknowledged_throttled = throttled
+        return LeftOut(records, first_ns, last_ns)
+
+    def forget_throttled(self) -> None:
+        """Forget what was left out before the oldest message in the ring; writer's thread."""
+        marks, gone = self._marks, self.ring.acknowledged
+        while marks and marks[0][0] <= gone:
+            self._acknowledged_throttled = marks.popleft()[1]
+
+    # --- losses --------------------------------------------------------------------------
 
     def count_transport_loss(
         self, first_sequence: int, last_sequence: int, noticed_ns: int = 0

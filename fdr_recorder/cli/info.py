@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.colours import tone_of, Toned
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fdr_recorder.flights.info import Event, FlightInfo, SegmentInfo
     from fdr_recorder.flights.listing import ListedFlight
     from fdr_recorder.flights.topic_info import TopicInfo
+    from fdr_recorder.topics.names import TopicType
 
 SUMMARY: Final = 'Show what is in a flight: topics, segments, losses, alerts'
 EXAMPLES: Final = """\
@@ -56,7 +57,7 @@ _LEVELS: Final = {1: 'WARN', 2: 'ERROR'}
 _MOST_LINES: Final = 40
 """Of segments and of events, on the screen; JSON has all."""
 _MOST_LATE: Final = 10
-"""Topics that are named for what was sent before it was heard."""
+"""Topics that are named for what was sent before it was heard, or left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,6 +132,8 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
         yield 'unknown', str(unseen)
     if losses.before_match:
         yield 'late', _late(found)
+    if losses.throttled:
+        yield 'left out', _left_out(found)
     if footer is not None:
         lost = f'{footer.records_lost_transport:,} lost in transport'
         if unseen:
@@ -141,6 +144,7 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
             lost,
             f'{footer.records_dropped_overrun:,} refused by full rings',
             f'{footer.records_dropped_write_error:,} refused by the disk',
+            f'{footer.records_throttled:,} left out' if footer.records_throttled else '',
             f'{plural(footer.rollover_count, "segment")} rolled over',
             f'{plural(footer.segments_dropped, "segment")} dropped',
         )
@@ -223,12 +227,25 @@ def _dropped_rows(found: FlightInfo) -> Iterator[tuple[str, ...]]:
 
 def _late(found: FlightInfo) -> str:
     """Say what publishers that came in flight had sent before they were heard."""
-    late = [topic for topic in found.topics.values() if topic.before_match]
-    late.sort(key=lambda topic: (-topic.before_match, topic.name))
-    said = [f'{topic.before_match:,} of {topic.name}' for topic in late[:_MOST_LATE]]
-    if len(late) > _MOST_LATE:
-        said.append(f'and of {plural(len(late) - _MOST_LATE, "more topic")}')
-    return f'messages were sent before their publisher was heard: {", ".join(said)}'
+    late = _by_topic({topic.key: topic.before_match for topic in found.topics.values()})
+    return f'messages were sent before their publisher was heard: {late}'
+
+
+def _left_out(found: FlightInfo) -> str:
+    """Say what `max_rate` has left out."""
+    by_topic = {topic.key: topic.throttled for topic in found.topics.values()}
+    return f'messages beyond the rates that max_rate sets: {_by_topic(by_topic)}'
+
+
+def _by_topic(counts: Mapping[TopicType, int]) -> str:
+    """Return the largest counts with their topics, in words."""
+    largest = sorted(
+        (-count, topic) for (topic, _), count in counts.items() if count
+    )
+    said = [f'{-count:,} of {topic}' for count, topic in largest[:_MOST_LATE]]
+    if len(largest) > _MOST_LATE:
+        said.append(f'and of {plural(len(largest) - _MOST_LATE, "more topic")}')
+    return ', '.join(said)
 
 
 def _clock(found: FlightInfo) -> str:

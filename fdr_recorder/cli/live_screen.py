@@ -134,6 +134,10 @@ class Screen:
         )
         tone = Tone.DOUBTFUL if missing else None if so_far else Tone.GOOD
         lines += self._row('missing', Toned(f'{missing or "none"}{so_far}', tone), width, keep=2)
+        if flight.left_out:
+            count = plural(sum(flight.left_out.values()), 'message')
+            text = f'{count} of {plural(len(flight.left_out), "topic")}, as max_rate asks'
+            lines += self._row('left out', f'{text}{so_far}', width, keep=1)
         if not flight.alerts:
             return [*lines, *self._row('alerts', Toned('none', Tone.GOOD), width)]
         for number, alert in enumerate(flight.alerts[:3]):

@@ -203,9 +203,24 @@ class PreflightChecks:
         else:
             known = 'none known' if lost.unseen else 'none'
             yield Check('losses', Outcome.OK, f'{known} in the rehearsal')
+        if config.max_rate:
+            yield Check('max_rate', Outcome.OK, self._rates(config))
         if self.topics:
             seen = 'losses in transport are seen on all topics'
             yield Check('loss detection', Outcome.OK, str(lost.unseen) or seen)
+
+    def _rates(self, config: FdrConfig) -> str:
+        """Say which topics of the rehearsal each rate is for."""
+        selection = _selection(config)
+        by_rule: dict[str, list[str]] = {rule: [] for rule in config.max_rate}
+        for name in sorted({topic.name for topic in self.topics}):
+            if rule := selection.rate_rule(name):
+                by_rule[rule].append(name)
+        said = (
+            f'{rule} {"limits " + ", ".join(names) if names else "limits no topic of now"}'
+            for rule, names in by_rule.items()
+        )
+        return '; '.join(said)
 
     def _rate(self, found: FlightInfo) -> float | None:
         """Return bytes a second; single messages, such as latched ones, do not count."""

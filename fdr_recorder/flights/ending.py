@@ -48,6 +48,15 @@ def has_its_end(footer: FlightFooter | None, ended: Ended) -> bool:
     return ended is Ended.OPEN or (footer is not None and footer.clean_shutdown)
 
 
+def left_out_by_topic(footer: FlightFooter) -> dict[str, int]:
+    """Return how many messages `max_rate` has left out, by topic."""
+    left_out: dict[str, int] = {}
+    for item in footer.producers:
+        if item.throttled:
+            left_out[item.topic] = left_out.get(item.topic, 0) + item.throttled
+    return left_out
+
+
 def has_no_message(footer: FlightFooter) -> bool:
     """Tell whether a flight never had a message of the vehicle."""
     return not any(

@@ -40,7 +40,7 @@ from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_s
 from fdr_recorder.flights.recording import Kind, Recording, recording_at
 from fdr_recorder.flights.recording_file import RecordingFile
 from fdr_recorder.flights.sealed import seals_info, SealsInfo
-from fdr_recorder.flights.status import Ended, Integrity, Losses, losses_in
+from fdr_recorder.flights.status import Ended, Integrity, Losses, summed
 from fdr_recorder.flights.topic_info import TopicInfo
 from fdr_recorder.flights.utc import utc_times
 from fdr_recorder.mcap import layout
@@ -48,9 +48,10 @@ from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import LOSS_DETECTION_KEY, PUBLISHER_KEY
 from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover, Throttled
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
+from fdr_recorder.record.record_parts import DroppedLoss
 
 
 @dataclass
@@ -109,6 +110,7 @@ class FlightInfo:
         producers: Topic, publisher and `loss_detection` of each channel that has messages.
         dropped: What is known of segments that are not there any more.
         seals: What it says of its seals; None if it is not sealed.
+        left_out: What records tell of messages that `max_rate` has left out, in sums.
 
     """
 
@@ -122,6 +124,7 @@ class FlightInfo:
     producers: set[tuple[str, str, str]] = field(default_factory=set)
     dropped: DroppedAccount = field(default_factory=DroppedAccount)
     seals: SealsInfo | None = None
+    left_out: DroppedAccount = field(default_factory=DroppedAccount)
 
     def topic(self, name: str, type_name: str) -> TopicInfo:
         """Return a topic in one type; add it if it is new."""
@@ -138,6 +141,12 @@ class FlightInfo:
             if topic.name == name and publisher in topic.publishers:
                 return topic
         return self.topics.setdefault(name, TopicInfo(name, ''))
+
+    @property
+    def told_losses(self) -> list[DroppedLoss]:
+        """Return what the records that are there tell of losses, and of what was left out."""
+        told = (loss_of(event.payload) for event in self.events)
+        return [*filter(None, told), *self.left_out.losses]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the damage for `json.dumps`."""
@@ -201,7 +210,7 @@ def _read_other(recording: Recording, advance: Advance) -> FlightInfo:
     found = Contents()
     for segment in result.segments:
         found.add(segment.records, segment.first_ns, segment.last_ns)
-    told = losses_in(event.payload for event in result.events)
+    told = summed((loss.cause, loss.records) for loss in result.told_losses)
     ended, integrity = how_files_end(recording)
     losses = Losses(has_end=ended is Ended.CLOSED, untold=recording.untold).at_least(told)
     integrity = Integrity.DAMAGED if result.damage else integrity
@@ -315,6 +324,8 @@ class _Segment:
             result.header = result.header or payload
         elif isinstance(payload, FlightFooter):
             result.footer = payload
+        elif isinstance(payload, Throttled):
+            result.left_out.add(message.log_time_ns, payload)  # one a second: too many events
         elif payload is not None:
             result.events.append(Event(message.log_time_ns, payload))
 
@@ -335,7 +346,8 @@ def _add_losses(result: FlightInfo) -> None:
     status = result.listed.status
     losses = replace(status.losses, unseen=unseen)
     if result.footer is None:
-        losses = losses.at_least(losses_in(event.payload for event in result.events))
+        told = summed((loss.cause, loss.records) for loss in result.told_losses)
+        losses = losses.at_least(told)
     status = replace(status, losses=losses)
     if result.damage:
         status = replace(status, integrity=Integrity.DAMAGED)
@@ -353,9 +365,9 @@ def _add_losses(result: FlightInfo) -> None:
             topic.dropped_overrun += producer.dropped_overrun
             topic.dropped_write_error += producer.dropped_write_error
             topic.before_match += producer.before_match
+            topic.throttled += producer.throttled
         return
-    told = (loss_of(event.payload) for event in result.events)
-    for loss in (*result.dropped.losses, *filter(None, told)):
+    for loss in (*result.dropped.losses, *result.told_losses):
         if not loss.topic:
             continue
         topic = result.topic_of(loss.topic, loss.publisher)

@@ -138,6 +138,7 @@ class ListedFlight:
         del values['utc']
         values['status'] = self.status.to_dict()
         values['losses'] = self.status.losses.to_dict()
+        values['left_out'] = self.status.losses.throttled
         values['unseen'] = str(self.status.losses.unseen)
         values['utc_started_ns'] = self.utc_started_ns
         values['utc_ended_ns'] = self.utc.at(self.ended_ns)

@@ -30,7 +30,7 @@ from fdr_recorder.record.kinds import RequestedTopic
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.record.requested import RECORDED
-from fdr_recorder.units import format_size, plural, short
+from fdr_recorder.units import format_size, plural, short, were
 
 _COUNTED_AS: Final = {
     'unclean': 'unexplained', 'unreadable': 'unexplained', 'invalid': 'write_error'
@@ -138,6 +138,7 @@ class Losses:
         removed: Went with segments that another program removed.
         unexplained: Missing, and the recorder was ended before it could say why.
         unreadable_bytes: Bytes of the files that cannot be read; whose they are is not known.
+        throttled: Left out because `max_rate` asks for that: these are not lost.
         has_end: Whether the flight's end is there. It is not after a crash or a power cut, and
             nobody knows how many records came last.
         unseen: Where losses in transport cannot be seen: there may be more than are counted.
@@ -153,6 +154,7 @@ class Losses:
     removed: int = 0
     unexplained: int = 0
     unreadable_bytes: int = 0
+    throttled: int = 0
     has_end: bool = True
     unseen: Unseen = field(default_factory=Unseen)
     untold: str = ''
@@ -165,6 +167,7 @@ class Losses:
             overrun=counters.get('records_dropped_overrun', 0),
             write_error=counters.get('records_dropped_write_error', 0),
             before_match=counters.get('records_before_match', 0),
+            throttled=counters.get('records_throttled', 0),
             **others,
         )
 
@@ -222,6 +225,13 @@ class Losses:
         if self.untold:
             said.append(f'{self.untold}, so nobody has counted what was lost')
         return said
+
+    @property
+    def left_out(self) -> str:
+        """Say what was left out on purpose, to end a sentence; empty if nothing was."""
+        count = self.throttled
+        said = f'{plural(count, "message")} {were(count)} left out, as max_rate asks'
+        return f'; {said}' if count else ''
 
     def _lost_words(self) -> list[str]:
         at_least = 'at least ' if self.unseen or self.untold else ''
@@ -375,7 +385,7 @@ class FlightStatus:
     @property
     def sentence(self) -> str:
         """Say in one sentence what a pilot must know."""
-        return f'{self._head()}{self._tail()}.'
+        return f'{self._head()}{self._tail()}{self.losses.left_out}.'
 
     def _head(self) -> str:
         if self.authenticity is Authenticity.NOT_AUTHENTIC:

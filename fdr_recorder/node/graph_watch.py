@@ -271,6 +271,7 @@ class GraphWatch:
 
     def _begin(self, plan: TopicPlan) -> None:
         """Subscribe as planned, and tell if the definition is unknown."""
+        plan = replace(plan, max_rate_hz=self._wanted.max_rate(plan.name))
         with self._quarantine.guard(plan.key, SUBSCRIBE, 'type_conflict'):
             self._add(plan)
         if plan.type_name in self._plans.get(plan.name, ()):

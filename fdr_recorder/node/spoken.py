@@ -107,6 +107,8 @@ def _losses(summary: FlightSummary) -> str:
     counters = FlightCounters.in_footer(footer).as_dict()
     losses = Losses.counted(counters, unseen=unseen_in_footer(footer, None))
     said = str(losses) if losses.total or losses.unseen else 'nothing lost'
+    if losses.throttled:
+        said += f', {plural(losses.throttled, "message")} left out as max_rate asks'
     if footer.segments_dropped:
         said += f', {plural(footer.segments_dropped, "segment")} dropped for space'
     return said

@@ -42,6 +42,7 @@ class TopicPlan:
         qos: The QoS of the subscription.
         metadata: Metadata of the channels, as rosbag2 has them.
         publishers: Node name of each publisher by gid; empty if unknown.
+        max_rate_hz: Messages a second to record, at most; 0 for all.
 
     """
 
@@ -51,6 +52,7 @@ class TopicPlan:
     qos: QoSProfile
     metadata: Mapping[str, str]
     publishers: Mapping[bytes, str] = field(default_factory=dict)
+    max_rate_hz: float = 0.0
 
     @property
     def key(self) -> TopicType:

@@ -80,6 +80,10 @@ class WantedTopics:
             return False
         return self._node.resolve_topic_name(topic) == topic  # else it means another one here
 
+    def max_rate(self, topic: str) -> float:
+        """Return at how many messages a second to record a topic at most; 0 for all."""
+        return self._selection.max_rate(self.named.get(topic, topic))
+
     def qos_override(self, topic: str) -> Mapping[str, Any]:
         """Return the QoS policies that the options give for a topic."""
         return self._overrides.get(topic, NO_OVERRIDE)

@@ -29,6 +29,7 @@ from fdr_recorder.record.kinds import (
     Overrun,
     RecordInvalid,
     SegmentRollover,
+    Throttled,
     TransportLoss,
     WriteError,
 )
@@ -37,9 +38,11 @@ from fdr_recorder.record.record_parts import DroppedAlert, DroppedLoss, DroppedS
 
 CAPACITY: Final = 'capacity'
 REMOVED: Final = 'removed'
+THROTTLED: Final = 'throttled'
+"""Left out because the option `max_rate` asks for that: no loss, but told like one."""
 COUNTER_OF: Final = {
     'before_match': 'before_match', 'transport': 'lost_transport', 'overrun': 'dropped_overrun',
-    'invalid': 'dropped_write_error',
+    'invalid': 'dropped_write_error', THROTTLED: 'throttled',
 }
 """The counter of a producer to which a loss belongs, by its cause."""
 _MOST_RUNS: Final = {CAPACITY: 8, REMOVED: 32}
@@ -238,6 +241,8 @@ def loss_of(payload: Payload) -> DroppedLoss | None:
     elif isinstance(payload, TransportLoss):
         cause = 'before_match' if payload.before_match else 'transport'
         times = payload.first_seen_ns, payload.last_seen_ns
+    elif isinstance(payload, Throttled):
+        cause, times = THROTTLED, (payload.first_ns, payload.last_ns)
     elif isinstance(payload, WriteError):
         cause, times = 'write_error', payload.lost_from_to_ns
     elif isinstance(payload, RecordInvalid):

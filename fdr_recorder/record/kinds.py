@@ -50,7 +50,7 @@ of the last one; `before_match` in transport_loss.
 spell ended and of which times the discarded records were; record_invalid; in
 segment_rollover what the dropped segment told.
 1.5.0: `last_seal` in segment_rollover.
-1.6.0: pin.
+1.6.0: pin; throttled, `throttled` in the counters of producers, and its total.
 """
 
 METADATA_NAME: Final = 'fdr_recorder'
@@ -142,6 +142,7 @@ class FlightFooter(Payload):
     records_before_match: int = 0
     requested: tuple[RequestedTopic, ...] = ()
     topics: tuple[TopicActivity, ...] = ()
+    records_throttled: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +211,25 @@ class TransportLoss(Payload):
     first_seen_ns: int = 0
     last_seen_ns: int = 0
     before_match: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throttled(Payload):
+    """
+    Messages of one publisher were left out, as the option `max_rate` asks: no loss.
+
+    They had arrived from `first_ns` to `last_ns`. The topic, all its publishers together, was
+    recorded at `max_rate_hz` messages a second at most.
+    """
+
+    KIND = 'throttled'
+
+    topic: str = ''
+    publisher: str = ''
+    records: int = 0
+    max_rate_hz: float = 0.0
+    first_ns: int = 0
+    last_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

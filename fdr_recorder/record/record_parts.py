@@ -44,13 +44,14 @@ class ProducerCounters(Payload):
     The counters of one producer in one flight.
 
     `offered = written - repeated + dropped_overrun + dropped_write_error` holds for each, and
-    `published = offered + lost_transport + before_match` where `loss_detection` is `sequence`.
-    Where it is `none` losses in transport cannot be seen, and the last two mean nothing. It is
-    empty for what does not come from a middleware, and in flights of versions before 1.3.0.
+    `published = offered + throttled + lost_transport + before_match` where `loss_detection` is
+    `sequence`. Where it is `none` losses in transport cannot be seen, and the last two mean
+    nothing. It is empty for what does not come from a middleware, and in flights of versions
+    before 1.3.0.
 
     `first_sequence` is the number of the first message that was recorded; 0 if it is not known.
     `before_match` counts what a publisher that came while the flight was open had sent before it
-    was heard.
+    was heard. `throttled` counts what `max_rate` has left out.
 
     With `folded` above 0 these are the sums of so many publishers of the topic and type that have
     left; `publisher` is empty then, and `first_sequence` is 0.
@@ -69,6 +70,7 @@ class ProducerCounters(Payload):
     loss_detection: str = ''
     first_sequence: int = 0
     before_match: int = 0
+    throttled: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +98,8 @@ class DroppedLoss(Payload):
     """
     Sums of what so many records of losses told (`times`) that were in a segment which is gone.
 
-    `cause` is `transport`, `before_match`, `overrun`, `write_error` or `invalid`. Topic and
-    publisher are empty where there were too many to name each.
+    `cause` is `transport`, `before_match`, `overrun`, `write_error`, `invalid` or `throttled`.
+    Topic and publisher are empty where there were too many to name each.
     """
 
     cause: str = ''

@@ -232,7 +232,10 @@ def _causes(losses: Losses) -> str:
         said.append(f'transport unknown on {losses.unseen.count}')
     if losses.untold:
         said.append('nobody has counted')
-    return ', '.join(said) or 'none known'
+    said = said or ['none known']
+    if losses.throttled:
+        said.append(f'and {losses.throttled:,} left out, as max_rate asks')
+    return ', '.join(said)
 
 
 def _levels(levels: list[int]) -> str:

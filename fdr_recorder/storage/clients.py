@@ -71,6 +71,7 @@ class Clients:
                 return False
             else:
                 client.acknowledge_losses()  # of before
+                client.acknowledge_throttled()
             self._add(client)
             self.resumed.append(client)
             return True
@@ -115,6 +116,8 @@ class Clients:
             self.is_recording = False
             self.is_listening = self._has_preroll
             for client in self.present:
+                if not client.ring.is_open:
+                    client.acknowledge_throttled()
                 client.ring.is_open = self._should_be_open(client)
 
     def open_rings(self) -> tuple[FdrClient, ...]:
@@ -125,6 +128,7 @@ class Clients:
             for client in self.present:
                 if not client.ring.is_open:
                     client.acknowledge_losses()
+                    client.acknowledge_throttled()
                     client.ring.is_open = True
             return (*self.present, *self.retiring)
 

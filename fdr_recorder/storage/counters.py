@@ -56,6 +56,7 @@ class FlightCounters:
     records_lost_transport: int = 0
     records_repeated: int = 0
     records_before_match: int = 0
+    records_throttled: int = 0
 
     @classmethod
     def in_footer(cls, footer: FlightFooter) -> FlightCounters:
@@ -93,6 +94,7 @@ class ProducerAccount:
             writer last looked.
         first_sequence: Number of the first message that was taken from the ring; None before.
         before_match: What a publisher that came late had sent before it was heard.
+        throttled: What `max_rate` has left out.
         activity: When the topic was heard; None for the recorder's own records.
 
     """
@@ -112,6 +114,7 @@ class ProducerAccount:
         self.loss_detection = joint_detection(channel.loss_detection, '')
         self.first_sequence: int | None = None
         self.before_match = 0
+        self.throttled = 0
         self.activity: Activity | None = None
         self._own_offered = 0
         self._offered_before = client.ring.acknowledged if client is not None else 0
@@ -145,6 +148,7 @@ class ProducerAccount:
         self.dropped_write_error += other.dropped_write_error
         self.lost_transport += other.lost_transport
         self.before_match += other.before_match
+        self.throttled += other.throttled
         self.loss_detection = joint_detection(self.loss_detection, other.loss_detection)
 
     def note_first(self, sequence: int) -> None:
@@ -184,6 +188,7 @@ class ProducerAccount:
             loss_detection=self.loss_detection,
             first_sequence=self.first_sequence or 0,
             before_match=self.before_match,
+            throttled=self.throttled,
         )
 
 
@@ -343,4 +348,5 @@ class Ledger:
             records_lost_transport=sum(account.lost_transport for account in accounts),
             records_repeated=sum(account.repeated for account in accounts),
             records_before_match=sum(account.before_match for account in accounts),
+            records_throttled=sum(account.throttled for account in accounts),
         )

@@ -8,7 +8,7 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Losses before the disk: records that rings refused, messages lost in transport."""
+"""What is missing before the disk: refused by rings, lost in transport, left out on purpose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.capture.client import TransportLosses
+from fdr_recorder.capture.client import FdrClient, TransportLosses
 from fdr_recorder.capture.ring import (
     MAX_RECORDS,
     RECORD_OVERHEAD_BYTES,
@@ -25,7 +25,7 @@ from fdr_recorder.capture.ring import (
 )
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.record.channel import NO_DETECTION
-from fdr_recorder.record.kinds import Overrun, TransportLoss
+from fdr_recorder.record.kinds import Overrun, Throttled, TransportLoss
 from fdr_recorder.record.loss_detection import joint_detection, Unseen, unseen_in_accounts
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.counters import Ledger, ProducerAccount
@@ -33,6 +33,9 @@ from fdr_recorder.units import format_size, plural
 
 REPORT_INTERVAL_S: Final = 0.5
 """Losses of one producer within this time become one record."""
+THROTTLED_INTERVAL_S: Final = 2.0
+"""The same for messages that `max_rate` leaves out, which has no end. Readers look into each chunk
+that holds such a record; of a flight that was killed, what was left out since is not told."""
 ALERT_HOLD_S: Final = 5.0
 """An alert is cleared after this time without a loss."""
 
@@ -55,6 +58,7 @@ class LossReports:
         """Where losses in transport cannot be seen, at the last report."""
         self._date = clock.at_monotonic
         self._reported_at = 0.0
+        self._told_throttled_at = 0.0
         self._last_loss_at: dict[tuple[str, str], float] = {}
         """Of each alert that is present, by its code and its topic."""
 
@@ -63,8 +67,11 @@ class LossReports:
         if not hurry and now - self._reported_at < REPORT_INTERVAL_S:
             return
         self._reported_at = now
+        is_due = hurry or now - self._told_throttled_at >= THROTTLED_INTERVAL_S
+        if is_due:
+            self._told_throttled_at = now
         for account in self._ledger.accounts:
-            self.report_producer(account, now)
+            self.report_producer(account, now, tells_throttled=is_due)
         self.unseen = unseen_in_accounts(
             account.snapshot() for account in self._ledger.accounts
             if account.loss_detection == NO_DETECTION
@@ -74,8 +81,10 @@ class LossReports:
                 del self._last_loss_at[code, topic]
                 self._alerts.clear(code, f'none for {ALERT_HOLD_S:.0f} s', subject=topic)
 
-    def report_producer(self, account: ProducerAccount, now: float) -> None:
-        """Report the losses of one producer since the last report."""
+    def report_producer(
+        self, account: ProducerAccount, now: float, *, tells_throttled: bool = True
+    ) -> None:
+        """Report what is missing of one producer since the last report."""
         client, topic, publisher = account.client, account.topic, account.publisher
         if client is None:
             return
@@ -92,6 +101,8 @@ class LossReports:
             )
             cause = _refusal_cause(refusals, client.ring.limits)
             self._tell(overrun, f'records of {topic} were refused: {cause}', now)
+        if tells_throttled:
+            self._tell_throttled(account, client)
         account.loss_detection = joint_detection(account.channel.loss_detection, '')
         losses = client.acknowledge_losses()
         if losses.before_match:
@@ -108,6 +119,22 @@ class LossReports:
                 last_seen_ns=self._date(losses.last_ns),
             )
             self._tell(loss, f'messages of {topic} did not arrive', now)
+
+    def _tell_throttled(self, account: ProducerAccount, client: FdrClient) -> None:
+        """Report what `max_rate` has left out: it was asked for, so there is no alert."""
+        left_out, throttle = client.acknowledge_throttled(), client.throttle
+        if left_out.records:
+            account.throttled += left_out.records
+            self._emit(
+                Throttled(
+                    topic=account.topic,
+                    publisher=account.publisher,
+                    records=left_out.records,
+                    max_rate_hz=throttle.rate_hz if throttle is not None else 0.0,
+                    first_ns=self._date(left_out.first_ns),
+                    last_ns=self._date(left_out.last_ns),
+                )
+            )
 
     def _tell_late(self, account: ProducerAccount, losses: TransportLosses, now: float) -> None:
         """Report what a publisher had sent before it was heard."""

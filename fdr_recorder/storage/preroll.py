@@ -35,7 +35,7 @@ class Preroll:
         self._wanted_ns = self._window_ns = int(seconds * 1e9)
 
     def trim(self, clients: Iterable[FdrClient]) -> None:
-        """Discard records that are too old now, and losses noticed before the oldest kept one."""
+        """Discard records that are too old now, and what was missing before those that stay."""
         oldest_ns = time.monotonic_ns() - self._window_ns
         given_oldest_ns = time.time_ns() - self._window_ns
         budget_fill = 0.0
@@ -48,6 +48,7 @@ class Preroll:
                 ring.acknowledge_refusals()
             if client.losses.last_ns < oldest_ns:
                 client.acknowledge_losses()
+            client.forget_throttled()
         if budget_fill > _MOST_FILL:
             self._window_ns = int(self._window_ns * _SHRINK)
         else:

@@ -32,6 +32,7 @@ from fdr_recorder.record.kinds import (
     PAYLOADS,
     RecordInvalid,
     SegmentRollover,
+    Throttled,
     TransportLoss,
     WriteError,
 )
@@ -39,7 +40,7 @@ from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage.closed_segment import ClosedSegment
 
 _TELLING: Final = (
-    AlertRecord, Overrun, RecordInvalid, SegmentRollover, TransportLoss, WriteError
+    AlertRecord, Overrun, RecordInvalid, SegmentRollover, Throttled, TransportLoss, WriteError
 )
 _MOST_KEPT: Final = 10_000
 """Records of one kind that an open segment keeps as they are; of more, the older half is summed

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 from typing import Final
 
 from fdr_recorder.config_base import Configuration, option
@@ -26,6 +27,8 @@ from fdr_recorder.topics.names import (
 from fdr_recorder.topics.qos_overrides import wrong_qos_overrides
 
 MAX_STALE_AFTER_S: Final = 86_400.0
+LEAST_RATE_HZ: Final = 0.0001
+MOST_RATE_HZ: Final = 1_000_000.0
 
 
 def _wrong_topics(names: tuple[str, ...]) -> str:
@@ -51,6 +54,31 @@ def _is_stale_time(text: str) -> bool:
         return 0 <= float(text) <= MAX_STALE_AFTER_S
     except ValueError:
         return False
+
+
+def _wrong_rates(entries: tuple[str, ...]) -> str:
+    seen = set()
+    for entry in entries:
+        name, equals, rate = entry.partition('=')
+        if wrong := wrong_patterns([name]):
+            return wrong
+        if not equals:
+            return f'{name}: a rate is missing; write {name}=10 for 10 messages a second'
+        try:
+            rate_hz = float(rate)
+        except ValueError:
+            rate_hz = math.nan
+        if rate_hz == 0:
+            return f'{entry}: a topic of which nothing is to be recorded belongs in `exclude`'
+        if not LEAST_RATE_HZ <= rate_hz <= MOST_RATE_HZ:
+            return (
+                f'{entry}: after = must stand messages a second, {LEAST_RATE_HZ:g} to '
+                f'{MOST_RATE_HZ:.0f}'
+            )
+        if name in seen:
+            return f'{name}: has two rates; which one is meant?'
+        seen.add(name)
+    return ''
 
 
 @dataclass(frozen=True)
@@ -108,6 +136,15 @@ class TopicConfig(Configuration):
     )
     exclude_topic_types: tuple[str, ...] = option(
         (), 'Do not record topics of these types.', check=wrong_types
+    )
+    max_rate: tuple[str, ...] = option(
+        (),
+        'Record topics at a rate at most: /camera/**=2.0 leaves out messages beyond 2 a second of '
+        'each topic that matches, all publishers of a topic together. Names or patterns like '
+        'those of `topics`. Of several for one topic its name counts, else the first pattern in '
+        'the list. Of a latched topic the newest message is always recorded. What is left out is '
+        'counted (records_throttled) and is no loss. Messages per second.',
+        check=_wrong_rates,
     )
     required: tuple[str, ...] = option(
         (),

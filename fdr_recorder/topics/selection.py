@@ -50,6 +50,12 @@ class TopicSelection:
         self._all_owners = {'service': config.all_services, 'action': config.all_actions}
         self._regex = _searcher(config.regex)
         self._exclude_regex = _searcher(config.exclude_regex)
+        rates = [
+            (_Patterns([absolute(entry.partition('=')[0])], finds_hidden=finds_hidden), entry)
+            for entry in config.max_rate
+        ]
+        rates.sort(key=_has_pattern)  # names first, else in the order of the option
+        self._rates = [(patterns.find, rule) for patterns, rule in rates]
         self.names = tuple(
             name
             for name in dict.fromkeys((*self.required, *self._topics.names))
@@ -86,6 +92,17 @@ class TopicSelection:
             )
         return self._all_owners[kind] or self._owners[kind].find(owner) or self._regex(owner)
 
+    def max_rate(self, topic: str) -> float:
+        """Return at how many messages a second to record a topic at most; 0 for all."""
+        _, _, rate_hz = self.rate_rule(topic).partition('=')
+        return float(rate_hz or 0)
+
+    def rate_rule(self, topic: str) -> str:
+        """Return the entry of `max_rate` that counts for a topic; empty if there is none."""
+        if topic.startswith(OWN_NAMESPACE):
+            return ''
+        return next((rule for finds, rule in self._rates if finds(topic)), '')
+
     def excludes(self, topic: str) -> bool:
         """Tell whether a topic is excluded; a required topic is recorded all the same."""
         _, owner = owner_of(topic)
@@ -112,6 +129,10 @@ class _Patterns:
             for may_be_hidden, match in self._matches
             if may_be_hidden or not is_hidden(name)
         )
+
+
+def _has_pattern(entry: tuple[_Patterns, str]) -> bool:
+    return bool(entry[0].patterns)
 
 
 def _searcher(regex: str) -> Callable[[str], bool]:

@@ -106,6 +106,9 @@ ADDED = {
     'seals',
     'pins',
     'pinned',
+    'records_throttled',
+    'throttled',
+    'left_out',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

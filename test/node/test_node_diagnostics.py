@@ -46,6 +46,7 @@ CONFIGURED = ALWAYS | {
     'records_lost_transport',
     'records_repeated',
     'records_before_match',
+    'records_throttled',
 }
 GROUPS = ['summary', 'disk', 'capacity', 'rings', 'transport', 'topics', 'recorder']
 

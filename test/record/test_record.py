@@ -49,6 +49,8 @@ def value_of(name: str, kind: object) -> st.SearchStrategy[Any]:
         return st.booleans()
     if kind is str:
         return TEXT
+    if kind is float:
+        return st.floats(allow_nan=False)
     if kind is int:
         if name == 'error_number':
             return st.integers(-(2**31), 2**31 - 1)

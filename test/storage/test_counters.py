@@ -207,6 +207,7 @@ def test_totals_are_the_sums_of_all_accounts_and_what_was_dropped() -> None:
         account.dropped_write_error = 4 * factor
         account.lost_transport = 5 * factor
         account.before_match = 6 * factor
+        account.throttled = 7 * factor
     ledger.rollover_count, ledger.segments_dropped, ledger.bytes_dropped = 6, 7, 8000
     assert ledger.totals(bytes_present=500) == FlightCounters(
         records_written=101,
@@ -215,6 +216,7 @@ def test_totals_are_the_sums_of_all_accounts_and_what_was_dropped() -> None:
         records_dropped_write_error=404,
         records_lost_transport=505,
         records_before_match=606,
+        records_throttled=707,
         bytes_written=8500,
         rollover_count=6,
         segments_dropped=7,

@@ -229,6 +229,7 @@ def check_flight(summary: FlightSummary, *, dropped: Iterable[int] = ()) -> Flig
         'records_lost_transport',
         'records_repeated',
         'records_before_match',
+        'records_throttled',
     ):
         assert int(flight.custom_data[name]) == getattr(footer, name), name
     return flight
@@ -254,6 +255,7 @@ def check_identities(
         ('records_lost_transport', 'lost_transport'),
         ('records_repeated', 'repeated'),
         ('records_before_match', 'before_match'),
+        ('records_throttled', 'throttled'),
     ):
         parts = sum(getattr(producer, part) for producer in footer.producers)
         assert getattr(footer, total) == parts, total

@@ -13,7 +13,8 @@ A publisher of `std_msgs/String` in a process of its own, for tests.
 
 It waits until somebody subscribes and says `{"gid": ...}`; then obeys lines on standard input:
 `publish FIRST COUNT` publishes so many numbered messages as fast as it can and answers
-`{"published": ...}`; `acknowledged` waits until all are, which takes up to three seconds, the
+`{"published": ...}`; `stream FIRST COUNT RATE JITTER` does so at a rate (Hz), each off by a share
+of the period at most; `acknowledged` waits until all are, which takes up to three seconds, the
 middleware's heartbeat, and answers `{"acknowledged": ...}`; `subscribers COUNT SECONDS` waits
 until so many subscribe, that long at most, and answers `{"subscribers": ...}`. It leaves at
 the end of its standard input.
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import time
 
@@ -56,6 +58,14 @@ def publish(publisher, first: int, count: int, size: int) -> None:
         publisher.publish(bytes(serialize_message(String(data=f'{number} {filler}'))))
 
 
+def stream(publisher, first: int, count: int, rate: float, jitter: float, size: int) -> None:
+    began, chance = time.monotonic(), random.Random(first)
+    for place in range(count):
+        due = began + (place + chance.uniform(-jitter, jitter)) / rate
+        time.sleep(max(due - time.monotonic(), 0))
+        publish(publisher, first + place, 1, size)
+
+
 def main() -> None:
     options = parse_options()
     rclpy.init()
@@ -78,6 +88,11 @@ def main() -> None:
         match line.split():
             case ['publish', first, count]:
                 publish(publisher, int(first), int(count), options.size)
+                say(published=int(count))
+            case ['stream', first, count, rate, jitter]:
+                stream(
+                    publisher, int(first), int(count), float(rate), float(jitter), options.size
+                )
                 say(published=int(count))
             case ['acknowledged']:
                 say(acknowledged=publisher.wait_for_all_acked(Duration(seconds=30)))

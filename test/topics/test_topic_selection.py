@@ -260,6 +260,53 @@ def test_a_required_topic_is_recorded_whatever_excludes_it() -> None:
     assert '/imu/data' in chosen(required=['/imu/data=2'], exclude_topic_types=[IMU])
 
 
+@pytest.mark.parametrize(
+    ('topic', 'rate_hz'),
+    [
+        ('/camera/front', 10.0),
+        ('/camera/front/info', 2.0),
+        ('/camera/back', 3.0),
+        ('/camera', 0.0),
+        ('/ns/x', 0.5),
+        ('/imu', 0.0),
+        ('/fdr/alert', 0.0),
+        ('/camera/_service_event', 0.0),
+        ('/move/_action/feedback', 4.0),
+    ],
+)
+def test_the_rate_of_a_topic(topic: str, rate_hz: float) -> None:
+    """Its name counts, else the first pattern; hidden topics are found if that spells them."""
+    rates = ('/camera/b*=3', '/camera/**=2', '/camera/front=10', 'x=5e-1', '/fdr/*=1')
+    config = FdrConfig(max_rate=(*rates, '/*/_action/feedback=4'))
+    assert TopicSelection(config, lambda name: absolute(name, '/ns', '/n')).max_rate(topic) == (
+        rate_hz
+    )
+
+
+@pytest.mark.parametrize(
+    ('entry', 'wrong'),
+    [
+        ('/imu', '/imu: a rate is missing'),
+        ('/imu=', '/imu=: after = must stand messages a second'),
+        ('/imu=ten', '/imu=ten: after = must stand messages a second'),
+        ('/imu=-1', 'must stand messages a second, 0.0001 to 1000000'),
+        ('/imu=inf', 'must stand messages a second'),
+        ('/imu=nan', 'must stand messages a second'),
+        ('/imu=0', 'belongs in `exclude`'),
+        ('not a topic=1', 'not a topic name'),
+        ('=1', 'not a topic name'),
+    ],
+)
+def test_a_wrong_rate_is_refused_in_a_sentence(entry: str, wrong: str) -> None:
+    with pytest.raises(ConfigInvalidError, match=re.escape(wrong)):
+        FdrConfig(max_rate=(entry,))
+
+
+def test_two_rates_for_one_name_are_refused() -> None:
+    with pytest.raises(ConfigInvalidError, match='/imu: has two rates'):
+        FdrConfig(max_rate=('/imu=1', '/a*=1', '/imu=2'))
+
+
 def test_times_after_which_required_topics_are_stale() -> None:
     config = FdrConfig(required=('/imu=0.5', '/gps', '/map=0', 'tf=1e1'), stale_after_s=3.0)
     assert config.stale_times() == {'/imu': 0.5, '/gps': 3.0, '/map': 0.0, 'tf': 10.0}

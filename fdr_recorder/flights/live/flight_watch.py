@@ -27,6 +27,7 @@ from fdr_recorder.flights.live.rates import Flow, Flows, WINDOW_S, window_s
 from fdr_recorder.flights.live.status import LiveAlert, LiveFlight, LiveTopic
 from fdr_recorder.flights.status import summed
 from fdr_recorder.mcap.decode import Message
+from fdr_recorder.record.dropped import THROTTLED
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, RequestedTopic
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 from fdr_recorder.types.cdr_to_json import JsonDecoder
@@ -214,10 +215,15 @@ class FlightWatch:
         window = window_s(end_ns, self._known_since_ns)
         rate_hz, size_rate = self._flows.all.rates(end_ns, window)
         told = self._account.sum()
-        losses = summed((loss.cause, loss.records) for loss in told.losses)
+        missing = [loss for loss in told.losses if loss.cause != THROTTLED]
+        losses = summed((loss.cause, loss.records) for loss in missing)
         lost: dict[str, int] = {}
-        for loss in told.losses:
+        for loss in missing:
             lost[loss.topic] = lost.get(loss.topic, 0) + loss.records
+        left_out: dict[str, int] = {}
+        for loss in told.losses:
+            if loss.cause == THROTTLED:
+                left_out[loss.topic] = left_out.get(loss.topic, 0) + loss.records
         alerts = [
             LiveAlert(item.code, item.level, item.subject, item.message, item.first_ns)
             for item in told.alerts.values()
@@ -252,6 +258,7 @@ class FlightWatch:
             rate_hz=rate_hz,
             bytes_per_second=self._disk_rate() or size_rate,
             losses=dict(losses),
+            left_out=left_out,
             unread_segments=self._account.unread_segments,
             alerts=tuple(alerts),
             topics=tuple(sorted(topics, key=lambda topic: (topic.name, topic.type))),

@@ -118,6 +118,7 @@ class LiveFlight:
         rate_hz: Messages a second, of all topics.
         bytes_per_second: What grows on the disk.
         losses: Messages that are missing, by cause.
+        left_out: Messages that `max_rate` has left out, by topic.
         unread_segments: Segments that are not read yet: losses and alerts may be more.
         alerts: Those that are present.
         topics: By name; those that were asked for by name and never came are among them.
@@ -138,6 +139,7 @@ class LiveFlight:
     rate_hz: float = 0.0
     bytes_per_second: float = 0.0
     losses: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
     unread_segments: int = 0
     alerts: tuple[LiveAlert, ...] = ()
     topics: tuple[LiveTopic, ...] = ()

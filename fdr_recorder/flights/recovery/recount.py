@@ -31,7 +31,7 @@ from fdr_recorder.units import iso_time
 _MAX_COUNT: Final = (1 << 63) - 1
 _COUNTS: Final = (
     'offered', 'written', 'repeated', 'dropped_overrun', 'dropped_write_error', 'lost_transport',
-    'before_match',
+    'before_match', 'throttled',
 )
 _PayloadT = TypeVar('_PayloadT', bound=Payload)
 
@@ -146,6 +146,7 @@ def recounted_footer(
         records_lost_transport=sum(producer.lost_transport for producer in producers),
         records_repeated=sum(producer.repeated for producer in producers),
         records_before_match=sum(producer.before_match for producer in producers),
+        records_throttled=sum(producer.throttled for producer in producers),
         producers=tuple(map(_bounded, producers)),
         requested=tuple(map(_bounded, recounted_requests(segments, topics))),
         topics=tuple(map(_bounded, topics)),

@@ -26,7 +26,7 @@ from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.activity import SHORTEST_SILENCE_NS
 from fdr_recorder.record.channel import Channel, PUBLISHER_KEY, QOS_KEY
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, METADATA_NAME
+from fdr_recorder.record.kinds import FlightFooter, FlightHeader, METADATA_NAME, Throttled
 from fdr_recorder.record.offered_qos import qos_list
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.storage.closed_segment import ClosedSegment
@@ -52,7 +52,8 @@ class SegmentContents:
         missing: Records that must follow at `data_end` before anything else.
         patches: Offsets, and what must be written there over bytes that cannot be read.
         unreadable_bytes: How many bytes cannot be read, and stay in the file.
-        own_records: The recorder's own records, headers apart.
+        own_records: The recorder's own records, headers apart; what was left out of a publisher's
+            messages, which is told all the time, in one.
         header: The flight header; None if there is none.
         header_time_ns: Its log time, and that of repeated messages; -1 if there is none.
         repeated: Repeated transient-local messages by channel.
@@ -145,6 +146,8 @@ class Collector:
         self.reader = reader
         self.contents = SegmentContents(reader.path, index, reader.size)
         self.channels: dict[int, Channel] = {}
+        self._left_out: dict[tuple[str, str], int] = {}
+        """Places of records by topic and publisher."""
 
     def begin(self) -> None:
         """Read the header and the metadata record; raise `SegmentError` if one is missing."""
@@ -189,9 +192,24 @@ class Collector:
                 return
             if isinstance(payload, FlightHeader):
                 contents.header = payload
+            elif isinstance(payload, Throttled):
+                self._add_left_out(payload)
             elif payload is not None:
                 contents.own_records.append(payload)
         elif message.log_time_ns == contents.header_time_ns:  # only repeats have the header's time
             channel = self.channels.get(message.channel.id)
             if channel is not None:
                 contents.repeated[channel] = contents.repeated.get(channel, 0) + 1
+
+    def _add_left_out(self, told: Throttled) -> None:
+        """Note what was left out, in one record for each publisher of a topic."""
+        records, key = self.contents.own_records, (told.topic, told.publisher)
+        place = self._left_out.setdefault(key, len(records))
+        if place == len(records):
+            records.append(told)
+            return
+        before = records[place]
+        assert isinstance(before, Throttled)
+        records[place] = replace(
+            told, records=before.records + told.records, first_ns=before.first_ns
+        )

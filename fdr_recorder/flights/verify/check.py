@@ -29,7 +29,7 @@ from fdr_recorder.flights.directory import (
     SegmentFile,
     tail_files,
 )
-from fdr_recorder.flights.ending import how_it_ended
+from fdr_recorder.flights.ending import how_it_ended, left_out_by_topic
 from fdr_recorder.flights.in_use import holder_of_root, is_being_recorded
 from fdr_recorder.flights.open_segment import open_segment
 from fdr_recorder.flights.reader import Advance, own_record
@@ -53,6 +53,8 @@ if TYPE_CHECKING:  # it needs a library that not everybody has
 
 _TOLD: Final = ('before_match', 'transport', 'overrun')
 """Causes of losses each of which has a record, or is told by the record of a drop."""
+_SUMMED: Final = ('dropped_overrun', 'lost_transport', 'repeated', 'before_match', 'throttled')
+"""Counters of producers whose sums are in the footer."""
 _LATEST_NS: Final = 60 * 10**9
 """A record of a loss lies in a file at most so long before the gap: for so long, records that
 arrived before the loss may have waited in a ring."""
@@ -173,6 +175,7 @@ class _Comparison(FlightReading):
         self._check_continuity([index for index in sorted(known) if index <= segments[-1].index])
         if footer is not None:
             self._check_footer(footer)
+            result.left_out = left_out_by_topic(footer)
         if not self.is_closed and not is_open:
             last_ns = self.last.log_time_ns if self.last is not None else 0
             result.losses.append(Loss('unclean', first_ns=last_ns))
@@ -267,7 +270,7 @@ class _Comparison(FlightReading):
         if not footer.segments_dropped:
             self._check_written(footer)
         self._note_untold(footer)
-        for part in ('dropped_overrun', 'lost_transport', 'repeated', 'before_match'):
+        for part in _SUMMED:
             total = f'records_{part}'
             if getattr(footer, total) != sum(getattr(item, part) for item in footer.producers):
                 self.damaged(f'{total} is not the sum over the producers')
@@ -334,7 +337,7 @@ class _Comparison(FlightReading):
         has_folded = set()
         for item in footer.producers if footer is not None else ():
             if footer is not None and footer.segments_dropped:
-                gone[item.topic, item.publisher] += item.dropped_overrun
+                gone[item.topic, item.publisher] += item.dropped_overrun + item.throttled
             if item.folded:
                 has_folded.add((item.topic, item.type))
                 of_folded[item.topic, item.type] += item.dropped_write_error

@@ -32,7 +32,7 @@ from fdr_recorder.record.channel import (
     PUBLISHER_KEY,
     QOS_KEY,
 )
-from fdr_recorder.record.dropped import loss_of
+from fdr_recorder.record.dropped import loss_of, THROTTLED
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover
 from fdr_recorder.record.numbering import HISTORY_S, NOTHING_EXPECTED, Numbering
 from fdr_recorder.record.offered_qos import offers_latched
@@ -58,7 +58,8 @@ class Producer:
     What the files contain of one producer.
 
     `type` is that of its messages, `loss_detection` that of its channel; `lost` is what records of
-    losses say is missing, `before_match` what they say was sent before it was heard.
+    losses say is missing, `before_match` what they say was sent before it was heard. `lost` has
+    what was left out on purpose, too.
     """
 
     type: str = ''
@@ -250,7 +251,10 @@ class FlightReading:
             self.producers.setdefault(key, Producer()).before_match += told.records
         elif explains:
             self.producers.setdefault(key, Producer()).lost += told.records
-        if told.records:  # else all records have waited for the disk
+        if told.cause == THROTTLED:
+            left_out = self.result.left_out
+            left_out[told.topic] = left_out.get(told.topic, 0) + told.records
+        elif told.records:  # else all records have waited for the disk
             times = told.first_ns, told.last_ns
             self.result.losses.append(Loss(told.cause, told.records, *key, *times))
 

@@ -113,6 +113,7 @@ class Verification:
         tear: Where the files end in the middle, in words; empty if they do not.
         damage: What is wrong with the files, in words.
         losses: What the recording says is missing.
+        left_out: How many messages `max_rate` has left out, by topic.
         segments: How many segments are there.
         records: How many records lie in them.
         bytes: Their size.
@@ -137,6 +138,7 @@ class Verification:
     tear: str = ''
     damage: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
     segments: int = 0
     records: int = 0
     bytes: int = 0
@@ -187,6 +189,7 @@ class Verification:
         unreadable = sum(loss.bytes for loss in self.losses)
         return Losses(
             unreadable_bytes=unreadable,
+            throttled=sum(self.left_out.values()),
             has_end=has_end,
             unseen=self.unseen,
             untold=self.untold,
@@ -203,6 +206,11 @@ class Verification:
         lines += [f'  damaged: {text}' for text in self.damage]
         lines += [f'  torn: {self.tear}'] if self.tear else []
         lines += [f'  missing: {loss}' for loss in self.losses]
+        lines += [
+            f'  left out: {plural(count, "message")} of {topic or "several topics"}, '
+            'as max_rate asks'
+            for topic, count in self.left_out.items()
+        ]
         lines += [
             f'  not recorded: {name}: {in_words(why)}' for name, why in self.not_recorded.items()
         ]
@@ -231,6 +239,7 @@ class Verification:
             'tear': self.tear,
             'kept': [{'file_name': name, 'bytes': size} for name, size in self.kept.items()],
             'losses': [asdict(loss) for loss in self.losses],
+            'left_out': dict(self.left_out),
             'kind': self.kind,
             'checked': list(self.checked),
             'unchecked': list(self.unchecked),

@@ -21,6 +21,7 @@ from fdr_recorder.config import RingConfig
 from fdr_recorder.node.intake.newcomers import Newcomers
 from fdr_recorder.node.intake.producer import Producer
 from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
+from fdr_recorder.node.intake.throttles import Throttles
 from fdr_recorder.node.intake.topic_intake import TopicIntake
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import endpoints_by_type, node_names
@@ -72,6 +73,8 @@ class Publishers:
         """Whether a gid of a message was one of the graph, which may learn of others later."""
         self.newcomers = Newcomers()
         """Knows which publishers have come while a flight is open."""
+        self.throttles = Throttles()
+        """Keep topics at a rate."""
 
     def meet(self, intake: TopicIntake, gid: bytes, is_numbered: bool) -> Producer:
         """
@@ -89,6 +92,7 @@ class Publishers:
         plan = intake.plan
         absent = self._absent.pop((plan.name, plan.type_name, gid))
         if absent is not None and self._writer.resume(absent.client):
+            absent.client.limit(self.throttles.of(plan))
             intake.producers[gid] = absent
             return absent
         can_detect = is_numbered and is_identified
@@ -102,6 +106,7 @@ class Publishers:
             latched=plan.is_latched,
         )
         client = FdrClient(channel, self._config, budget=self._budget)
+        client.limit(self.throttles.of(plan))
         producer = intake.producers[gid] = Producer(client, metadata, is_identified)
         arrival = self.newcomers.arrival(gid)
         if can_detect and self._writer.open_flight_id and arrival is not None:
@@ -142,6 +147,7 @@ class Publishers:
         """Retire the ring of a publisher, which may be found again."""
         producer = intake.producers.pop(gid)
         producer.give_up()
+        producer.client.release()
         self._writer.retire(producer.client)
         self._absent.add((intake.plan.name, intake.plan.type_name, gid), producer)
 

@@ -132,6 +132,8 @@ class IntakeThread:
             for gid in list(intake.producers):
                 self._publishers.part_with(intake, gid)
             self._replaced.append(intake.subscription)
+            if not any(other.topic == key.topic for other in self.intakes):
+                self._publishers.throttles.drop(key.topic)
 
         self._requests.make_and_wait(remove)
         self.tidy()
@@ -267,6 +269,7 @@ class IntakeThread:
             self._open_gaps.is_patient = False
             self._take_all(self.intakes.values())
             self._open_gaps.settle()
+            self._publishers.throttles.release_all()
 
         return self._requests.make_and_wait(catch_up)
 
@@ -312,6 +315,7 @@ class IntakeThread:
         for intake in intakes:
             intake.is_empty = False  # it may not have been looked at for long
         self._is_set_stale = False
+        throttles = self._publishers.throttles
         served = [intake.served for intake in intakes if intake.served is not None]
         with ExitStack() as stack:
             wait = lend_wait(stack, self._subscriber, served, self._quarantine, self._renew_set)
@@ -347,6 +351,8 @@ class IntakeThread:
                 self._quarantine.relent('', SERVE)
                 if self._open_gaps:
                     self._open_gaps.settle(self._times.round_ns)
+                if throttles:
+                    throttles.release(self._times.round_ns)
                 if not most and not self._is_set_stale:
                     wait()
                 if most < HURRY:

@@ -36,6 +36,7 @@ class Balance:
         offered: Reached the recorder.
         lost_transport: Never reached it, as far as sequence numbers tell.
         before_match: Sent by publishers that came in flight, before they were heard.
+        throttled: Left out, as `max_rate` asks.
         dropped_overrun: Refused by a full ring.
         dropped_write_error: Discarded, because the disk refused them.
         written: Lie in segments, repeats and dropped segments included.
@@ -48,6 +49,7 @@ class Balance:
     offered: int
     lost_transport: int
     before_match: int
+    throttled: int
     dropped_overrun: int
     dropped_write_error: int
     written: int
@@ -58,7 +60,7 @@ class Balance:
     @property
     def published(self) -> int:
         """How many messages are known of."""
-        return self.offered + self.lost_transport + self.before_match
+        return self.offered + self.throttled + self.lost_transport + self.before_match
 
     @property
     def missing(self) -> int:
@@ -93,6 +95,7 @@ def balance_of(report: Report) -> Balance | None:
         offered=offered,
         lost_transport=total('lost_transport'),
         before_match=total('before_match'),
+        throttled=total('throttled'),
         dropped_overrun=total('dropped_overrun'),
         dropped_write_error=discarded,
         written=written,
@@ -129,11 +132,13 @@ def balance_section(report: Report) -> Html:
 
 def _messages(balance: Balance, footer: FlightFooter, unseen: str) -> Html:
     lost = (_MINUS, balance.lost_transport, 'never reached the recorder')
+    left_out = (_MINUS, balance.throttled, 'left out, as max_rate asks')
     rows: list[tuple[str, int, str]] = [
         ('', balance.published, 'published, as far as sequence numbers tell'),
         *([lost] if balance.lost_transport or not unseen else []),
         (_MINUS, balance.before_match, 'sent before their publishers were heard'),
-        ('=', balance.offered, 'reached the recorder'),
+        *([left_out] if balance.throttled else []),
+        ('=', balance.offered, 'to be recorded' if balance.throttled else 'reached the recorder'),
         (_MINUS, balance.dropped_overrun, 'refused, because a ring was full'),
         (_MINUS, balance.dropped_write_error, 'discarded, because the disk refused them'),
         ('+', balance.repeated, 'latched messages, repeated at the start of segments'),

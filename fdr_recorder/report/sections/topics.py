@@ -105,6 +105,8 @@ def _topic(
         )
         if count
     ]
+    if topic.throttled:
+        causes.append(f'and {topic.throttled:,} left out')
     gap_ns, _ = topic.longest_gap
     gap_s, is_latched = gap_ns / NS_PER_S, any(item.repeated for item in producers)
     rates, step_s = _rates(report, topic)
@@ -193,6 +195,8 @@ def _more(
         facts.append(('Delay, source to reception', _delay(delay)))
     if topic.why_unseen:
         facts.append(('Losses in transport', f'cannot be seen: {topic.why_unseen}'))
+    if topic.throttled:
+        facts.append(('Left out', f'{plural(topic.throttled, "message")}, as max_rate asks'))
     publishers = _publishers(topic, source, list(producers))
     return h('div', fact_list(facts), publishers, class_='more-of')
 

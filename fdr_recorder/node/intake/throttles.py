@@ -1,0 +1,59 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""The topics of which messages are left out, so that they are recorded at a rate at most."""
+
+from __future__ import annotations
+
+from fdr_recorder.capture.throttle import Throttle
+from fdr_recorder.node.topic_plan import TopicPlan
+
+
+class Throttles:
+    """
+    Has a throttle for each topic with a rate, for all its publishers and types.
+
+    Belongs to the intake thread.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a topic."""
+        self._by_topic: dict[str, Throttle] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether there is such a topic."""
+        return bool(self._by_topic)
+
+    def of(self, plan: TopicPlan) -> Throttle | None:
+        """Return the throttle of a topic, at the rate of the plan; None without one."""
+        if not plan.max_rate_hz:
+            self._by_topic.pop(plan.name, None)
+            return None
+        throttle = self._by_topic.get(plan.name)
+        if throttle is None:
+            throttle = self._by_topic[plan.name] = Throttle(plan.max_rate_hz)
+        elif throttle.rate_hz != plan.max_rate_hz:
+            throttle.set_rate(plan.max_rate_hz)
+        return throttle
+
+    def drop(self, topic: str) -> None:
+        """Forget a topic that is not recorded any more in any type."""
+        self._by_topic.pop(topic, None)
+
+    def release(self, now_ns: int) -> None:
+        """Have newest messages of latched topics recorded if it is time (CLOCK_MONOTONIC)."""
+        for throttle in self._by_topic.values():
+            if throttle.holders:
+                throttle.release(now_ns)
+
+    def release_all(self) -> None:
+        """Have the newest messages of latched topics recorded: the flight ends."""
+        for throttle in self._by_topic.values():
+            throttle.release_all()
