@@ -90,12 +90,13 @@ _HOMES = {
     'capture.client': 'FdrClient',
     'config': 'FdrConfig FdrWriterConfig RingConfig',
     'errors': (
-        'ClientError ConfigInvalidError DiskStalledError ExportError ExtraMissingError '
-        'FdrError FlightAlreadyOpenError FlightError FlightExistsError FlightIdInvalidError '
-        'FlightIdMismatchError FlightInUseError FlightNotOpenError FlightRootError '
-        'FlightRootLockedError FlightRootMissingError FlightRootNotADirectoryError '
-        'FlightRootReadOnlyError FlightStorageError NoFlightError NothingToDropError '
-        'RecordError RecoveryStoppedError RosArgumentsError SealError SegmentError '
+        'ClientError ConditionError ConfigInvalidError DiskStalledError ExportError '
+        'ExtraMissingError FdrError FlightAlreadyOpenError FlightError FlightExistsError '
+        'FlightIdInvalidError FlightIdMismatchError FlightInUseError FlightNotOpenError '
+        'FlightRootError FlightRootLockedError FlightRootMissingError '
+        'FlightRootNotADirectoryError FlightRootReadOnlyError FlightStorageError '
+        'HeldWhileArmedError NoFlightError NothingToDropError RecordError '
+        'RecoveryStoppedError RosArgumentsError SealError SegmentError ServiceRefusedError '
         'SourceTypeMissingError TypeUnknownError UsageError WriterAlreadyStartedError '
         'WriterFailedError WriterNotStartedError WriterStateError'
     ),

@@ -72,6 +72,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'recorder_refused': AlertLevel.ERROR,
     'source_silent': AlertLevel.WARN,
     'condition_unusable': AlertLevel.WARN,
+    'held_while_armed': AlertLevel.WARN,
 }
 """Every alert code and its level."""
 
@@ -82,9 +83,10 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'rings': ['overrun'],
     'transport': ['transport_loss'],
     'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible '
-    'topic_failed condition_unusable'.split(),
+    'topic_failed'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
-    'unclean_flight_recovered unclean_flight_left record_invalid clock_step not_sealed'.split(),
+    'unclean_flight_recovered unclean_flight_left record_invalid clock_step not_sealed '
+    'held_while_armed source_silent condition_unusable'.split(),
 }
 """Alert codes by fault group; each group is one status of the recorder on `/diagnostics`."""
 

@@ -22,6 +22,7 @@ from typing import ClassVar
 
 from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.config_base import Configuration, option
+from fdr_recorder.topics.armed import ArmedConfig
 from fdr_recorder.topics.config import TopicConfig
 from fdr_recorder.topics.names import wrong_name
 from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
@@ -232,6 +233,19 @@ class RingConfig(Configuration):
     )
 
 
+@dataclass(frozen=True)
+class HoldConfig(ArmedConfig):
+    """
+    What says that the vehicle is armed, for `hold_while_armed`: as for the flight trigger.
+
+    Raises:
+        ConfigInvalidError: A value has the wrong type or lies outside its range.
+
+    """
+
+    PREFIX: ClassVar[str] = 'armed.'
+
+
 def _wrong_flight_id(flight_id: str) -> str:
     if not flight_id or FLIGHT_ID_PATTERN.fullmatch(flight_id):
         return ''
@@ -304,6 +318,13 @@ class FdrConfig(TopicConfig):
     pin_after_s: float = option(
         30.0, '...until so long after it. Seconds.', 0.0, 86_400.0
     )
+    hold_while_armed: bool = option(
+        False,
+        'While the vehicle is armed, which the options `armed.*` find out as the flight trigger '
+        'does, refuse to deactivate, to clean up, to shut down, to stop and to pause. Signals end '
+        'the recorder in any case.',
+        changeable='always',
+    )
     clock_step_s: float = option(
         CLOCK_STEP_S,
         'When the system clock is set by more than this, a record and an alert say so; records '
@@ -323,6 +344,7 @@ class FdrConfig(TopicConfig):
     )
     writer: FdrWriterConfig = field(default_factory=FdrWriterConfig)
     ring: RingConfig = field(default_factory=RingConfig)
+    armed: HoldConfig = field(default_factory=HoldConfig)
 
 
 OPTIONS = FdrConfig.options()

@@ -198,8 +198,9 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     """Say that a parameter is unknown, and which one is probably meant."""
     from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
 
-    names = {option.rpartition('.')[2]: option for option in known}
-    names |= {option: option for option in known}
-    near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    whole = {option: option for option in known}
+    names = {option.rpartition('.')[2]: option for option in known} | whole
+    near = get_close_matches(name.lower(), whole, n=1, cutoff=0.8)
+    near = near or get_close_matches(name.lower(), names, n=1, cutoff=0.7)
     hint = f"; did you mean '{names[near[0]]}'?" if near else ''
     return f"unknown parameter '{name}'{hint}"

@@ -42,6 +42,8 @@ Every error that the recorder raises on purpose; the message says what to do.
   - ExtraMissingError
   - SealError
   - ConditionError
+  - HeldWhileArmedError
+  - ServiceRefusedError
   - TypeUnknownError
   - SourceTypeMissingError
   - UsageError
@@ -386,6 +388,21 @@ class ConditionError(FdrError):
 
     def __init__(self, condition: str, what: str) -> None:
         super().__init__(f'{condition!r}: {what}')
+
+
+class HeldWhileArmedError(FdrError):
+    """The recording would be ended while the vehicle is armed, and `hold_while_armed` is on."""
+
+    alert_code = 'held_while_armed'
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f'{name} refused: {why}; disarm first, or set hold_while_armed to false'
+        )
+
+
+class ServiceRefusedError(FdrError):
+    """A service of the recorder cannot do what is asked for; the answer says why."""
 
 
 class TypeUnknownError(FdrError):

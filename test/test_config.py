@@ -286,6 +286,12 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         return st.sampled_from(['', '0640', '644', '0600'])
     if name == 'writer.file_group':
         return st.from_regex(r'[a-z_]{0,8}', fullmatch=True)
+    if name == 'armed.source':
+        return st.sampled_from(['bool', 'mavros', 'px4'])
+    if name == 'armed.trigger_on':
+        return st.lists(st.sampled_from(['/x: a < 3', '/y: b[0].c == "d"']), max_size=2)
+    if name == 'armed.topic':
+        return st.sampled_from(['', '/armed', 'drone/armed'])
     if name == 'flight_id':
         return st.just('') | st.from_regex(FLIGHT_ID_PATTERN, fullmatch=True)
     if name == 'flight_root':

@@ -70,9 +70,14 @@ class LateDeactivation:
 
     All calls are in the executor's thread. `may_act` returns whether to do it now; None if it is
     no longer needed.
+
+    Attributes:
+        is_acting: Whether the current transition is its own.
+
     """
 
     def __init__(self, node: LifecycleNode, may_act: Callable[[], bool | None]) -> None:
+        self.is_acting = False
         self._node = node
         self._may_act = may_act
         self._timer: Timer | None = None
@@ -84,7 +89,11 @@ class LateDeactivation:
 
     def _try(self) -> None:
         if self._may_act():
-            self._node.trigger_deactivate()
+            self.is_acting = True
+            try:
+                self._node.trigger_deactivate()
+            finally:
+                self.is_acting = False
         if self._may_act() is None and self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None

@@ -75,7 +75,7 @@ def main(args: list[str] | None = None) -> int:
             while time.monotonic() < farewell:
                 spin_guarded(executor, FAREWELL_S)
         else:
-            node.trigger_shutdown()
+            node.end()
         is_finalized = node.is_finalized
     if not is_finalized:  # threads still run in C++, which aborts when the interpreter goes
         os._exit(1)

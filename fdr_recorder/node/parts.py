@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.node.armed_hold import ArmedHold
 from fdr_recorder.node.errands import Errands
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake import take_by_wait_set
@@ -47,6 +48,7 @@ class Parts:
     writer: FileFdrWriter
     intake: IntakeThread
     watch: GraphWatch
+    hold: ArmedHold
     release: ExitStack
     flight: Path | None = None
     """Directory of the flight that was begun last, until it is closed."""
@@ -73,9 +75,11 @@ def build_parts(node: Node, config: FdrConfig, board: AlertBoard, errands: Erran
         )
         watch = GraphWatch(node, intake, config, board, quarantine, annotation, writer)
         release.callback(watch.stop)
+        hold = ArmedHold(node, config, board)
+        release.callback(hold.stop)
         intake.start()
         watch.start()
-        return Parts(config, root, writer, intake, watch, release.pop_all())
+        return Parts(config, root, writer, intake, watch, hold, release.pop_all())
 
 
 def _subscriber(node: Node, config: FdrConfig) -> Subscriber:

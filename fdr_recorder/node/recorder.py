@@ -23,6 +23,7 @@ from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import (
     DiskStalledError,
     FdrError,
+    HeldWhileArmedError,
     WriterFailedError,
 )
 from fdr_recorder.node.autostart import Autostart, LateDeactivation
@@ -66,6 +67,9 @@ _TRANSITIONS = {
 }
 """Name of each transition, and the state from which it leads."""
 
+ENDING = ('deactivate', 'cleanup', 'shutdown', 'stop', 'pause')
+"""What is refused while the vehicle is armed, if `hold_while_armed` is on."""
+
 
 class Recorder(LifecycleNode):
     """
@@ -88,6 +92,10 @@ class Recorder(LifecycleNode):
         self._errands = Errands(self._board)
         self._parts: Parts | None = None
         self._state_label = 'unconfigured'
+        self.refusal = ''
+        """Why a transition was refused last."""
+        self.next_flight_id = ''
+        """Name of the next flight, if somebody has asked for one; else that of the options."""
         self.is_ending = False
         """Whether a shutdown transition has begun: from its end, the node is of no more use."""
         self._log_handler = RosLogHandler(self.get_logger())
@@ -95,7 +103,7 @@ class Recorder(LifecycleNode):
         core.addHandler(self._log_handler)
         core.setLevel(logging.INFO)
         self._options = Parameters(self, FdrConfig, self._why_fixed, self._apply_options)
-        Services(self, lambda: self._parts, lambda: self._state_label)
+        Services(self, self)
         self._autostart = Autostart(self, lambda: self._state_label)
         self._late = LateDeactivation(self, self._may_deactivate)
         self._summary = RecorderSummary()
@@ -105,6 +113,16 @@ class Recorder(LifecycleNode):
     def is_finalized(self) -> bool:
         """Whether the node was shut down through its lifecycle, and nothing failed in that."""
         return self._state_label == 'finalized'
+
+    @property
+    def state_label(self) -> str:
+        """Return the state of its lifecycle."""
+        return self._state_label
+
+    @property
+    def parts(self) -> Parts | None:
+        """Return its parts; None while it is not configured."""
+        return self._parts
 
     @property
     def unclosed_flight(self) -> str:
@@ -166,13 +184,37 @@ class Recorder(LifecycleNode):
         name, fitting = _TRANSITIONS.get(transition, (f'transition {transition}', ''))
         if state != fitting:
             only = f', not {fitting}' if fitting else ''
-            text = f'{name} refused: the recorder is {state}{only}'
-            logger.error('%s', text, extra={'answers': True})
+            self.refusal = f'{name} refused: the recorder is {state}{only}'
+            logger.error('%s', self.refusal, extra={'answers': True})
+            return TransitionCallbackReturn.FAILURE
+        try:
+            self.check_hold(name)
+        except HeldWhileArmedError as error:
+            self.refusal = str(error)
             return TransitionCallbackReturn.FAILURE
         change: Callable[[int], TransitionCallbackReturn] = (
             super()._LifecycleNodeMixin__change_state  # type: ignore[misc]
         )
         return change(transition)
+
+    def check_hold(self, name: str) -> None:
+        """
+        Let somebody end or pause the recording by what is called `name`; other names pass.
+
+        A refused shutdown would end in *finalized*: so rcl must not get to know of it.
+
+        Raises:
+            HeldWhileArmedError: The vehicle is armed, and `hold_while_armed` is on.
+
+        """
+        is_asked = not (self.is_ending or self._late.is_acting)
+        if self._parts is not None and is_asked and name in ENDING:
+            self._parts.hold.check(name)
+
+    def end(self) -> TransitionCallbackReturn:
+        """Shut down for a signal, or for the end of a rehearsal: nothing holds that up."""
+        self.is_ending = True
+        return self.trigger_shutdown()
 
     def _attempt(
         self, name: str, act: Callable[[], None], new_state: str
@@ -181,14 +223,15 @@ class Recorder(LifecycleNode):
         try:
             act()
         except FdrError as error:
-            message = f'{name} refused: {error}'
+            self.refusal = message = f'{name} refused: {error}'
             if not self._board.raise_alert(error.alert_code, message):
                 answers = {'answers': not self._autostart.is_acting}
                 logger.error('%s', message, extra=answers)  # once more
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             logger.exception('%s failed', name)
-            self._board.raise_alert('transition_refused', f'{name} failed: {error!r}')
+            self.refusal = f'{name} failed: {error!r}'
+            self._board.raise_alert('transition_refused', self.refusal)
             return TransitionCallbackReturn.ERROR
         self._state_label = new_state
         if not self._autostart.is_acting:  # somebody else commands the node from now on
@@ -228,7 +271,7 @@ class Recorder(LifecycleNode):
     def _activate(self) -> None:
         parts = self._parts
         assert parts is not None
-        flight_id = parts.config.flight_id or new_flight_id()
+        flight_id = self.next_flight_id or parts.config.flight_id or new_flight_id()
         parts.intake.hold_latched()
         try:
             header = self._errands.run(
@@ -339,6 +382,7 @@ class Recorder(LifecycleNode):
                 self._options.read(), qos_profile_overrides=parts.config.qos_profile_overrides
             )
             parts.writer.apply(parts.config.writer)
+            parts.hold.apply(parts.config)
             _set_log_level(parts.config)
 
     def _publish_diagnostics(self, topic: str) -> DiagnosticsPublisher:

@@ -43,7 +43,7 @@ def rehearse(parameter_file: Path, seconds: float, advance: Callable[[int], None
         for transition, spin_s in (
             (node.trigger_configure, DISCOVERY_S),
             (node.trigger_activate, seconds),
-            (node.trigger_shutdown, 0.0),
+            (node.end, 0.0),
         ):
             if transition() != TransitionCallbackReturn.SUCCESS:
                 return False

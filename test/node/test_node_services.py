@@ -13,19 +13,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+import sys
 import time
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
+from fdr_recorder.node.services import service_type, Services
 from fdr_recorder.record.kinds import Pin
 from ground import BEST_EFFORT, DiagnosticStatus, Ground, LATCHED, RELIABLE
 import pytest
+from rclpy.duration import Duration
+from rclpy.lifecycle import TransitionCallbackReturn
 from recorder_process import read_flight, RecorderProcess
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 
+def ask(recorder: RecorderProcess, service: str) -> Trigger.Response:
+    name = f'/{recorder.name}/{service}'
+    return recorder.ground.call(Trigger, name, Trigger.Request())
+
+
 def split(recorder: RecorderProcess) -> Trigger.Response:
-    return recorder.ground.call(Trigger, f'/{recorder.name}/split', Trigger.Request())
+    return ask(recorder, 'split')
 
 
 def until(recorder: RecorderProcess, state: str) -> None:
@@ -35,6 +46,10 @@ def until(recorder: RecorderProcess, state: str) -> None:
 def texts(recorder: RecorderProcess, topic: str) -> list[list[bytes]]:
     """Return the texts on a topic, by segment."""
     (path,) = recorder.flights()
+    return texts_of(path, topic)
+
+
+def texts_of(path: Path, topic: str = '/chatter') -> list[list[bytes]]:
     return [
         [message.data[8:].rstrip(b'\0') for message in segment.messages if message.topic == topic]
         for segment in read_flight(path).segments
@@ -134,6 +149,115 @@ def test_an_annotation_is_always_recorded(ground: Ground, tmp_path: Path, root: 
             for item in recorder.read_flight().bag['topics_with_message_count']
         }
         assert listed[topic] == 'std_msgs/msg/String'
+
+
+# --- as with rosbag2 ---------------------------------------------------------------------------
+
+
+def test_services_of_rosbag2_without_its_types(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    options = {'topics': ['/chatter'], 'preroll_s': 60.0}
+    with RecorderProcess(ground, tmp_path, root, **options) as recorder:
+        answer = ask(recorder, 'snapshot')
+        assert answer.message.startswith('nothing is kept to take a snapshot of (unconfigured)')
+        answer = ask(recorder, 'record')
+        (first,) = recorder.flights()
+        assert (answer.success, answer.message) == (True, f'recording to {first}')
+        assert recorder.state() == 'active'
+        answer = ask(recorder, 'record')
+        assert (answer.success, answer.message) == (
+            False, 'a flight is being recorded already'
+        )
+        chatter = ground.publisher(String, '/chatter')
+        chatter.publish(String(data='one'))
+        ground.wait_until(lambda: recorder.stored('/chatter') == 1, 'a message on disk')
+        assert ask(recorder, 'split_bagfile').message.startswith('segment 0 is closed')
+        chatter.publish(String(data='two'))
+        recorder.wait_for_summary(lambda values: values['records_written'] == '5', 'it is taken')
+        assert ask(recorder, 'snapshot').success
+        answer = ask(recorder, 'stop')
+        assert (answer.success, answer.message) == (True, f'{first} is closed')
+        answer = ask(recorder, 'stop')
+        assert answer.message == 'no flight is open (inactive): activate first'
+
+        chatter.publish(String(data='between'))
+        assert chatter.wait_for_all_acked(Duration(seconds=10))
+        answer = ask(recorder, 'snapshot')
+        assert answer.success, answer.message
+        second = recorder.flights()[-1]
+        assert answer.message == f'the last 60 s are in {second}'
+        assert recorder.state() == 'inactive'
+        assert texts_of(first) == [[b'one'], [b'two'], []]  # the snapshot began the last one
+        assert texts_of(second) == [[b'between']]
+        recorder.make('cleanup')
+        recorder.set('flight_id', first.name)
+        answer = ask(recorder, 'record')
+        assert answer.message.startswith('activate refused: ')
+        assert first.name in answer.message
+
+
+class Response:
+    """A response with some fields, as rosbag2's have them."""
+
+    def __init__(self, **fields: object) -> None:
+        self.__dict__.update(fields)
+
+    def get_fields_and_field_types(self) -> dict[str, str]:
+        return dict.fromkeys(self.__dict__, '')
+
+
+def test_services_with_the_types_of_rosbag2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that this version of rosbag2 has; `~/split` and `~/pin` are the recorder's own."""
+    module = ModuleType('rosbag2_interfaces.srv')
+    module.Stop = object()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, 'rosbag2_interfaces', ModuleType('rosbag2_interfaces'))
+    monkeypatch.setitem(sys.modules, 'rosbag2_interfaces.srv', module)
+    assert service_type('stop') is module.Stop  # type: ignore[attr-defined]
+    assert service_type('record') is Trigger
+    assert service_type('split') is Trigger
+
+
+def test_requests_and_responses_of_rosbag2(tmp_path: Path) -> None:
+    """A `uri` names the flight; what would be done later is refused; the fields are theirs."""
+    recorder = SimpleNamespace(
+        state_label='inactive',
+        next_flight_id='',
+        refusal='activate refused: the disk is full',
+        check_hold=lambda name: None,
+        begun=[],
+        succeeds=True,
+        parts=SimpleNamespace(root=SimpleNamespace(path=tmp_path), flight=tmp_path / 'x'),
+    )
+
+    def activate() -> TransitionCallbackReturn:
+        recorder.begun.append(recorder.next_flight_id)
+        result = TransitionCallbackReturn
+        return result.SUCCESS if recorder.succeeds else result.FAILURE
+
+    recorder.trigger_activate = activate
+    offered: dict[str, Any] = {}
+    node = SimpleNamespace(
+        create_service=lambda _, name, serve: offered.setdefault(name, serve)
+    )
+    Services(node, recorder)  # type: ignore[arg-type]
+
+    def record(uri: str, sec: int = 0) -> tuple[object, object]:
+        request = SimpleNamespace(uri=uri, start_time=SimpleNamespace(sec=sec, nanosec=0))
+        answer = offered['~/record'](request, Response(return_code=-1, error_string='?'))
+        return answer.return_code, answer.error_string
+
+    for uri in ('', 'tow_3', f'file://{tmp_path}/tow_4/', f'{tmp_path}/tow_5'):
+        assert record(uri) == (0, '')
+    assert recorder.begun == ['', 'tow_3', 'tow_4', 'tow_5']
+    assert recorder.next_flight_id == ''
+    code, why = record('/tmp/elsewhere')
+    assert (code, recorder.begun[4:]) == (1, [])
+    assert f'flights are recorded below {tmp_path}' in str(why)
+    assert record('', sec=5)[0] == 1
+    recorder.succeeds = False
+    assert record('') == (1, recorder.refusal)
+    assert vars(offered['~/stop'](None, Response())) == {}  # older types have no answer
 
 
 # --- by itself ---------------------------------------------------------------------------------

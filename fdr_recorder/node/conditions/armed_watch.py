@@ -43,9 +43,10 @@ class ArmedWatch:
         quarantine: Quarantine,
         *,
         post_roll_s: float = 0.0,
+        meanwhile: str = 'the recorder stays as it is',
     ) -> None:
         """
-        Listen from now on, as `look` finds topics.
+        Listen from now on, as `look` finds topics; `meanwhile` is said of a silent source.
 
         Raises:
             SourceTypeMissingError: The source's message type is not installed.
@@ -53,6 +54,7 @@ class ArmedWatch:
 
         """
         self._timeout_s = config.source_timeout_s
+        self._meanwhile = meanwhile
         self._alerts = alerts
         self._began = time.monotonic()
         self._watched: list[tuple[SourceWatch, Switch]] = []
@@ -77,7 +79,7 @@ class ArmedWatch:
     def why_armed(self) -> str:
         """Return what says that it is armed; empty if nothing does."""
         said = [
-            watch.source.name or f'{watch.topic} says that the vehicle is armed'
+            watch.source.name or f'the vehicle is armed ({watch.topic})'
             for watch, switch in self._watched
             if switch.says
         ]
@@ -97,8 +99,7 @@ class ArmedWatch:
             if self._timeout_s and silent_s > self._timeout_s:
                 self._alerts.raise_alert(
                     'source_silent',
-                    f'nothing from {watch.topic} for {self._timeout_s} s; the recorder stays as '
-                    'it is',
+                    f'nothing from {watch.topic} for {self._timeout_s} s; {self._meanwhile}',
                     subject=watch.source.name,
                 )
             elif watch.has_spoken:
