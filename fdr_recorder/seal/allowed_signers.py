@@ -146,7 +146,8 @@ def line_for(principal: str, key: bytes) -> str:
     """
     if not principal or set(principal) & set('*?!,"\\') or has_control_characters(principal):
         raise SealError(
-            f'{principal!r} cannot name a vehicle among allowed signers: no * ? ! , " or \\ there'
+            f'{principal!r} cannot name a vehicle among allowed signers: no * ? ! , " or \\ '
+            'there; the recorder writes - instead'
         )
     name = f'"{principal}"' if ' ' in principal or principal.startswith('#') else principal
     return f'{name} {_FLAG},namespaces="{",".join(NAMESPACES)}" {key_text(key)}'

@@ -80,6 +80,7 @@ class FlightSealer:
         failure: Why no more seals can be made; None as long as they can.
         counters: Returns the counters of the flight, for a seal to tell.
         now_ns: Returns the time by the flight's clock (ns).
+        on_begun: Called once, when the first seal is on the disk; as the flight is opened.
         on_failure: Called once if a seal cannot be made; the flight is sealed up to there.
 
     """
@@ -111,6 +112,7 @@ class FlightSealer:
         """
         self.counters: Callable[[], object] = object
         self.now_ns: Callable[[], int] = time.time_ns
+        self.on_begun: Callable[[], object] = lambda: None
         self.on_failure: Callable[[Exception], object] = lambda _error: None
         self.witness: Witness | None = None
         self.failure: Exception | None = None
@@ -224,6 +226,8 @@ class FlightSealer:
         for number in numbers:
             text_hash = self._outstanding.pop(number, None)
             self._void -= self._telling.pop(number, set())
+            if text_hash and self.witness is None:
+                self.on_begun()
             if text_hash and (self.witness is None or number > self.witness.number):
                 self.witness = Witness(number, text_hash)
 

@@ -38,7 +38,20 @@ _NAMES: Final = (
     'first_key', 'sums_key',
 )
 _ROTATION: Final = 'rotation'
+_OF_PATTERNS: Final = frozenset('*?!,"\\')
 MAX_TEXT_BYTES: Final = 1 << 20
+
+
+def principal_of(vehicle_id: str) -> str:
+    """
+    Return the name for which the keys of a vehicle are certified; empty for one without a name.
+
+    What has a meaning of its own in a file of allowed signers becomes `-`, as white space does.
+    """
+    name = '-'.join(vehicle_id.split())
+    return ''.join(
+        '-' if mark in _OF_PATTERNS or not mark.isprintable() else mark for mark in name
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

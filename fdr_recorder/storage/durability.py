@@ -188,11 +188,12 @@ class Durability:
                     opened = segment
                     self._submitted = segment, segment.size
             self._synced_at = now
-        seals = tuple(self.seals) if is_metadata_due else ()
+        seals = [*self.seals] if is_metadata_due else []
         metadata: list[bytes] = []
         if self.is_metadata_stale and is_metadata_due:
             metadata, self.is_metadata_stale = self._directory.render(self._custom_data()), False
             self._metadata_at = now
+            seals += filter(None, (segment.closed().last_seal for segment in ended))
         pins = b''
         if self.are_pins_stale and is_metadata_due:
             pins, self.are_pins_stale = self._directory.pins.encode(), False
@@ -258,8 +259,8 @@ class Durability:
                 self.seals.append(closed.last_seal)
             if is_full:
                 self.rotated.append(closed)
-        for _ in range(job.kept_seals):
-            self.seals.popleft()
+        for seal in job.seals[:job.kept_seals]:
+            self.seals.remove(seal)
         for _ in range(job.unlinked):
             self._directory.dropped.popleft()
         if job.metadata and not job.is_metadata_durable:

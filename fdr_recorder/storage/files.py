@@ -32,6 +32,20 @@ _APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 
 
+class PartlyReplacedError(OSError):
+    """
+    Of files that are replaced together, some could not be renamed.
+
+    Attributes:
+        names: Those that could not.
+
+    """
+
+    def __init__(self, error: OSError, names: Sequence[str]) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.names = names
+
+
 def close_fd(fd: int) -> None:
     """
     Close a file descriptor and ignore errors.
@@ -102,19 +116,38 @@ def replace_together(
     """
     Replace files that belong together, in their order; as `replace_in`.
 
-    All of them are on the disk, as `.<name>.tmp`, before the first gets its name: so after a power
-    cut in between, each is there as it was, or as it is to be.
+    All of them are on the disk, as `.<name>.tmp`, before the first gets its name, and that is
+    durable before the others do: so after a power cut in between, each is there as it was, or as
+    it is to be.
+
+    Raises:
+        PartlyReplacedError: Only some of them have got their names; the others keep their
+            temporaries, which fit those.
+        OSError: Nothing was replaced.
+
     """
     with ExitStack() as temporaries:
         for name, pieces in files.items():
             temporaries.callback(_discard, dir_fd, temporary_name(name))
             _write_temporary(dir_fd, name, pieces, is_of_flight=is_of_flight)
-        if len(files) > 1:
+        first, *others = files
+        if others:
             os.fsync(dir_fd)
-        for name in files:
-            os.rename(temporary_name(name), name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        rename_temporary(dir_fd, first)
         temporaries.pop_all()
     os.fsync(dir_fd)
+    for place, name in enumerate(others):
+        try:
+            rename_temporary(dir_fd, name)
+        except OSError as error:
+            raise PartlyReplacedError(error, others[place:]) from error
+    if others:
+        os.fsync(dir_fd)
+
+
+def rename_temporary(dir_fd: int, name: str) -> None:
+    """Give the temporary of a file its name."""
+    os.rename(temporary_name(name), name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
 
 def temporary_name(name: str) -> str:

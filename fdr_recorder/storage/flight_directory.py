@@ -47,6 +47,8 @@ from fdr_recorder.storage.files import (
     append_durably,
     close_fd,
     DIRECTORY_MODE,
+    PartlyReplacedError,
+    rename_temporary,
     replace_file,
     replace_in,
     replace_together,
@@ -158,6 +160,8 @@ class FlightDirectory:
         self.pins = Pins()
         self.unbegun: list[str] = []
         self.sign_sums: Callable[[bytes], str | None] | None = None
+        self._unrenamed: list[str] = []
+        """Files beside the segments whose temporaries wait for their names."""
         self._topic_counts = TopicCounts()
         self._newest_listed = -1
 
@@ -210,7 +214,8 @@ class FlightDirectory:
     def remove_if_empty(self) -> None:
         """Undo `create` for a flight that could not begin."""
         with suppress(OSError):
-            (self.path / bag_metadata.FILE_NAME).unlink(missing_ok=True)
+            for name in (bag_metadata.FILE_NAME, SUMS_NAME, SUMS_SIGNATURE_NAME):
+                (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
 
     # --- by descriptor, any thread ---------------------------------------------------------
@@ -291,7 +296,14 @@ class FlightDirectory:
             signature = self.sign_sums(listed)
             if signature is not None:
                 files |= {SUMS_NAME: [listed], SUMS_SIGNATURE_NAME: [signature.encode()]}
-        replace_together(self.fd, files, is_of_flight=True)
+        while self._unrenamed:  # else nothing would fit what was renamed
+            rename_temporary(self.fd, self._unrenamed[0])
+            self._unrenamed.pop(0)
+        try:
+            replace_together(self.fd, files, is_of_flight=True)
+        except PartlyReplacedError as error:
+            self._unrenamed = [*error.names]
+            raise
 
     def replace_pins(self, text: bytes) -> None:
         """Renew PINS; if that raises `OSError`, the former one remains."""
@@ -329,6 +341,7 @@ class FlightDirectory:
         self.close()
         self.fd = fd
         self.dropped.clear()
+        self._unrenamed.clear()
 
     # --- segments --------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FLIGHT_ID_PATTERN, SealConfig
 from fdr_recorder.errors import FdrError
 from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.seal.opening import principal_of
 from fdr_recorder.seal.seal import Seal
 from fdr_recorder.seal.sidecars import newest_seal
 from fdr_recorder.storage.files import replace_file
@@ -66,6 +67,7 @@ def begin_sealing(
         alerts.raise_alert('not_sealed', f'the flight is not sealed: {error}')
         return None
     alerts.clear('not_sealed', 'the flight is sealed')
+    sealer.on_begun = lambda: _note_newest(root, header.flight_id)
     sealer.on_failure = lambda error: alerts.raise_alert(
         'not_sealed', f'the flight is sealed only up to here: {error!r}'
     )
@@ -94,22 +96,22 @@ def _load_key(config: SealConfig) -> Identity:
 
 
 def _begin(config: SealConfig, root: Path, header: FlightHeader) -> FlightSealer:
-    vehicle = encodable(header.vehicle_id).split()
+    vehicle = ' '.join(encodable(header.vehicle_id).split())
     with _load_key(config) as identity:
         from fdr_recorder.seal.flight_sealer import FlightSealer  # noqa: PLC0415 - needs an extra
 
         return FlightSealer(
             identity,
             flight=header.flight_id,
-            vehicle=' '.join(vehicle),
-            principal='-'.join(vehicle) or socket.gethostname(),
+            vehicle=vehicle,
+            principal=principal_of(vehicle) or socket.gethostname(),
             number=header.flight_number,
-            previous=_take_previous(root, header.flight_id),
+            previous=_previous(root),
         )
 
 
-def _take_previous(root: Path, flight_id: str) -> tuple[str, str]:
-    """Return the sealed flight before this one, and its newest seal; name this one instead."""
+def _previous(root: Path) -> tuple[str, str]:
+    """Return the newest sealed flight of a root, and its newest seal."""
     previous = ''
     with suppress(OSError, ValueError):
         name = (root / NEWEST_NAME).read_text().strip()
@@ -123,7 +125,6 @@ def _take_previous(root: Path, flight_id: str) -> tuple[str, str]:
         except (FdrError, OSError) as error:
             seal = None
             logger.warning('%s: its newest seal cannot be read: %s', root / previous, error)
-    _note_newest(root, flight_id)
     return (previous, seal.text_hash) if seal is not None else ('', '')
 
 
@@ -133,6 +134,7 @@ def _force(path: Path) -> None:
 
 
 def _note_newest(root: Path, flight_id: str) -> None:
+    """Note that a flight which has begun is the newest sealed one of its root."""
     try:
         replace_file(root / NEWEST_NAME, [flight_id.encode(), b'\n'])
     except OSError as error:

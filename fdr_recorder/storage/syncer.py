@@ -42,7 +42,7 @@ class SyncJob:
             names, and closed.
         open: The open segment: forced to the disk as far as it is written.
         names: Whether names in the directory are new.
-        seals: What to append to SEALS.
+        seals: What to append to SEALS, before `metadata.yaml` is renewed.
         metadata: The text of a new `metadata.yaml`, in pieces; empty if it stays.
         sums: The lines of segments in SHA256SUMS, which is renewed with it.
         pins: The text of a new PINS; empty if it stays.

@@ -100,7 +100,7 @@ class Disk:
                 if not existed:
                     self._make(path, is_directory=False)
                 node = self._open[result] = self.nodes[path]
-                self._positions[result] = 0
+                self._positions[result] = -1 if args[1] & os.O_APPEND else 0
                 if args[1] & os.O_TRUNC:
                     self._cut(node, 0)
             case 'mkdir':
@@ -119,8 +119,11 @@ class Disk:
                 self._write(node, self._sizes[node], b''.join(args[1])[:result])
             case 'write':
                 node, position = self._open[args[0]], self._positions[args[0]]
+                if position < 0:
+                    position = self._sizes[node]
+                else:
+                    self._positions[args[0]] += result
                 self._write(node, position, bytes(args[1])[:result])
-                self._positions[args[0]] += result
             case 'pwrite':
                 self._write(self._open[args[0]], args[2], bytes(args[1])[:result])
             case 'ftruncate':

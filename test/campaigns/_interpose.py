@@ -152,7 +152,7 @@ class _File(io.RawIOBase):
         return 'r' in self._mode
 
     def writable(self) -> bool:
-        return 'w' in self._mode
+        return 'r' not in self._mode
 
     def readinto(self, buffer: Any) -> int:
         data = os.read(self._fd, len(buffer))
@@ -169,8 +169,12 @@ class _File(io.RawIOBase):
                 os.close(self._fd)
 
 
-def _buffered(raw: _File, mode: str, *, encoding: str | None = None, **_: object) -> Any:
-    if 'w' in mode:
+def _buffered(
+    raw: _File, mode: str, buffering: int = -1, encoding: str | None = None, **_: object
+) -> Any:
+    if not buffering:
+        return raw
+    if 'r' not in mode:
         return io.BufferedWriter(raw)
     reader = io.BufferedReader(raw)
     return reader if 'b' in mode else io.TextIOWrapper(reader, encoding=encoding)

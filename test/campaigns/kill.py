@@ -14,7 +14,8 @@ The recorder is killed at any moment: under load, at any system call, while it r
 A child process records; it is killed by `SIGKILL`, from outside at a random time or by itself in
 the middle of a random system call (a `writev` then ends after a random byte). What the flight must
 contain is known from memory that parent and child share: each record that was offered and what
-became of it, and how many records the writer had taken from each ring, and when.
+became of it, and how many records the writer had taken from each ring, and when. The flights of
+some rounds are sealed: none may look like a forgery.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from typing import Any
 import zlib
 
 from campaigns import Figures
+from campaigns._authentic import Seals
 from campaigns._recovered import check_recovered, last_footer, snapshot
 from fdr_recorder import (
     CapacityCapPolicy,
@@ -108,6 +110,7 @@ class Plan:
     """...after this time..."""
     fatal_call: FatalCall | None
     """...unless it comes to this system call before."""
+    seals: Seals
     recovery_kills: tuple[FatalCall, ...]
     """The system calls at which recovery is killed, one attempt after the other."""
     seed: int
@@ -116,8 +119,8 @@ class Plan:
 OPENING, RECORDING, CLOSING, CLOSED = 1, 2, 3, 4
 
 
-def make_plan(rng: random.Random) -> Plan:
-    """Draw a round."""
+def make_plan(rng: random.Random, directory: Path) -> Plan:
+    """Draw a round; the keys for sealed flights get into its directory."""
     segment_size = rng.choice([16, 16, 48, 48, 256, 2048]) * KIB
     load_s = rng.uniform(0.1, 0.8)
     phase = rng.choices([OPENING, RECORDING, CLOSING], [1, 5, 2])[0]
@@ -145,6 +148,7 @@ def make_plan(rng: random.Random) -> Plan:
         phase=phase,
         delay_s=rng.uniform(0, load_s) if phase == RECORDING else rng.uniform(0, 0.03),
         fatal_call=rng.choice([None, FatalCall.draw(rng, 2000)]),
+        seals=Seals.draw(rng, directory),
         recovery_kills=tuple(
             FatalCall.draw(rng, 40) for _ in range(rng.choice([0, 0, 1, 3]))
         ),
@@ -315,7 +319,7 @@ def check_content(data: bytes, sequence: int) -> None:
 def record(root: Path, plan: Plan, shared: Shared) -> None:
     """Record a flight that is closed in peace, then the one that will not be."""
     rng = random.Random(plan.seed)
-    writer = FileFdrWriter(root, FdrWriterConfig(**plan.options))
+    writer = FileFdrWriter(root, FdrWriterConfig(**plan.options, seal=plan.seals.config))
     writer.start()
     writer.open_flight(FlightHeader(flight_id=BESIDE))
     writer.close_flight(BESIDE)
@@ -395,7 +399,7 @@ def produce(
 
 def run_round(rng: random.Random, directory: Path) -> Figures:
     """Record, kill, recover (and kill that, too), and look for every record."""
-    plan = make_plan(rng)
+    plan = make_plan(rng, directory)
     shared = Shared()
     pid = in_child(lambda: record(directory, plan, shared))
     died_at_ns = kill(pid, plan, shared)
@@ -403,9 +407,10 @@ def run_round(rng: random.Random, directory: Path) -> Figures:
     before = snapshot(directory / BESIDE)
     was_unclean = path.is_dir() and needs_recovery(path)
     for fatal in plan.recovery_kills:
-        kill_recovery(directory, fatal, rng)
+        kill_recovery(directory, fatal, rng, plan.seals)
+    plan.seals.check(path)
     started_at = time.monotonic()
-    recovered = recover(directory)
+    recovered = recover(directory, key_file=plan.seals.of_recovery(rng))
     seconds = time.monotonic() - started_at
     assert snapshot(directory / BESIDE) == before, 'a clean flight was touched'
     assert len(recovered) <= 1
@@ -419,6 +424,7 @@ def run_round(rng: random.Random, directory: Path) -> Figures:
         assert shared.phase <= OPENING, 'the flight is gone'
         return {**figures, 'never_opened': 1}
     dropped = [shared.closed(index) for index in range(first_segment(path))]
+    plan.seals.check(path)
     flight, _ = check_recovered(path, dropped_records=[records for _, records in dropped])
     assert last_footer(flight).bytes_dropped == sum(size for size, _ in dropped)
     if shared.phase == CLOSED:
@@ -461,12 +467,12 @@ def reaped(pid: int) -> Iterator[None]:
     assert wait_for(pid) == signal.SIGKILL, 'the child ended by itself'
 
 
-def kill_recovery(root: Path, fatal: FatalCall, rng: random.Random) -> None:
+def kill_recovery(root: Path, fatal: FatalCall, rng: random.Random, seals: Seals) -> None:
     """Recover in a child that is killed at one of its system calls, if it comes so far."""
 
     def work() -> None:
         die_at(fatal, rng, lambda: None)
-        recover(root)
+        recover(root, key_file=seals.of_recovery(rng))
 
     wait_for(in_child(work))
 

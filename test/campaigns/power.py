@@ -21,7 +21,8 @@ at random, the flight root is built as a power cut could have left it:
   journaling file system has it) or any (as POSIX allows).
 
 That is recovered, sometimes with a second power cut in the midst. Everything that the first cut
-left durable must be there, complete and in order, and the flight must be sound.
+left durable must be there, complete and in order, and the flight must be sound. The flights of
+some rounds are sealed: then none of that may look like a forgery.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ import re
 import shutil
 from unittest import mock
 
+from campaigns._authentic import Seals
 from campaigns._disk import changed, Disk, Durable, ShortWriteError
 from campaigns._interpose import Call, interposed, recorder_logs
 from fdr_recorder import (
@@ -47,6 +49,7 @@ from fdr_recorder import (
     FlightRoot,
 )
 from fdr_recorder.flights.recovery.recover import recover
+from fdr_recorder.flights.status import Authenticity
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import FlightFooter, SegmentRollover, WriteError
 from fdr_recorder.storage.closed_segment import ClosedSegment
@@ -86,7 +89,7 @@ class _Clock:
         return 1_700_000_000_000_000_000 + int(self.now * 1e9)
 
 
-def _fly(disk: Disk, rng: random.Random, clock: _Clock) -> None:
+def _fly(disk: Disk, rng: random.Random, clock: _Clock, seals: Seals) -> None:
     """
     Record a flight, with settings, load and faults of the disk chosen at random.
 
@@ -101,6 +104,7 @@ def _fly(disk: Disk, rng: random.Random, clock: _Clock) -> None:
         compression=rng.choice(('none', 'none', 'lz4', 'zstd')),
         reserve_bytes=rng.choice((0, 65536)),
         min_free_bytes=0,
+        seal=seals.config,
     )
     clients = [make_client(f'/blob{number}', f'{number:032x}') for number in range(2)]
     if rng.random() < 0.5:
@@ -336,6 +340,7 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
     root = directory / 'root'
     root.mkdir()
     disk, clock = Disk(root), _Clock()
+    seals = Seals.draw(rng, directory)
     figures: Counter[str] = Counter()
     with recorder_logs():
         with (
@@ -344,13 +349,13 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
             mock.patch('time.time_ns', clock.time_ns),
             mock.patch('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.05),
         ):
-            _fly(disk, rng, clock)
+            _fly(disk, rng, clock, seals)
         figures['changes'] += len(disk.events)
         for _ in range(CUTS_PER_ROUND):
             moment = rng.randint(0, len(disk.events))
             after = directory / 'after'
             try:
-                figures.update(_cut_power(disk, moment, after, rng))
+                figures.update(_cut_power(disk, moment, after, rng, seals))
             except AssertionError as error:
                 message = f'power cut after {moment} of {len(disk.events)} changes: {error}'
                 raise AssertionError(message) from error
@@ -358,7 +363,9 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
     return figures
 
 
-def _cut_power(disk: Disk, moment: int, after: Path, rng: random.Random) -> dict[str, int]:
+def _cut_power(
+    disk: Disk, moment: int, after: Path, rng: random.Random, seals: Seals
+) -> dict[str, int]:
     after.mkdir()
     root = after / 'root'
     durable = disk.durable(moment)
@@ -367,25 +374,29 @@ def _cut_power(disk: Disk, moment: int, after: Path, rng: random.Random) -> dict
     durable.build(root, rng)
     _check_cut(root, promise)
     if rng.random() < 0.4:
-        promise, root = _cut_power_again(promise, root, after, rng)
-    recovered = recover(root)
-    certain = _check_recovered(root, promise)
+        promise, root = _cut_power_again(promise, root, after, rng, seals)
+    seals.check(root / _FLIGHT)
+    recovered = recover(root, key_file=seals.of_recovery(rng))
+    is_sealed = bool(recovered) and seals.check(root / _FLIGHT) is not Authenticity.NOT_SEALED
+    is_left = any(flight.left for flight in recovered)  # as it is: its sealed bytes are torn
+    certain = 0 if is_left else _check_recovered(root, promise)
     return {
         'power_cuts': 1,
         'flights_recovered': len(recovered),
         'segments_sealed': sum(len(flight.torn) for flight in recovered),
         'durable_records': certain,
         'durable_records_lost': 0,
+        'sealed_flights': is_sealed,
     }
 
 
 def _cut_power_again(
-    promise: Promise, root: Path, after: Path, rng: random.Random
+    promise: Promise, root: Path, after: Path, rng: random.Random, seals: Seals
 ) -> tuple[Promise, Path]:
     """Cut the power while the flight is being recovered."""
     disk = Disk(root)
     with interposed(root, disk.watch):
-        recover(root)
+        recover(root, key_file=seals.of_recovery(rng))
     moment = rng.randint(0, len(disk.events))
     durable = disk.durable(moment)
     again = after / 'again'

@@ -14,7 +14,8 @@ Every system call of a recorder's life fails once, in every way that it can.
 Two lives are led: that of a writer (start, open a flight, rotate and drop segments, find the disk
 full, go on, close) and that of a recovery of a flight that was torn. The calls of a life without
 faults are noted first; then the life is led again and one of them fails: with an error of the
-operating system, or by doing only a part of what it was asked for.
+operating system, or by doing only a part of what it was asked for. The flights of some rounds are
+sealed: none may look like a forgery.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import time
 from typing import Any
 from unittest import mock
 
+from campaigns._authentic import Seals
 from campaigns._faults import Fault, WAYS
 from campaigns._interpose import interposed, recorder_logs
 from fdr_recorder import (
@@ -62,9 +64,10 @@ FAULTS_PER_ROUND = 8
 class Life:
     """A writer's life in a flight root, with one fault."""
 
-    def __init__(self, root: Path, fault: Fault) -> None:
+    def __init__(self, root: Path, fault: Fault, seals: Seals) -> None:
         self.root = root
         self.fault = fault
+        self.seals = seals
         self.alerts = AlertBoard()
         self.refused = 0
         self.sent = 0
@@ -74,7 +77,7 @@ class Life:
         """Lead it; a call that is refused with a typed error is made a second time."""
         config = FdrWriterConfig(
             segment_size_bytes=16 * 1024, chunk_size_bytes=4096, flush_interval_s=0.02,
-            sync_interval_s=0.02, min_free_bytes=1, reserve_bytes=4096,
+            sync_interval_s=0.02, min_free_bytes=1, reserve_bytes=4096, seal=self.seals.config,
         )  # fmt: skip
         writer = FileFdrWriter(self.root, config, alerts=self.alerts)
         policy = CapacityCapPolicy(3 * 16 * 1024, writer, self.alerts)
@@ -139,8 +142,10 @@ class Life:
             rollovers = _records_in_dropped(files.payloads(SegmentRollover), summary)
             if len(rollovers) == summary.footer.segments_dropped:
                 check_flight(summary, dropped=rollovers)
+        self.seals.check(summary.path)
         recovered = recover(self.root)
         assert recover(self.root) == []
+        self.seals.check(summary.path)
         if summary.is_complete:
             assert not [item for item in recovered if item.path == summary.path]
         result = verify(summary.path)
@@ -208,10 +213,10 @@ def _recover_with(root: Path, fault: Fault) -> int:
 # --- a round -------------------------------------------------------------------------------------
 
 
-def _calls_of_a_writer(scratch: Path) -> Counter[str]:
+def _calls_of_a_writer(scratch: Path, seals: Seals) -> Counter[str]:
     fault = Fault()
     scratch.mkdir()
-    life = Life(scratch, fault)
+    life = Life(scratch, fault, seals)
     with interposed(scratch, fault.watch):
         life.lead()
     life.check()
@@ -232,12 +237,13 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
         recorder_logs() as logs,
         mock.patch('fdr_recorder.storage.degraded.RETRY_INTERVAL_S', 0.02),
     ):
-        calls = _calls_of_a_writer(directory / 'scratch')
+        seals = Seals.draw(rng, directory)
+        calls = _calls_of_a_writer(directory / 'scratch', seals)
         for _ in range(FAULTS_PER_ROUND):
             fault = _choose(calls, rng)
             logs.clear()
             try:
-                figures.update(_live(directory / 'root', fault))
+                figures.update(_live(directory / 'root', fault, seals))
                 _check_logs(logs)
             except Exception as error:
                 message = f'when {fault}: {type(error).__name__}: {error}'
@@ -254,9 +260,9 @@ def _check_logs(logs: list[Any]) -> None:
     assert not [item for item in logs if item.exc_info], 'an exception was logged'
 
 
-def _live(root: Path, fault: Fault) -> dict[str, int]:
+def _live(root: Path, fault: Fault, seals: Seals) -> dict[str, int]:
     root.mkdir()
-    life = Life(root, fault)
+    life = Life(root, fault, seals)
     with interposed(root, fault.watch) as files:
         life.lead()
         assert not files, f'left open: {sorted(files.values())}'

@@ -348,10 +348,8 @@ def change_sidecars(
         if any((copy / name).read_bytes() != (flight.older / name).read_bytes() for name in taken):
             for name in taken:
                 shutil.copy(flight.older / name, copy / name)
-            renewed_together = {*SIDECARS[1:]}
-            return Change(
-                f'take older {", ".join(taken)}', is_like_a_kill=renewed_together <= {*taken}
-            )
+            signed = {'SHA256SUMS', 'SHA256SUMS.sig'}  # before the rest was, and then a kill
+            return Change(f'take older {", ".join(taken)}', is_like_a_kill=signed <= {*taken})
     if way == 'reorder' and flight.is_closed:
         mark = b'-----END SSH SIGNATURE-----\n\n'
         entries = (copy / 'SEALS').read_bytes().split(mark)[:-1]

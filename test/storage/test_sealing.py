@@ -14,13 +14,27 @@ from __future__ import annotations
 
 from collections import deque
 import hashlib
+import os
 from pathlib import Path
+import socket
 
 from conftest import MakeWriter
 from disk_faults import forgetful_sync
-from fdr_recorder import AlertBoard, CapacityCapPolicy, read_info, Verdict, verify
+from fdr_recorder import (
+    AlertBoard,
+    CapacityCapPolicy,
+    FlightHeader,
+    read_info,
+    Verdict,
+    verify,
+)
 from fdr_recorder.config import SealConfig
+from fdr_recorder.errors import FlightStorageError
+from fdr_recorder.flights.status import Authenticity
 from fdr_recorder.record.kinds import SegmentRollover
+from fdr_recorder.seal.allowed_signers import line_for
+from fdr_recorder.seal.opening import principal_of
+from fdr_recorder.seal.openssh import parse_key
 from flight_check import check_flight, FlightFiles, open_flight_files
 from producers import make_client, open_flight, send
 import pytest
@@ -32,7 +46,7 @@ from sealed_flight import (
     seals_in,
     vehicle_key,
 )
-from ssh_tools import needs_openssh
+from ssh_tools import needs_openssh, public_line
 from waiting import wait_until
 
 pytestmark = needs_openssh
@@ -198,6 +212,37 @@ def test_flights_are_one_chain(make_writer: MakeWriter, keys: tuple[Path, Path])
         said = lines_of(opening_of(flight))
         assert (said['previous_flight'], said['previous_seal']) == last
         last = name, entries_of(flight.path / 'SEALS')[-1].hash
+
+
+def test_a_flight_that_cannot_begin_is_no_link_of_the_chain(
+    make_writer: MakeWriter, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    writer, client = make_writer(**SMALL, seal=SealConfig(key_file=str(keys[0]))), make_client()
+    open_flight(writer, 'a', client)
+    check_flight(writer.close_flight('a'))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'writev', lambda *_: (_ for _ in ()).throw(OSError(28, 'full')))
+        with pytest.raises(FlightStorageError):
+            open_flight(writer, 'b')
+    assert not (root / 'b').exists()
+    open_flight(writer, 'c')
+    said = lines_of(opening_of(check_flight(writer.close_flight('c'))))
+    assert said['previous_flight'] == 'a'
+
+
+@pytest.mark.parametrize(
+    'name', ['drone,7', '*', '!x', 'a "b"', '-n', 'a\x1b[31m', '\u0434 7', '']
+)
+def test_whatever_a_vehicle_is_called_its_flights_can_be_checked(
+    make_writer: MakeWriter, keys: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    writer = make_writer(seal=SealConfig(key_file=str(keys[0])))
+    writer.open_flight(FlightHeader(flight_id='x', vehicle_id=name))
+    flight = writer.close_flight('x').path
+    allowed = tmp_path / 'allowed'
+    line = public_line(keys[0])
+    allowed.write_text(line_for(principal_of(name) or socket.gethostname(), parse_key(line)))
+    assert verify(flight, keys=allowed).authentication.state is Authenticity.AUTHENTIC
 
 
 @pytest.mark.parametrize(

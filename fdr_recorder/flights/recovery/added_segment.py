@@ -36,6 +36,8 @@ from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.record.payload import Payload
+from fdr_recorder.seal.opening import principal_of, SUMS_NAMESPACE
+from fdr_recorder.seal.openssh import fingerprint
 from fdr_recorder.seal.seal import hash_of
 from fdr_recorder.seal.sidecars import (
     last_seal,
@@ -43,9 +45,16 @@ from fdr_recorder.seal.sidecars import (
     SEALS_NAME,
     sha256_of,
     sums_line,
+    SUMS_NAME,
+    SUMS_SIGNATURE_NAME,
 )
 from fdr_recorder.storage.counters import Ledger
-from fdr_recorder.storage.files import close_fd, sync_directory, temporary_name
+from fdr_recorder.storage.files import (
+    close_fd,
+    rename_temporary,
+    sync_directory,
+    temporary_name,
+)
 from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.version import __version__
@@ -143,7 +152,7 @@ def begin_sealing(
     return RecoverySealer(
         identity,
         flight=header.flight_id,
-        principal='-'.join(header.vehicle_id.split()) or socket.gethostname(),
+        principal=principal_of(header.vehicle_id) or socket.gethostname(),
         flight_number=header.flight_number,
         segment=next_index(flight),
         before=max(seals, key=lambda seal: seal.number, default=None),
@@ -253,6 +262,22 @@ def commit_signed(
     """Renew `metadata.yaml` together with SHA256SUMS and its signature; as `commit`."""
     directory.fd = os.open(flight, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        _finish_renewal(flight, directory.fd)
         directory.replace_metadata(text, sums)
     finally:
         directory.close()
+
+
+def _finish_renewal(flight: Path, dir_fd: int) -> None:
+    """Give those of the two their names that were renewed, and wait for them since a kill."""
+    from fdr_recorder.flights.verify.sidecars import read_sums  # noqa: PLC0415 - seldom needed
+    from fdr_recorder.seal import sshsig  # noqa: PLC0415 - needs an extra
+
+    def signer_of(text: bytes, signature: str) -> str:
+        return fingerprint(sshsig.verify(signature, SUMS_NAMESPACE, text))
+
+    found = read_sums(flight, signer_of)
+    if not found.fault:
+        for name in {SUMS_NAME, SUMS_SIGNATURE_NAME}.difference(found.names):
+            rename_temporary(dir_fd, name)
+    os.fsync(dir_fd)

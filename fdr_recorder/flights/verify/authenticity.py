@@ -42,7 +42,8 @@ class Authentication:
         log_time_ns: Likewise, by the flight's clock (ns).
         previous_flight: The sealed flight before it in its root, by the opening; may be empty.
         previous_seal: SHA-256 of that flight's newest seal.
-        newest_hashes: SHA-256 of what the next flight may take for the newest seal of this one.
+        hashes: SHA-256 of all seals, of which the next flight may name one: the newest that there
+            was when it was opened.
         faults: What is not as the recorder wrote it.
         uncovered: What no seal of the recorder stands for.
         recovered_by: Who signed what recovery has added; empty if nobody did.
@@ -61,7 +62,7 @@ class Authentication:
     log_time_ns: int = 0
     previous_flight: str = ''
     previous_seal: str = ''
-    newest_hashes: tuple[str, ...] = ()
+    hashes: frozenset[str] = frozenset()
     faults: list[Place] = field(default_factory=list)
     uncovered: list[Place] = field(default_factory=list)
     recovered_by: str = ''
@@ -112,7 +113,7 @@ class Authentication:
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
         values = asdict(self)
-        del values['state'], values['newest_hashes']
+        del values['state'], values['hashes']
         values['faults'] = [place._asdict() for place in self.faults]
         values['uncovered'] = [place._asdict() for place in self.uncovered]
         return {'authenticity': self.state.value, 'sentence': self.sentence, **values}

@@ -74,12 +74,9 @@ class Chain:
         return self.holding[max(self.holding)] if self.holding else None
 
     @property
-    def newest_hashes(self) -> tuple[str, ...]:
-        """Return the hashes of the newest seal, and of the last in file order."""
-        if not self.seals:
-            return ()
-        last = max(self.seals.values(), key=lambda seal: (seal.segment, seal.offset))
-        return self.seals[max(self.seals)].text_hash, last.text_hash
+    def hashes(self) -> frozenset[str]:
+        """Return the hashes of all seals."""
+        return frozenset(seal.text_hash for seal in self.seals.values())
 
     @property
     def durable(self) -> int:
@@ -99,7 +96,6 @@ def check_chain(
     opening_hash: str,
     first_key: str,
     is_closed: bool,
-    is_recovered: bool = False,
     left_out: Collection[int] = (),
     removed: Collection[tuple[int, int, int]] = (),
 ) -> Chain:
@@ -112,13 +108,12 @@ def check_chain(
         opening_hash: SHA-256 of the opening.
         first_key: The key that it announces.
         is_closed: Whether the recorder has closed the flight: then all must be covered.
-        is_recovered: Whether recovery has completed it.
         left_out: Segments that are left out of a proof on purpose.
         removed: First and last number of segments that are gone, and how many of these, as the
             recording says.
 
     """
-    check = _Check(segments, entries, is_closed=is_closed, is_recovered=is_recovered)
+    check = _Check(segments, entries, is_closed=is_closed)
     check.follow_keys(first_key)
     check.find_dropped(left_out, removed)
     check.link(opening_hash)
@@ -134,7 +129,6 @@ class _Check:
         entries: Sequence[FoundSeal],
         *,
         is_closed: bool,
-        is_recovered: bool,
     ) -> None:
         self.chain = Chain()
         self._segments = {segment.index: segment for segment in segments}
@@ -142,7 +136,6 @@ class _Check:
         for entry in entries:
             self._entries.setdefault(entry.segment, []).append(entry)
         self._is_closed = is_closed
-        self._is_recovered = is_recovered
         self._sealed: dict[int, list[FoundSeal]] = {}
         """Seals of the chain by segment, in file order, entries of SEALS behind them."""
         self._in_file: dict[int, list[FoundSeal]] = {}
@@ -362,8 +355,7 @@ class _Check:
     def _check_unsealed(self, segment: SegmentSeals, *, is_newest: bool) -> None:
         """Check a segment without a seal of the chain."""
         index, size = segment.index, segment.size
-        was_killed = not self._is_closed and not segment.is_ended
-        if was_killed or self._is_recovered:
+        if not self._is_closed:  # a recovery may have ended it, and not come further
             what = 'no seal stands for it'
             self._not_covered(index, 0, size, f'{what}: begun last' if is_newest else what)
         else:

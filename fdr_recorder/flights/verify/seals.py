@@ -50,6 +50,7 @@ from fdr_recorder.flights.verify.trust import (
     signer_of,
     sums_signer,
     Trust,
+    UnknownSignerError,
 )
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.dropped import DroppedAccount
@@ -66,8 +67,6 @@ from fdr_recorder.storage import bag_metadata
 
 PROOF_NAME: Final = 'PROOF'
 """File in a copy of a flight that lists the pieces that were left out."""
-_MOST_LATE_ENTRIES: Final = 8
-"""So many segments may be closed at once, and so be listed in SHA256SUMS before SEALS has them."""
 _MOST_PROOF_BYTES: Final = 1 << 24
 
 
@@ -154,7 +153,7 @@ class FlightSeals:
             return result
         self._find_opening(openings, state)
         if self._opened is not None and self.opening is not None:
-            self._check(self._opened, self.opening, state)
+            state = self._check(self._opened, self.opening, state)
         self._faults.sort(key=lambda place: place.file in (SUMS_NAME, SEALS_NAME))
         result.state = self._state(state)
         return result
@@ -182,9 +181,13 @@ class FlightSeals:
                 what = reasons.get(item.opening, 'its header is not that of the sealed flight')
                 self._faults.append(Place(item.name, 0, item.size, what))
 
-    def _check(self, opened: OpenedBy, opening: Opening, state: FlightState) -> None:
-        result, trust = self._result, self._question.trust
+    def _check(self, opened: OpenedBy, opening: Opening, state: FlightState) -> FlightState:
+        """Check everything; return how the flight ended, by what is signed of that."""
+        result = self._result
         result.vehicle, result.fingerprint = opened.principal, opened.fingerprint
+        sums = self._read_sums(opened, opening, state)
+        if state.ended is Ended.CLOSED and self._is_by_recovery(sums):
+            state = state._replace(ended=Ended.RECOVERED)
         is_closed = state.ended is Ended.CLOSED
         entries = read_seals(self._flight, signer_of, is_closed=is_closed)
         left_out = self._left_out()
@@ -198,7 +201,6 @@ class FlightSeals:
             opening_hash=opening.text_hash,
             first_key=opened.first_key,
             is_closed=is_closed,
-            is_recovered=state.ended is Ended.RECOVERED,
             left_out=left_out or (),
             removed=self._removed(),
         )
@@ -209,24 +211,23 @@ class FlightSeals:
         result.previous_flight = opening.previous_flight
         result.previous_seal = opening.previous_seal
         newest = chain.newest
-        result.newest_hashes = chain.newest_hashes
+        result.hashes = chain.hashes
         last = newest_seal(self._flight)  # a power cut may have left one behind a hole
         if last is not None and last.durable <= (newest.number if newest is not None else NONE):
-            result.newest_hashes += (last.text_hash,)
+            result.hashes |= {last.text_hash}
         if newest is not None:
             result.seal, result.seal_hash = newest.number, newest.text_hash
             result.utc, result.log_time_ns = newest.utc, newest.log_time
-        signer = partial(sums_signer, opened=opened, flight_id=opening.flight, trust=trust)
-        sums = read_sums(self._flight, signer)
         if state.ended is not Ended.OPEN:
             self._check_sums(sums, state, left_out)
             if sums.is_there and not sums.fault and not sums.signer:
-                self._check_entries(sums, entries.seals, is_closed=is_closed)
+                self._check_entries(sums, entries.seals)
         if sums.signer and not sums.fault:
             result.recovered_by = sums.signer
         self._check_recovery(chain.recovered, opening.flight)
         result.uncovered += chain.uncovered
         self._check_witness()
+        return state
 
     def _removed(self) -> list[tuple[int, int, int]]:
         """Return first and last numbers of segments that are gone, and how many, as is sealed."""
@@ -247,6 +248,24 @@ class FlightSeals:
 
     # --- the files beside the segments ---------------------------------------------------
 
+    def _read_sums(self, opened: OpenedBy, opening: Opening, state: FlightState) -> Sums:
+        """Read SHA256SUMS; one that only an unknown key has signed, for a recovery, is none."""
+        signer = partial(sums_signer, opened=opened, flight_id=opening.flight)
+        sums = read_sums(self._flight, partial(signer, trust=self._question.trust))
+        if not sums.fault or state.ended is not Ended.RECOVERED:
+            return sums
+        unknown = read_sums(self._flight, partial(signer, trust=None))
+        return sums if unknown.fault else Sums(is_there=False, unknown=unknown.signer)
+
+    def _is_by_recovery(self, sums: Sums) -> bool:
+        """
+        Tell whether recovery has closed a flight whose footer says that the recorder did.
+
+        The recorder was killed between the two: it has not signed that all is there.
+        """
+        is_listed = self._segments[-1].name in sums.listed
+        return sums.is_there and not sums.fault and (bool(sums.signer) or not is_listed)
+
     def _check_sums(
         self, sums: Sums, state: FlightState, left_out: set[int] | None
     ) -> None:
@@ -255,8 +274,14 @@ class FlightSeals:
         path = self._flight / bag_metadata.FILE_NAME
         size = path.stat().st_size if path.is_file() else 0
         uncovered = self._result.uncovered
+        for name in state.tails:
+            if name not in sums.listed:
+                kept = (self._flight / name).stat().st_size
+                uncovered.append(Place(name, 0, kept, 'kept by recovery, and not signed'))
         if not sums.is_there:
             what = 'there is no SHA256SUMS with its signature'
+            if sums.unknown:
+                what = f'recovery has renewed it, signed by {sums.unknown}, not in the file'
             if is_recovered or (state.ended is Ended.UNKNOWN and not os.path.lexists(path)):
                 uncovered.append(Place(path.name, 0, size, what))
             else:
@@ -284,13 +309,11 @@ class FlightSeals:
                 if item.name not in sums.listed:
                     what = 'SHA256SUMS does not list it'
                     self._faults.append(Place(item.name, 0, item.size, what))
-        for name in state.tails:
-            if name not in sums.listed:
+        if state.ended is Ended.CLOSED:
+            for name in sums.leftovers:
                 size = (self._flight / name).stat().st_size
-                uncovered.append(Place(name, 0, size, 'kept by recovery, and not signed'))
-        if sums.leftovers and state.ended is Ended.CLOSED:
-            what = 'a temporary file, which a flight that was closed does not have'
-            self._faults += [Place(name, 0, 0, what) for name in sums.leftovers]
+                what = 'it waits for its name: the recorder was ended before it had it'
+                uncovered.append(Place(name, 0, size, what))
 
     def _are_listed(self) -> bool:
         """Tell whether SHA256SUMS, whose signature is wrong, lists just what is there."""
@@ -325,23 +348,11 @@ class FlightSeals:
                 what = 'it is not the one that SHA256SUMS lists'
                 self._faults.append(Place(name, 0, size, what))
 
-    def _check_entries(
-        self, sums: Sums, entries: Iterable[FoundSeal], *, is_closed: bool
-    ) -> None:
-        """
-        Find segments that were closed and are not in SEALS.
-
-        Those that were closed last get there with the next renewal of SHA256SUMS.
-        """
+    def _check_entries(self, sums: Sums, entries: Iterable[FoundSeal]) -> None:
+        """Find segments that are not in SEALS: they get there before SHA256SUMS lists them."""
         known = {entry.segment for entry in entries}
-        listed = [item for item in self._segments if is_closed or item.name in sums.listed]
-        late = 0
-        while not is_closed and late < min(_MOST_LATE_ENTRIES, len(listed)):
-            if listed[-1 - late].index in known:
-                break
-            late += 1
-        for item in listed[:len(listed) - late]:
-            if item.index not in known:
+        for item in self._segments:
+            if item.name in sums.listed and item.index not in known:
                 what = f'the last seal of {item.name} is missing'
                 self._faults.append(Place(SEALS_NAME, 0, 0, what))
 
@@ -355,6 +366,8 @@ class FlightSeals:
                     result.recovered_by = trust.recoverer(blob, RECOVERY_KEY_ID, flight_id)
                 if not seal.holds:
                     raise SealError('the bytes before it were changed')
+            except UnknownSignerError as error:
+                result.notes.append(f'a seal of recovery proves nothing: {error}')
             except SealError as error:
                 what = f'the seal of recovery is not genuine: {error}'
                 name = next(item.name for item in self._segments if item.index == seal.segment)

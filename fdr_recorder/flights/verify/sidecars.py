@@ -59,6 +59,8 @@ class Sums:
         leftovers: Temporaries that a recorder which was killed has left.
         superseded: Files that fit to none of the others, while temporaries do: older ones, if
             nobody has changed them.
+        unknown: Whose key has signed one that is left out of account, because nobody trusts it.
+        names: The names of SHA256SUMS and its signature, or of their temporaries.
 
     """
 
@@ -69,6 +71,8 @@ class Sums:
     metadata_fits: bool = True
     leftovers: list[str] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)
+    unknown: str = ''
+    names: tuple[str, str] = (SUMS_NAME, SUMS_SIGNATURE_NAME)
 
 
 def read_sums(flight: Path, signer_of: SumsSigner) -> Sums:
@@ -99,8 +103,14 @@ def read_sums(flight: Path, signer_of: SumsSigner) -> Sums:
             name for name in names[bag_metadata.FILE_NAME] if hash_file(flight / name) == said
         }
         fitting |= {sums_name, signature_name, *metadata}
-        if not result.metadata_fits or result.fault:
-            result = Sums(listed, signer, metadata_fits=bool(metadata), leftovers=leftovers)
+        if result.fault or (metadata and not result.metadata_fits):
+            result = Sums(
+                listed,
+                signer,
+                metadata_fits=bool(metadata),
+                leftovers=leftovers,
+                names=(sums_name, signature_name),
+            )
     if leftovers and not result.fault:
         result.superseded = [name for name in names if name in names[name] and name not in fitting]
     return result

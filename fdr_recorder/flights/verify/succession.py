@@ -59,26 +59,33 @@ def check_succession(
 
     """
     proved = [result for result in results if result.authentication.state in _PROVED]
-    by_id = {result.flight_id: result for result in results if result.flight_id}
+    by_id: dict[str, list[Verification]] = {}
+    for result in results:
+        by_id.setdefault(result.flight_id, []).append(result)
     removed = removed_flights(root)
     findings = []
     for result in proved:
         said = result.authentication
         if not said.previous_flight:
             continue
-        before = by_id.get(said.previous_flight)
-        if before is None:
+        before = by_id.get(said.previous_flight, [])
+        if not before:
             name = said.previous_flight
             doubt = _doubt_removal(*removed.get(name, ('', '')), trust)
             if doubt:
                 what = f'the flight before it, {shown(name)}, is missing, and {doubt}'
                 findings.append(Finding(result.path, what, Verdict.PARTLY_AUTHENTIC))
-        elif said.previous_seal not in before.authentication.newest_hashes:
-            what = (
-                f'it does not end with the seal that the flight after it names '
-                f'({shown(result.flight_id)}): it was cut back, or replaced'
-            )
-            findings.append(_add(before, what))
+        whole = [copy for copy in before if said.previous_seal in copy.authentication.hashes]
+        for copy in before:
+            if whole and copy not in whole:
+                what = f'it is an older copy of {whole[0].path.name}'
+                findings.append(Finding(copy.path, what, Verdict.PARTLY_AUTHENTIC))
+            elif copy not in whole:
+                what = (
+                    f'it does not have the seal that the flight after it names '
+                    f'({shown(result.flight_id)}): it was cut back, or replaced'
+                )
+                findings.append(_add(copy, what))
     return findings
 
 

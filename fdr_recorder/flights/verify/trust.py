@@ -29,6 +29,7 @@ from fdr_recorder.seal.allowed_signers import AllowedSigner, read_allowed_signer
 from fdr_recorder.seal.opening import (
     FIRST_KEY_ID,
     Opening,
+    principal_of,
     RECOVERY_KEY_ID,
     SUMS_KEY_ID,
     SUMS_NAMESPACE,
@@ -88,7 +89,7 @@ def opened_by(opening: Opening) -> OpenedBy:
     (_, first), (sums_key, sums) = found
     if first.principals != sums.principals:
         raise SealError('the two certificates are not for the same vehicle')
-    if opening.vehicle and first.principals != ('-'.join(opening.vehicle.split()),):
+    if opening.vehicle and first.principals != (principal_of(opening.vehicle),):
         raise SealError('the certificates are for another vehicle')
     if len(opening.rotation) > _MOST_ROTATIONS:
         raise SealError('it has too many rotations of the identity')
@@ -99,6 +100,10 @@ def opened_by(opening: Opening) -> OpenedBy:
     return OpenedBy(
         identity, first.principals[0], key_text(first.public), sums_key, rotations, utc_s
     )
+
+
+class UnknownSignerError(SealError):
+    """A signature is valid, and nobody whom the file of keys names has made it."""
 
 
 class Trust:
@@ -144,7 +149,8 @@ class Trust:
         Return who certified a key of recovery.
 
         Raises:
-            SealError: Nobody whom the file names, or not for this.
+            UnknownSignerError: Nobody whom the file names.
+            SealError: It is not for this.
 
         """
         certificate = certificates.parse(certificate_blob)
@@ -153,7 +159,8 @@ class Trust:
         for principal in certificate.principals:
             if certificate.ca in self._keys(principal, namespace, None):
                 return principal
-        raise SealError(f'it is signed by {fingerprint(certificate.ca)}, which is not in the file')
+        who = fingerprint(certificate.ca)
+        raise UnknownSignerError(f'it is signed by {who}, which is not in the file')
 
 
 def sums_signer(
