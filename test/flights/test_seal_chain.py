@@ -148,7 +148,7 @@ def test_a_segment_that_was_dropped() -> None:
     assert faults(flight.check()) == [
         'segment_000001.mcap: is missing, and no seal says that it was dropped'
     ]
-    assert faults(flight.check(removed=[(1, 1)])) == []
+    assert faults(flight.check(removed=[(1, 1, 1)])) == []
     assert faults(flight.check(left_out={1})) == []
 
 
