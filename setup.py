@@ -84,6 +84,7 @@ setup(
         'data': ['pyarrow'],  # Parquet, and tables in Python
         'demo': ['pyulog'],
         'docs': ['mkdocs-material'],
+        'gcs': ['pymavlink>=2.4.30'],  # the bridge to the ground station, where there is no MAVROS
         'seal': ['bcrypt', 'cryptography>=41'],  # evidence; bcrypt is for keys with a passphrase
         'fast': ['isal'],  # CRC-32 in a third of the time
         'test': [
@@ -93,6 +94,10 @@ setup(
             'pytest-timeout',
             'pytest-xdist>=3.7',
             'hypothesis',
+            'pymavlink>=2.4.30',
+            # ground stations for test/ground; the second one reads MAVLink by code of its own
+            'MAVProxy',
+            "mavsdk>=4; sys_platform == 'linux' and platform_machine == 'x86_64'",
             'jsonschema',
             'mcap',
             'pyarrow',

@@ -14,6 +14,9 @@ Start the flight data recorder: one process, the lifecycle node `fdr_recorder`.
 It records after `ros2 lifecycle set /fdr_recorder configure` and `activate`, or at once with
 `autostart:=true`. Ctrl-C closes the flight before the launch ends. With `respawn:=true` a recorder
 that has died is started again; its next configure recovers the flight that it died in.
+
+With `gcs_endpoint:=udpout:HOST:14550` the pilot's ground station is told what it does, by the node
+`gcs_bridge`, which is started again whenever it ends.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from pathlib import Path
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -80,7 +83,22 @@ def generate_launch_description() -> LaunchDescription:
                 description='debug, info, warn, error or fatal; '
                 'of the node alone with fdr_recorder:=debug.',
             ),
+            DeclareLaunchArgument(
+                'gcs_endpoint',
+                default_value='',
+                description='Where the ground station is told what the recorder does: '
+                'udpout:HOST:PORT, udpin:HOST:PORT, tcp:HOST:PORT, serial:DEVICE:BAUD, or mavros. '
+                'Empty: nowhere.',
+            ),
+            DeclareLaunchArgument(
+                'gcs_params_file',
+                default_value=PathJoinSubstitution(
+                    [FindPackageShare('fdr_recorder'), 'config', 'gcs_bridge.yaml']
+                ),
+                description='Parameter file of the bridge to the ground station.',
+            ),
             OpaqueFunction(function=_start_recorder),
+            OpaqueFunction(function=_start_bridge),
         ]
     )
 
@@ -104,19 +122,46 @@ def _start_recorder(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     ]
 
 
-def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue | bool]]:
+def _start_bridge(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Start the bridge to the ground station, if there is one to tell."""
+    endpoint = LaunchConfiguration('gcs_endpoint').perform(context)
+    if not endpoint:
+        return []
+    params_file = _file(context, 'gcs_params_file')
+    way = {'output': 'mavros'} if endpoint == 'mavros' else {'endpoint': endpoint}
+    return [
+        Node(
+            package='fdr_recorder',
+            executable='gcs_bridge',
+            name='gcs_bridge',
+            namespace=LaunchConfiguration('namespace'),
+            parameters=[params_file, way],
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            output='screen',
+            respawn=True,
+            respawn_delay=1.0,
+        )
+    ]
+
+
+def _file(context: LaunchContext, argument: str) -> Path:
     """
-    Return the parameter file, and the arguments that override it.
+    Return the file that an argument names.
 
     Raises:
-        FileNotFoundError: There is no such file. LifecycleNode would only warn, and the recorder
-            would use its defaults, which have no topics.
+        FileNotFoundError: There is no such file. A node would only warn, and use its defaults.
 
     """
-    params_file = Path(LaunchConfiguration('params_file').perform(context)).expanduser()
-    if not params_file.is_file():
-        message = f'params_file: {params_file} is not a file'
+    path = Path(LaunchConfiguration(argument).perform(context)).expanduser()
+    if not path.is_file():
+        message = f'{argument}: {path} is not a file'
         raise FileNotFoundError(message)
+    return path
+
+
+def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue | bool]]:
+    """Return the parameter file, and the arguments that override it."""
+    params_file = _file(context, 'params_file')
     given: dict[str, ParameterValue | bool] = {}
     flight_root = LaunchConfiguration('flight_root').perform(context)
     if flight_root:

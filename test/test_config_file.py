@@ -21,6 +21,7 @@ from typing import Any
 from fdr_recorder import FdrConfig
 from fdr_recorder.config import OPTIONS
 from fdr_recorder.config_base import Options
+from fdr_recorder.node.gcs_bridge.config import BridgeConfig
 from fdr_recorder.node.trigger.config import TriggerConfig
 from fdr_recorder.parameter_file import read_parameter_file
 from fdr_recorder.topics.selection import TopicSelection
@@ -28,9 +29,10 @@ import pytest
 import yaml
 
 DIRECTORY = Path(__file__).resolve().parents[1] / 'config'
-FILES: dict[str, tuple[Options, type[FdrConfig | TriggerConfig]]] = {
+FILES: dict[str, tuple[Options, type[FdrConfig | TriggerConfig | BridgeConfig]]] = {
     'recorder': (OPTIONS, FdrConfig),
     'flight_trigger': (TriggerConfig.options(), TriggerConfig),
+    'gcs_bridge': (BridgeConfig.options(), BridgeConfig),
 }
 VEHICLES: dict[str, tuple[str, ...]] = {
     'px4': tuple(

@@ -25,7 +25,7 @@ _PREFIXES: Final = ' kmgtp'
 _SECONDS: Final = re.compile(r'[+-]?\d{1,9}(\.\d*)?')
 _COUNT: Final = re.compile(r'\d{1,18}')
 _FRACTION: Final = re.compile(r'\.(\d+)')
-_SHA256: Final = re.compile(r'[0-9a-f]{64}')
+_SHA256: Final = re.compile(r'[0-9a-f]{24,64}')
 
 
 def parse_size(text: str) -> int:
@@ -81,9 +81,10 @@ def parse_frequency(text: str) -> float:
 
 
 def parse_sha256(text: str) -> str:
-    """Return a SHA-256 in hexadecimal, in small letters."""
+    """Return a SHA-256, or its first 24 digits or more, in hexadecimal and small letters."""
     if not _SHA256.fullmatch(text.strip().lower()):
-        raise ArgumentTypeError(f'invalid SHA-256: {text!r}; write 64 hexadecimal digits')
+        wanted = 'write its 64 hexadecimal digits, or the first 24'
+        raise ArgumentTypeError(f'invalid SHA-256: {text!r}; {wanted}')
     return text.strip().lower()
 
 

@@ -63,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--witness',
         type=parse_sha256,
         metavar='HASH',
-        help='the SHA-256 of a seal that was seen in flight, on diagnostics: it must be there',
+        help='the SHA-256 of a seal that was seen in flight, on diagnostics, or its first 24 '
+        'digits, on the ground station: it must be there',
     )
 
 

@@ -12,16 +12,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import threading
 import time
-from typing import Final, TYPE_CHECKING
+from typing import Final, NamedTuple, TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.node.diagnostics_publisher import key_values
 from fdr_recorder.storage.disk_pulse import WRITING
 from fdr_recorder.storage.drain import WriterStatus
-from fdr_recorder.storage.files import free_bytes
 
 if TYPE_CHECKING:
     from fdr_recorder.node.graph_watch import GraphWatch
@@ -37,7 +37,7 @@ class RecorderSummary:
     """Makes the summary, with the rates since the one before."""
 
     def __init__(self) -> None:
-        self._free = _FreeBytes()
+        self._disk = _DiskSpace()
         self._flight_id = ''
         self._last = (0.0, 0, 0)
 
@@ -53,9 +53,11 @@ class RecorderSummary:
             'topics_subscribed': watch.subscribed,
             'topics_not_published': ', '.join(watch.missing),
         }
-        free = self._free.of(root)
-        if free is not None:
-            values |= {'flight_root': root, 'disk_free_bytes': free}
+        disk = self._disk.of(root)
+        free = disk.free if disk is not None else None
+        if disk is not None:
+            values |= {'flight_root': root}
+            values |= {'disk_free_bytes': disk.free, 'disk_bytes': disk.total}
         age_s = time.monotonic() - writer.made_at if writer.flight_id else 0.0
         records_rate, bytes_rate = self._rates(writer)
         values |= {
@@ -108,23 +110,33 @@ def _summary(
     )
 
 
-class _FreeBytes:
-    """Measures free space in threads of its own: a disk that does not answer would hang them."""
+class _Space(NamedTuple):
+    """Bytes of a file system: those that are free for us, and all."""
+
+    free: int
+    total: int
+
+
+class _DiskSpace:
+    """Measures space in threads of its own: a disk that does not answer would hang them."""
 
     def __init__(self) -> None:
-        self._bytes: int | None = None
+        self._space: _Space | None = None
         self._thread: threading.Thread | None = None
 
-    def of(self, root: Path) -> int | None:
-        """Return the bytes that are free for a flight root; None if the disk does not tell."""
+    def of(self, root: Path) -> _Space | None:
+        """Return the space on the disk of a flight root; None if the disk does not tell."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._measure, args=[root], daemon=True)
             self._thread.start()
             self._thread.join(MEASURE_S)
-        return None if self._thread.is_alive() else self._bytes
+        return None if self._thread.is_alive() else self._space
 
     def _measure(self, root: Path) -> None:
         try:
-            self._bytes = free_bytes(root)
+            status = os.statvfs(root)
         except OSError:
-            self._bytes = None
+            self._space = None
+        else:
+            unit = status.f_frsize
+            self._space = _Space(status.f_bavail * unit, status.f_blocks * unit)

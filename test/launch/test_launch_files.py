@@ -27,6 +27,8 @@ ARGUMENTS = {
         'respawn',
         'respawn_delay',
         'log_level',
+        'gcs_endpoint',
+        'gcs_params_file',
     ),
     'drone_example': ('namespace', 'params_file', 'flight_root', 'source'),
 }

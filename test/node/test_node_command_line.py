@@ -20,7 +20,11 @@ import sys
 import pytest
 from ros_domain import ros_environment
 
-NODES = {'recorder': 'fdr_recorder.node', 'flight_trigger': 'fdr_recorder.node.trigger'}
+NODES = {
+    'recorder': 'fdr_recorder.node',
+    'flight_trigger': 'fdr_recorder.node.trigger',
+    'gcs_bridge': 'fdr_recorder.node.gcs_bridge',
+}
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +41,11 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ('program', 'parameters'),
-    [('recorder', ['flight_root', 'writer.segment_size_bytes']), ('flight_trigger', ['source'])],
+    [
+        ('recorder', ['flight_root', 'writer.segment_size_bytes']),
+        ('flight_trigger', ['source']),
+        ('gcs_bridge', ['endpoint', 'commands']),
+    ],
 )
 def test_help_has_the_parameters_and_examples(program: str, parameters: list[str]) -> None:
     done = run(program, '--help')

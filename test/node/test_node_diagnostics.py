@@ -25,6 +25,7 @@ ALWAYS = {'state', 'topics_subscribed', 'topics_not_published'}
 CONFIGURED = ALWAYS | {
     'flight_root',
     'disk_free_bytes',
+    'disk_bytes',
     'flight_id',
     'segment_index',
     'segments',

@@ -193,7 +193,11 @@ def test_the_version_is_the_same_everywhere(pip_prefix: Path) -> None:
 
 @pytest.mark.parametrize(
     ('name', 'module'),
-    [('recorder', 'fdr_recorder.node'), ('flight_trigger', 'fdr_recorder.node.trigger')],
+    [
+        ('recorder', 'fdr_recorder.node'),
+        ('flight_trigger', 'fdr_recorder.node.trigger'),
+        ('gcs_bridge', 'fdr_recorder.node.gcs_bridge'),
+    ],
 )
 def test_an_executable_prefers_the_interpreter_of_its_prefix(
     tmp_path: Path, name: str, module: str

@@ -41,7 +41,12 @@ from without_override import drop_override_of_this_process
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _PRELOADED = {
-    'nodes': ('fdr_recorder.node.main', 'fdr_recorder.node.trigger', 'std_msgs.msg'),
+    'nodes': (
+        'fdr_recorder.node.main',
+        'fdr_recorder.node.trigger',
+        'fdr_recorder.node.gcs_bridge',
+        'std_msgs.msg',
+    ),
     # What the verbs import when they run; none of it needs ROS.
     'files': (
         *(

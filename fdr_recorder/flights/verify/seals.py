@@ -76,7 +76,8 @@ class Question(NamedTuple):
 
     Attributes:
         trust: The keys that are trusted; None if nobody said.
-        witness: SHA-256 of a seal that must be there, as somebody saw it in flight; or empty.
+        witness: SHA-256 of a seal that must be there, as somebody saw it in flight, or how that
+            begins; or empty.
 
     """
 
@@ -376,12 +377,13 @@ class FlightSeals:
     def _check_witness(self) -> None:
         """Find the seal that somebody saw in flight."""
         witness = self._question.witness
-        hashes = {seal.text_hash for seal in self.chain.holding.values()}
         if not witness:
             return
-        if witness in hashes:
+        seals = self.chain.holding.values()
+        is_here = any(seal.text_hash.startswith(witness) for seal in seals)
+        if is_here:
             self._result.notes.append('the witness is the hash of a seal of this flight')
-        elif self.chain.dropped and witness not in hashes:
+        elif self.chain.dropped:
             what = 'the witness is no seal that is here; it may be in a segment that is gone'
             self._result.uncovered.append(Place('witness', 0, 0, what))
         else:
