@@ -73,6 +73,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'source_silent': AlertLevel.WARN,
     'condition_unusable': AlertLevel.WARN,
     'held_while_armed': AlertLevel.WARN,
+    'recording_paused': AlertLevel.WARN,
 }
 """Every alert code and its level."""
 
@@ -86,7 +87,7 @@ ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'topic_failed'.split(),
     'recorder': 'config_invalid transition_refused writer_failed intake_failed '
     'unclean_flight_recovered unclean_flight_left record_invalid clock_step not_sealed '
-    'held_while_armed source_silent condition_unusable'.split(),
+    'held_while_armed recording_paused source_silent condition_unusable'.split(),
 }
 """Alert codes by fault group; each group is one status of the recorder on `/diagnostics`."""
 

@@ -112,3 +112,19 @@ class Throttle:
         """Have all messages recorded that are held back: the flight ends."""
         for holder in list(self.holders):
             holder.release()
+
+
+class Pause(Throttle):
+    """Leaves out all messages; of latched channels the newest one is held back to its end."""
+
+    def __init__(self) -> None:
+        """Leave out all that comes."""
+        super().__init__(1.0)
+        self.rate_hz = 0.0
+
+    def admits(self, arrival_ns: int, published_ns: int) -> bool:
+        """Return False."""
+        return False
+
+    def release(self, now_ns: int) -> None:
+        """Hold on."""

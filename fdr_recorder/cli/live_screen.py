@@ -136,7 +136,7 @@ class Screen:
         lines += self._row('missing', Toned(f'{missing or "none"}{so_far}', tone), width, keep=2)
         if flight.left_out:
             count = plural(sum(flight.left_out.values()), 'message')
-            text = f'{count} of {plural(len(flight.left_out), "topic")}, as max_rate asks'
+            text = f'{count} of {plural(len(flight.left_out), "topic")}, as asked for'
             lines += self._row('left out', f'{text}{so_far}', width, keep=1)
         if not flight.alerts:
             return [*lines, *self._row('alerts', Toned('none', Tone.GOOD), width)]

@@ -230,7 +230,7 @@ class Losses:
     def left_out(self) -> str:
         """Say what was left out on purpose, to end a sentence; empty if nothing was."""
         count = self.throttled
-        said = f'{plural(count, "message")} {were(count)} left out, as max_rate asks'
+        said = f'{plural(count, "message")} {were(count)} left out, as asked for'
         return f'; {said}' if count else ''
 
     def _lost_words(self) -> list[str]:

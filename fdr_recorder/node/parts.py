@@ -27,6 +27,7 @@ from fdr_recorder.node.intake.subscription_protocol import Subscriber
 from fdr_recorder.node.intake.take_by_executor import ExecutorSubscriber
 from fdr_recorder.node.intake.take_trial import rcl_take
 from fdr_recorder.node.intake.thread import IntakeThread
+from fdr_recorder.node.pausing import Pausing
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.root_taking import take_root
 from fdr_recorder.node.topic_plan import plan_own_topic
@@ -49,6 +50,7 @@ class Parts:
     intake: IntakeThread
     watch: GraphWatch
     hold: ArmedHold
+    pausing: Pausing
     release: ExitStack
     flight: Path | None = None
     """Directory of the flight that was begun last, until it is closed."""
@@ -77,9 +79,11 @@ def build_parts(node: Node, config: FdrConfig, board: AlertBoard, errands: Erran
         release.callback(watch.stop)
         hold = ArmedHold(node, config, board)
         release.callback(hold.stop)
+        pausing = Pausing(intake, board, {annotation.name})
+        release.callback(pausing.resume, 'not configured any more')
         intake.start()
         watch.start()
-        return Parts(config, root, writer, intake, watch, hold, release.pop_all())
+        return Parts(config, root, writer, intake, watch, hold, pausing, release.pop_all())
 
 
 def _subscriber(node: Node, config: FdrConfig) -> Subscriber:

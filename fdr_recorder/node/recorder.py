@@ -309,6 +309,7 @@ class Recorder(LifecycleNode):
                 if not parts.intake.catch_up():
                     logger.warning('the intake is late: some messages may be missing')
                 parts.watch.look_for_requested()
+                parts.pausing.resume('the flight ends')
                 summary = parts.writer.close_flight(flight_id)
             parts.writer.stop()
         except WriterFailedError:  # before or in that; its alert says why

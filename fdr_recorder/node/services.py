@@ -32,6 +32,9 @@ ROSBAG2_TYPES: Final[Mapping[str, str]] = {
     'stop': 'Stop',
     'split_bagfile': 'SplitBagfile',
     'snapshot': 'Snapshot',
+    'pause': 'Pause',
+    'resume': 'Resume',
+    'is_paused': 'IsPaused',
 }
 """Services that rosbag2's recorder has, too, and their types in `rosbag2_interfaces`."""
 
@@ -92,6 +95,9 @@ class Services:
             'stop': self._stop,
             'split_bagfile': self._split,
             'snapshot': self._snapshot,
+            'pause': self._pause,
+            'resume': self._resume,
+            'is_paused': self._is_paused,
         }
         for name, act in acts.items():
             node.create_service(service_type(name), f'~/{name}', partial(self._serve, name, act))
@@ -104,12 +110,14 @@ class Services:
             text, has_succeeded = act(request), True
         except FdrError as error:
             text, has_succeeded = str(error), False
-            logger.error('~/%s: %s', name, text, extra={'answers': True})
+            if name != 'is_paused':
+                logger.error('~/%s: %s', name, text, extra={'answers': True})
         says: Mapping[str, object] = {
             'success': has_succeeded,
             'message': text,
             'return_code': 0 if has_succeeded else 1,
             'error_string': '' if has_succeeded else text,
+            'paused': has_succeeded,
         }
         for field in says.keys() & response.get_fields_and_field_types().keys():
             setattr(response, field, says[field])
@@ -143,6 +151,25 @@ class Services:
         config = parts.config
         before, after = f'{config.pin_before_s:g} s', f'{config.pin_after_s:g} s'
         return f'the last {before} and the next {after} are pinned'
+
+    def _pause(self, _: Any) -> str:  # noqa: ANN401
+        """Leave out what comes, and count it."""
+        self._recorder.check_hold('pause')
+        self._open().pausing.pause()
+        return 'paused: messages are left out, and counted, until ~/resume'
+
+    def _resume(self, request: Any) -> str:  # noqa: ANN401
+        """Record again what comes."""
+        _only_now(request, 'resume_time')
+        self._open().pausing.resume()
+        return 'recording'
+
+    def _is_paused(self, _: Any) -> str:  # noqa: ANN401
+        """Say whether the recording is paused; `success` says it, too."""
+        parts = self._recorder.parts
+        if parts is None or not parts.pausing.is_paused:
+            raise ServiceRefusedError('not paused')
+        return 'paused'
 
     # --- open and close flights ------------------------------------------------------------
 

@@ -108,7 +108,7 @@ def _losses(summary: FlightSummary) -> str:
     losses = Losses.counted(counters, unseen=unseen_in_footer(footer, None))
     said = str(losses) if losses.total or losses.unseen else 'nothing lost'
     if losses.throttled:
-        said += f', {plural(losses.throttled, "message")} left out as max_rate asks'
+        said += f', {plural(losses.throttled, "message")} left out as asked for'
     if footer.segments_dropped:
         said += f', {plural(footer.segments_dropped, "segment")} dropped for space'
     return said

@@ -234,7 +234,7 @@ def _causes(losses: Losses) -> str:
         said.append('nobody has counted')
     said = said or ['none known']
     if losses.throttled:
-        said.append(f'and {losses.throttled:,} left out, as max_rate asks')
+        said.append(f'and {losses.throttled:,} left out, as asked for')
     return ', '.join(said)
 
 

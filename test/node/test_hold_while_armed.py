@@ -79,6 +79,7 @@ def test_a_flight_cannot_be_ended_while_armed(
             publish()
         answer = ask(recorder, 'stop')
         assert (answer.success, answer.message) == (False, f'stop refused: {SAYS}')
+        assert not ask(recorder, 'pause').success
         assert not recorder.change_state('deactivate')  # once more: one alert is enough
         assert recorder.state() == 'active'
         recorder.wait_for_alert('recorder', 'held_while_armed')
@@ -96,10 +97,10 @@ def test_a_flight_cannot_be_ended_while_armed(
             for item in flight.payloads(AlertRecord)
             if item.code == 'held_while_armed'
         ]
-        refused = ('deactivate', 'shutdown', 'stop')
-        assert told[:3] == [(name, True, f'{name} refused: {SAYS}') for name in refused]
-        assert sorted(told[3:]) == [
-            (name, False, 'the vehicle is not armed') for name in refused
+        refused = ('deactivate', 'shutdown', 'stop', 'pause')
+        assert told[:4] == [(name, True, f'{name} refused: {SAYS}') for name in refused]
+        assert sorted(told[4:]) == [
+            (name, False, 'the vehicle is not armed') for name in sorted(refused)
         ]
         assert recorder.log.count(f'deactivate refused: {SAYS}') == 2
 

@@ -18,8 +18,9 @@ import time
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from fdr_recorder import verify
 from fdr_recorder.node.services import service_type, Services
-from fdr_recorder.record.kinds import Pin
+from fdr_recorder.record.kinds import AlertRecord, Pin
 from ground import BEST_EFFORT, DiagnosticStatus, Ground, LATCHED, RELIABLE
 import pytest
 from rclpy.duration import Duration
@@ -195,6 +196,64 @@ def test_services_of_rosbag2_without_its_types(
         answer = ask(recorder, 'record')
         assert answer.message.startswith('activate refused: ')
         assert first.name in answer.message
+
+
+def test_a_pause_is_counted_and_told(ground: Ground, tmp_path: Path, root: Path) -> None:
+    options = {'topics': ['/chatter', '/map', '/rate'], 'max_rate': ['/rate=1000']}
+    with RecorderProcess(ground, tmp_path, root, **options) as recorder:
+        assert not ask(recorder, 'pause').success
+        recorder.make('configure', 'activate')
+        chatter = ground.publisher(String, '/chatter')
+        rate = ground.publisher(String, '/rate')
+        latched = ground.publisher(String, '/map', LATCHED)
+
+        def publish(*words: str) -> None:
+            for word in words:
+                for publisher in (chatter, rate, latched):
+                    publisher.publish(String(data=word))
+                    assert publisher.wait_for_all_acked(Duration(seconds=10))
+
+        publish('before')
+        assert not ask(recorder, 'is_paused').success
+        for _ in range(2):
+            assert ask(recorder, 'pause').success
+        assert ask(recorder, 'is_paused').success
+        recorder.wait_for_alert('recorder', 'recording_paused')
+        publish('one', 'two', 'three')
+        note = ground.publisher(String, '/fdr_recorder/annotation')
+        note.publish(String(data='noted while paused'))
+        assert note.wait_for_all_acked(Duration(seconds=10))
+        for _ in range(2):
+            assert ask(recorder, 'resume').message == 'recording'
+        assert not ask(recorder, 'is_paused').success
+        publish('after')
+        assert ask(recorder, 'pause').success
+        publish('late')
+        recorder.make('deactivate', 'activate')
+        publish('next flight')
+        recorder.make('deactivate')
+        first, second = recorder.flights()
+        assert texts_of(first) == [[b'before', b'after']]
+        assert texts_of(first, '/map') == [[b'before', b'three', b'after', b'late']]
+        assert texts_of(first, '/fdr_recorder/annotation') == [[b'noted while paused']]
+        assert texts_of(second) == [[b'next flight']]
+        flight = read_flight(first)
+        accounts = {item.topic: item for item in flight.footer.producers}
+        assert accounts['/chatter'].throttled == accounts['/rate'].throttled == 4
+        assert accounts['/map'].throttled == 2  # the newest message of a latched topic is recorded
+        assert flight.footer.records_throttled == 10
+        assert flight.footer.records_lost_transport == 0
+        told = [
+            (item.raised, item.message)
+            for item in flight.payloads(AlertRecord)
+            if item.code == 'recording_paused'
+        ]
+        assert [raised for raised, _ in told] == [True, False, True, False]
+        assert told[1][1] == 'the recording is resumed'
+        assert told[3][1] == 'the flight ends'
+        result = verify(first)
+        assert result.status.losses.throttled == 10
+        assert not result.losses
 
 
 class Response:

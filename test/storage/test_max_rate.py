@@ -91,9 +91,9 @@ def check_views(path: Path, footer: FlightFooter, verdict: Verdict) -> None:
     assert result.verdict is verdict
     assert result.left_out == {'/imu': left_out}
     assert result.to_dict()['left_out'] == {'/imu': left_out}
-    sentence = f'; {left_out:,} messages were left out, as max_rate asks.'
+    sentence = f'; {left_out:,} messages were left out, as asked for.'
     assert result.status.sentence.endswith(sentence)
-    assert f'  left out: {left_out:,} messages of /imu, as max_rate asks' in str(result)
+    assert f'  left out: {left_out:,} messages of /imu, as asked for' in str(result)
     for listed in (list_flight(path), read_info(path).listed):
         assert listed.status.losses.throttled == left_out
         assert listed.status.losses.transport == footer.records_lost_transport
@@ -107,7 +107,7 @@ def check_views(path: Path, footer: FlightFooter, verdict: Verdict) -> None:
     assert balance is not None
     assert balance.throttled == left_out
     assert balance.published == balance.offered + left_out + footer.records_lost_transport
-    assert f'{left_out:,} left out, as max_rate asks' in render(report)
+    assert f'{left_out:,} left out, as asked for' in render(report)
 
 
 @pytest.fixture

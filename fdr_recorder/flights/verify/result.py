@@ -208,7 +208,7 @@ class Verification:
         lines += [f'  missing: {loss}' for loss in self.losses]
         lines += [
             f'  left out: {plural(count, "message")} of {topic or "several topics"}, '
-            'as max_rate asks'
+            'as asked for'
             for topic, count in self.left_out.items()
         ]
         lines += [

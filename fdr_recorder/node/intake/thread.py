@@ -18,7 +18,7 @@ for each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -272,6 +272,26 @@ class IntakeThread:
             self._publishers.throttles.release_all()
 
         return self._requests.make_and_wait(catch_up)
+
+    def pause(self, always: Set[str]) -> None:
+        """Leave out and count what arrives from now on, but for some topics, until `resume`."""
+        self._requests.make_and_wait(lambda: self._limit_all(always))
+
+    def resume(self) -> None:
+        """Record again what arrives from now on. Idempotent."""
+        self._requests.make_and_wait(lambda: self._limit_all(None))
+
+    def _limit_all(self, always: Set[str] | None) -> None:
+        """Take what has arrived, then pause all topics but some; None resumes."""
+        self._take_all(self.intakes.values())
+        throttles = self._publishers.throttles
+        if always is None:
+            throttles.resume()
+        else:
+            throttles.pause(always)
+        for intake in self.intakes.values():
+            for producer in intake.producers.values():
+                producer.client.limit(throttles.of(intake.plan))
 
     def stop(self) -> None:
         """End the thread, release rings and subscriptions. Idempotent."""

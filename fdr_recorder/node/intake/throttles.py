@@ -12,7 +12,9 @@
 
 from __future__ import annotations
 
-from fdr_recorder.capture.throttle import Throttle
+from collections.abc import Set
+
+from fdr_recorder.capture.throttle import Pause, Throttle
 from fdr_recorder.node.topic_plan import TopicPlan
 
 
@@ -26,6 +28,16 @@ class Throttles:
     def __init__(self) -> None:
         """Begin without a topic."""
         self._by_topic: dict[str, Throttle] = {}
+        self._pause: Pause | None = None
+        self._always: Set[str] = frozenset()
+
+    def pause(self, always: Set[str]) -> None:
+        """Leave out the messages of all topics, but for some, until `resume`."""
+        self._pause, self._always = Pause(), always
+
+    def resume(self) -> None:
+        """Leave out no more than the rates ask for. Idempotent."""
+        self._pause = None
 
     def __bool__(self) -> bool:
         """Tell whether there is such a topic."""
@@ -33,6 +45,8 @@ class Throttles:
 
     def of(self, plan: TopicPlan) -> Throttle | None:
         """Return the throttle of a topic, at the rate of the plan; None without one."""
+        if self._pause is not None and plan.name not in self._always:
+            return self._pause
         if not plan.max_rate_hz:
             self._by_topic.pop(plan.name, None)
             return None
@@ -57,3 +71,5 @@ class Throttles:
         """Have the newest messages of latched topics recorded: the flight ends."""
         for throttle in self._by_topic.values():
             throttle.release_all()
+        if self._pause is not None:
+            self._pause.release_all()

@@ -132,7 +132,7 @@ def balance_section(report: Report) -> Html:
 
 def _messages(balance: Balance, footer: FlightFooter, unseen: str) -> Html:
     lost = (_MINUS, balance.lost_transport, 'never reached the recorder')
-    left_out = (_MINUS, balance.throttled, 'left out, as max_rate asks')
+    left_out = (_MINUS, balance.throttled, 'left out, as asked for')
     rows: list[tuple[str, int, str]] = [
         ('', balance.published, 'published, as far as sequence numbers tell'),
         *([lost] if balance.lost_transport or not unseen else []),

@@ -196,7 +196,7 @@ def _more(
     if topic.why_unseen:
         facts.append(('Losses in transport', f'cannot be seen: {topic.why_unseen}'))
     if topic.throttled:
-        facts.append(('Left out', f'{plural(topic.throttled, "message")}, as max_rate asks'))
+        facts.append(('Left out', f'{plural(topic.throttled, "message")}, as asked for'))
     publishers = _publishers(topic, source, list(producers))
     return h('div', fact_list(facts), publishers, class_='more-of')
 
