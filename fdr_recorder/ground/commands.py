@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+import re
 from typing import Final
 
 from fdr_recorder.ground.mavlink import Command, Result, Sender
@@ -33,6 +34,8 @@ DEADLINE_S: Final = 20.0
 """What is not done within this time has failed."""
 REMEMBERED_S: Final = 10.0
 """A command that is sent again within this time (with a confirmation above 0) acts only once."""
+_DETAILS: Final = re.compile(r'[(:;]')
+"""Begins what a text for the pilot has no room for."""
 DONE: Final[Mapping[str, str]] = {'pin': 'pinned', 'start': 'started', 'stop': 'stopped'}
 
 
@@ -123,7 +126,8 @@ class CommandDesk:
         if result is Result.ACCEPTED:
             self.texts.append((Severity.INFO, said(f'{DONE[name]} from the ground')))
         else:
-            self.texts.append((Severity.WARNING, said(f'{name} refused: {reason}')))
+            why = _DETAILS.split(reason, 1)[0].strip()
+            self.texts.append((Severity.WARNING, said(f'{name} refused: {why}')))
 
     def watch(self, now: float) -> None:
         """Tell of commands that take long, and end those that take too long."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+import re
 from typing import Final
 
 from fdr_recorder.alerts import ALERT_GROUPS
@@ -28,6 +29,7 @@ from fdr_recorder.ground.texts import (
     MAX_LABEL,
     not_recording,
     RecorderState,
+    REFUSALS,
     said,
     SEVERITIES,
     STATE_SEVERITIES,
@@ -46,6 +48,7 @@ _STATES: Final = {
     'finalized': RecorderState.SHUT_DOWN,
 }
 ACTIVE: Final = 'active'
+_DETAIL: Final = re.compile(r'\w+')
 _RECORDING: Final = 'recording '
 _PATIENCE: Final = 2
 """So many summaries in succession must say that an active recorder does not record."""
@@ -189,6 +192,16 @@ class Recorders:
         """Tell whether each of them records."""
         return all(self.state(name, now) is RecorderState.RECORDING for name in self.names)
 
+    def why_refused(self) -> str:
+        """Return in a few words why a command was refused."""
+        codes = {
+            code
+            for told in self._told.values()
+            for group in told.alerts.values()
+            for code, _ in group
+        }
+        return next((why for code, why in REFUSALS.items() if code in codes), 'see its log')
+
     # --- what else they tell -------------------------------------------------------------
 
     def disk(self) -> Disk | None:
@@ -217,18 +230,17 @@ def alerts_in(status: Status) -> dict[tuple[str, str], int]:
     Return the faults that a status of a fault group names: code and subject, with their level.
 
     Its values are the sentences of the faults, by code and subject, and their details, by the same
-    with one more word. A subject is a topic, or a file.
+    and one word more.
     """
     if not status.level:
         return {}
-    found: dict[tuple[str, str], int] = {}
+    names: set[str] = set()
     for key in status.values:
-        code, _, rest = key.partition(' ')
-        subject, _, detail = rest.partition(' ')
-        is_subject = subject.startswith('/') or '.' in subject
-        if not rest or (is_subject and not detail):
-            found[code, subject] = status.level
-    return found
+        name, _, detail = key.rpartition(' ')
+        if name not in names or not _DETAIL.fullmatch(detail):
+            names.add(key)
+    alerts = (name.partition(' ') for name in status.values if name in names)
+    return {(code, subject): status.level for code, _, subject in alerts}
 
 
 def cause_in(alerts: Mapping[str, Mapping[tuple[str, str], int]]) -> str:

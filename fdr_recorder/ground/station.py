@@ -162,7 +162,7 @@ class Station:
         self._wake()
 
     def done(self, name: str, result: Result, reason: str = '') -> None:
-        """Take what became of a command; any thread."""
+        """Take what became of a command; any thread. Without a reason its alerts give it."""
         self._done.append((name, result, reason))
         self._wake()
 
@@ -203,7 +203,8 @@ class Station:
         while self._heard:
             self._recorders.hear(self._heard.popleft(), now)
         while self._done:
-            self._desk.done(*self._done.popleft(), now)
+            name, result, reason = self._done.popleft()
+            self._desk.done(name, result, reason or self._recorders.why_refused(), now)
         self._facts = self._recorders.facts(now)
         self._pacing.update(self._facts, now)
         self._tell_seals(now)

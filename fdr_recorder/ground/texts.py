@@ -101,9 +101,21 @@ ALERT_TEXTS: Final[Mapping[str, Wording]] = {
     ),
     'recorder_down': Wording('TRIGGER FINDS NO RECORDER', 'trigger finds the recorder'),
     'recorder_refused': Wording('RECORDER REFUSES THE TRIGGER', 'recorder obeys the trigger'),
-    'source_silent': Wording('trigger hears no vehicle', 'trigger hears the vehicle'),
+    'source_silent': Wording('armed state is not heard', 'armed state is heard again'),
 }
 """The texts of every alert code."""
+
+
+REFUSALS: Final[Mapping[str, str]] = {
+    'held_while_armed': 'vehicle is armed',
+    'config_invalid': 'wrong parameters',
+    'flight_root_locked': 'another recorder',
+    'flight_root_unusable': 'no flight root',
+    'disk_full': 'disk full',
+    'disk_stalled': 'disk hangs',
+    'write_error': 'disk error',
+}
+"""Why a recorder refuses a command, by the alert that it has then; the likeliest first."""
 
 
 class RecorderState(Enum):

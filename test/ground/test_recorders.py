@@ -120,10 +120,15 @@ def test_details_of_an_alert_are_no_alerts() -> None:
     status = group(
         'topics',
         'topic_failed /a', 'topic_failed /a error', 'disk_low', 'disk_low free_bytes',
-        'write_error metadata.yaml', 'write_error metadata.yaml errno',
+        'write_error', 'write_error errno', 'write_error metadata.yaml',
+        'write_error metadata.yaml errno', 'held_while_armed deactivate',
+        'condition_unusable /a: voltage < 14.2 for 2 s',
+        'condition_unusable /a: voltage < 14.2 for 2 s type',
     )  # fmt: skip
     assert list(alerts_in(status)) == [
-        ('topic_failed', '/a'), ('disk_low', ''), ('write_error', 'metadata.yaml'),
+        ('topic_failed', '/a'), ('disk_low', ''), ('write_error', ''),
+        ('write_error', 'metadata.yaml'), ('held_while_armed', 'deactivate'),
+        ('condition_unusable', '/a: voltage < 14.2 for 2 s'),
     ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ MODULES = {
         'rclpy.lifecycle',
     ],
     'fdr_recorder.node.trigger': ['fdr_recorder.node.quick_start', 'rclpy.node'],
+    'fdr_recorder.node.gcs_bridge': ['rclpy.node'],
 }
 
 

@@ -19,11 +19,13 @@ import time
 
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values
-from ground import DiagnosticStatus, Ground
+from fdr_recorder.record.kinds import Pin
+from ground import DiagnosticStatus, Ground, LATCHED
 from ground_stations import closing, free_port, MavProxy, MavsdkGround, Text
 from node_process import NodeProcess
 import pytest
 from recorder_process import RecorderProcess
+from std_msgs.msg import Bool
 
 SOON_S = 1.0
 BACK_S = 5.0
@@ -184,14 +186,16 @@ def test_the_ground_commands_a_recorder_once_that_is_allowed(
         ground.wait_until(lambda: len(sdk.results(number)) > before, 'the answer')
         return sdk.results(number)[-1]
 
-    with closing(sdk), RecorderProcess(ground, tmp_path, root, topics=['/a']) as recorder:
+    armed = ground.node.create_publisher(Bool, '/armed', LATCHED)
+    options = {'topics': ['/armed'], 'hold_while_armed': True}
+    with closing(sdk), RecorderProcess(ground, tmp_path, root, **options) as recorder:
         with BridgeProcess(ground, tmp_path, endpoint=endpoint) as bridge:
             wait_for_text(ground, sdk, 'FDR: not recording, not configured')
             assert [command(number) for number in (PIN, START, STOP)] == [DENIED] * 3
             wait_for_text(ground, sdk, 'FDR: start from the ground is off')
             assert recorder.state() == 'unconfigured'
             assert bridge.stop(signal.SIGTERM) == 0
-        allowed = ['start', 'stop']
+        allowed = ['pin', 'start', 'stop']
         with BridgeProcess(ground, tmp_path, endpoint=endpoint, commands=allowed) as bridge:
             ground.wait_until(lambda: sdk.states[-1:] == [STANDBY], 'the bridge')
             assert command(START) == ACCEPTED
@@ -199,9 +203,20 @@ def test_the_ground_commands_a_recorder_once_that_is_allowed(
             wait_for_text(ground, sdk, 'FDR: RECORDING')
             assert command(START) == ACCEPTED  # so it is
             assert len(recorder.flights()) == 1
+            assert command(PIN) == ACCEPTED
+            wait_for_text(ground, sdk, 'FDR: pinned from the ground')
+            armed.publish(Bool(data=True))
+            ground.wait_until(lambda: recorder.stored('/armed'), 'the armed state')
+            assert command(STOP) == TEMPORARILY_REJECTED
+            wait_for_text(ground, sdk, 'FDR: stop refused: vehicle is armed')
+            assert recorder.state() == 'active'
+            armed.publish(Bool(data=False))
+            ground.wait_until(lambda: recorder.stored('/armed') == 2, 'the armed state')
             assert command(STOP, 'COMMAND_INT') == ACCEPTED
             assert recorder.state() == 'inactive'
-            assert command(PIN) == DENIED
+            assert recorder.read_flight().payloads(Pin)
+            assert command(PIN) == DENIED  # there is no flight
+            wait_for_text(ground, sdk, 'FDR: pin refused: no flight is open')
             assert command(400) == UNSUPPORTED  # to arm is no command for us
             recorder.send(signal.SIGKILL)
             recorder.wait_for_end()

@@ -54,7 +54,7 @@ def allowed(enclave: str, what: str, how: str) -> list[str]:
 def test_the_policy_is_written_as_sros2_reads_it() -> None:
     """By the rules of sros2's schema for policies."""
     assert [item.get('path') for item in contexts()] == [
-        '/fdr_recorder', '/fdr_ground', '/flight_trigger'
+        '/fdr_recorder', '/fdr_ground', '/flight_trigger', '/gcs_bridge'
     ]
     for context in contexts():
         assert context.tag == 'context'
@@ -97,7 +97,7 @@ def test_it_allows_what_a_recorder_has(ground: Ground, tmp_path: Path, root: Pat
     assert {'/diagnostics', '/rosout'} <= published
 
 
-@pytest.mark.parametrize('enclave', ['/fdr_ground', '/flight_trigger'])
+@pytest.mark.parametrize('enclave', ['/fdr_ground', '/flight_trigger', '/gcs_bridge'])
 def test_others_may_call_only_what_there_is(enclave: str) -> None:
     requests = allowed(enclave, 'services', 'request')
     assert {*requests} <= {*allowed('/fdr_recorder', 'services', 'reply')}

@@ -31,6 +31,8 @@ ASK_INTERVAL_S: Final = 0.5
 SILENCE_S: Final = 3.0
 """A recorder that does not tell its state for so long does not answer."""
 DEADLINE_S: Final = 15.0
+ALERT_S: Final = 0.2
+"""The alert that says why a transition was refused may come after the refusal."""
 
 _STEPS: Final = {
     ('start', State.PRIMARY_STATE_UNCONFIGURED): Transition.TRANSITION_CONFIGURE,
@@ -93,6 +95,7 @@ class _Change:
         self._name = name
         self._answer = answer
         self._began_at = self._asked_at = time.monotonic()
+        self._refused_at: float | None = None
         self.is_over = False
         lifecycle.ask(self._on_state)
 
@@ -101,7 +104,11 @@ class _Change:
         if self.is_over:
             return
         is_silent = now - max(self._lifecycle.answered_at, self._began_at) > SILENCE_S
-        if now - self._began_at > DEADLINE_S:
+        if self._refused_at is not None:
+            if now - self._refused_at > ALERT_S:
+                is_stop = self._name == 'stop'
+                self._end(Result.TEMPORARILY_REJECTED if is_stop else Result.FAILED, '')
+        elif now - self._began_at > DEADLINE_S:
             self._end(Result.FAILED, 'it takes too long')
         elif is_silent and not self._lifecycle.is_changing:
             self._end(Result.FAILED, 'the recorder does not answer')
@@ -128,10 +135,8 @@ class _Change:
             return
         if has_succeeded:
             self._lifecycle.ask(self._on_state)
-        elif self._name == 'stop':
-            self._end(Result.TEMPORARILY_REJECTED, 'see its alerts')
         else:
-            self._end(Result.FAILED, 'see its alerts')
+            self._refused_at = time.monotonic()
 
     def _end(self, result: Result, reason: str) -> None:
         self.is_over = True
