@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+import math
 from typing import Final
 
 from fdr_recorder.ground.texts import Severity
@@ -109,17 +110,18 @@ class Pacing:
         """Say something once."""
         self._sayings.append(_Item(Fact(text, severity), since=now))
 
-    def tell_again(self, now: float, heard_until: float) -> None:
+    def tell_again(self, now: float, *, present: float = -math.inf, over: float) -> None:
         """
-        Tell everything that is present again; and what is over, if that was told since a time.
+        Tell again what was told since a time: a ground station may have missed it.
 
         Args:
             now: Now.
-            heard_until: When a ground station was certainly there last.
+            present: Since when, of what is present; everything by default.
+            over: Since when, of what is over.
 
         """
         for item in self._items.values():
-            if item.is_present or item.told_at >= heard_until:
+            if item.told_at >= (present if item.is_present else over):
                 item.told, item.since = (' ' if item.told else ''), now
 
     def next_text(self, now: float) -> tuple[Severity, str] | None:

@@ -44,7 +44,9 @@ COMPUTER_S: Final = 5.0
 TICK_S: Final = 0.1
 """How often it looks while something waits to be sent."""
 AWAY_S: Final = 3.5
-"""A ground station whose heartbeat has not come for so long may have missed what was told."""
+"""A ground station whose heartbeat has not come for so long was away."""
+BEAT_MISSED_S: Final = 1.7
+"""Where heartbeats of a ground station are so far apart, one was lost; so may be a text."""
 MISSED_S: Final = 30.0
 """So far back a ground station that has come (back) may have missed something."""
 MAVLINK: Final = 'mavlink'
@@ -213,7 +215,7 @@ class Station:
             self._pacing.say(severity, text, now)
         before, self._way = self._way, self._choose_way()
         if self._way != before:
-            self._pacing.tell_again(now, now - MISSED_S)
+            self._pacing.tell_again(now, over=now - MISSED_S)
         trouble = self._by_mavlink(now) if self._way == MAVLINK else self._by_mavros(now)
         grounds = sum(now - heard_at <= AWAY_S for heard_at in self._grounds.values())
         self.status = StationStatus(self._way, trouble, self._texts, grounds)
@@ -260,7 +262,7 @@ class Station:
         self._was_ready = is_ready
         if self._greet_at <= now:
             self._greet_at = math.inf
-            self._pacing.tell_again(now, self._greet_from)
+            self._pacing.tell_again(now, over=self._greet_from)
         is_ready = is_ready and now >= self._silent_until
         for command, result in self._desk.take_answers():
             line.send(mavlink.acknowledge(command, result), now)
@@ -291,6 +293,8 @@ class Station:
             self._greet(now, now)  # it has read nothing that may be over
         elif now - last > AWAY_S:
             self._greet(now, min(last, now - MISSED_S))
+        elif now - last > BEAT_MISSED_S:
+            self._pacing.tell_again(now, present=last - HEARTBEAT_S, over=last - HEARTBEAT_S)
 
     def _greet(self, now: float, heard_until: float) -> None:
         """Tell somebody who has come (back) everything, once he has heard a heartbeat."""

@@ -84,6 +84,7 @@ ALERT_TEXTS: Final[Mapping[str, Wording]] = {
     'not_sealed': Wording('FLIGHT IS NOT SEALED', 'no unsealed flight any more'),
     'clock_step': Wording('clock was set', 'clock is steady'),
     'held_while_armed': Wording('stop refused, vehicle is armed', 'disarmed, may be stopped'),
+    'recording_paused': Wording('recording is paused', 'recording goes on'),
     'flight_root_locked': Wording('ANOTHER RECORDER HAS THE DISK', 'flight root is free'),
     'flight_root_unusable': Wording('FLIGHT ROOT CANNOT BE USED', 'flight root can be used'),
     'config_invalid': Wording('PARAMETERS ARE WRONG', 'parameters are right'),

@@ -151,13 +151,19 @@ def test_a_ground_station_that_comes_back_is_told_everything_that_it_may_not_kno
     del pilot.facts['odom']
     pilot.wait(10)
     assert pilot.texts == [FULL.text, SILENT.text, SILENT.over]
-    pilot.pacing.tell_again(pilot.now, pilot.now - 15)
+    pilot.pacing.tell_again(pilot.now, over=pilot.now - 15)
     pilot.look()
     assert sorted(pilot.texts[3:]) == sorted([FULL.text, SILENT.over])
     pilot.wait(1)
-    pilot.pacing.tell_again(pilot.now, pilot.now)  # one that is new
+    pilot.pacing.tell_again(pilot.now, over=pilot.now)  # one that is new
     pilot.look()
     assert pilot.texts[5:] == [FULL.text]
+    pilot.wait(5)
+    pilot.facts['wifi'] = SILENT
+    pilot.wait(2)
+    pilot.pacing.tell_again(pilot.now, present=pilot.now - 3, over=pilot.now - 3)  # a fading
+    pilot.look()
+    assert pilot.texts[6:] == [SILENT.text, SILENT.text]
 
 
 def test_what_is_over_is_forgotten_in_time() -> None:

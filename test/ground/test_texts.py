@@ -12,9 +12,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-import re
-
 from fdr_recorder.alerts import ALERT_LEVELS, AlertLevel
 from fdr_recorder.ground.texts import (
     ALERT_TEXTS,
@@ -34,7 +31,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'ground.md'
 LEAST_TOPIC = 12
 """So much of the name of a topic must be seen, whatever its recorder is called."""
 EACH_CODE = pytest.mark.parametrize('code', ALERT_LEVELS)
@@ -107,17 +103,3 @@ def test_an_alert_of_a_newer_recorder_is_told_by_its_name() -> None:
     assert wording_of('fuel_is_low', 2).over == 'fuel is low: over'
     assert level_of('fuel_is_low', 2) is AlertLevel.ERROR
     assert level_of('disk_low', 2) is AlertLevel.WARN  # its group has an error, too
-
-
-@pytest.mark.skipif(not PAGE.is_file(), reason='there is no docs/ beside the tests')
-def test_the_page_has_every_text() -> None:
-    page = PAGE.read_text(encoding='utf-8')
-    rows = re.findall(r'^\| `(\w+)` \| (\w+) \| `FDR: (.*?)` \| `FDR: (.*?)` \|', page, re.M)
-    assert rows == [
-        (code, SEVERITIES[level].name, ALERT_TEXTS[code].begins, ALERT_TEXTS[code].over)
-        for code, level in ALERT_LEVELS.items()
-    ]
-    states = re.findall(r'^\| `FDR: ([^`]+)` \| (\w+) \| (?!`)', page, re.M)
-    assert states == [(state.value, STATE_SEVERITIES[state].name) for state in RecorderState]
-    causes = re.findall(r'`NOT RECORDING, (.*?)`', page)
-    assert causes == [wording.cause for wording in ALERT_TEXTS.values() if wording.cause]

@@ -17,12 +17,10 @@ from pathlib import Path
 import signal
 import time
 
-from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
-from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values
 from fdr_recorder.record.kinds import Pin
-from ground import DiagnosticStatus, Ground, LATCHED
-from ground_stations import closing, free_port, MavProxy, MavsdkGround, Text
-from node_process import NodeProcess
+from gcs_bridge import BridgeProcess, ToldRecorder, wait_for_text
+from ground import Ground, LATCHED
+from ground_stations import closing, free_port, MavProxy, MavsdkGround
 import pytest
 from recorder_process import RecorderProcess
 from std_msgs.msg import Bool
@@ -35,58 +33,11 @@ STANDBY, ACTIVE, CRITICAL = 3, 4, 5
 ERROR, WARNING, INFO = 3, 4, 6
 
 
-class BridgeProcess(NodeProcess):
-    """The bridge in a process of its own."""
-
-    def __init__(self, ground: Ground, directory: Path, **options: object) -> None:
-        super().__init__(
-            ground, directory, 'fdr_recorder.node.gcs_bridge', 'gcs_bridge', options=options
-        )
-
-
-class Recorder:
-    """What a recorder tells on its diagnostics, as the node `/ground`."""
-
-    def __init__(self, ground: Ground) -> None:
-        self.board = AlertBoard()
-        self.state = 'active'
-        self._publisher = DiagnosticsPublisher(
-            ground.node,
-            '/diagnostics',
-            self.board,
-            groups=ALERT_GROUPS,
-            summarize=self._summary,
-            hardware_id=lambda: 'drone_7',
-        )
-        self.fall_silent = self._publisher.stop
-
-    def _summary(self) -> DiagnosticStatus:
-        is_active = self.state == 'active'
-        values = {'state': self.state, 'disk_free_bytes': 3 * 2**30, 'disk_bytes': 10 * 2**30}
-        return DiagnosticStatus(
-            level=DiagnosticStatus.OK if is_active else DiagnosticStatus.WARN,
-            name='summary',
-            message='recording f' if is_active else f'not recording ({self.state})',
-            values=key_values(values),
-        )
-
-
 @pytest.fixture
-def recorder(ground: Ground) -> Iterator[Recorder]:
-    recorder = Recorder(ground)
+def recorder(ground: Ground) -> Iterator[ToldRecorder]:
+    recorder = ToldRecorder(ground)
     yield recorder
     recorder.board.clear_all('disk_full')
-
-
-def wait_for_text(ground: Ground, sdk: MavsdkGround, text: str, since: float = 0.0) -> Text:
-    """Return the first text of this kind since a time."""
-
-    def found() -> Text | None:
-        return next((item for item in sdk.texts if item.text == text and item.at >= since), None)
-
-    item = ground.wait_until(found, text)
-    assert item is not None
-    return item
 
 
 def test_two_ground_stations_read_the_state_and_each_alert_in_time(
@@ -96,7 +47,7 @@ def test_two_ground_stations_read_the_state_and_each_alert_in_time(
     sdk, proxy = MavsdkGround(port, tmp_path, 'udpout'), MavProxy(port, tmp_path, 'udpout')
     options = {'recorders': ['/ground'], 'endpoint': f'udpin:127.0.0.1:{port}', 'silence_s': 2.5}
     with closing(sdk, proxy), BridgeProcess(ground, tmp_path, **options) as bridge:
-        recorder = Recorder(ground)
+        recorder = ToldRecorder(ground)
         assert wait_for_text(ground, sdk, 'FDR: RECORDING').severity == INFO
         ground.wait_until(lambda: 'FDR: RECORDING' in proxy.texts, 'MAVProxy')
         ground.wait_until(lambda: ACTIVE in sdk.states, 'a heartbeat')
@@ -151,7 +102,7 @@ def test_two_ground_stations_read_the_state_and_each_alert_in_time(
 
 
 def test_a_ground_station_that_returns_knows_the_state_in_time(
-    ground: Ground, tmp_path: Path, recorder: Recorder
+    ground: Ground, tmp_path: Path, recorder: ToldRecorder
 ) -> None:
     port = free_port()
     options = {'recorders': ['/ground'], 'endpoint': f'udpout:127.0.0.1:{port}'}
@@ -197,7 +148,8 @@ def test_the_ground_commands_a_recorder_once_that_is_allowed(
             assert bridge.stop(signal.SIGTERM) == 0
         allowed = ['pin', 'start', 'stop']
         with BridgeProcess(ground, tmp_path, endpoint=endpoint, commands=allowed) as bridge:
-            ground.wait_until(lambda: sdk.states[-1:] == [STANDBY], 'the bridge')
+            beats = len(sdk.states)
+            ground.wait_until(lambda: sdk.states[beats:] == [STANDBY], 'the bridge')
             assert command(START) == ACCEPTED
             assert recorder.state() == 'active'
             wait_for_text(ground, sdk, 'FDR: RECORDING')

@@ -22,6 +22,12 @@ from fdr_recorder import Channel, FdrConfig, record_flight, Schema
 from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.cli.main import main, VERBS
 from fdr_recorder.config import OPTIONS
+from fdr_recorder.ground.texts import (
+    ALERT_TEXTS,
+    RecorderState,
+    SEVERITIES,
+    STATE_SEVERITIES,
+)
 from fdr_recorder.seal.key_files import make_key_file
 import pytest
 
@@ -74,6 +80,20 @@ def test_every_option_and_every_alert_has_its_row() -> None:
     assert sorted(options) == sorted(OPTIONS)
     codes = re.findall(r'^\| \w+ \| `(\w+)` \|', text_of(DOCS / 'alerts.md'), re.MULTILINE)
     assert sorted(codes) == sorted(ALERT_LEVELS)
+
+
+def test_the_page_on_the_ground_has_every_text() -> None:
+    page = text_of(DOCS / 'ground.md')
+    rows = re.findall(r'^\| `(\w+)` \| (\w+) \| `FDR: (.*?)` \| `FDR: (.*?)` \|', page, re.M)
+    assert set(ALERT_TEXTS) == set(ALERT_LEVELS), 'each alert has its texts in ground/texts.py'
+    assert sorted(rows) == sorted(
+        (code, SEVERITIES[level].name, ALERT_TEXTS[code].begins, ALERT_TEXTS[code].over)
+        for code, level in ALERT_LEVELS.items()
+    )
+    states = re.findall(r'^\| `FDR: ([^`]+)` \| (\w+) \| (?!`)', page, re.M)
+    assert states == [(state.value, STATE_SEVERITIES[state].name) for state in RecorderState]
+    causes = re.findall(r'`NOT RECORDING, (.*?)`', page)
+    assert causes == [wording.cause for wording in ALERT_TEXTS.values() if wording.cause]
 
 
 # --- the JSON contract of after-landing.md -------------------------------------------------------
