@@ -39,6 +39,8 @@ CLOCK_STEP_S = 0.1
 _MODE_PATTERN = re.compile(r'0?[0-7]{3}')
 _NO_GROUP = re.compile(r'[\s:,/\0]|^-').search
 
+_METADATA_KEY = re.compile(r'[A-Za-z][A-Za-z0-9_.-]{0,63}')
+
 MIN_SEGMENT_SIZE_BYTES = 16 * KIB
 """A smaller segment would be mostly header, schemas and summary."""
 
@@ -259,6 +261,30 @@ def _wrong_directory(path: str) -> str:
     return '' if path and '\0' not in path else 'must name a directory'
 
 
+def wrong_metadata(entries: tuple[str, ...]) -> str:
+    """Return what is wrong with `key=value` texts; empty if they are valid."""
+    keys = set()
+    for entry in entries:
+        key, equals, value = entry.partition('=')
+        if not equals or not _METADATA_KEY.fullmatch(key):
+            return (
+                f'{entry[:80]!r}: must be key=value, the key of 1 to 64 of the characters A-Z a-z '
+                '0-9 _ . -, the first a letter'
+            )
+        if not value.isprintable():
+            return f'{key}: the value must be one line of text'
+        if key in keys:
+            return f'{key}: is given twice'
+        keys.add(key)
+    return ''
+
+
+def metadata_of(config: FdrConfig) -> dict[str, str]:
+    """Return the metadata of a flight by key."""
+    parts = (entry.partition('=') for entry in config.metadata)
+    return {key: value for key, _, value in parts}
+
+
 def _wrong_pin(names: tuple[str, ...]) -> str:
     unknown = [name for name in names if name not in ALERT_LEVELS]
     return f'must be codes of alerts, not {", ".join(map(repr, unknown))}' if unknown else ''
@@ -317,6 +343,14 @@ class FdrConfig(TopicConfig):
     )
     pin_after_s: float = option(
         30.0, '...until so long after it. Seconds.', 0.0, 86_400.0
+    )
+    metadata: tuple[str, ...] = option(
+        (),
+        'What is to be known of the flight, as key=value: pilot=Ann, site=North field. It is '
+        'stored in the header and in metadata.yaml; a change counts from the next flight on. On '
+        'the command line: --metadata pilot=Ann.',
+        changeable='always',
+        check=wrong_metadata,
     )
     hold_while_armed: bool = option(
         False,

@@ -66,6 +66,13 @@ def generate_launch_description() -> LaunchDescription:
                 'Empty: what the parameter file says.',
             ),
             DeclareLaunchArgument(
+                'metadata',
+                default_value='',
+                description='What is to be known of the flights, as key=value; several with a '
+                'semicolon between them: "pilot=Ann; site=North field". Empty: what the parameter '
+                'file says.',
+            ),
+            DeclareLaunchArgument(
                 'respawn',
                 default_value='false',
                 choices=['true', 'false'],
@@ -159,14 +166,19 @@ def _file(context: LaunchContext, argument: str) -> Path:
     return path
 
 
-def _parameters(context: LaunchContext) -> list[Path | dict[str, ParameterValue | bool]]:
+def _parameters(
+    context: LaunchContext,
+) -> list[Path | dict[str, ParameterValue | bool | list[str]]]:
     """Return the parameter file, and the arguments that override it."""
     params_file = _file(context, 'params_file')
-    given: dict[str, ParameterValue | bool] = {}
+    given: dict[str, ParameterValue | bool | list[str]] = {}
     flight_root = LaunchConfiguration('flight_root').perform(context)
     if flight_root:
         given['flight_root'] = ParameterValue(flight_root, value_type=str)
     autostart = LaunchConfiguration('autostart').perform(context)
     if autostart:
         given['autostart'] = autostart == 'true'
+    metadata = LaunchConfiguration('metadata').perform(context)
+    if metadata:
+        given['metadata'] = [part.strip() for part in metadata.split(';') if part.strip()]
     return [params_file, given]

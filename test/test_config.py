@@ -290,6 +290,8 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         return st.sampled_from(['bool', 'mavros', 'px4'])
     if name == 'armed.trigger_on':
         return st.lists(st.sampled_from(['/x: a < 3', '/y: b[0].c == "d"']), max_size=2)
+    if name == 'metadata':
+        return st.lists(st.sampled_from(['pilot=Ann', 'site=', 'a.b=c=d']), unique=True)
     if name == 'armed.topic':
         return st.sampled_from(['', '/armed', 'drone/armed'])
     if name == 'flight_id':

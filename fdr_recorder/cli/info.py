@@ -50,8 +50,8 @@ _TOPIC_COLUMNS: Final = (
 _SEGMENT_COLUMNS: Final = ('~segment', '>size', '>records', '>from', '>to', 'state')
 _EVENT_COLUMNS: Final = ('>at', 'what', '~of', '&in words')
 _EVENT_FIELDS: Final = (
-    'why', 'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns', 'system_ns',
-    'source',
+    'why', 'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns',
+    'system_ns', 'source',
 )
 _LEVELS: Final = {1: 'WARN', 2: 'ERROR'}
 _MOST_LINES: Final = 40
@@ -108,6 +108,7 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'status', Toned(flight.status.sentence, tone_of(flight.status.verdict))
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
+    yield from flight.metadata.items()
     yield 'start', format_time(flight.utc_started_ns) if flight.utc_started_ns else 'unknown'
     yield 'duration', format_duration(flight.duration_s)
     if flight.utc.is_shifted:
@@ -193,6 +194,7 @@ def _segment_row(flight: ListedFlight, segment: SegmentInfo) -> tuple[str, ...]:
 
 
 def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
+    from fdr_recorder.flights.notes import Note
     from fdr_recorder.record.kinds import AlertRecord
 
     said = event.payload
@@ -200,6 +202,8 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
         level = _LEVELS.get(said.level, str(said.level))
         begin = f'{level} {said.code}' if said.raised else f'over: {said.code}'
         return _offset(flight, event.time_ns), begin, said.subject, said.message
+    if isinstance(said, Note):
+        return _offset(flight, event.time_ns), said.KIND, said.topic, said.text
     topic = getattr(said, 'topic', '')
     words = ', '.join(
         f'{name} {getattr(said, name)}' for name in _EVENT_FIELDS if hasattr(said, name)

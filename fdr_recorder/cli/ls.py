@@ -43,6 +43,9 @@ _COLUMNS: Final = (
     '~flight', '&start (UTC)', '>duration', '>size', '>records', 'status', '&missing'
 )
 
+_MORE: Final = ('&metadata', '&pins')
+"""Columns that are there if a flight has something in them."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the root."""
@@ -83,14 +86,14 @@ def run(args: argparse.Namespace) -> int:
         )
         return unreadable.code(EXIT_OK)
     if found:
-        has_pins = any(item.pins for item in found)
-        columns = (*_COLUMNS, '&pinned') if has_pins else _COLUMNS
-        table(columns, (_row(item, has_pins=has_pins) for item in found))
+        more = [name for name in _MORE if any(getattr(item, name[1:]) for item in found)]
+        named = ['&pinned' if name == '&pins' else name for name in more]
+        table((*_COLUMNS, *named), (_row(item, more) for item in found))
         print()
     size = format_size(sum(item.bytes for item in found))
     also = f', {plural(len(others), "other recording")}' if others else ''
-    more = f', and {len(unreadable.found):,} that cannot be read' if unreadable.found else ''
-    say(f'{plural(len(flights), "flight")}{also}, {size}, in {root}{more}')
+    also_not = f', and {len(unreadable.found):,} that cannot be read' if unreadable.found else ''
+    say(f'{plural(len(flights), "flight")}{also}, {size}, in {root}{also_not}')
     if holder:
         say(f'in use by {holder.text}')
     return unreadable.code(EXIT_OK)
@@ -109,7 +112,11 @@ def _found(name: str | None) -> tuple[Path, list[Path], list[Path]]:
     return root, flights, recordings_in(root, flights)
 
 
-def _row(flight: ListedFlight, *, has_pins: bool) -> tuple[str, ...]:
+def _row(flight: ListedFlight, more: list[str]) -> tuple[str, ...]:
+    said = {
+        '&metadata': ', '.join(f'{key}={value}' for key, value in flight.metadata.items()),
+        '&pins': flight.pins.reasons,
+    }
     return (
         flight.name,
         format_time(flight.utc_started_ns).removesuffix('Z') if flight.utc_started_ns else '-',
@@ -118,5 +125,5 @@ def _row(flight: ListedFlight, *, has_pins: bool) -> tuple[str, ...]:
         f'{flight.records:,}',
         Toned(flight.status.words, tone_of(flight.status.verdict)),
         str(flight.status.losses),
-        *([flight.pins.reasons] if has_pins else []),
+        *(said[name] for name in more),
     )

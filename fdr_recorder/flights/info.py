@@ -36,6 +36,7 @@ from fdr_recorder.flights.list_recording import (
 )
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.metadata_reader import read_metadata
+from fdr_recorder.flights.notes import has_notes, note_of
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
 from fdr_recorder.flights.recording import Kind, Recording, recording_at
 from fdr_recorder.flights.recording_file import RecordingFile
@@ -82,7 +83,7 @@ class SegmentInfo:
 @dataclass(frozen=True)
 class Event:
     """
-    A record of the recorder itself, other than header and footer.
+    A record of the recorder itself, other than header and footer, or a note.
 
     Attributes:
         time_ns: When it was made (system clock).
@@ -271,7 +272,7 @@ class _Segment:
                 reader.channels[number]: reader.index_at(offset)
                 for number, offset in chunk.indexes.items()
             }
-            if any(channel.topic.startswith(OWN_TOPIC_PREFIX) for channel in indexes):
+            if any(map(_is_read, indexes)):
                 for message, _ in reader.chunk_at(chunk.offset).messages:
                     self._note(message)
         except SegmentError as error:
@@ -317,6 +318,8 @@ class _Segment:
         result = self._result
         try:
             payload = own_record(message)
+            if payload is None and has_notes(message.channel):
+                payload = note_of(message)
         except RecordError as error:
             result.damage.append(str(error))
             return
@@ -328,6 +331,11 @@ class _Segment:
             result.left_out.add(message.log_time_ns, payload)  # one a second: too many events
         elif payload is not None:
             result.events.append(Event(message.log_time_ns, payload))
+
+
+def _is_read(channel: FileChannel) -> bool:
+    """Return whether messages of a channel are read, and not only their times and sizes."""
+    return channel.topic.startswith(OWN_TOPIC_PREFIX) or has_notes(channel)
 
 
 def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:

@@ -95,6 +95,7 @@ class ListedFlight:
         kind: A `flight`, or another recording: `bag`, `file`, `segment`.
         notes: What is unusual about another recording, a sentence each.
         pins: What of it no cap and no `fdr prune` removes.
+        metadata: What was configured to be known of it, by key: pilot, site ...
 
     """
 
@@ -115,6 +116,7 @@ class ListedFlight:
     kind: str = Kind.FLIGHT.value
     notes: tuple[str, ...] = ()
     pins: Pins = field(default_factory=Pins)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -253,6 +255,7 @@ def list_flight(flight: Path, holder: RootHolder | None = None) -> ListedFlight:
         flight_number=number if number <= MAX_FLIGHT_NUMBER else 0,
         utc=utc_times(header, footer, _clock_records(segments, last, header)),
         pins=read_pins(flight),
+        metadata=header.metadata,
     )
 
 

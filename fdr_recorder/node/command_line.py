@@ -16,9 +16,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import dataclass
+import json
 import shutil
 from textwrap import TextWrapper
 
+from fdr_recorder.config import wrong_metadata
 from fdr_recorder.config_base import Configuration, Options
 from fdr_recorder.parameter_file import mistakes_in_files, parameter_files
 
@@ -49,18 +51,44 @@ class CommandLine:
             SystemExit: Help was printed (0), or an argument is unknown (2).
 
         """
+        metadata = ' [--metadata KEY=VALUE ...]' if self.takes_metadata else ''
         parser = ArgumentParser(
             prog=self.program,
-            usage=f'{self.program} [-h] [--ros-args [-p NAME:=VALUE] [--params-file FILE] ...]',
+            usage=f'{self.program} [-h]{metadata} [--ros-args [-p NAME:=VALUE] '
+            '[--params-file FILE] ...]',
             description=self.description,
             epilog=f'parameters:\n{_parameters(self.config.options())}',
             formatter_class=RawDescriptionHelpFormatter,
         )
         _, others = split_arguments(arguments)
-        _, unknown = parser.parse_known_args(others)
+        if self.takes_metadata:
+            parser.add_argument('--metadata', metavar='KEY=VALUE', action='append', default=[],
+                                help='what is to be known of the flights, e.g. pilot=Ann; '
+                                'repeatable; replaces that of a parameter file')
+        given, unknown = parser.parse_known_args(others)
+        if self.takes_metadata and (wrong := wrong_metadata(tuple(given.metadata))):
+            parser.error(f'argument --metadata: {wrong}')
         if unknown:
             text = f'unrecognized arguments: {" ".join(unknown)}'
             parser.error(f'{text}; arguments of ROS follow --ros-args')
+
+    @property
+    def takes_metadata(self) -> bool:
+        """Whether `--metadata` is one of its arguments."""
+        return 'metadata' in self.config.options()
+
+    def for_ros(self, arguments: Sequence[str]) -> list[str]:
+        """Return arguments that were checked, as ROS takes them: `--metadata` as a parameter."""
+        if not self.takes_metadata:
+            return [*arguments]
+        parser = ArgumentParser(add_help=False, allow_abbrev=False)
+        parser.add_argument('--metadata', action='append', default=[])
+        of_ros, others = split_arguments(arguments)
+        given, others = parser.parse_known_args(others)
+        if not given.metadata:
+            return [*arguments]
+        value = json.dumps(given.metadata, ensure_ascii=False)
+        return [*others, '--ros-args', *of_ros, '-p', f'metadata:={value}']
 
     def why_refused(self, arguments: Sequence[str], error: Exception) -> str:
         """Return why ROS refuses arguments: all mistakes in parameter files, else what it says."""

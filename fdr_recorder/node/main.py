@@ -35,6 +35,8 @@ configured, and records while it is active.
 examples:
   ros2 run fdr_recorder recorder --ros-args --params-file recorder.yaml
   ros2 run fdr_recorder recorder --ros-args -p autostart:=true -p all_topics:=true
+  ros2 run fdr_recorder recorder --metadata pilot=Ann --metadata 'site=North field' \\
+      --ros-args --params-file recorder.yaml
   ros2 launch fdr_recorder recorder.launch.py params_file:=recorder.yaml
   ros2 lifecycle set /fdr_recorder activate
   fdr check --config recorder.yaml     try parameters, disk and topics before a flight""",

@@ -27,6 +27,7 @@ from fdr_recorder.node.intake.subscription_protocol import Subscriber
 from fdr_recorder.node.intake.take_by_executor import ExecutorSubscriber
 from fdr_recorder.node.intake.take_trial import rcl_take
 from fdr_recorder.node.intake.thread import IntakeThread
+from fdr_recorder.node.notes import Notes
 from fdr_recorder.node.pausing import Pausing
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.root_taking import take_root
@@ -51,6 +52,7 @@ class Parts:
     watch: GraphWatch
     hold: ArmedHold
     pausing: Pausing
+    notes: Notes
     release: ExitStack
     flight: Path | None = None
     """Directory of the flight that was begun last, until it is closed."""
@@ -81,9 +83,11 @@ def build_parts(node: Node, config: FdrConfig, board: AlertBoard, errands: Erran
         release.callback(hold.stop)
         pausing = Pausing(intake, board, {annotation.name})
         release.callback(pausing.resume, 'not configured any more')
+        notes = Notes(annotation, writer)
+        release.callback(notes.stop)
         intake.start()
         watch.start()
-        return Parts(config, root, writer, intake, watch, hold, pausing, release.pop_all())
+        return Parts(config, root, writer, intake, watch, hold, pausing, notes, release.pop_all())
 
 
 def _subscriber(node: Node, config: FdrConfig) -> Subscriber:

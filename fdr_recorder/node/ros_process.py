@@ -220,7 +220,7 @@ def ros_process(command: CommandLine, args: list[str] | None) -> Iterator[RosPro
     """
     arguments = sys.argv if args is None else args
     command.check(arguments[1:] if args is None else arguments)
-    process = RosProcess(arguments)
+    process = RosProcess(command.for_ros(arguments))
     try:
         with process.output.environment():
             clear_config()  # reads it anew

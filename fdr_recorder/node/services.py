@@ -19,6 +19,7 @@ from importlib import import_module
 import logging
 from typing import Any, Final, Protocol
 
+from diagnostic_msgs.srv import AddDiagnostics
 from fdr_recorder.errors import FdrError, ServiceRefusedError
 from fdr_recorder.node.parts import Parts
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -40,11 +41,16 @@ ROSBAG2_TYPES: Final[Mapping[str, str]] = {
 
 
 def service_type(name: str) -> Any:  # noqa: ANN401 - service classes carry no types
-    """Return the type of a service: rosbag2's where that is installed, else a plain trigger."""
+    """
+    Return the type of a service: rosbag2's where that is installed, else a plain trigger.
+
+    A note needs a text. `AddDiagnostics` is the only type with a text as its whole request, and
+    with success and message in the response, among the packages that the recorder needs anyway.
+    """
     if name in ROSBAG2_TYPES:
         with suppress(ImportError):
             return getattr(import_module('rosbag2_interfaces.srv'), ROSBAG2_TYPES[name], Trigger)
-    return Trigger
+    return AddDiagnostics if name == 'annotate' else Trigger
 
 
 class Lifecycle(Protocol):
@@ -80,7 +86,9 @@ class Lifecycle(Protocol):
 
 class Services:
     """
-    Serves `~/split`, `~/pin` and the services of rosbag2. All runs in the executor's thread.
+    Serves `~/split`, `~/pin`, `~/annotate` and the services of rosbag2.
+
+    All runs in the executor's thread.
 
     What opens and closes flights makes the transitions of the lifecycle, as anybody else does.
     """
@@ -91,6 +99,7 @@ class Services:
         acts: Mapping[str, Callable[[Any], str]] = {
             'split': self._split,
             'pin': self._pin,
+            'annotate': self._annotate,
             'record': self._record,
             'stop': self._stop,
             'split_bagfile': self._split,
@@ -151,6 +160,11 @@ class Services:
         config = parts.config
         before, after = f'{config.pin_before_s:g} s', f'{config.pin_after_s:g} s'
         return f'the last {before} and the next {after} are pinned'
+
+    def _annotate(self, request: Any) -> str:  # noqa: ANN401
+        """Record a note."""
+        self._open().notes.add(request.load_namespace)
+        return 'noted'
 
     def _pause(self, _: Any) -> str:  # noqa: ANN401
         """Leave out what comes, and count it."""

@@ -20,7 +20,7 @@ import socket
 import sys
 
 from fdr_recorder.clock import Reading
-from fdr_recorder.config import FdrConfig
+from fdr_recorder.config import FdrConfig, metadata_of
 from fdr_recorder.errors import ConfigInvalidError
 from fdr_recorder.record.kinds import FlightHeader, RequestedTopic
 from fdr_recorder.units import iso_time
@@ -68,6 +68,7 @@ def new_flight_header(
         host_platform=_platform(),
         process_id=os.getpid(),
         requested=requested,
+        metadata=metadata_of(config),
     )
 
 

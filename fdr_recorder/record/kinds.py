@@ -50,7 +50,8 @@ of the last one; `before_match` in transport_loss.
 spell ended and of which times the discarded records were; record_invalid; in
 segment_rollover what the dropped segment told.
 1.5.0: `last_seal` in segment_rollover.
-1.6.0: pin; throttled, `throttled` in the counters of producers, and its total.
+1.6.0: pin; throttled, `throttled` in the counters of producers, and its total; `metadata` in the
+header.
 """
 
 METADATA_NAME: Final = 'fdr_recorder'
@@ -111,6 +112,7 @@ class FlightHeader(Payload):
     clock_source: str = field(default='', compare=False)
     requested: tuple[RequestedTopic, ...] = field(default=(), compare=False)
     topics: tuple[TopicActivity, ...] = field(default=(), compare=False)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,7 +346,9 @@ class Pin(Payload):
 
 
 PAYLOADS: Final[Mapping[str, type[Payload]]] = {
-    cls.KIND: cls for cls in Payload.__subclasses__() if cls.KIND
+    cls.KIND: cls
+    for cls in Payload.__subclasses__()
+    if cls.KIND and cls.__module__ == __name__
 }
 """The payload class of every kind."""
 

@@ -87,11 +87,12 @@ def custom_data(
     ended: str,
 ) -> dict[str, str]:
     """
-    Return the `custom_data` of a flight: its ids, its counters, and how it ended.
+    Return the `custom_data` of a flight: its metadata, ids and counters, and how it ended.
 
-    That is `CLOSED`, `RECOVERED`, or `NOT_CLOSED`.
+    That is `CLOSED`, `RECOVERED`, or `NOT_CLOSED`. Metadata with the name of one of the others are
+    in the header alone.
     """
-    return {
+    own = {
         'flight_id': header.flight_id,
         'vehicle_id': header.vehicle_id,
         'software_version': __version__,
@@ -103,6 +104,7 @@ def custom_data(
         'clean_shutdown': 'true' if ended == CLOSED else 'false',
         'ended': ended,
     }
+    return {**{key: text for key, text in header.metadata.items() if key not in own}, **own}
 
 
 def render(
@@ -135,7 +137,7 @@ def render(
     )
     ending = (
         '  custom_data:' + ('\n' if custom_data else ' {}\n'),
-        *(f'    {key}: {_quoted(value)}\n' for key, value in custom_data.items()),
+        *(f'    {_key(key)}: {_quoted(value)}\n' for key, value in custom_data.items()),
         f'  ros_distro: {_quoted(ros_distro)}\n',
     )
     return [
@@ -163,6 +165,14 @@ def file_line(segment: ClosedSegment) -> bytes:
 
 
 _NOT_PLAIN = re.compile(r'["\\]|[^ -~]')
+
+
+_PLAIN_KEY = re.compile(r'[a-z]+_[a-z_]+|ended')
+"""Keys of YAML that mean nothing else, as `yes`, `1e3` or `null` would."""
+
+
+def _key(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else _quoted(key)
 
 
 def _quoted(text: str) -> str:

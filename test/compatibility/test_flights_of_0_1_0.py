@@ -109,6 +109,7 @@ ADDED = {
     'records_throttled',
     'throttled',
     'left_out',
+    'metadata',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

@@ -40,6 +40,7 @@ def header_section(report: Report) -> Html:
 def _identity(header: FlightHeader) -> list[tuple[str, Child]]:
     facts = (
         ('Vehicle', header.vehicle_id),
+        *header.metadata.items(),
         ('Flight', header.flight_id),
         ('Started', header.flight_started_at_iso),
         ('Recorder', f'fdr_recorder {header.software_version}' if header.software_version else ''),

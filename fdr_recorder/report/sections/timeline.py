@@ -19,6 +19,7 @@ import re
 from typing import Final
 
 from fdr_recorder.flights.info import SegmentInfo
+from fdr_recorder.flights.notes import Note
 from fdr_recorder.flights.verify import Loss
 from fdr_recorder.record.kinds import AlertRecord, ClockStep, SegmentRollover
 from fdr_recorder.record.record_parts import DroppedAlert
@@ -40,6 +41,7 @@ from fdr_recorder.units import (
 _MOST_BARS: Final = 120
 _MOST_MARKS: Final = 400
 _LONGEST_NAME: Final = 60
+_LONGEST_NOTE: Final = 300
 _NUMBERED: Final = re.compile(r'segment_(\d+)\.mcap')
 _HINT: Final = (
     'Point at a chart, tap it, or focus it and use the arrow keys: all charts show that moment. '
@@ -113,6 +115,9 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     steps = _clock_steps(report, drawing)
     if steps:
         lanes.append(_lane(drawing, 'Clock was set', steps, 'triangle'))
+    notes = _notes(report, drawing)
+    if notes:
+        lanes.append(_lane(drawing, 'Notes', notes, 'diamond'))
     alerts = _alerts(report, drawing)
     if not alerts and report.is_flight:
         lanes.append(_lane(drawing, 'Alerts', []))
@@ -284,6 +289,15 @@ def _quiet(report: Report, drawing: Drawing) -> list[Mark]:
         )
         for start, end in report.rates.quiet_times()
     ]
+
+
+def _notes(report: Report, drawing: Drawing) -> list[Mark]:
+    """Return what somebody has noted in flight."""
+    found = [(drawing.seconds(at_ns), at_ns, note) for at_ns, note in report.payloads(Note)]
+    return _thinned(
+        Mark(at, at, f'{short(note.text, _LONGEST_NOTE)}, at {time_of_day(at_ns)}', 'note')
+        for at, at_ns, note in found
+    )
 
 
 def _alerts(report: Report, drawing: Drawing) -> dict[str, list[Mark]]:
