@@ -17,16 +17,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 import errno
 from itertools import count
+import multiprocessing
+from multiprocessing.connection import Connection
 import os
 from pathlib import Path
 import random
 import re
 import shutil
-import signal
 import time
 from typing import Any
 from unittest import mock
 
+from campaigns._interpose import recorder_logs
 from campaigns._recovered import snapshot
 from fdr_recorder import (
     CapacityCapPolicy,
@@ -49,6 +51,11 @@ SYNC_INTERVAL_S = 0.05
 _MARK = re.compile(len(RECORD_NAME).to_bytes(4, 'little') + RECORD_NAME.encode())
 _TEXT = re.compile(rb'fdr-seal-v1\n(?:[a-z0-9_]+:.*\n)+')
 _SEGMENT = 24 * 1024
+_START_S = 30.0
+
+_PROCESSES = multiprocessing.get_context('forkserver')
+"""Processes that begin with one thread: a lock that another one holds would stay held."""
+_PROCESSES.set_forkserver_preload([__name__])
 
 
 @dataclass
@@ -175,28 +182,33 @@ def killed(vehicle: Vehicle, flight: Sealed) -> None:
     rng = vehicle.rng
     cap_bytes = rng.choice([1 << 40, 3 * _SEGMENT])
     moment_s, seed = rng.uniform(0.15, 0.8), rng.random()
-    ready, said = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            with recording(vehicle, flight, cap_bytes=cap_bytes) as (_, client):
-                os.write(said, b'.')
-                source = random.Random(seed)
-                for number in count():
-                    client.enqueue(numbered(number, source.choice([50, 400, 2000])))
-                    if source.random() < 0.4:
-                        time.sleep(source.uniform(0, 0.01))
-        finally:
-            os._exit(1)
+    ready, said = _PROCESSES.Pipe(duplex=False)
+    child = _PROCESSES.Process(
+        target=_record_on, args=(vehicle, flight, cap_bytes, seed, said), daemon=True
+    )
+    child.start()
+    said.close()
     try:
-        os.close(said)
-        assert os.read(ready, 1), 'the recorder has failed'
+        assert ready.poll(_START_S), 'the recorder does not begin'
+        ready.recv()
         time.sleep(moment_s)  # it is the moment that is random
     finally:
-        os.close(ready)
-        os.kill(child, signal.SIGKILL)
+        child.kill()
         flight.killed_at = time.time()
-        os.waitpid(child, 0)
+        child.join()
+        ready.close()
+
+
+def _record_on(
+    vehicle: Vehicle, flight: Sealed, cap_bytes: int, seed: float, said: Connection
+) -> None:
+    with recorder_logs(), recording(vehicle, flight, cap_bytes=cap_bytes) as (_, client):
+        said.send(True)
+        source = random.Random(seed)
+        for number in count():
+            client.enqueue(numbered(number, source.choice([50, 400, 2000])))
+            if source.random() < 0.4:
+                time.sleep(source.uniform(0, 0.01))
 
 
 def powerless(vehicle: Vehicle, flight: Sealed) -> None:

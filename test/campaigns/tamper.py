@@ -37,6 +37,7 @@ from fdr_recorder.flights.verify import Verification, verify
 from fdr_recorder.flights.verify.chain import Place
 from fdr_recorder.flights.verify.succession import check_succession
 from fdr_recorder.flights.verify.trust import Trust
+from fdr_recorder.record.dropped import CAPACITY
 from fdr_recorder.seal.keys import SessionKey
 from fdr_recorder.seal.seal import NAMESPACE, seal_record
 from fdr_recorder.seal.sshsig import sign
@@ -118,7 +119,7 @@ def run(rng: random.Random, directory: Path, *, flights: int, mutations: int) ->
         sealed = honest[flight.path].authentication.seal
         change = roll_back(rng, flight, copy, sealed) if number % 8 == 0 else None
         change = change or tamper(rng, vehicle, flight, copy)
-        check_tampered(vehicle, flight, copy, change)
+        check_tampered(vehicle, flight, copy, change, honest[flight.path])
         shutil.rmtree(copy)
     return {
         'changes': mutations,
@@ -157,7 +158,9 @@ def verified_until(verification: Verification) -> float:
     return seconds - time.timezone + float(f'0.{fraction}')
 
 
-def check_tampered(vehicle: Vehicle, flight: Sealed, copy: Path, change: Change) -> None:
+def check_tampered(
+    vehicle: Vehicle, flight: Sealed, copy: Path, change: Change, before: Verification
+) -> None:
     """Check that a change is told, and where it is."""
     verification = verify(copy, keys=vehicle.keys)
     found = verification.authentication
@@ -181,9 +184,17 @@ def check_tampered(vehicle: Vehicle, flight: Sealed, copy: Path, change: Change)
     else:
         assert found.state is not Authenticity.AUTHENTIC, f'missed: {about}'
         places = [*found.faults, *found.uncovered]
-    is_told_as_missing = change.is_drop and any(loss.segments for loss in verification.losses)
+    is_told_as_missing = change.is_drop and (
+        any(loss.segments for loss in verification.losses)
+        or dropped_records(verification) > dropped_records(before)  # it was about to be dropped
+    )
     if change.file and not is_told_as_missing:
         assert any(is_there(place, change) for place in places), f'not where it is: {about}'
+
+
+def dropped_records(verification: Verification) -> int:
+    """Return how many records went with segments that were dropped."""
+    return sum(loss.records for loss in verification.losses if loss.cause == CAPACITY)
 
 
 def is_there(place: Place, change: Change) -> bool:
