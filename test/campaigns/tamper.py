@@ -324,7 +324,8 @@ def reseal(rng: random.Random, _vehicle: Vehicle, _flight: Sealed, copy: Path) -
     sha256 = hashlib.sha256(data[:start]).hexdigest()
     text = seal.text.replace(seal.sha256, sha256)
     record = seal_record(text, sign(SessionKey.generate(), NAMESPACE, text.encode()))
-    assert len(record) == end - start
+    if len(record) != end - start:  # recovery may sign with a key of another type
+        return None
     data[start:end] = record
     path.write_bytes(data)
     return Change(f'change {path.name} at {place}, and seal it anew', path.name, place)

@@ -23,6 +23,8 @@ from pathlib import Path
 import shutil
 import sys
 import threading
+from typing import Any
+from unittest import mock
 
 from fdr_recorder.cli.main import main
 from fdr_recorder.errors import SealError
@@ -266,6 +268,22 @@ def test_he_changes_a_file_that_was_about_to_be_replaced(ground: Ground, name: s
     assert found.state is UP_TO
     told = {place.file for place in found.uncovered} & {*SIDECARS}
     assert told == ({name} if name else set())
+
+
+def test_segments_that_were_still_to_be_removed_are_not_missing(root: Path) -> None:
+    unlink = os.unlink
+
+    def is_killed_before(*args: Any, **options: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            unlink(*args, **options)
+
+    with mock.patch('os.unlink', is_killed_before):
+        flight = record_sealed(
+            root, None, close=False, batches=(150, 150, 60), cap_bytes=128 * 1024
+        )
+    assert 'segments_dropped: "0"' not in (flight / 'metadata.yaml').read_text()
+    assert next(iter(sizes(flight))) == 'segment_000000.mcap'
+    assert [loss.cause for loss in verify(flight).losses] == ['unclean']
 
 
 def test_the_newest_entry_of_seals_may_be_torn(ground: Ground) -> None:
