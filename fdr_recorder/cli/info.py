@@ -20,6 +20,7 @@ from fdr_recorder.cli.colours import tone_of, Toned
 from fdr_recorder.cli.console import print_json, reading_progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
+from fdr_recorder.errors import UsageError
 from fdr_recorder.units import (
     format_duration,
     format_size,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 SUMMARY: Final = 'Show what is in a flight: topics, segments, losses, alerts'
 EXAMPLES: Final = """\
   fdr info flight_20261122T110505Z_1aef
+  fdr info flight_20261122T110505Z_1aef --parameters /controller
   fdr info flight_20261122T110505Z_1aef --json | jq '.topics[] | {name, messages, rate_hz}'
 
 A gap is the longest time without a message of a topic, that before its first and behind its last
@@ -63,6 +65,14 @@ _MOST_LATE: Final = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flight."""
     add_flight(parser)
+    parser.add_argument(
+        '--parameters',
+        metavar='NODE',
+        nargs='?',
+        const='',
+        help="show the parameters of the vehicle's nodes, where they were recorded "
+        '(record_parameters), or of one node, instead of topics, segments and events',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         found = read_info(flight, advance)
     if args.json:
         print_json('info', {**found.to_dict(), 'damage': found.damage})
+    elif args.parameters is not None:
+        _show_parameters(found, args.parameters)
     else:
         _show(found)
     return EXIT_OK
@@ -102,6 +114,26 @@ def _show(found: FlightInfo) -> None:
         say(f'damaged: {text}')
 
 
+def _show_parameters(found: FlightInfo, node: str) -> None:
+    """Show the last value of each parameter, and what changed in flight."""
+    wanted = node and f'/{node.lstrip("/")}'
+    known = [item for item in found.parameters if not wanted or item.node == wanted]
+    rows = []
+    for item in known:
+        told = [f'{_offset(found.listed, at_ns)}: {text}' for at_ns, text in item.values]
+        rows.append((item.node, item.name, item.last, '; '.join(told) if told[1:] else ''))
+    if rows:
+        table(('~node', '~parameter', '&value', '&changed in flight'), rows)
+    failures = found.parameters.failures.items()
+    for name, why in sorted(failures):
+        if not wanted or name == wanted:
+            say(f'{name}: {why}')
+    if not found.parameters:
+        say(f'{found.listed.name} has no parameters: record_parameters was off')
+    elif not known and wanted and wanted not in found.parameters.failures:
+        raise UsageError(f'{found.listed.name} has no parameters of a node {wanted}')
+
+
 def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     flight, header, footer = found.listed, found.header, found.footer
     yield flight.kind, flight.name
@@ -122,6 +154,11 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'missing', str(losses)
     if found.seals is not None:
         yield 'sealed', str(found.seals)
+    if found.parameters:
+        known = list(found.parameters)
+        changes = sum(len(item.values) - 1 for item in known)
+        words = f'{len(known):,} of {plural(found.parameters.nodes, "node")}'
+        yield 'parameters', f'{words}, {plural(changes, "change")} in flight (--parameters)'
     if flight.pins:
         pinned = [segment for segment in found.segments if segment.pinned]
         size = format_size(sum(segment.bytes for segment in pinned))

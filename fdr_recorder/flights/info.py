@@ -36,6 +36,7 @@ from fdr_recorder.flights.list_recording import (
 )
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.metadata_reader import read_metadata
+from fdr_recorder.flights.node_parameters import FlightParameters, has_parameters
 from fdr_recorder.flights.notes import has_notes, note_of
 from fdr_recorder.flights.reader import Advance, own_record, read_chunks, read_segments
 from fdr_recorder.flights.recording import Kind, Recording, recording_at
@@ -49,7 +50,13 @@ from fdr_recorder.mcap.decode import FileChannel, Message, WholeChunk
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.channel import LOSS_DETECTION_KEY, PUBLISHER_KEY
 from fdr_recorder.record.dropped import COUNTER_OF, DroppedAccount, loss_of
-from fdr_recorder.record.kinds import FlightFooter, FlightHeader, SegmentRollover, Throttled
+from fdr_recorder.record.kinds import (
+    FlightFooter,
+    FlightHeader,
+    NodeParameters,
+    SegmentRollover,
+    Throttled,
+)
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.record.record_parts import DroppedLoss
@@ -111,6 +118,7 @@ class FlightInfo:
         producers: Topic, publisher and `loss_detection` of each channel that has messages.
         dropped: What is known of segments that are not there any more.
         seals: What it says of its seals; None if it is not sealed.
+        parameters: Those of the vehicle's nodes, if they were recorded.
         left_out: What records tell of messages that `max_rate` has left out, in sums.
 
     """
@@ -125,6 +133,7 @@ class FlightInfo:
     producers: set[tuple[str, str, str]] = field(default_factory=set)
     dropped: DroppedAccount = field(default_factory=DroppedAccount)
     seals: SealsInfo | None = None
+    parameters: FlightParameters = field(default_factory=FlightParameters)
     left_out: DroppedAccount = field(default_factory=DroppedAccount)
 
     def topic(self, name: str, type_name: str) -> TopicInfo:
@@ -163,6 +172,7 @@ class FlightInfo:
             ],
             'dropped': self.dropped.to_dict(),
             'seals': self.seals.to_dict() if self.seals is not None else None,
+            'parameters': self.parameters.to_list(),
         }
 
 
@@ -320,6 +330,8 @@ class _Segment:
             payload = own_record(message)
             if payload is None and has_notes(message.channel):
                 payload = note_of(message)
+            elif has_parameters(message.channel):
+                result.parameters.add_event(message)
         except RecordError as error:
             result.damage.append(str(error))
             return
@@ -329,13 +341,16 @@ class _Segment:
             result.footer = payload
         elif isinstance(payload, Throttled):
             result.left_out.add(message.log_time_ns, payload)  # one a second: too many events
+        elif isinstance(payload, NodeParameters):
+            result.parameters.add_answer(message.log_time_ns, payload)
         elif payload is not None:
             result.events.append(Event(message.log_time_ns, payload))
 
 
 def _is_read(channel: FileChannel) -> bool:
     """Return whether messages of a channel are read, and not only their times and sizes."""
-    return channel.topic.startswith(OWN_TOPIC_PREFIX) or has_notes(channel)
+    is_own = channel.topic.startswith(OWN_TOPIC_PREFIX)
+    return is_own or has_notes(channel) or has_parameters(channel)
 
 
 def _sizes(indexes: Collection[array[int]], chunk_bytes: int) -> Iterator[int]:

@@ -28,6 +28,7 @@ from fdr_recorder.node.intake.take_by_executor import ExecutorSubscriber
 from fdr_recorder.node.intake.take_trial import rcl_take
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.notes import Notes
+from fdr_recorder.node.parameter_survey import ParameterSurvey
 from fdr_recorder.node.pausing import Pausing
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.root_taking import take_root
@@ -35,6 +36,7 @@ from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.record_flight import make_writer
 from fdr_recorder.storage.writer import FileFdrWriter
+from fdr_recorder.topics.names import PARAMETER_EVENTS
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -81,13 +83,20 @@ def build_parts(node: Node, config: FdrConfig, board: AlertBoard, errands: Erran
         release.callback(watch.stop)
         hold = ArmedHold(node, config, board)
         release.callback(hold.stop)
-        pausing = Pausing(intake, board, {annotation.name})
+        pausing = Pausing(intake, board, {annotation.name, *_always(config)})
         release.callback(pausing.resume, 'not configured any more')
         notes = Notes(annotation, writer)
         release.callback(notes.stop)
+        if config.record_parameters:
+            release.callback(ParameterSurvey(node, writer, quarantine).stop)
         intake.start()
         watch.start()
         return Parts(config, root, writer, intake, watch, hold, pausing, notes, release.pop_all())
+
+
+def _always(config: FdrConfig) -> tuple[str, ...]:
+    """Return the topics that a pause does not leave out."""
+    return (PARAMETER_EVENTS,) if config.record_parameters else ()
 
 
 def _subscriber(node: Node, config: FdrConfig) -> Subscriber:

@@ -51,7 +51,7 @@ spell ended and of which times the discarded records were; record_invalid; in
 segment_rollover what the dropped segment told.
 1.5.0: `last_seal` in segment_rollover.
 1.6.0: pin; throttled, `throttled` in the counters of producers, and its total; `metadata` in the
-header.
+header; node_parameters.
 """
 
 METADATA_NAME: Final = 'fdr_recorder'
@@ -343,6 +343,21 @@ class Pin(Payload):
     from_ns: int = 0
     to_ns: int = 0
     dropped_until_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeParameters(Payload):
+    """
+    The parameters of a node by name, as JSON, as it told when it was asked in flight.
+
+    Later changes are messages of the topic `/parameter_events`. With a `failure` they are unknown.
+    """
+
+    KIND = 'node_parameters'
+
+    node: str = ''
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ''
 
 
 PAYLOADS: Final[Mapping[str, type[Payload]]] = {

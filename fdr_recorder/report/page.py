@@ -31,6 +31,7 @@ from fdr_recorder.report.sections.flight_plots import (
     SECTIONS_OF_FLIGHT,
 )
 from fdr_recorder.report.sections.header import header_section
+from fdr_recorder.report.sections.parameters import parameters_section
 from fdr_recorder.report.sections.recorder import recorder_section
 from fdr_recorder.report.sections.segments import segments_section
 from fdr_recorder.report.sections.timeline import timeline_section
@@ -77,6 +78,7 @@ def render(report: Report) -> str:
         alerts_section(report, drawing) if report.is_flight or report.info.events else None,
         header_section(report) if report.is_flight or report.info.header else None,
         configuration_section(report),
+        parameters_section(report, drawing),
         segments_section(report),
     ]
     add_fields(report, drawing.numbers)
@@ -135,6 +137,7 @@ def _bar(sections: list[Html | None]) -> Html:
         ('alerts', 'Alerts'),
         ('header', 'Header'),
         ('configuration', 'Configuration'),
+        ('parameters', 'Parameters'),
     )
     there = ''.join(section for section in sections if section is not None)
     links = [h('a', title, href=f'#{name}') for name, title in names if f' id="{name}"' in there]

@@ -154,6 +154,11 @@ class TopicConfig(Configuration):
         'topic; /map=0 turns the check off.',
         check=_wrong_required,
     )
+    record_parameters: bool = option(
+        False,
+        'Record the parameters of all nodes: their values when a flight begins, or when a node '
+        'comes later, and their changes, which are on /parameter_events.',
+    )
     discovery_grace_s: float = option(
         5.0,
         'A required topic is missing once it has had no publisher for so long: discovery takes a '

@@ -19,6 +19,9 @@ from typing import Final, NamedTuple
 OWN_NAMESPACE: Final = '/fdr/'
 """Reserved for the recorder's own records."""
 
+PARAMETER_EVENTS: Final = '/parameter_events'
+"""All nodes tell changes of their parameters here."""
+
 SERVICE_EVENTS: Final = '/_service_event'
 ACTION_TOPICS: Final = (
     '/_action/send_goal/_service_event',

@@ -22,6 +22,7 @@ from fdr_recorder.topics.names import (
     is_hidden,
     OWN_NAMESPACE,
     owner_of,
+    PARAMETER_EVENTS,
 )
 
 
@@ -56,9 +57,10 @@ class TopicSelection:
         ]
         rates.sort(key=_has_pattern)  # names first, else in the order of the option
         self._rates = [(patterns.find, rule) for patterns, rule in rates]
+        own = (PARAMETER_EVENTS,) if config.record_parameters else ()
         self.names = tuple(
             name
-            for name in dict.fromkeys((*self.required, *self._topics.names))
+            for name in dict.fromkeys((*self.required, *self._topics.names, *own))
             if not name.startswith(OWN_NAMESPACE)
             and (name in self.required or not self.excludes(name))
         )
@@ -81,7 +83,7 @@ class TopicSelection:
             return True
         if self.excludes(topic) or type_name in self._config.exclude_topic_types:
             return False
-        if self._topics.find(topic):
+        if self._topics.find(topic) or topic in self.names:
             return True
         kind, owner = owner_of(topic)
         if kind == 'topic':

@@ -110,6 +110,7 @@ ADDED = {
     'throttled',
     'left_out',
     'metadata',
+    'parameters',
 }
 """Keys of JSON documents that 0.1.0 did not know."""
 

@@ -13,18 +13,23 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from diagnostic_msgs.srv import AddDiagnostics
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.info import read_info
 from fdr_recorder.flights.notes import Note
-from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.record.kinds import FlightHeader, NodeParameters
 from fdr_recorder.report.gather import gather
 from fdr_recorder.report.page import render
 from ground import Ground
 import pytest
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterEvent
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 from recorder_process import read_flight, RecorderProcess
 from std_msgs.msg import String
 
@@ -92,6 +97,91 @@ def test_metadata_and_notes_are_in_all_that_tells_of_a_flight(
     ]
     page = render(gather(first))
     for piece in ('Ann', 'Notes', 'gust from the left', 'waypoint 3'):
+        assert piece in page
+
+
+class Controller:
+    """A node of the vehicle with parameters of every type."""
+
+    VALUES: ClassVar[dict[str, Any]] = {
+        'gain': 0.5,
+        'is_armed': True,
+        'steps': 3,
+        'name': 'Grüße',
+        'gains': [1.0, math.inf],
+        'bytes': [b'\x01', b'\xff'],
+        'flags': [True, False],
+        'counts': [1, 2],
+        'words': ['a', 'b'],
+    }
+
+    def __init__(self, ground: Ground, name: str) -> None:
+        self.node = Node(name, context=ground.node.context, namespace='/drone')
+        for key, value in self.VALUES.items():
+            self.node.declare_parameter(key, value)
+        ground.add(self.node)
+
+    def set(self, name: str, value: object) -> None:
+        self.node.set_parameters([Parameter(name, value=value)])
+
+
+def test_parameters_of_all_nodes_and_their_changes(
+    ground: Ground, tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {'record_parameters': True, 'exclude_regex': 'nothing'}
+    first = Controller(ground, 'controller')
+    with RecorderProcess(ground, tmp_path, root, **options) as recorder:
+        recorder.make('configure', 'activate')
+
+        def answered(*nodes: str) -> bool:
+            told = [item.payload() for item in recorder.stored_messages('/fdr/node_parameters')]
+            return {*nodes} <= {item.node for item in told if isinstance(item, NodeParameters)}
+
+        ground.wait_until(lambda: answered('/drone/controller', '/fdr_recorder'), 'answers')
+        first.set('gain', 0.75)
+        Controller(ground, 'late')
+        ground.wait_until(lambda: answered('/drone/late'), 'the answer of who came late')
+        first.set('gain', math.nan)
+        (path,) = recorder.flights()
+        deleted = ParameterEvent(
+            node='/drone/late', deleted_parameters=[ParameterMessage(name='steps')]
+        )
+        ground.publisher(ParameterEvent, '/parameter_events').publish(deleted)
+
+        def last() -> list[str]:
+            known = {(item.node, item.name): item.last for item in read_info(path).parameters}
+            return [known['/drone/controller', 'gain'], known['/drone/late', 'steps']]
+
+        ground.wait_until(lambda: last() == ['NaN', 'null'], 'the changes are on disk')
+        ground.wait_until(lambda: answered('/ground'), 'that one does not answer')
+        recorder.make('deactivate')
+    read_flight(path)
+    found = {(item.node, item.name): item for item in read_info(path).parameters}
+    for name, value in Controller.VALUES.items():
+        text = found['/drone/late', name].values[0][1]
+        plain = [item[0] for item in value] if name == 'bytes' else value
+        assert json.loads(text) == plain, name
+    gain = found['/drone/controller', 'gain']
+    assert [text for _, text in gain.values] == ['0.5', '0.75', 'NaN']
+    assert json.loads(found['/fdr_recorder', 'record_parameters'].last) is True
+
+    text = shown(capsys, 'info', path, '--parameters', 'drone/controller')
+    assert '/fdr_recorder' not in text
+    assert 'Grüße' in text
+    assert ': 0.5; ' in text
+    text = shown(capsys, 'info', path, '--parameters')
+    assert '/fdr_recorder' in text
+    assert '/ground: its parameter services do not answer, or there are none' in text
+    assert main(['info', str(path), '--parameters', '/nobody']) == 3
+    capsys.readouterr()
+    (item,) = (
+        item
+        for item in told(capsys, 'info', path)['parameters']
+        if (item['node'], item['name']) == ('/drone/controller', 'gain')
+    )
+    assert [change['value'] for change in item['changes']] == [0.5, 0.75, 'NaN']
+    page = render(gather(path))
+    for piece in ('id="parameters"', 'Parameters changed', '/drone/controller'):
         assert piece in page
 
 

@@ -34,6 +34,7 @@ try:
     from rclpy import subscription
     from rclpy.context import Context
     from rclpy.executors import SingleThreadedExecutor
+    from rclpy.node import Node
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from rclpy.serialization import serialize_message
     from rclpy.signals import SignalHandlerOptions
@@ -92,6 +93,7 @@ class Ground:
         self.arrays: list[DiagnosticArray] = []
         self.events: list[tuple[str, str, str]] = []
         self._clients: dict[str, Any] = {}
+        self._nodes: list[Node] = []
         self._context = Context()
         with mock.patch.dict(os.environ, ros_environment(domain_id)):
             rclpy.init(
@@ -114,11 +116,18 @@ class Ground:
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown()
+        for node in self._nodes:
+            node.destroy_node()
         self.node.destroy_node()
         self._context.shutdown()
         self._context.destroy()
 
     # --- waiting -----------------------------------------------------------------------------
+
+    def add(self, node: Node) -> None:
+        """Let another node of the same context live while the test waits, until the end."""
+        self._executor.add_node(node)
+        self._nodes.append(node)
 
     def spin(self) -> None:
         """Receive what is there, or what comes in a moment."""

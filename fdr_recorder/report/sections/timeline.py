@@ -118,6 +118,9 @@ def timeline_section(report: Report, drawing: Drawing) -> Html:
     notes = _notes(report, drawing)
     if notes:
         lanes.append(_lane(drawing, 'Notes', notes, 'diamond'))
+    changed = _parameters(report, drawing)
+    if changed:
+        lanes.append(_lane(drawing, 'Parameters changed', changed, 'square'))
     alerts = _alerts(report, drawing)
     if not alerts and report.is_flight:
         lanes.append(_lane(drawing, 'Alerts', []))
@@ -297,6 +300,19 @@ def _notes(report: Report, drawing: Drawing) -> list[Mark]:
     return _thinned(
         Mark(at, at, f'{short(note.text, _LONGEST_NOTE)}, at {time_of_day(at_ns)}', 'note')
         for at, at_ns, note in found
+    )
+
+
+def _parameters(report: Report, drawing: Drawing) -> list[Mark]:
+    """Return what was changed of the parameters of the vehicle's nodes in flight."""
+    changes = [
+        (time_ns, f'{short(item.node)} {short(item.name)} = {short(text, _LONGEST_NOTE)}')
+        for item in report.info.parameters
+        for time_ns, text in item.values[1:]
+    ]
+    found = [(drawing.seconds(time_ns), time_ns, words) for time_ns, words in changes]
+    return _thinned(
+        Mark(at, at, f'{words}, at {time_of_day(time_ns)}', 'note') for at, time_ns, words in found
     )
 
 
