@@ -48,7 +48,9 @@ WORK_NAME: Final = '.fdr.check'
 """Directory below the flight root, to try writing and recording in; removed afterwards."""
 _FLIGHT_ID: Final = 'rehearsal'
 _DIAGNOSTICS_TOPIC: Final = '/fdr_check/diagnostics'
-_TOPIC_ALERTS: Final = ('topic_missing', 'topic_stale', 'type_unknown', 'topic_failed')
+_TOPIC_ALERTS: Final = (
+    'topic_missing', 'topic_stale', 'type_unknown', 'topic_failed', 'condition_unusable'
+)
 
 
 class Outcome(Enum):

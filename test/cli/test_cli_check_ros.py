@@ -108,15 +108,26 @@ def test_a_rate_that_the_disk_cannot_take_for_so_long(ground: Ground, tmp_path: 
     assert 'not 9e+08 min' in texts['failed'][0]
 
 
-def test_a_required_topic_that_nobody_publishes(ground: Ground, tmp_path: Path) -> None:
+def test_a_required_topic_that_nobody_publishes_and_a_condition_that_does_not_fit(
+    ground: Ground, tmp_path: Path
+) -> None:
     publisher = ground.node.create_publisher(String, '/there', 10)
-    options = {'topics': ['/there', '/also'], 'required': ['/absent']}
+    condition = '/there: voltage < 3'
+    options = {
+        'topics': ['/there', '/also'],
+        'required': ['/absent'],
+        'hold_while_armed': True,
+        'armed': {'source': 'none', 'trigger_on': [condition]},
+    }
     with checking(ground, tmp_path, '--measure', '1', **options) as process:
         while process.poll() is None:
             publisher.publish(String(data='here'))
             ground.spin()
         texts, topics = result(process, 1)
-    assert texts['failed'] == ['topics: /absent is required and has no publisher']
+    assert sorted(texts['failed']) == [
+        f'topics: {condition!r}: std_msgs/msg/String has no field voltage; it has data',
+        'topics: /absent is required and has no publisher',
+    ]
     assert set(topics) == {'/there'}
 
 

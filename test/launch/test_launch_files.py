@@ -24,6 +24,7 @@ ARGUMENTS = {
         'flight_root',
         'namespace',
         'autostart',
+        'metadata',
         'respawn',
         'respawn_delay',
         'log_level',
