@@ -35,7 +35,7 @@ DEADLINE_S: Final = 3.0
 PAUSE_S: Final = 10.0
 """Before a node that has not answered is asked once more."""
 MOST_TRIES: Final = 3
-MOST_AT_ONCE: Final = 8
+MOST_AT_ONCE: Final = 16
 """Nodes that are asked at the same time."""
 AGAIN_S: Final = 60.0
 """So often, at most, all are asked again because segments were dropped that had the answers."""
