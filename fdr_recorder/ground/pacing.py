@@ -18,8 +18,8 @@ that something has begun is never sent after it is over.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 import math
 from typing import Final
 
@@ -32,6 +32,8 @@ REPEAT_S: Final = 30.0
 """After so long an error that is still present is told again."""
 KEPT_S: Final = 120.0
 """So long it is known what is over, for a ground station that may have missed it."""
+FEW: Final = 2
+"""So many facts of a kind are told one by one; more of them only as long as a burst lasts."""
 SAYINGS: Final = 8
 """So many texts that are said once can wait; then the oldest is left out."""
 
@@ -45,12 +47,16 @@ class Fact:
         text: What to say of it.
         severity: How urgent it is.
         over: What to say once it is no longer so; empty if nothing.
+        kind: Facts of a kind can be told by one text; None for one that stands alone.
+        several: Returns the text for this one and so many more that begin, or else are over.
 
     """
 
     text: str
     severity: Severity
     over: str = ''
+    kind: Hashable = None
+    several: Callable[[int, bool], str] = field(default=lambda _count, _begins: '', compare=False)
 
 
 @dataclass(eq=False)
@@ -70,6 +76,11 @@ class _Item:
     @property
     def severity(self) -> Severity:
         return self.fact.severity if self.is_present else Severity.INFO
+
+    def is_like(self, other: _Item) -> bool:
+        """Tell whether one text can tell of both."""
+        kinds = (self.fact.kind, self.is_present), (other.fact.kind, other.is_present)
+        return self.fact.kind is not None and kinds[0] == kinds[1]
 
     def is_due(self, now: float) -> bool:
         if self.told != self.text:
@@ -133,11 +144,17 @@ class Pacing:
         if not due or self._tokens < 1.0:
             return None
         item = min(due, key=lambda item: (item.severity > Severity.ERROR, item.since))
+        alike = [other for other in due if other.is_like(item)]
+        if len(alike) > max(self._tokens, FEW):
+            text = item.fact.several(len(alike) - 1, item.is_present)
+        else:
+            alike, text = [item], item.text
         self._tokens -= 1.0
         if item in self._sayings:
             self._sayings.remove(item)
-        item.told, item.told_at, item.since = item.text, now, now
-        return item.severity, item.text
+        for other in alike:
+            other.told, other.told_at, other.since = other.text, now, now
+        return item.severity, text
 
     def is_waiting(self, now: float) -> bool:
         """Tell whether there is something to say."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 import re
 from typing import Final
 
@@ -33,11 +34,16 @@ from fdr_recorder.ground.texts import (
     said,
     SEVERITIES,
     STATE_SEVERITIES,
+    TOPIC,
+    Wording,
     wording_of,
 )
 
 SUMMARY: Final = 'summary'
-TRIGGER_GROUPS: Final = frozenset({'recorder', 'source'})
+RECORDER: Final = 'recorder'
+PAUSED: Final = 'recording_paused'
+"""An alert of this group says that an active recorder leaves out what comes."""
+TRIGGER_GROUPS: Final = frozenset({RECORDER, 'source'})
 """Fault groups of `flight_trigger`."""
 SEAL_DIGITS: Final = 24
 """Of the SHA-256 of a seal, in hexadecimal: `fdr verify --witness` takes so many."""
@@ -79,6 +85,7 @@ class _Told:
     heard_at: float
     state: RecorderState | None = None
     not_recording: int = 0
+    cause: str = ''
     values: Mapping[str, str] = field(default_factory=dict)
     seal: str = ''
     alerts: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
@@ -145,6 +152,9 @@ class Recorders:
         elif label in _STATES:
             told.state = _STATES[label]
         elif told.not_recording >= _PATIENCE or (told.not_recording and cause_in(told.alerts)):
+            # when the fault is over, it takes a moment until it records again
+            before = told.cause if told.state is RecorderState.NOT_RECORDING else ''
+            told.cause = cause_in(told.alerts) or before
             told.state = RecorderState.NOT_RECORDING
 
     # --- what is so ----------------------------------------------------------------------
@@ -157,7 +167,7 @@ class Recorders:
             if state is not None:
                 text = state.value
                 if state is RecorderState.NOT_RECORDING:
-                    text = not_recording(cause_in(self._told[name].alerts))
+                    text = not_recording(self._told[name].cause)
                 facts[name] = Fact(said(text, label=self._labels[name]), STATE_SEVERITIES[state])
             facts |= self._alerts(name, self._labels[name])
         for trigger, name in self._triggers.items():
@@ -178,6 +188,8 @@ class Recorders:
                     said(wording.begins, subject, label),
                     SEVERITIES[level_of(code, level)],
                     said(wording.over, subject, label),
+                    (name, code) if TOPIC in wording.begins else None,
+                    partial(_several, wording, subject, label),
                 )
         return facts
 
@@ -189,8 +201,12 @@ class Recorders:
         return told.state if told else None
 
     def are_recording(self, now: float) -> bool:
-        """Tell whether each of them records."""
-        return all(self.state(name, now) is RecorderState.RECORDING for name in self.names)
+        """Tell whether each of them records, and none is paused."""
+        return all(
+            self.state(name, now) is RecorderState.RECORDING
+            and (PAUSED, '') not in self._told[name].alerts.get(RECORDER, {})
+            for name in self.names
+        )
 
     def why_refused(self) -> str:
         """Return in a few words why a command was refused."""
@@ -223,6 +239,12 @@ class Recorders:
                 text = f'seal {number} {text_hash[:SEAL_DIGITS]}'
                 found[name] = said(text, label=self._labels[name])
         return found
+
+
+def _several(wording: Wording, subject: str, label: str, more: int, begins: bool) -> str:
+    """Return the text for an alert of a topic, and of so many more."""
+    text = wording.begins if begins else wording.over
+    return said(f'{text}, +{more} more', subject, label)
 
 
 def alerts_in(status: Status) -> dict[tuple[str, str], int]:

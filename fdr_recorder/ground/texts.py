@@ -174,6 +174,8 @@ def said(text: str, subject: str = '', label: str = '') -> str:
     if TOPIC in text:
         name = subject or 'something'
         room = MAX_TEXT - len(prefix) - len(text) + len(TOPIC)
-        text = text.replace(TOPIC, name if len(name) <= room else f'..{name[2 - room :]}')
+        if len(name) > room:
+            name = f'..{name[2 - room :]}' if room > 2 else '..'
+        text = text.replace(TOPIC, name)
     printable = ''.join(char if ' ' <= char <= '~' else '?' for char in prefix + text)
     return printable[:MAX_TEXT]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+import logging
 from pathlib import Path
 import random
 import signal
@@ -214,6 +215,7 @@ def _flight(directory: Path, rng: random.Random) -> Iterator[_Flight]:
     from ground import own_ground
     from ground_stations import free_port, LossyNetwork, MavsdkGround
 
+    logging.getLogger('fdr_recorder.alerts').setLevel(logging.CRITICAL)  # its progress alone
     port = free_port()
     network = LossyNetwork(port, loss=0.0, seed=rng.randrange(2**31))
     options = {'recorders': [RECORDER], 'endpoint': f'udpout:127.0.0.1:{network.port}'}

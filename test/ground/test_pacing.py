@@ -166,6 +166,28 @@ def test_a_ground_station_that_comes_back_is_told_everything_that_it_may_not_kno
     assert pilot.texts[6:] == [SILENT.text, SILENT.text]
 
 
+def test_many_faults_of_a_kind_are_told_by_one_text() -> None:
+    pilot = Pilot()
+
+    def fact(name: str) -> Fact:
+        def several(more: int, begins: bool) -> str:
+            return f'{name} {"on" if begins else "off"}, +{more} more'
+
+        return Fact(f'{name} on', Severity.WARNING, f'{name} off', 'kind', several)
+
+    pilot.facts = {name: fact(name) for name in 'abcde'}
+    pilot.look()
+    assert pilot.texts == ['a on', 'b on', 'c on', 'd on', 'e on']  # a burst has room for them
+    pilot.wait(6)
+    pilot.facts |= {str(number): fact(str(number)) for number in range(40)} | {'full': FULL}
+    pilot.look()
+    assert pilot.texts[5:] == [FULL.text, '0 on, +39 more']
+    pilot.wait(62)
+    pilot.facts = {}
+    pilot.wait(60)
+    assert sorted(pilot.texts[7:]) == sorted([*[FULL.text] * 2, FULL.over, 'a off, +44 more'])
+
+
 def test_what_is_over_is_forgotten_in_time() -> None:
     pilot = Pilot()
     for number in range(300):

@@ -94,6 +94,8 @@ def test_an_active_recorder_that_does_not_record_is_an_error_with_its_cause() ->
     assert texts[NAME, 'disk_full', ''] == 'FDR: DISK FULL'
     bench.hear(stopped)
     assert bench.texts()[NAME] == 'FDR: NOT RECORDING, disk full'
+    bench.hear(group('disk'))
+    assert bench.hear(stopped)[NAME] == 'FDR: NOT RECORDING, disk full'  # it was this
     assert bench.hear(summary('deactivating', 'not recording (deactivating)'))[NAME] == (
         'FDR: NOT RECORDING, disk full'
     )
@@ -114,6 +116,17 @@ def test_each_alert_is_told_with_its_severity_and_its_end(code: str) -> None:
     assert fact.text == f'FDR: {ALERT_TEXTS[code].begins.replace(TOPIC, subject)}'
     assert fact.over == f'FDR: {ALERT_TEXTS[code].over.replace(TOPIC, subject)}'
     assert set(bench.hear(group(part, node=node.lstrip('/')))) == {NAME}
+    if subject:
+        text = fact.several(12, True)
+        assert text == f'{fact.text}, +12 more'
+
+
+def test_a_recorder_that_is_paused_does_not_record() -> None:
+    bench = Bench()
+    bench.hear(summary())
+    assert bench.recorders.are_recording(bench.now)
+    bench.hear(group('recorder', 'recording_paused', level=1))
+    assert not bench.recorders.are_recording(bench.now)
 
 
 def test_details_of_an_alert_are_no_alerts() -> None:

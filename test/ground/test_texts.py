@@ -78,7 +78,7 @@ def test_the_text_of_a_state_fits(state: RecorderState) -> None:
 @given(st.text(), st.text(), st.sampled_from([*ALERT_TEXTS, 'of_a_newer_recorder_' * 4]))
 def test_what_is_sent_always_fits(subject: str, label: str, code: str) -> None:
     wording = wording_of(code, 2)
-    for text in (wording.begins, wording.over):
+    for text in (wording.begins, wording.over, f'{wording.begins}, +12345678901 more'):
         sent = said(text, subject, label)
         assert sent.startswith('FDR')
         assert len(sent) <= MAX_TEXT
