@@ -221,6 +221,10 @@ def powerless(vehicle: Vehicle, flight: Sealed) -> None:
     seals = seals_of(path)
     durable = max((seal.durable for _, _, seal in seals), default=NONE)
     kept = max((end for _, end, seal in seals if seal.number <= durable), default=0)
+    gone = min(int(item.stem[8:]) for item in flight.path.glob('*.mcap'))
+    told = [end for _, end, seal in seals if seal.segments_dropped >= gone]
+    if gone and told:  # they are removed once it is on the disk that they are dropped
+        kept = max(kept, told[0])
     place = rng.randint(kept, len(data))
     way = rng.randrange(3)
     if way == 0:
