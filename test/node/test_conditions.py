@@ -21,9 +21,12 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.errors import ConditionError
+from fdr_recorder.node.conditions import armed_watch
+from fdr_recorder.node.conditions.armed_watch import ArmedWatch
 from fdr_recorder.node.conditions.comparison import bind
 from fdr_recorder.node.conditions.rising_edges import RisingEdges
 from fdr_recorder.node.quarantine import Quarantine
+from fdr_recorder.topics.armed import ArmedConfig
 from fdr_recorder.topics.condition import Condition, parse_condition
 from geometry_msgs.msg import PoseArray, PoseWithCovariance
 from ground import Ground, LATCHED
@@ -195,6 +198,39 @@ def test_a_topic_of_another_type(ground: Ground, scenes: Any) -> None:
     assert not scene.alerts()
 
 
+# --- all sources together ----------------------------------------------------------------------
+
+
+def test_a_condition_whose_topic_never_comes(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first word is waited for; then it counts as one that does not hold."""
+    monkeypatch.setattr(armed_watch, 'GRACE_S', 0.5)
+    low = ground.node.create_publisher(Float32, '/low', LATCHED)
+    low.publish(Float32(data=5.0))
+    config = ArmedConfig(source='none', trigger_on=('/low: data < 1', '/never: data < 1'))
+    board = AlertBoard()
+    watch = ArmedWatch(ground.node, config, board, Quarantine(board))
+    began_at = time.monotonic()
+    said = []
+
+    def hear() -> bool:
+        watch.find()
+        said.append(watch.is_armed)
+        return watch.is_armed is False
+
+    ground.wait_until(hear, 'disarmed')
+    assert time.monotonic() - began_at >= 0.5
+    assert not any(said[:-1])
+    low.publish(Float32(data=0.5))
+    ground.wait_until(lambda: watch.is_armed, 'armed')
+    assert watch.why_armed() == '/low: data < 1'
+    watch.look(time.monotonic() + config.source_timeout_s + 1)
+    assert {alert.subject for alert in board.present()} == {*config.trigger_on}
+    watch.stop()
+    assert not board.present()
+
+
 # --- the flight trigger ------------------------------------------------------------------------
 
 
@@ -219,8 +255,7 @@ def test_conditions_open_and_close_flights(ground: Ground, tmp_path: Path, root:
         tow.publish(String(data='pulled'))
         trigger.wait_for_summary(lambda values: values['flight'] == 'yes', 'a flight')
         now.data[4] = 1000
-        for _ in range(2):
-            trigger.wait_for_summary(lambda values: values['flight'] == 'yes', 'it goes on')
+        trigger.wait_for_summary(lambda values: values['flight'] == 'yes', 'it goes on')
         assert recorder.state() == 'active'
         tow.publish(String(data='let go'))
         until(recorder, 'inactive')
@@ -229,17 +264,16 @@ def test_conditions_open_and_close_flights(ground: Ground, tmp_path: Path, root:
 
 
 def test_a_condition_beside_the_armed_source(ground: Ground, tmp_path: Path, root: Path) -> None:
-    """A condition that does not hold says nothing of the flight that goes on; see `ArmedWatch`."""
+    """A condition that does not hold ends no flight of which the source has not spoken yet."""
     low = ground.node.create_publisher(Float32, '/low', LATCHED)
     low.publish(Float32(data=5.0))
     armed = ground.node.create_publisher(Bool, '/armed', LATCHED)
-    options = {'trigger_on': ['/low: data < 1', '/never: data < 1'], 'source_timeout_s': 0.0}
+    options = {'trigger_on': ['/low: data < 1'], 'source_timeout_s': 0.0}
     with RecorderProcess(ground, tmp_path, root) as recorder:
         recorder.make('configure', 'activate')
         with TriggerProcess(ground, tmp_path, **options) as trigger:
             ground.wait_until(lambda: ground.node.count_subscribers('/low'), 'the trigger')
-            for _ in range(2):
-                trigger.wait_for_summary(lambda values: values['flight'] == 'unknown', 'unknown')
+            trigger.wait_for_summary(lambda values: values['flight'] == 'unknown', 'unknown')
             assert recorder.state() == 'active'
             armed.publish(Bool(data=True))
             trigger.wait_for_summary(lambda values: values['flight'] == 'yes', 'a flight')
