@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import logging
 import math
 import os
@@ -184,6 +184,7 @@ class Station:
                 if self._line is not None and self._mavlink is not None:
                     self._line.fail(error, now)
                     self._mavlink.forget()
+                self.status = replace(self.status, trouble=str(error))
                 time.sleep(PAUSE_S)
         if self._line is not None:
             self._line.close()

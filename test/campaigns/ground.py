@@ -68,7 +68,7 @@ def run_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
 def run_short_round(rng: random.Random, directory: Path) -> Mapping[str, int | float]:
     """Let the network break for some seconds."""
     with _flight(directory, rng) as flight:
-        return {'back_s': flight.break_and_mend(_break_network)}
+        return {'back_s': flight.break_and_mend(_break_network, longest_s=3.0)}
 
 
 class _Flight:
@@ -144,7 +144,9 @@ class _Flight:
         assert self.sdk.texts[-1].text == said(ALERT_TEXTS['overrun'].over, '/camera')
         return len(texts)
 
-    def break_and_mend(self, way: Callable[[_Flight], Callable[[], None]]) -> float:
+    def break_and_mend(
+        self, way: Callable[[_Flight], Callable[[], None]], longest_s: float = 8.0
+    ) -> float:
         """Let something die, change what is so, let it return; return until what is read is so."""
         board = self.recorder.board
         board.raise_alert('disk_low', 'a sentence')
@@ -152,7 +154,7 @@ class _Flight:
         mend = way(self)
         board.clear('disk_low')
         board.raise_alert('write_error', 'a sentence')
-        self.spin(self.rng.uniform(0.5, 8.0))
+        self.spin(self.rng.uniform(0.5, longest_s))
         mend()
         at = time.monotonic()
         wanted = [said(ALERT_TEXTS['write_error'].begins), said('RECORDING')]
@@ -171,7 +173,9 @@ class _Flight:
         self.rest()
         self.network.loss = LOSS
         slowest_s = 0.0
-        for code in ('disk_stalled', 'segments_gone', 'writer_failed'):
+        for code, level in ALERT_LEVELS.items():
+            if level is not AlertLevel.ERROR or code in GROUND_CODES:
+                continue
             at = time.monotonic()
             self.recorder.board.raise_alert(code, 'a sentence')
             begins = said(ALERT_TEXTS[code].begins)

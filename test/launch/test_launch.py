@@ -17,6 +17,7 @@ import json
 import os
 from pathlib import Path
 import signal
+import socket
 
 from fdr_recorder import FdrConfig
 from fdr_recorder.flights.flight_reader import FlightReader
@@ -128,6 +129,27 @@ def test_a_missing_parameter_file_is_an_error(ground: Ground, tmp_path: Path) ->
         assert launch.wait_for_end() == 1
         assert 'missing.yaml is not a file' in launch.log
         assert not launch.processes()
+
+
+def test_the_bridge_to_the_ground_is_started_again_whenever_it_ends(
+    ground: Ground, tmp_path: Path, root: Path, params_file: Path
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as pilot:
+        pilot.bind(('127.0.0.1', 0))
+        pilot.settimeout(20)
+        endpoint = f'udpout:127.0.0.1:{pilot.getsockname()[1]}'
+        arguments = {'params_file': params_file, 'flight_root': root, 'gcs_endpoint': endpoint}
+        with Launch(ground, tmp_path, **arguments, namespace='drone') as launch:
+            for number in (1, 2):
+                pilot.recv(4096)
+                said = 'is told of /drone/fdr_recorder'
+                ground.wait_until(
+                    lambda: launch.log.count(said) == number, 'it'  # noqa: B023
+                )
+                (bridge,) = [line for line in launch.processes() if 'node.gcs_bridge' in line]
+                os.kill(int(bridge.split()[0]), signal.SIGKILL)
+            launch.interrupt()
+            assert 'Traceback' not in launch.log
 
 
 def test_two_recorders_in_two_namespaces(
