@@ -259,9 +259,11 @@ class FdrClient:
 
     def forget_throttled(self) -> None:
         """Forget what was left out before the oldest message in the ring; writer's thread."""
-        marks, gone = self._marks, self.ring.acknowledged
+        throttled, marks, gone = self.throttled, self._marks, self.ring.acknowledged
         while marks and marks[0][0] <= gone:
             self._acknowledged_throttled = marks.popleft()[1]
+        if not len(self.ring):
+            self._acknowledged_throttled = max(self._acknowledged_throttled, throttled)
 
     # --- losses --------------------------------------------------------------------------
 

@@ -126,7 +126,9 @@ class Clients:
             self.is_recording = True
             self.resumed.clear()
             for client in self.present:
-                if not client.ring.is_open:
+                if client.ring.is_open:
+                    client.forget_throttled()
+                else:
                     client.acknowledge_losses()
                     client.acknowledge_throttled()
                     client.ring.is_open = True

@@ -317,3 +317,22 @@ def test_a_pre_roll_counts_what_was_left_out_since_its_first_message(tmp_path: P
     assert 3 <= len(numbers) < 15
     check_account(of(flight.footer), imu.published - numbers[0] + 1)
     assert verify(flight.path).verdict is Verdict.COMPLETE
+
+
+def test_a_pre_roll_that_was_empty_counts_from_the_first_message(tmp_path: Path) -> None:
+    """All that it had is too old when the flight begins."""
+    writer = FileFdrWriter(tmp_path, FdrWriterConfig(**known_flight.QUICK), preroll_s=0.1)
+    writer.start()
+    imu = Publisher()
+    imu._now_ns -= 10 * 10**9
+    writer.register(imu.client)
+    imu.publish(2000)
+    wait_until(lambda: not len(imu.client.ring), 'the old ones to go')
+    imu.publish(90)  # of these, some are left out, and none is too old
+    before, imu._now_ns = imu.published, time.monotonic_ns()
+    writer.open_flight(FlightHeader(flight_id=FLIGHT_ID))
+    imu.publish(300)
+    flight = close(writer)
+    numbers = [number_of(message.data) for message in flight.of_topic('/imu', '0a')]
+    assert numbers[0] in (before + 1, before - 89, before - 39)
+    check_account(of(flight.footer), imu.published - numbers[0] + 1)
