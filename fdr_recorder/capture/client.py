@@ -61,7 +61,7 @@ NO_LOSSES: Final = TransportLosses()
 
 class LeftOut(NamedTuple):
     """
-    Messages that `max_rate` has left out since the last acknowledgement.
+    Messages that were left out since the last acknowledgement.
 
     Attributes:
         records: How many.
@@ -216,8 +216,7 @@ class FdrClient:
                 self._leave_out(abs(self._held[0]))
                 self._forget_held()
             if self.throttled != self._marked:
-                self._marked = self.throttled
-                self._marks.append((ring.offered, self.throttled))
+                self._mark()
             return ring.offer(log_time_ns, publish_time_ns, sequence, data)
         if not is_latched:
             self._leave_out(abs(log_time_ns))
@@ -228,11 +227,22 @@ class FdrClient:
         throttle.holders[self] = None
         return False
 
-    def _leave_out(self, arrival_ns: int) -> None:
+    def _leave_out(self, arrival_ns: int, records: int = 1) -> None:
         if self.throttled == self._acknowledged_throttled:
             self._first_throttled_ns = arrival_ns
         self._last_throttled_ns = arrival_ns
-        self.throttled += 1
+        self.throttled += records
+
+    def _mark(self) -> None:
+        self._marked = self.throttled
+        self._marks.append((self.ring.offered, self.throttled))
+
+    def leave_out(self, records: int) -> None:
+        """Count messages that were not to be recorded before the next one; producer's thread."""
+        if self.ring.is_open and records > 0:
+            now_ns = time.monotonic_ns()
+            self._leave_out(now_ns, records)
+            self._mark()
 
     def release(self) -> None:
         """Record the message that is held back, if there is one; producer's thread."""

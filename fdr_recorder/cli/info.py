@@ -58,6 +58,7 @@ _EVENT_FIELDS: Final = (
 _LEVELS: Final = {1: 'WARN', 2: 'ERROR'}
 _MOST_LINES: Final = 40
 """Of segments and of events, on the screen; JSON has all."""
+_MOST_YAML: Final = 256 * 1024
 _MOST_LATE: Final = 10
 """Topics that are named for what was sent before it was heard, or left out."""
 
@@ -172,6 +173,8 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
         yield 'late', _late(found)
     if losses.throttled:
         yield 'left out', _left_out(found)
+    if rates := _rates(found):
+        yield 'max_rate', rates
     if footer is not None:
         lost = f'{footer.records_lost_transport:,} lost in transport'
         if unseen:
@@ -232,7 +235,7 @@ def _segment_row(flight: ListedFlight, segment: SegmentInfo) -> tuple[str, ...]:
 
 def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
     from fdr_recorder.flights.notes import Note
-    from fdr_recorder.record.kinds import AlertRecord
+    from fdr_recorder.record.kinds import AlertRecord, ConfigChange
 
     said = event.payload
     if isinstance(said, AlertRecord):
@@ -241,6 +244,12 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
         return _offset(flight, event.time_ns), begin, said.subject, said.message
     if isinstance(said, Note):
         return _offset(flight, event.time_ns), said.KIND, said.topic, said.text
+    if isinstance(said, ConfigChange):
+        words = f'{said.before} becomes {said.after}'
+        for is_recorded, verb in ((True, 'begins'), (False, 'ends')):
+            names = [item.topic for item in said.topics if item.is_recorded is is_recorded]
+            words += f'; {verb}: {", ".join(names)}' if names else ''
+        return _offset(flight, event.time_ns), said.KIND, said.option, words
     topic = getattr(said, 'topic', '')
     words = ', '.join(
         f'{name} {getattr(said, name)}' for name in _EVENT_FIELDS if hasattr(said, name)
@@ -273,9 +282,24 @@ def _late(found: FlightInfo) -> str:
 
 
 def _left_out(found: FlightInfo) -> str:
-    """Say what `max_rate` has left out."""
+    """Say what was left out."""
     by_topic = {topic.key: topic.throttled for topic in found.topics.values()}
-    return f'messages beyond the rates that max_rate sets: {_by_topic(by_topic)}'
+    return f'messages that were not to be recorded (max_rate, topics): {_by_topic(by_topic)}'
+
+
+def _rates(found: FlightInfo) -> str:
+    """Say which rates were set when the flight began, and that they were changed."""
+    from fdr_recorder.flights.untrusted_yaml import load_yaml
+    from fdr_recorder.record.kinds import ConfigChange
+
+    snapshot = found.header.config_snapshot if found.header is not None else ''
+    options = load_yaml(snapshot, _MOST_YAML)
+    rates = options.get('max_rate') if isinstance(options, dict) else None
+    said = ', '.join(map(str, rates)) if isinstance(rates, list) else ''
+    events = (event.payload for event in found.events)
+    if any(isinstance(item, ConfigChange) and item.option == 'max_rate' for item in events):
+        return f'{said or "none"}; changed in flight, see below'
+    return said
 
 
 def _by_topic(counts: Mapping[TopicType, int]) -> str:

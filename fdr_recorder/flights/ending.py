@@ -49,7 +49,7 @@ def has_its_end(footer: FlightFooter | None, ended: Ended) -> bool:
 
 
 def left_out_by_topic(footer: FlightFooter) -> dict[str, int]:
-    """Return how many messages `max_rate` has left out, by topic."""
+    """Return how many messages were left out, by topic."""
     left_out: dict[str, int] = {}
     for item in footer.producers:
         if item.throttled:

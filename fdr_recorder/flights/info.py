@@ -119,7 +119,7 @@ class FlightInfo:
         dropped: What is known of segments that are not there any more.
         seals: What it says of its seals; None if it is not sealed.
         parameters: Those of the vehicle's nodes, if they were recorded.
-        left_out: What records tell of messages that `max_rate` has left out, in sums.
+        left_out: What records tell of messages that were left out, in sums.
 
     """
 

@@ -138,7 +138,7 @@ class Losses:
         removed: Went with segments that another program removed.
         unexplained: Missing, and the recorder was ended before it could say why.
         unreadable_bytes: Bytes of the files that cannot be read; whose they are is not known.
-        throttled: Left out because `max_rate` asks for that: these are not lost.
+        throttled: Left out because options or a pause ask for that: these are not lost.
         has_end: Whether the flight's end is there. It is not after a crash or a power cut, and
             nobody knows how many records came last.
         unseen: Where losses in transport cannot be seen: there may be more than are counted.

@@ -45,7 +45,7 @@ class TopicInfo:
         dropped_overrun: How many a full ring refused.
         dropped_write_error: How many the disk refused, as far as it is known whose they were.
         before_match: How many publishers that came in flight had sent before they were heard.
-        throttled: How many were left out, as `max_rate` asks; these are not lost.
+        throttled: How many were left out, as asked for; these are not lost.
         why_unseen: Why losses in transport cannot be seen; empty if they can.
 
     """

@@ -22,8 +22,10 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.node.choices import Choice, Choices, compare
 from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.graph_list import GraphList
+from fdr_recorder.node.idle import idle_topics, idle_types
 from fdr_recorder.node.intake.subscription_protocol import UNKNOWN_GID
 from fdr_recorder.node.intake.thread import IntakeThread
 from fdr_recorder.node.qos import qos_for
@@ -53,9 +55,6 @@ REVIEW_INTERVAL_S: Final = 1.0
 SETTLING_S: Final = 5.0
 """How long to review a topic after its publishers have changed: the graph learns of an endpoint,
 of its node and of its end one after the other."""
-MOST_IDLE: Final = 100
-"""Topics without publishers that stay subscribed to: they may come back. Names of topics that come
-and go must not add up."""
 CALM_S: Final = 1.0
 """The same, once graph and subscription agree."""
 PLAN: Final = 'cannot be recorded'
@@ -97,6 +96,7 @@ class GraphWatch:
         """
         self._node = node
         self._intake = intake
+        self._writer = writer
         self._quarantine = quarantine
         self._tells = TopicAlerts(alerts, quarantine, config.discovery_grace_s)
         self._definitions = Definitions(node)
@@ -110,6 +110,10 @@ class GraphWatch:
         self._plans: dict[str, dict[str, TopicPlan]] = {}
         """By topic and type."""
         self._changed_at: dict[str, float] = {}
+        self.choices = Choices()
+        """Other configurations, made in other threads."""
+        self._chosen: set[str] = set()
+        """Topics that were published, and not to be recorded before the last choice."""
         self._own_topic = own_topic
         self._add_own()
         self._reviewed_at = time.monotonic()
@@ -146,6 +150,7 @@ class GraphWatch:
     def stop(self) -> None:
         """Stop looking; clear the alerts about topics."""
         self._stopped.set()
+        self.choices.wake()
         if self._thread is not None:
             self._thread.join()
         self._definitions.close()
@@ -154,12 +159,16 @@ class GraphWatch:
     # --- the thread ----------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._interval_s()):
+        while not self._stopped.is_set():
+            self.choices.wait(self._interval_s())
             with self._quarantine.guard('', TIDY):
                 self._check()
 
     def _check(self) -> None:
         now = time.monotonic()
+        choice = self.choices.take()
+        if choice is not None:
+            self._follow(choice)
         is_review = now - self._reviewed_at > REVIEW_INTERVAL_S - CHECK_INTERVAL_S / 2
         if is_review:
             self._reviewed_at = now
@@ -187,6 +196,29 @@ class GraphWatch:
         )
         return REVIEW_INTERVAL_S if is_calm else CHECK_INTERVAL_S
 
+    def _follow(self, choice: Choice) -> None:
+        """Record what another configuration asks for."""
+        try:
+            self._wanted = WantedTopics(self._node, choice.config)
+            gone, limited = compare(self._plans, self._wanted, self._own_topic.name)
+            for plan in gone:
+                self._release(plan, is_unwanted=True)
+            for plan in limited:
+                self._plans[plan.name][plan.type_name] = plan
+                self._intake.limit(plan)
+            lacking = {*filter(self._is_lacking, self._graph)}
+            for topic in self._waiting - lacking - self._plans.keys():
+                self._waiting.discard(topic)
+                self._quarantine.drop(topic)
+                self._tells.drop(topic, 'it is not to be recorded any more')
+            self._chosen = lacking - self._waiting
+            self._waiting |= lacking
+            for change in choice.told(self._chosen, (plan.name for plan in gone)):
+                self._writer.emit(change)
+            self._requests.change(self._wanted.requested)
+        finally:
+            choice.is_made.set()
+
     # --- topics without a subscription ---------------------------------------------------
 
     def _look(self) -> None:
@@ -210,14 +242,17 @@ class GraphWatch:
             if topic in self._plans:
                 self._settle(topic)
             self._quarantine.pardon(topic)
-            is_lacking = True  # if that cannot be said, it is asked again
-            with self._quarantine.guard(topic, PLAN):
-                is_lacking = bool(self._lacking(topic))
-            if is_lacking:
+            if self._is_lacking(topic):
                 self._waiting.add(topic)
         for topic in before.keys() - graph.keys() - self._plans.keys():
             self._quarantine.drop(topic)
         self._waiting &= graph.keys()
+
+    def _is_lacking(self, topic: str) -> bool:
+        """Tell whether a topic lacks a subscription; if that cannot be said, it is asked again."""
+        with self._quarantine.guard(topic, PLAN):
+            return bool(self._lacking(topic))
+        return True  # type: ignore[unreachable]
 
     def _lacking(self, topic: str) -> list[TopicType]:
         """Return the wanted types of a topic, as the graph lists it, that have no subscription."""
@@ -280,7 +315,7 @@ class GraphWatch:
 
     def _add(self, plan: TopicPlan) -> None:
         """Subscribe as planned."""
-        self._intake.add(plan)
+        self._intake.add(plan, is_late=plan.name in self._chosen)
         self._plans.setdefault(plan.name, {})[plan.type_name] = plan
         self._settle(plan.name)
 
@@ -316,27 +351,21 @@ class GraphWatch:
 
     def _release_idle_types(self, topic: str) -> None:
         """Unsubscribe from types of a topic that no publisher has any more; one stays."""
-        plans = sorted(self._plans[topic].values(), key=lambda plan: not plan.publishers)
-        for plan in plans[1:]:
-            if not plan.publishers and plan.key != self._own_topic.key:
+        for plan in idle_types(self._plans[topic]):
+            if plan.key != self._own_topic.key:
                 self._release(plan)
 
     def _release_idle(self) -> None:
         """Unsubscribe from topics found by a pattern, once too many have lost their publishers."""
         kept = {self._own_topic.name, *self._wanted.named, *self._wanted.required}
-        idle = [
-            topic
-            for topic, plans in self._plans.items()
-            if topic not in kept and not any(plan.publishers for plan in plans.values())
-        ]
-        for topic in idle[: max(len(idle) - MOST_IDLE, 0)]:
+        for topic in idle_topics(self._plans, kept):
             for plan in list(self._plans[topic].values()):
                 self._release(plan)
             self._tells.drop(topic)
 
-    def _release(self, plan: TopicPlan) -> None:
+    def _release(self, plan: TopicPlan, *, is_unwanted: bool = False) -> None:
         """Unsubscribe from a topic in one type."""
-        self._intake.remove(plan.key)
+        self._intake.remove(plan.key, is_unwanted=is_unwanted)
         del self._plans[plan.name][plan.type_name]
         self._waiting.add(plan.name)  # it may come back
         if not self._plans[plan.name]:
@@ -387,30 +416,22 @@ class GraphWatch:
             gone.add(UNKNOWN_GID)
         if gone:
             self._intake.forget_publishers(key, gone)
-        if endpoints:
-            self._adapt(plan, endpoints)
-        return all(nodes.values()) and len(endpoints) == self._intake.matched(key)
-
-    def _adapt(self, plan: TopicPlan, endpoints: Sequence[TopicEndpointInfo]) -> None:
-        """Adapt the subscription to the QoS that the publishers offer now."""
-        qos = qos_for(endpoints, self._depth, self._wanted.qos_override(plan.name))
-        if qos != plan.qos:
-            plan = replace(plan, qos=qos)
+        override = self._wanted.qos_override(plan.name)
+        if endpoints and (qos := qos_for(endpoints, self._depth, override)) != plan.qos:
+            plan = replace(plan, qos=qos)  # adapt to what the publishers offer now
             self._intake.replace(plan)
             self._plans[plan.name][plan.type_name] = plan
+        return all(nodes.values()) and len(endpoints) == self._intake.matched(key)
 
     def _require(self) -> None:
         """Raise alerts for required topics without a publisher, or without messages."""
         for topic, stale_after_s in self._wanted.required.items():
             with self._quarantine.guard(topic, REQUIRE):
-                self._check_required(topic, stale_after_s)
-
-    def _check_required(self, topic: str, stale_after_s: float) -> None:
-        is_published = self._node.count_publishers(topic) > 0
-        self._tells.tell_missing(topic, is_published=is_published, found=self._graph)
-        plans = self._plans.get(topic, {}).values()
-        silence_s = self._intake.silence_s(plan.key for plan in plans)
-        self._tells.tell_stale(topic, silence_s, stale_after_s, is_published=is_published)
+                is_published = self._node.count_publishers(topic) > 0
+                self._tells.tell_missing(topic, is_published=is_published, found=self._graph)
+                plans = self._plans.get(topic, {}).values()
+                silence_s = self._intake.silence_s(plan.key for plan in plans)
+                self._tells.tell_stale(topic, silence_s, stale_after_s, is_published=is_published)
 
     # --- what was asked for ----------------------------------------------------------------
 

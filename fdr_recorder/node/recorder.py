@@ -36,6 +36,7 @@ from fdr_recorder.node.parts import build_parts, Parts
 from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.services import Services
 from fdr_recorder.node.spoken import tell_closed, tell_lost, tell_opened, tell_ready
+from fdr_recorder.record.config_change import changes_of
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
 from fdr_recorder.storage.access import check_group
 from fdr_recorder.storage.flight_directory import new_flight_id
@@ -379,12 +380,15 @@ class Recorder(LifecycleNode):
         """Apply parameters that were changed after configure."""
         parts = self._parts
         if parts is not None:
+            before = parts.config
             parts.config = replace(
-                self._options.read(), qos_profile_overrides=parts.config.qos_profile_overrides
+                self._options.read(), qos_profile_overrides=before.qos_profile_overrides
             )
             parts.writer.apply(parts.config.writer)
             parts.hold.apply(parts.config)
             _set_log_level(parts.config)
+            if changes := [*changes_of(before, parts.config)]:
+                parts.watch.choices.make(parts.config, changes)
 
     def _publish_diagnostics(self, topic: str) -> DiagnosticsPublisher:
         return DiagnosticsPublisher(

@@ -27,6 +27,7 @@ from fdr_recorder.record.requested import (
     REGEX,
     SILENT,
     TYPES,
+    WITHDRAWN,
 )
 from fdr_recorder.storage.writer import FileFdrWriter
 from fdr_recorder.topics.names import has_wildcard
@@ -119,6 +120,20 @@ class RequestedTopics:
                 for topic, outcome in faults.items():
                     for item in self._naming(topic):
                         self._tell(item, outcome)
+
+    def change(self, requested: Sequence[RequestedTopic]) -> None:
+        """Take what other options ask for; tell the open flight, if there is one."""
+        with self._lock:
+            before = {(item.option, item.topic): item for item in self._requested}
+            after = {(item.option, item.topic): item for item in requested}
+            for key in before.keys() - after.keys():
+                self._told.pop(id(before[key]), None)
+                self._writer.emit(replace(before[key], outcome=WITHDRAWN))
+            for key in after.keys() - before.keys():
+                self._writer.emit(after[key])
+            self._requested = [before.get(key, item) for key, item in after.items()]
+            self._finders = {id(item): finder(item) for item in self._requested}
+            self._found, self._faults = {}, {}
 
     def _tell(self, item: RequestedTopic, outcome: str) -> None:
         if rank(outcome) > rank(self._told.get(id(item), '')):

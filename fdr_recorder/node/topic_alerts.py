@@ -185,11 +185,11 @@ class TopicAlerts:
         }
         return {**found, **dict.fromkeys(self._refused.copy(), QOS_INCOMPATIBLE)}
 
-    def drop(self, topic: str) -> None:
-        """Clear all alerts about a topic: it has no publisher."""
+    def drop(self, topic: str, why: str = 'it has no publisher') -> None:
+        """Clear all alerts about a topic, and say why."""
         self._refused.discard(topic)
         for code in ALERT_GROUPS['topics']:
-            self._alerts.clear(code, 'it has no publisher', subject=topic)
+            self._alerts.clear(code, why, subject=topic)
 
     def close(self) -> None:
         """Clear all alerts about topics."""

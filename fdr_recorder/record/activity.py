@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
+from fdr_recorder.record.kinds import ConfigChange
 from fdr_recorder.record.record_parts import TopicActivity
 
 SHORTEST_SILENCE_NS: Final = 1_000_000_000
@@ -31,6 +32,8 @@ times a second, is looked into only if it is this long itself."""
 
 _KEPT: Final = 8
 """So many silences are kept of a topic, the longest: one may end up shorter, see `Activity`."""
+_MOST_AWAY: Final = 100
+"""So many times in which a topic was not to be recorded are kept, the latest."""
 _MAX_NS: Final = (1 << 63) - 1
 
 _Span = tuple[int, int]
@@ -50,7 +53,7 @@ class Activity:
 
     """
 
-    __slots__ = ('_silences', '_silent_until_ns', 'is_latched', 'latest_ns', 'records')
+    __slots__ = ('_away', '_silences', '_silent_until_ns', 'is_latched', 'latest_ns', 'records')
 
     def __init__(self, began_ns: int, *, is_latched: bool = False) -> None:
         """Begin without a message at the log time at which the flight began."""
@@ -60,6 +63,8 @@ class Activity:
         self._silences: list[_Span] = []
         self._silent_until_ns = 0
         """End of the newest of these."""
+        self._away: list[_Span] = []
+        """When the topic was not to be recorded: that is no silence."""
 
     @classmethod
     def go_on(cls, so_far: TopicActivity, began_ns: int) -> Activity:
@@ -100,10 +105,43 @@ class Activity:
             self._add(pairwise((span[0], *between, span[1])))
         self._add(pairwise((latest_ns, *times[bisect_right(times, latest_ns):])))
 
+    def leave(self, at_ns: int) -> None:
+        """Note the log time from which on the topic is not to be recorded."""
+        self._away = [*self._away[1 - _MOST_AWAY:], (at_ns, _MAX_NS)]
+
+    def come_back(self, at_ns: int) -> None:
+        """Note the log time from which on it is to be recorded: again, or for the first time."""
+        left_ns = 0
+        if self._away and self._away[-1][1] == _MAX_NS:
+            left_ns, _ = self._away.pop()
+        self._away.append((left_ns, at_ns))
+
+    def follow(self, topic: str, changes: Iterable[ConfigChange]) -> None:
+        """Take in when the options that were changed began and ended a topic."""
+        for change in changes:
+            for item in change.topics:
+                if item.topic == topic:
+                    note = self.come_back if item.is_recorded else self.leave
+                    note(change.changed_ns)
+
+    def _wanted(self, spans: Iterable[_Span]) -> Iterable[_Span]:
+        """Return what is left of spans without the times in which it was not to be recorded."""
+        for left_ns, back_ns in self._away:
+            spans = [
+                piece
+                for start_ns, end_ns in spans
+                for piece in (
+                    (start_ns, min(end_ns, max(left_ns, start_ns))),
+                    (max(start_ns, min(back_ns, end_ns)), end_ns),
+                )
+                if piece[0] < piece[1]
+            ]
+        return spans
+
     def _add(self, spans: Iterable[_Span]) -> None:
         self._silences += [
             (start_ns, end_ns)
-            for start_ns, end_ns in spans
+            for start_ns, end_ns in (self._wanted(spans) if self._away else spans)
             if end_ns - start_ns >= SHORTEST_SILENCE_NS
         ]
         if len(self._silences) > _KEPT:
@@ -114,7 +152,8 @@ class Activity:
     def silence(self, ended_ns: int) -> _Span:
         """Return when the longest silence began and how long it was; zeros if there is none."""
         spans = [*self._silences, (self.latest_ns, ended_ns)]
-        longest = max(((start, min(end, ended_ns)) for start, end in spans), key=_length)
+        cut = self._wanted([(start, min(end, ended_ns)) for start, end in spans])
+        longest = max(cut, key=_length, default=(0, 0))
         if self.is_latched or _length(longest) < SHORTEST_SILENCE_NS:
             return 0, 0
         return longest[0], _length(longest)

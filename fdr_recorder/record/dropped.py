@@ -39,7 +39,7 @@ from fdr_recorder.record.record_parts import DroppedAlert, DroppedLoss, DroppedS
 CAPACITY: Final = 'capacity'
 REMOVED: Final = 'removed'
 THROTTLED: Final = 'throttled'
-"""Left out because the option `max_rate` asks for that: no loss, but told like one."""
+"""Left out because options or a pause ask for that: no loss, but told like one."""
 COUNTER_OF: Final = {
     'before_match': 'before_match', 'transport': 'lost_transport', 'overrun': 'dropped_overrun',
     'invalid': 'dropped_write_error', THROTTLED: 'throttled',

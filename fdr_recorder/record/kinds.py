@@ -29,6 +29,7 @@ from typing import ClassVar, Final
 
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.record.record_parts import (
+    ChangedTopic,
     DroppedAlert,
     DroppedLoss,
     DroppedSegments,
@@ -51,7 +52,7 @@ spell ended and of which times the discarded records were; record_invalid; in
 segment_rollover what the dropped segment told.
 1.5.0: `last_seal` in segment_rollover.
 1.6.0: pin; throttled, `throttled` in the counters of producers, and its total; `metadata` in the
-header; node_parameters.
+header; node_parameters; config_change.
 """
 
 METADATA_NAME: Final = 'fdr_recorder'
@@ -218,7 +219,7 @@ class TransportLoss(Payload):
 @dataclass(frozen=True, kw_only=True)
 class Throttled(Payload):
     """
-    Messages of one publisher were left out, as the option `max_rate` asks: no loss.
+    Messages of one publisher were left out, as options or a pause ask: no loss.
 
     They had arrived from `first_ns` to `last_ns`. The topic, all its publishers together, was
     recorded at `max_rate_hz` messages a second at most.
@@ -358,6 +359,25 @@ class NodeParameters(Payload):
     node: str = ''
     parameters: Mapping[str, str] = field(default_factory=dict)
     failure: str = ''
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigChange(Payload):
+    """
+    An option was changed while the flight was open.
+
+    `before` and `after` are its values as YAML. `topics` begin or end with it, as far as they are
+    known then. With several options that were changed at once, the last has the topics.
+    """
+
+    KIND = 'config_change'
+    NESTED: ClassVar[Mapping[str, type[Payload]]] = {'topics': ChangedTopic}
+
+    option: str = ''
+    before: str = ''
+    after: str = ''
+    changed_ns: int = 0
+    topics: tuple[ChangedTopic, ...] = ()
 
 
 PAYLOADS: Final[Mapping[str, type[Payload]]] = {

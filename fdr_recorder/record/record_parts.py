@@ -51,7 +51,7 @@ class ProducerCounters(Payload):
 
     `first_sequence` is the number of the first message that was recorded; 0 if it is not known.
     `before_match` counts what a publisher that came while the flight was open had sent before it
-    was heard. `throttled` counts what `max_rate` has left out.
+    was heard. `throttled` counts what was left out, as asked.
 
     With `folded` above 0 these are the sums of so many publishers of the topic and type that have
     left; `publisher` is empty then, and `first_sequence` is 0.
@@ -71,6 +71,14 @@ class ProducerCounters(Payload):
     first_sequence: int = 0
     before_match: int = 0
     throttled: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedTopic(Payload):
+    """A topic that is recorded from now on, or not any more, because an option was changed."""
+
+    topic: str = ''
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,9 @@ QOS_INCOMPATIBLE: Final = 'qos_incompatible'
 RECORDED: Final = 'recorded'
 """At least one message is recorded; it may be in a segment that was dropped."""
 
+WITHDRAWN: Final = 'withdrawn'
+"""In a record only: the options do not ask for it any more, so nothing becomes of it."""
+
 OUTCOMES: Final = (
     '', NO_PUBLISHER, SILENT, FAILED, TYPE_UNKNOWN, QOS_INCOMPATIBLE, RECORDED
 )  # fmt: skip
@@ -74,7 +77,7 @@ def became(
     This one function serves the recorder, recovery, and readers of flights that were not closed.
 
     Args:
-        told: What headers and `requested_topic` records say, in any order.
+        told: What headers and `requested_topic` records say, in their order.
         topics: The topics that have messages. Only topic, type and number of records matter.
         is_over: Whether the flight is: then what nothing was seen of had no publisher.
 
@@ -82,6 +85,9 @@ def became(
     entries: dict[tuple[str, str], RequestedTopic] = {}
     for item in told:
         key = item.option, item.topic
+        if item.outcome == WITHDRAWN:
+            entries.pop(key, None)
+            continue
         known = entries.get(key)
         if known is None or rank(item.outcome) > rank(known.outcome):
             entries[key] = item
@@ -90,7 +96,7 @@ def became(
 
 
 class Told:
-    """What was told of what the header of a flight asks for; any thread."""
+    """What was told of what the header of a flight asks for, and options since; any thread."""
 
     def __init__(self, requested: Iterable[RequestedTopic]) -> None:
         """Begin with what the header says."""
@@ -99,10 +105,14 @@ class Told:
 
     def note(self, item: RequestedTopic) -> None:
         """Take in what the recorder has seen, unless the flight is over."""
-        known = self._entries.get((item.option, item.topic))
-        is_news = known is not None and rank(item.outcome) > rank(known.outcome)
-        if is_news and not self._is_over:
-            self._entries[item.option, item.topic] = item
+        if self._is_over:
+            return
+        entries, key = self._entries, (item.option, item.topic)
+        known = entries.get(key)
+        if item.outcome == WITHDRAWN:
+            self._entries = {other: entry for other, entry in entries.items() if other != key}
+        elif known is None or rank(item.outcome) > rank(known.outcome):
+            self._entries = {**entries, key: item}
 
     def end(self) -> None:
         """Take in nothing any more: the footer has its size from now on."""

@@ -27,7 +27,7 @@ from fdr_recorder.clock import SteadyClock
 from fdr_recorder.record.activity import Activity
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition
-from fdr_recorder.record.kinds import FlightFooter
+from fdr_recorder.record.kinds import ConfigChange, FlightFooter
 from fdr_recorder.record.loss_detection import joint_detection
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.record.record_parts import ProducerCounters, TopicActivity
@@ -94,7 +94,7 @@ class ProducerAccount:
             writer last looked.
         first_sequence: Number of the first message that was taken from the ring; None before.
         before_match: What a publisher that came late had sent before it was heard.
-        throttled: What `max_rate` has left out.
+        throttled: What was left out, as options or a pause ask.
         activity: When the topic was heard; None for the recorder's own records.
 
     """
@@ -220,6 +220,8 @@ class Ledger:
         self.began_ns = 0
         self._activities: dict[tuple[str, str], Activity] = {}
         """By topic and type."""
+        self._chosen_ns: dict[str, int] = {}
+        """When topics were chosen that are recorded since; at the beginning they were not."""
         self._by_channel: dict[Channel, ProducerAccount] = {}
         self._left: dict[ProducerAccount, None] = {}
         """Accounts of producers that have left, in the order in which they did."""
@@ -244,6 +246,8 @@ class Ledger:
             key, is_latched = (account.topic, account.type), client.channel.latched
             if key not in self._activities:
                 self._activities[key] = Activity(self.began_ns, is_latched=is_latched)
+                if account.topic in self._chosen_ns:
+                    self._activities[key].come_back(self._chosen_ns[account.topic])
             account.activity = self._activities[key]
             account.activity.is_latched &= is_latched
             return account
@@ -270,6 +274,15 @@ class Ledger:
                 self._folded[key] = ProducerAccount(channel)
             self._folded[key].fold(account)
         return oldest
+
+    def note_change(self, change: ConfigChange) -> None:
+        """Note which topics are recorded from now on, and which are not any more."""
+        for item in change.topics:
+            known = [of for (topic, _), of in self._activities.items() if topic == item.topic]
+            for activity in known:
+                activity.follow(item.topic, [change])
+            if item.is_recorded and not known:
+                self._chosen_ns[item.topic] = change.changed_ns
 
     def account_of(self, channel: Channel) -> ProducerAccount:
         """Return the account of a channel that has one, or into which it was folded."""

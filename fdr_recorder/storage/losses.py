@@ -121,7 +121,7 @@ class LossReports:
             self._tell(loss, f'messages of {topic} did not arrive', now)
 
     def _tell_throttled(self, account: ProducerAccount, client: FdrClient) -> None:
-        """Report what `max_rate` has left out: it was asked for, so there is no alert."""
+        """Report what was left out: that was asked for, so there is no alert."""
         left_out, throttle = client.acknowledge_throttled(), client.throttle
         if left_out.records:
             account.throttled += left_out.records

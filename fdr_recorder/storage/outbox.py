@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 import logging
 import threading
 from typing import Final
@@ -22,7 +23,13 @@ from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import steady_now
 from fdr_recorder.errors import RecordError
 from fdr_recorder.record.codec import encode
-from fdr_recorder.record.kinds import RequestedTopic, SegmentRollover, WriteError
+from fdr_recorder.record.config_change import with_change
+from fdr_recorder.record.kinds import (
+    ConfigChange,
+    RequestedTopic,
+    SegmentRollover,
+    WriteError,
+)
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.counters import ProducerAccount
 from fdr_recorder.storage.lost_records import joint_span, NO_SPAN, Span
@@ -79,6 +86,10 @@ class Outbox:
         """Add a record, to be written with the next tick; any thread."""
         if isinstance(payload, RequestedTopic):
             self._log.told.note(payload)
+        elif isinstance(payload, ConfigChange):
+            payload = replace(payload, changed_ns=self._log.clock.now_ns())
+            with self._lock:
+                self._log.header = with_change(self._log.header, payload)
         is_full = len(self._waiting) >= MAX_WAITING and self._is_refused()
         if is_full and not isinstance(payload, _NEVER_LEFT_OUT):
             now_ns = self._log.clock.now_ns()
@@ -116,6 +127,8 @@ class Outbox:
                 except RecordError:
                     logger.exception("one of the recorder's own records is left out")
                     continue
+                if isinstance(payload, ConfigChange):
+                    self._ledger.note_change(payload)
                 account = self._ledger.own_account(type(payload))
                 time_ns = min(time_ns, self._latest_ns.get(type(payload), 0))
                 self._latest_ns[type(payload)] = time_ns

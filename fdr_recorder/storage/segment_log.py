@@ -71,7 +71,7 @@ class SegmentLog:
         segment: The open segment; None before the first and while the disk refuses.
         announce: Tells the CRC thread which records will be appended next.
         root: The flight root.
-        header: The flight's header.
+        header: The flight's header, with the options as they are now.
         config: Sizes, intervals and limits; replaced as a whole, by any thread.
         ledger: The flight's accounts.
         told: What was told of what the header asks for.

@@ -91,6 +91,7 @@ class TopicConfig(Configuration):
         'number of them, both without /, and ** for any number with /. Names without a leading / '
         'or ~/ are relative to the namespace of the node. `/fdr/...` is reserved.',
         check=_wrong_topics,
+        changeable='always',
     )
     regex: str = option(
         '',
@@ -127,6 +128,7 @@ class TopicConfig(Configuration):
         'Topics, services and actions not to record, whatever else names them: names or patterns '
         'like those of `topics`. Here a pattern also finds hidden ones.',
         check=wrong_patterns,
+        changeable='always',
     )
     exclude_regex: str = option(
         '',
@@ -145,6 +147,7 @@ class TopicConfig(Configuration):
         'the list. Of a latched topic the newest message is always recorded. What is left out is '
         'counted (records_throttled) and is no loss. Messages per second.',
         check=_wrong_rates,
+        changeable='always',
     )
     required: tuple[str, ...] = option(
         (),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
-from fdr_recorder.node import graph_watch
+from fdr_recorder.node import graph_watch, idle
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake.take_by_wait_set import WaitSetSubscriber
 from fdr_recorder.node.intake.thread import IntakeThread
@@ -34,7 +34,7 @@ TYPE = 'std_msgs/msg/String'
 def test_topics_that_come_and_go(
     ground: Ground, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_watch, 'MOST_IDLE', 2)
+    monkeypatch.setattr(idle, 'MOST_IDLE', 2)
     monkeypatch.setattr(graph_watch, 'REVIEW_INTERVAL_S', 0.2)
     config = FdrConfig.from_options({'flight_root': str(root), 'topics': ['/come/*', NAMED]})
     alerts = AlertBoard()

@@ -15,6 +15,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from fdr_recorder.record.activity import Activity, SHORTEST_SILENCE_NS
+from fdr_recorder.record.kinds import ConfigChange
+from fdr_recorder.record.record_parts import ChangedTopic
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -147,3 +149,40 @@ def test_what_goes_on_from_a_header_finds_the_same(
         header = parts.told('/x', 'x/msg/X', count, now + SECOND // 4)
         parts = Activity.go_on(header, BEGAN)
     assert parts.silence(now + SECOND) == whole.silence(now + SECOND)
+
+
+# --- topics that are not to be recorded for a while --------------------------------------------
+
+
+def at(second: float) -> int:
+    return BEGAN + round(second * SECOND)
+
+
+def test_while_it_is_not_to_be_recorded_a_topic_is_not_silent(activity: Activity) -> None:
+    take(activity, [at(1), at(1.5)])
+    activity.leave(at(3))
+    assert silence(activity, 60) == (1.5, 1.5)
+    activity.come_back(at(20))
+    assert silence(activity, 24) == (20, 4)
+    take(activity, [at(22), at(22.5)])
+    assert silence(activity, 23) == (20, 2)
+
+
+def test_before_it_is_chosen_a_topic_is_not_silent(activity: Activity) -> None:
+    activity.come_back(at(30))
+    take(activity, [at(31.5), at(32)])
+    assert silence(activity, 32) == (30, 1.5)
+
+
+def test_what_was_changed_may_be_known_before_or_after(activity: Activity) -> None:
+    """Recovery knows all changes first."""
+    changes = [
+        ConfigChange(changed_ns=at(second), topics=(ChangedTopic(topic='/a', is_recorded=back),))
+        for second, back in ((5, False), (15, True), (25, False))
+    ]
+    activity.follow('/other', changes)
+    assert silence(activity, 20) == (0, 20)
+    activity.follow('/a', changes)
+    for second in (1, 4, 17, 24):
+        take(activity, [at(second)])
+    assert silence(activity, 100) == (17, 7)

@@ -16,7 +16,7 @@ import time
 
 from fdr_recorder.record.kinds import RequestedTopic
 from fdr_recorder.record.record_parts import TopicActivity
-from fdr_recorder.record.requested import became, OUTCOMES, Told
+from fdr_recorder.record.requested import became, OUTCOMES, Told, WITHDRAWN
 import pytest
 
 IMU = 'sensor_msgs/msg/Imu'
@@ -109,10 +109,28 @@ def test_ten_thousand_names_and_topics_take_no_time() -> None:
     assert time.monotonic() - began < 2.0
 
 
-def test_only_what_the_header_asks_for_is_kept_and_nothing_after_the_end() -> None:
+def test_what_header_and_options_since_ask_for_is_kept_and_nothing_after_the_end() -> None:
     told = Told([asked('topics', '/imu')])
-    told.note(asked('topics', '/never_asked', 'silent'))
+    told.note(asked('topics', '/asked_since'))
     told.note(asked('topics', '/imu', 'silent'))
     told.end()
     told.note(asked('topics', '/imu', 'type_unknown'))
-    assert [(item.topic, item.outcome) for item in told.became([])] == [('/imu', 'silent')]
+    told.note(asked('topics', '/asked_late'))
+    assert [(item.topic, item.outcome) for item in told.became([])] == [
+        ('/imu', 'silent'), ('/asked_since', 'no_publisher')
+    ]
+
+
+def test_what_is_withdrawn_is_not_missing_unless_it_is_asked_for_again() -> None:
+    header = asked('topics', '/a'), asked('topics', '/b', 'silent')
+    gone = asked('topics', '/b', WITHDRAWN)
+    assert [item.topic for item in became([*header, gone], [])] == ['/a']
+    again = asked('topics', '/b')
+    for item in became([*header, gone, again], []):
+        assert item.outcome == 'no_publisher'
+    told = Told(header)
+    for item in (gone, asked('topics', '/c'), asked('topics', '/c', 'silent')):
+        told.note(item)
+    assert {item.topic: item.outcome for item in told.became([heard('/a')])} == {
+        '/a': 'recorded', '/c': 'silent'
+    }

@@ -14,10 +14,10 @@ A publisher of `std_msgs/String` in a process of its own, for tests.
 It waits until somebody subscribes and says `{"gid": ...}`; then obeys lines on standard input:
 `publish FIRST COUNT` publishes so many numbered messages as fast as it can and answers
 `{"published": ...}`; `stream FIRST COUNT RATE JITTER` does so at a rate (Hz), each off by a share
-of the period at most; `acknowledged` waits until all are, which takes up to three seconds, the
-middleware's heartbeat, and answers `{"acknowledged": ...}`; `subscribers COUNT SECONDS` waits
-until so many subscribe, that long at most, and answers `{"subscribers": ...}`. It leaves at
-the end of its standard input.
+of the period at most; `run FIRST RATE` publishes at a rate until the next line; `acknowledged`
+waits until all are, which takes up to three seconds, the middleware's heartbeat, and answers
+`{"acknowledged": ...}`; `subscribers COUNT SECONDS` waits until so many subscribe, that long at
+most, and answers `{"subscribers": ...}`. It leaves at the end of its standard input.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import select
 import sys
 import time
 
@@ -66,6 +67,19 @@ def stream(publisher, first: int, count: int, rate: float, jitter: float, size: 
         publish(publisher, first + place, 1, size)
 
 
+def _has_line(until: float) -> bool:
+    return bool(select.select([sys.stdin], [], [], max(until - time.monotonic(), 0))[0])
+
+
+def run(publisher, first: int, rate: float, size: int) -> int:
+    began, count = time.monotonic(), 0
+    while not _has_line(began + count / rate):
+        publish(publisher, first + count, 1, size)
+        count += 1
+    sys.stdin.readline()
+    return count
+
+
 def main() -> None:
     options = parse_options()
     rclpy.init()
@@ -84,7 +98,7 @@ def main() -> None:
         if endpoint.node_name == options.node
     ]
     say(gid=gid)
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         match line.split():
             case ['publish', first, count]:
                 publish(publisher, int(first), int(count), options.size)
@@ -94,6 +108,8 @@ def main() -> None:
                     publisher, int(first), int(count), float(rate), float(jitter), options.size
                 )
                 say(published=int(count))
+            case ['run', first, rate]:
+                say(published=run(publisher, int(first), float(rate), options.size))
             case ['acknowledged']:
                 say(acknowledged=publisher.wait_for_all_acked(Duration(seconds=30)))
             case ['subscribers', count, seconds]:

@@ -30,6 +30,7 @@ from fdr_recorder.mcap.decode import Message
 from fdr_recorder.record.dropped import THROTTLED
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader, RequestedTopic
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
+from fdr_recorder.record.requested import WITHDRAWN
 from fdr_recorder.types.cdr_to_json import JsonDecoder
 from fdr_recorder.units import NS_PER_S
 
@@ -154,6 +155,8 @@ class FlightWatch:
                 self._knows_totals = True
         elif isinstance(payload, FlightFooter):
             self.footer = payload
+        elif isinstance(payload, RequestedTopic) and payload.outcome == WITHDRAWN:
+            self._requested.pop(payload.name, None)
         elif isinstance(payload, RequestedTopic):
             self._requested[payload.name] = payload
 

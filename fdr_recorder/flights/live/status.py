@@ -118,7 +118,7 @@ class LiveFlight:
         rate_hz: Messages a second, of all topics.
         bytes_per_second: What grows on the disk.
         losses: Messages that are missing, by cause.
-        left_out: Messages that `max_rate` has left out, by topic.
+        left_out: Messages that were left out, as asked for, by topic.
         unread_segments: Segments that are not read yet: losses and alerts may be more.
         alerts: Those that are present.
         topics: By name; those that were asked for by name and never came are among them.

@@ -28,7 +28,7 @@ from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.activity import Activity
 from fdr_recorder.record.channel import QOS_KEY
 from fdr_recorder.record.flight_header import began_ns
-from fdr_recorder.record.kinds import FlightHeader, RequestedTopic
+from fdr_recorder.record.kinds import ConfigChange, FlightHeader, RequestedTopic
 from fdr_recorder.record.offered_qos import offers_latched
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX
 from fdr_recorder.record.record_parts import TopicActivity
@@ -55,7 +55,13 @@ def recounted_topics(
     is_whole = bool(header.topics) or segments[start].index == 0
     if not is_whole or len(rest) > _MOST_SEGMENTS:
         return ()
-    return _Recount(header, rest).topics(ended_ns)
+    changes = [
+        record
+        for contents in segments
+        for record in contents.own_records
+        if isinstance(record, ConfigChange)
+    ]
+    return _Recount(header, rest, changes).topics(ended_ns)
 
 
 def recounted_requests(
@@ -77,7 +83,12 @@ def recounted_requests(
 class _Recount:
     """Goes on from what a header tells, with the messages of its segment and those behind it."""
 
-    def __init__(self, header: FlightHeader, segments: Sequence[SegmentContents]) -> None:
+    def __init__(
+        self,
+        header: FlightHeader,
+        segments: Sequence[SegmentContents],
+        changes: Sequence[ConfigChange],
+    ) -> None:
         first = segments[0]
         written_ns = max(first.header_time_ns, first.found.first_log_time_ns)
         self._began_ns = began_ns(header, written_ns, is_first=first.index == 0)
@@ -85,6 +96,9 @@ class _Recount:
             (told.topic, told.type): Activity.go_on(told, self._began_ns)
             for told in header.topics
         }
+        self._changes = changes
+        for (topic, _), activity in self._activities.items():
+            activity.follow(topic, changes)
         for contents in segments:
             self._count(contents)
             for channel, times in contents.heard:
@@ -112,6 +126,7 @@ class _Recount:
     def _activity(self, key: _Key) -> Activity:
         if key not in self._activities:
             self._activities[key] = Activity(self._began_ns)
+            self._activities[key].follow(key[0], self._changes)
         return self._activities[key]
 
     def _hear(self, key: _Key, times: Sequence[int], contents: SegmentContents) -> None:

@@ -113,7 +113,7 @@ class Verification:
         tear: Where the files end in the middle, in words; empty if they do not.
         damage: What is wrong with the files, in words.
         losses: What the recording says is missing.
-        left_out: How many messages `max_rate` has left out, by topic.
+        left_out: How many messages were left out, as asked for, by topic.
         segments: How many segments are there.
         records: How many records lie in them.
         bytes: Their size.

@@ -62,9 +62,9 @@ class Newcomers:
         self._opened_ns = 0
         self._lock = threading.Lock()
 
-    def list(self, gids: Iterable[bytes]) -> None:
-        """Note which publishers the graph lists now."""
-        now = time.monotonic()
+    def list(self, gids: Iterable[bytes], *, are_old: bool = False) -> None:
+        """Note which publishers the graph lists now; old ones were there all the time."""
+        now = -math.inf if are_old else time.monotonic()
         with self._lock:
             for gid in gids:
                 self._listed_at.setdefault(gid, now)

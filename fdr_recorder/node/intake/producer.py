@@ -56,6 +56,7 @@ class Producer(Numbering):
         self._first_heard = 0
         """Of a new one: what is missing below this number was sent before it was heard."""
         self._first_published_ns = 0
+        self._is_paused = False
 
     def expect_all(self, arrival: Arrival = SURE) -> None:
         """
@@ -73,6 +74,18 @@ class Producer(Numbering):
         """
         if not self.newest_ns and 0 < received_ns < self.met.system_ns:
             self.met = self.met._replace(system_ns=received_ns)
+
+    def pause(self) -> None:
+        """Note that its topic is not to be recorded for a while."""
+        self._is_paused = True
+
+    def resume(self, number: int | None) -> None:
+        """Note that its topic is to be recorded again, from the message of this number on."""
+        if self._is_paused and self.is_followed and number is not None:
+            before, self._is_paused = self.next_number, False
+            if 0 <= before < number:
+                self.client.leave_out(number - before)
+                self.next_number = number
 
     def name(self, node_name: str) -> None:
         """Set the node name that segments store, from the next segment on."""

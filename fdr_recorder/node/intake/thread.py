@@ -107,9 +107,13 @@ class IntakeThread:
 
     # --- topics --------------------------------------------------------------------------
 
-    def add(self, plan: TopicPlan) -> None:
-        """Subscribe to a topic; raise RCLError if the middleware refuses."""
-        self._publishers.newcomers.list(plan.publishers)
+    def add(self, plan: TopicPlan, *, is_late: bool = False) -> None:
+        """
+        Subscribe to a topic; raise RCLError if the middleware refuses.
+
+        What it sent before is not missing if it `is_late`: it was not to be recorded.
+        """
+        self._publishers.newcomers.list(plan.publishers, are_old=is_late)
         subscription = self._subscriber.subscribe(plan)
         intake = TopicIntake(
             plan, subscription, self._publishers.meet, self._times, self._open_gaps
@@ -121,22 +125,34 @@ class IntakeThread:
 
         self._requests.make(add)
 
-    def remove(self, key: TopicType) -> None:
-        """Unsubscribe from a topic; the writer still takes what its rings hold."""
+    def remove(self, key: TopicType, *, is_unwanted: bool = False) -> None:
+        """Unsubscribe from a topic; what its publishers send then is left out if `is_unwanted`."""
         self._drop_successor(key)
 
         def remove() -> None:
             intake = self.intakes.pop(key)
             self._take_all([intake])
             self._quarantine.drop(key)
-            for gid in list(intake.producers):
+            for gid, producer in list(intake.producers.items()):
                 self._publishers.part_with(intake, gid)
+                if is_unwanted:
+                    producer.pause()
             self._replaced.append(intake.subscription)
             if not any(other.topic == key.topic for other in self.intakes):
                 self._publishers.throttles.drop(key.topic)
 
         self._requests.make_and_wait(remove)
         self.tidy()
+
+    def limit(self, plan: TopicPlan) -> None:
+        """Record a topic at the rate of this plan from now on."""
+
+        def limit() -> None:
+            intake = self.intakes[plan.key]
+            intake.plan = replace(intake.plan, max_rate_hz=plan.max_rate_hz)
+            self._publishers.throttles.apply([intake])
+
+        self._requests.make_and_wait(limit)
 
     def name_publishers(self, key: TopicType, nodes: Mapping[bytes, str]) -> None:
         """Set the node names of a topic's publishers; the graph learns them after the gids."""
@@ -275,23 +291,17 @@ class IntakeThread:
 
     def pause(self, always: Set[str]) -> None:
         """Leave out and count what arrives from now on, but for some topics, until `resume`."""
-        self._requests.make_and_wait(lambda: self._limit_all(always))
+        self._requests.make_and_wait(lambda: self._pause(always))
 
     def resume(self) -> None:
         """Record again what arrives from now on. Idempotent."""
-        self._requests.make_and_wait(lambda: self._limit_all(None))
+        self._requests.make_and_wait(lambda: self._pause(None))
 
-    def _limit_all(self, always: Set[str] | None) -> None:
+    def _pause(self, always: Set[str] | None) -> None:
         """Take what has arrived, then pause all topics but some; None resumes."""
         self._take_all(self.intakes.values())
-        throttles = self._publishers.throttles
-        if always is None:
-            throttles.resume()
-        else:
-            throttles.pause(always)
-        for intake in self.intakes.values():
-            for producer in intake.producers.values():
-                producer.client.limit(throttles.of(intake.plan))
+        self._publishers.throttles.pause(always)
+        self._publishers.throttles.apply(self.intakes.values())
 
     def stop(self) -> None:
         """End the thread, release rings and subscriptions. Idempotent."""

@@ -12,9 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 from fdr_recorder.capture.throttle import Pause, Throttle
+from fdr_recorder.node.intake.topic_intake import TopicIntake
 from fdr_recorder.node.topic_plan import TopicPlan
 
 
@@ -31,13 +32,19 @@ class Throttles:
         self._pause: Pause | None = None
         self._always: Set[str] = frozenset()
 
-    def pause(self, always: Set[str]) -> None:
-        """Leave out the messages of all topics, but for some, until `resume`."""
-        self._pause, self._always = Pause(), always
+    def pause(self, always: Set[str] | None) -> None:
+        """Leave out the messages of all topics but some; None ends that. `apply` must follow."""
+        if always is None:
+            self._pause = None
+        else:
+            self._pause, self._always = Pause(), always
 
-    def resume(self) -> None:
-        """Leave out no more than the rates ask for. Idempotent."""
-        self._pause = None
+    def apply(self, intakes: Iterable[TopicIntake]) -> None:
+        """Leave out messages of topics as their plans and a pause ask from now on."""
+        for intake in intakes:
+            throttle = self.of(intake.plan)
+            for producer in intake.producers.values():
+                producer.client.limit(throttle)
 
     def __bool__(self) -> bool:
         """Tell whether there is such a topic."""

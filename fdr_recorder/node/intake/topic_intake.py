@@ -144,6 +144,7 @@ class TopicIntake:
         _, _, received_ns, number, gid = message
         producer = self.meet(self, gid, is_numbered(number))
         producer.note_first_arrival(received_ns)
+        producer.resume(number)
         return producer
 
     def _follow(

@@ -36,7 +36,7 @@ class Balance:
         offered: Reached the recorder.
         lost_transport: Never reached it, as far as sequence numbers tell.
         before_match: Sent by publishers that came in flight, before they were heard.
-        throttled: Left out, as `max_rate` asks.
+        throttled: Left out, as options or a pause ask.
         dropped_overrun: Refused by a full ring.
         dropped_write_error: Discarded, because the disk refused them.
         written: Lie in segments, repeats and dropped segments included.

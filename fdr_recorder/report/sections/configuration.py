@@ -16,15 +16,18 @@ from typing import Any, Final
 
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.flights.untrusted_yaml import load_yaml
-from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.record.kinds import ConfigChange, FlightHeader
 from fdr_recorder.report.gather import Report
-from fdr_recorder.report.html import h, Html
-from fdr_recorder.units import plural, short
+from fdr_recorder.report.html import h, Html, table
+from fdr_recorder.units import plural, short, time_of_day
 import yaml
 
 _MOST_OPTIONS: Final = 500
 _MOST_CHARACTERS: Final = 50_000
 """Shown of a configuration that is not what a recorder writes."""
+_LONGEST: Final = 2000
+"""Characters of a value that was changed."""
+_MINUS: Final = '\N{MINUS SIGN}'
 _LONGEST_YAML: Final = 256 * 1024
 
 
@@ -64,6 +67,7 @@ def configuration_section(report: Report) -> Html | None:
         )
         if same
         else None,
+        _changes(report),
         id='configuration',
     )
 
@@ -73,3 +77,20 @@ def _shown(value: object) -> str:
         return ', '.join(map(str, value)) or 'none'
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...\n')
     return short(text.strip(), 2000)
+
+
+def _changes(report: Report) -> Html | None:
+    """Show which options were changed in flight, and which topics began or ended with that."""
+    rows = []
+    for time_ns, change in report.payloads(ConfigChange)[:_MOST_OPTIONS]:
+        topics = [
+            h('div', f'{"+" if item.is_recorded else _MINUS} {short(item.topic)}')
+            for item in change.topics[:_MOST_OPTIONS]
+        ]
+        cells = (time_of_day(time_ns, 1), short(change.option), short(change.before, _LONGEST),
+                 short(change.after, _LONGEST), topics)  # fmt: skip
+        rows.append(h('tr', [h('td', cell) for cell in cells]))
+    if not rows:
+        return None
+    columns = ('Changed at', 'Option', 'Before', 'After', 'Topics')
+    return h('div', h('h3', 'Changed in flight'), table(columns, rows), class_='card scroll')
