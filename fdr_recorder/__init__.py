@@ -51,6 +51,8 @@ if TYPE_CHECKING:  # `as`: type checkers let scripts import it from here
     from fdr_recorder.flights.info import read_info as read_info
     from fdr_recorder.flights.info import SegmentInfo as SegmentInfo
     from fdr_recorder.flights.listing import ListedFlight as ListedFlight
+    from fdr_recorder.flights.proof import export_proof as export_proof
+    from fdr_recorder.flights.proof import Proof as Proof
     from fdr_recorder.flights.query import Query as Query
     from fdr_recorder.flights.recovery.recover import recover as recover
     from fdr_recorder.flights.recovery.recover import RecoveredFlight as RecoveredFlight
@@ -106,6 +108,7 @@ _HOMES = {
     'flights.flight_reader': 'FlightReader',
     'flights.info': 'Event FlightInfo SegmentInfo read_info',
     'flights.listing': 'ListedFlight',
+    'flights.proof': 'Proof export_proof',
     'flights.query': 'Query',
     'flights.recovery.recover': 'RecoveredFlight recover',
     'flights.status': (

@@ -69,6 +69,16 @@ def principal_of(args: argparse.Namespace) -> str:
     return str(args.principal or os.uname().nodename)
 
 
+def say_line(args: argparse.Namespace, line: str) -> None:
+    """Say the line for `allowed_signers`, and whose name is in it if nobody has given one."""
+    say(f'\nFor whoever checks flights, in a file allowed_signers:\n{line}')
+    if not args.principal:
+        say(
+            'The name is that of this computer, as the recorder takes it without vehicle_id; '
+            '--principal gives another.'
+        )
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the key."""
     from fdr_recorder.seal.allowed_signers import line_for
@@ -107,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     state = 'encrypted' if passphrase else 'not encrypted: who can read the file can seal with it'
     say(f'{path}: {fingerprint(public)} ({state})')
     say(f'{path}.pub: the public key')
-    say(f'\nFor whoever checks flights, in a file allowed_signers:\n{line}')
+    say_line(args, line)
     say('\nFor the recorder, in its parameter file below ros__parameters:')
     for name, value in parameters.items():
         quoted = value.replace("'", "''")

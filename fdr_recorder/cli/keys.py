@@ -19,7 +19,7 @@ from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
-from fdr_recorder.cli.keygen import add_principal, principal_of
+from fdr_recorder.cli.keygen import add_principal, principal_of, say_line
 from fdr_recorder.cli.passphrases import passphrase_of
 from fdr_recorder.errors import UsageError
 from fdr_recorder.units import format_time, NS_PER_S, plural
@@ -193,7 +193,7 @@ def _tell_key(
     say(f'{path}: {key_type(public)} {fingerprint(public)}')
     for one in rotations:
         say(f'  {one["at"]}: {one["new"]} came after {one["old"]}')
-    say(f'\nFor whoever checks flights, in a file allowed_signers:\n{line}')
+    say_line(args, line)
     if step:
         say(
             f'\n{step} Whoever trusts the old key trusts this one, too; if the old one may have '

@@ -19,13 +19,10 @@ import re
 from typing import Final
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
-
-SEGMENT_PATTERN: Final = re.compile(r'segment_([0-9]{6}|[1-9][0-9]{6,8})\.mcap')
-"""One name for each number, and no number that cannot be."""
+from fdr_recorder.record.segment_names import SEGMENT_PATTERN
 
 DAMAGED_SUFFIX: Final = '.damaged'
 """Follows the name of a segment that recovery could not read and has set aside."""
-
 
 TAIL_SUFFIX: Final = '.tail'
 """Follows the name of a segment in the name of what recovery has cut off its end."""

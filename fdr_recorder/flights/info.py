@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fdr_recorder.errors import RecordError, SegmentError
-from fdr_recorder.flights.directory import numbers_there, SEGMENT_PATTERN
+from fdr_recorder.flights.directory import numbers_there
 from fdr_recorder.flights.in_use import holder_of_root
 from fdr_recorder.flights.list_recording import (
     Contents,
@@ -60,6 +60,7 @@ from fdr_recorder.record.kinds import (
 from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.record.record_parts import DroppedLoss
+from fdr_recorder.record.segment_names import SEGMENT_PATTERN
 
 
 @dataclass

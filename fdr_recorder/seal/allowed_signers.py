@@ -39,8 +39,8 @@ from fdr_recorder.seal.private_files import read_small_file
 MAX_FILE_BYTES: Final = 1 << 20
 """A larger file is refused."""
 
-NAMESPACES: Final = ('fdr-flight', 'fdr-seal', 'fdr-prune')
-"""What an identity key, and the keys that it certifies, sign."""
+NAMESPACES: Final = ('fdr-flight', 'fdr-seal')
+"""What the keys that an identity key certifies sign."""
 
 _PRINCIPALS: Final = re.compile(r'(?:"([^"]*)"|([^\s"#][^\s"]*))[ \t]+')
 _OPTION: Final = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\"|\\(?!"))*)")?')

@@ -18,6 +18,7 @@ size of a file is known before its last seal is made.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 import hashlib
 import re
@@ -49,8 +50,7 @@ MAX_TEXT_BYTES: Final = 4096
 """A text that is larger is no seal."""
 _LINE: Final = re.compile(r'([a-z][a-z0-9_]*): *(\S|\S.*\S|)')
 _SHA256: Final = re.compile(r'[0-9a-f]{64}')
-ENTRY_ENDS: Final = f'{ARMOR_ENDS}\n'
-"""How an entry of SEALS ends."""
+_ENTRY_ENDS: Final = f'{ARMOR_ENDS}\n'.encode()
 
 
 class Digest(Protocol):
@@ -186,6 +186,15 @@ def seal_record(text: str, signature: str) -> bytes:
 def entry_of(text: str, signature: str) -> str:
     """Return the entry of a seal in the file SEALS: text, signature and an empty line."""
     return f'{text}{signature}\n'
+
+
+def places_of_entries(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each whole entry of SEALS begins and ends; what is behind the last is torn."""
+    start = 0
+    while (place := data.find(_ENTRY_ENDS, start)) >= 0:
+        end = place + len(_ENTRY_ENDS)
+        yield start, end
+        start = end
 
 
 def split_entry(entry: str) -> tuple[str, str]:

@@ -22,21 +22,21 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 import hashlib
 from pathlib import Path
-import re
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SealError, SegmentError
 from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.fields import Fields
 from fdr_recorder.mcap.record_file import RawRecord, RecordFile
-from fdr_recorder.seal.openssh import ARMOR_BEGINS
+from fdr_recorder.record.segment_names import SEGMENT_PATTERN
 from fdr_recorder.seal.seal import (
     END,
-    ENTRY_ENDS,
     KINDS,
+    places_of_entries,
     RECORD_NAME,
     Seal,
     SIGNATURE_KEY,
+    split_entry,
     SYNC,
     TEXT_KEY,
 )
@@ -45,7 +45,6 @@ SEALS_NAME: Final = 'SEALS'
 SUMS_NAME: Final = 'SHA256SUMS'
 SUMS_SIGNATURE_NAME: Final = 'SHA256SUMS.sig'
 
-_SEGMENT: Final = re.compile(r'segment_(\d{6,})\.mcap')
 _MARK: Final = len(RECORD_NAME).to_bytes(4, 'little') + RECORD_NAME.encode()
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_BYTES: Final = 16 * 1024
@@ -77,7 +76,8 @@ def newest_seal(flight: Path) -> Seal | None:
         OSError: The directory or a segment cannot be read.
 
     """
-    matches = filter(None, map(_SEGMENT.fullmatch, (entry.name for entry in flight.iterdir())))
+    names = (entry.name for entry in flight.iterdir())
+    matches = filter(None, map(SEGMENT_PATTERN.fullmatch, names))
     for match in sorted(matches, key=lambda match: int(match[1]), reverse=True):
         found = last_seal(flight / match[0], kinds=(SYNC, END))
         if found is not None:
@@ -149,13 +149,13 @@ def seal_of_entries(flight: Path) -> Seal | None:
     """
     try:
         with (flight / SEALS_NAME).open('rb') as file:
-            text = file.read(_MOST_ENTRIES_BYTES).decode('ascii', 'replace')
+            data = file.read(_MOST_ENTRIES_BYTES)
     except FileNotFoundError:
         return None
     seals = []
-    for part in text.split(ENTRY_ENDS):
-        with suppress(SealError):
-            seals.append(Seal.parse(part.partition(ARMOR_BEGINS)[0]))
+    for start, end in places_of_entries(data):
+        with suppress(SealError, UnicodeDecodeError):
+            seals.append(Seal.parse(split_entry(data[start:end].decode('ascii'))[0]))
     return max(seals, key=lambda seal: seal.number, default=None)
 
 

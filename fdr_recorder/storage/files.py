@@ -32,20 +32,6 @@ _APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _IOV_MAX: Final = os.sysconf('SC_IOV_MAX')
 
 
-class PartlyReplacedError(OSError):
-    """
-    Of files that are replaced together, some could not be renamed.
-
-    Attributes:
-        names: Those that could not.
-
-    """
-
-    def __init__(self, error: OSError, names: Sequence[str]) -> None:
-        super().__init__(error.errno, error.strerror)
-        self.names = names
-
-
 def close_fd(fd: int) -> None:
     """
     Close a file descriptor and ignore errors.
@@ -111,7 +97,11 @@ def replace_in(
 
 
 def replace_together(
-    dir_fd: int, files: Mapping[str, Iterable[bytes]], *, is_of_flight: bool = False
+    dir_fd: int,
+    files: Mapping[str, Iterable[bytes]],
+    *,
+    is_of_flight: bool = False,
+    waiting: list[str] | None = None,
 ) -> None:
     """
     Replace files that belong together, in their order; as `replace_in`.
@@ -120,12 +110,20 @@ def replace_together(
     durable before the others do: so after a power cut in between, each is there as it was, or as
     it is to be.
 
+    Args:
+        dir_fd: The directory.
+        files: Their contents by name.
+        is_of_flight: Whether they take after the directory.
+        waiting: Names that could not be given when these files were replaced the last time. Their
+            temporaries fit what was renamed then, and so are renamed first; those that wait after
+            this time are in it then.
+
     Raises:
-        PartlyReplacedError: Only some of them have got their names; the others keep their
-            temporaries, which fit those.
-        OSError: Nothing was replaced.
+        OSError: Nothing was replaced, or only some were: then the others are in `waiting`.
 
     """
+    waiting = [] if waiting is None else waiting
+    _rename(dir_fd, waiting)
     with ExitStack() as temporaries:
         for name, pieces in files.items():
             temporaries.callback(_discard, dir_fd, temporary_name(name))
@@ -135,14 +133,17 @@ def replace_together(
             os.fsync(dir_fd)
         rename_temporary(dir_fd, first)
         temporaries.pop_all()
+    waiting += others
     os.fsync(dir_fd)
-    for place, name in enumerate(others):
-        try:
-            rename_temporary(dir_fd, name)
-        except OSError as error:
-            raise PartlyReplacedError(error, others[place:]) from error
     if others:
+        _rename(dir_fd, waiting)
         os.fsync(dir_fd)
+
+
+def _rename(dir_fd: int, waiting: list[str]) -> None:
+    while waiting:
+        rename_temporary(dir_fd, waiting[0])
+        waiting.pop(0)
 
 
 def rename_temporary(dir_fd: int, name: str) -> None:

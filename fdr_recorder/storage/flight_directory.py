@@ -33,6 +33,7 @@ from fdr_recorder.errors import (
 )
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.offered_qos import bag_version_for
+from fdr_recorder.record.segment_names import segment_name
 from fdr_recorder.seal.sidecars import (
     SEALS_NAME,
     sha256_of,
@@ -47,8 +48,6 @@ from fdr_recorder.storage.files import (
     append_durably,
     close_fd,
     DIRECTORY_MODE,
-    PartlyReplacedError,
-    rename_temporary,
     replace_file,
     replace_in,
     replace_together,
@@ -75,11 +74,6 @@ def check_flight_id(flight_id: str) -> None:
     """Raise `FlightIdInvalidError` unless the id is a valid name of a flight."""
     if not isinstance(flight_id, str) or not FLIGHT_ID_PATTERN.fullmatch(flight_id):
         raise FlightIdInvalidError(flight_id)
-
-
-def segment_name(index: int) -> str:
-    """Return the file name of a segment."""
-    return f'segment_{index:06d}.mcap'
 
 
 def lock_flight(path: Path) -> int:
@@ -296,14 +290,7 @@ class FlightDirectory:
             signature = self.sign_sums(listed)
             if signature is not None:
                 files |= {SUMS_NAME: [listed], SUMS_SIGNATURE_NAME: [signature.encode()]}
-        while self._unrenamed:  # else nothing would fit what was renamed
-            rename_temporary(self.fd, self._unrenamed[0])
-            self._unrenamed.pop(0)
-        try:
-            replace_together(self.fd, files, is_of_flight=True)
-        except PartlyReplacedError as error:
-            self._unrenamed = [*error.names]
-            raise
+        replace_together(self.fd, files, is_of_flight=True, waiting=self._unrenamed)
 
     def replace_pins(self, text: bytes) -> None:
         """Renew PINS; if that raises `OSError`, the former one remains."""

@@ -27,11 +27,11 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FLIGHT_ID_PATTERN, SealConfig
 from fdr_recorder.errors import FdrError
 from fdr_recorder.record.kinds import FlightHeader
+from fdr_recorder.record.segment_names import segment_name
 from fdr_recorder.seal.opening import principal_of
 from fdr_recorder.seal.seal import Seal
 from fdr_recorder.seal.sidecars import newest_seal
 from fdr_recorder.storage.files import replace_file
-from fdr_recorder.storage.flight_directory import segment_name
 from fdr_recorder.units import encodable
 
 if TYPE_CHECKING:  # it needs a library that not everybody has

@@ -39,13 +39,14 @@ from fdr_recorder.record.kinds import (
 )
 from fdr_recorder.record.record_parts import TopicActivity
 from fdr_recorder.record.requested import Told
+from fdr_recorder.record.segment_names import segment_name
 from fdr_recorder.storage.access import access_of
 from fdr_recorder.storage.bag_metadata import CLOSED, custom_data, NOT_CLOSED
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.counters import FlightCounters, Ledger, ProducerAccount
 from fdr_recorder.storage.crc_ahead import CrcAhead
 from fdr_recorder.storage.durability import Durability
-from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
+from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.latched_repeats import LatchedRepeats

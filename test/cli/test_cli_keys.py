@@ -71,7 +71,7 @@ def test_a_new_key_is_one_for_openssh(
     assert f'{path}: {fingerprint} (not encrypted' in said
     assert f"\nseal.key_file: '{path}'\n" in said
     assert 'passphrase_file' not in said
-    options = 'cert-authority,namespaces="fdr-flight,fdr-seal,fdr-prune"'
+    options = 'cert-authority,namespaces="fdr-flight,fdr-seal"'
     assert f'\ndrone-7 {options} {public_line(path)}\n' in said
     with real_agent(tmp_path) as socket:
         monkeypatch.setenv('SSH_AUTH_SOCK', str(socket))

@@ -91,7 +91,7 @@ def test_a_recoverer_whom_nobody_knows_proves_nothing(ground: Ground, root: Path
     assert recover(flight, key_file=ground.strange)
     found = verify(flight, keys=ground.keys).authentication
     assert (found.state, found.recovered_by, found.faults) == (UP_TO, '', []), found
-    assert any('which is not in the file' in note for note in found.notes)
+    assert any('its key is not in the file' in note for note in found.notes)
     assert {'metadata.yaml', max(sizes(flight))} <= {place.file for place in found.uncovered}
     both = allow(root / 'both', ground.key, ground.strange)
     found = verify(flight, keys=both).authentication

@@ -20,6 +20,8 @@ from fdr_recorder.node.intake.participants import Participants
 from fdr_recorder.topics.names import TopicType
 from ground import Ground
 import pytest
+import rclpy
+from rclpy.context import Context
 
 TEXT, NUMBER, THIRD = (TopicType('/x', name) for name in ('text', 'number', 'third'))
 Make = Callable[[Any], str]
@@ -115,3 +117,21 @@ def test_a_refusal_for_another_reason(scene: Scene, monkeypatch: pytest.MonkeyPa
     now += 8.0
     scene.subscribe(TEXT)
     assert scene.subscribe(NUMBER) is not scene.first
+
+
+def test_a_further_participant_has_the_enclave_of_the_first(ground: Ground) -> None:
+    context = Context()
+    enclave = ['--ros-args', '--enclave', '/fdr_recorder']
+    context.init(enclave, domain_id=ground.node.context.get_domain_id())
+    node = rclpy.create_node('recorder', context=context)
+    try:
+        scene = Scene(ground)
+        scene.participants = Participants(node, scene.made.append)
+        assert scene.subscribe(TEXT) is node
+        second = scene.subscribe(NUMBER)
+        found = second.get_node_names_and_namespaces_with_enclaves()
+        assert ('recorder_type2', '/', '/fdr_recorder') in found
+        scene.participants.close()
+    finally:
+        node.destroy_node()
+        context.try_shutdown()

@@ -19,9 +19,10 @@ import re
 import shutil
 import subprocess
 
+from fdr_recorder.cli.main import main
 import pytest
-from sealed_ground import allow, change, make_key, record_sealed
-from ssh_tools import needs_openssh
+from sealed_ground import change, make_key, record_sealed
+from ssh_tools import needs_openssh, public_line
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'security.md'
 pytestmark = [
@@ -39,6 +40,15 @@ def lines_of_page() -> list[str]:
     return list(blocks)
 
 
+def signers_of_page(*keys: Path) -> str:
+    """Return the lines of allowed signers, with these keys in place of those."""
+    text = PAGE.read_text(encoding='utf-8').partition('## Check by hand')[2].partition('```sh')[0]
+    [block] = re.findall(r'^```\n(.*?)^```', text, flags=re.MULTILINE | re.DOTALL)
+    options = [line.rsplit(' ', 2)[0] for line in block.splitlines()]
+    lines = zip(options, map(public_line, keys), strict=True)
+    return ''.join(f'{option} {key}\n' for option, key in lines)
+
+
 def run(block: str, flight: Path) -> tuple[bool, str]:
     """Run lines in a flight's directory; tell whether each succeeded, and what they said."""
     done = subprocess.run(
@@ -52,10 +62,28 @@ def run(block: str, flight: Path) -> tuple[bool, str]:
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp('by_hand')
     key = make_key(directory / 'identity')
-    allow(directory / 'allowed_signers', key)
+    (directory / 'allowed_signers').write_text(signers_of_page(key, key))
     flight = record_sealed(directory, key)
     assert (flight / 'segment_000003.mcap').exists()
     return flight
+
+
+def test_the_line_for_what_was_removed(good: Path, tmp_path: Path) -> None:
+    """The line of a vehicle is not for that; that of whoever removes flights is."""
+    root, key = tmp_path / 'root', make_key(tmp_path / 'ops')
+    root.mkdir()
+    for name in ('one', 'two'):
+        record_sealed(root, good.parent / 'identity', name, batches=(5,))
+    assert main(['prune', str(root), '--keep', '1', '--key', str(key)]) == 0
+    allowed = tmp_path / 'allowed_signers'
+    allowed.write_text(signers_of_page(good.parent / 'identity', key))
+    assert main(['verify', str(root), '--keys', str(allowed)]) == 0
+    entry, begin, signature = (root / '.fdr.pruned').read_text().partition('-----BEGIN')
+    (tmp_path / 'entry').write_text(entry)
+    (tmp_path / 'entry.sig').write_text(begin + signature)
+    command = 'ssh-keygen -Y verify -f allowed_signers -I {} -n fdr-prune -s entry.sig < entry'
+    assert run(command.format('ops'), tmp_path)[0]
+    assert not run(command.format('drone-7'), tmp_path)[0]
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from fdr_recorder import (
     FileFdrWriter,
     FlightHeader,
 )
+from fdr_recorder.config import SealConfig
 from producers import BLOB, blob
 
 FLIGHT_ID = 'known'
@@ -55,9 +56,12 @@ def content_of(topic: str, publisher: str, number: int) -> bytes:
     return blob((digest * 20)[: number * 37 % 600])
 
 
-def make_writer(root: Path, *, cap_bytes: int = 1 << 40, **options: Any) -> FileFdrWriter:
-    """Return a started writer of small segments."""
-    writer = FileFdrWriter(root, FdrWriterConfig(**{**QUICK, **options}))
+def make_writer(
+    root: Path, *, cap_bytes: int = 1 << 40, key_file: str = '', **options: Any
+) -> FileFdrWriter:
+    """Return a started writer of small segments, which are sealed with a key if there is one."""
+    seal = SealConfig(key_file=key_file)
+    writer = FileFdrWriter(root, FdrWriterConfig(**{**QUICK, 'seal': seal, **options}))
     writer.on_rotation = CapacityCapPolicy(cap_bytes, writer, writer.alerts).on_rotation
     writer.start()
     return writer

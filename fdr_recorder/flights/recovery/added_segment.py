@@ -36,6 +36,7 @@ from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.record.payload import Payload
+from fdr_recorder.record.segment_names import segment_name
 from fdr_recorder.seal.opening import principal_of, SUMS_NAMESPACE
 from fdr_recorder.seal.openssh import fingerprint
 from fdr_recorder.seal.seal import hash_of
@@ -55,7 +56,7 @@ from fdr_recorder.storage.files import (
     sync_directory,
     temporary_name,
 )
-from fdr_recorder.storage.flight_directory import FlightDirectory, segment_name
+from fdr_recorder.storage.flight_directory import FlightDirectory
 from fdr_recorder.storage.segment import Segment
 from fdr_recorder.version import __version__
 

@@ -84,8 +84,8 @@ class RecoveredFlight:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
-        values = {'sealed' if key == 'torn' else key: value for key, value in asdict(self).items()}
-        return {**values, 'path': str(self.path)}
+        values = asdict(self)
+        return {**values, 'completed': values.pop('torn'), 'path': str(self.path)}
 
 
 def needs_recovery(flight: Path) -> bool:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fdr_recorder.flights.verify.seal_reading import FoundSeal, joined, SegmentSeals
+from fdr_recorder.record.segment_names import segment_name
 from fdr_recorder.seal.seal import END, NONE, RECOVERY
 
 
@@ -82,11 +83,6 @@ class Chain:
     def durable(self) -> int:
         """Return the number of the newest seal of which it is said that it is on the disk."""
         return max((seal.durable for seal in self.seals.values()), default=NONE)
-
-
-def segment_name(index: int) -> str:
-    """Return the name of a segment's file."""
-    return f'segment_{index:06}.mcap'
 
 
 def check_chain(

@@ -25,7 +25,7 @@ from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.bags.bag_metadata import BagMetadata
 from fdr_recorder.flights.bags.sqlite_file import SqliteFile
 from fdr_recorder.flights.bags.unpacked import UnpackedMessages
-from fdr_recorder.flights.directory import directory_name, SEGMENT_PATTERN, SegmentFile
+from fdr_recorder.flights.directory import directory_name, SegmentFile
 from fdr_recorder.flights.list_recording import how_files_end
 from fdr_recorder.flights.reader import Advance, read_chunks
 from fdr_recorder.flights.recording import Kind, Recording
@@ -41,6 +41,7 @@ from fdr_recorder.flights.verify.reading import FlightReading
 from fdr_recorder.flights.verify.result import Verification
 from fdr_recorder.mcap.foreign import ForeignReader
 from fdr_recorder.mcap.walk import IndexedChunk
+from fdr_recorder.record.segment_names import SEGMENT_PATTERN
 from fdr_recorder.units import iso_time, plural
 
 _LOSSES: Final = 'what was lost before it was recorded'

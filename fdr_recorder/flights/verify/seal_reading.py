@@ -30,8 +30,8 @@ from fdr_recorder.mcap.reader import Part, SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
 from fdr_recorder.seal.seal import (
-    ENTRY_ENDS,
     entry_of,
+    places_of_entries,
     RECORD_NAME,
     Seal,
     seal_record,
@@ -304,9 +304,8 @@ def read_entries(data: bytes, signer_of: SignerOf) -> tuple[list[FoundSeal], int
     """
     names: dict[str, str] = {}
     found: list[FoundSeal] = []
-    start = 0
-    while (place := data.find(_ENTRY_END, start)) >= 0:
-        end = place + len(_ENTRY_END)
+    end = 0
+    for start, end in places_of_entries(data):
         seal = FoundSeal(-1, False, start, end)
         try:
             text, signature = split_entry(data[start:end].decode('ascii'))
@@ -316,11 +315,7 @@ def read_entries(data: bytes, signer_of: SignerOf) -> tuple[list[FoundSeal], int
         except (SealError, UnicodeDecodeError) as error:
             seal = seal._replace(fault=str(error))
         found.append(seal)
-        start = end
-    return found, start
-
-
-_ENTRY_END: Final = ENTRY_ENDS.encode()
+    return found, end
 
 
 def joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -25,7 +25,6 @@ import re
 from typing import Final, NamedTuple
 
 from fdr_recorder.errors import SealError
-from fdr_recorder.flights.directory import SEGMENT_PATTERN
 from fdr_recorder.flights.sealed import has_sidecars, is_opening
 from fdr_recorder.flights.status import Authenticity, Ended
 from fdr_recorder.flights.verify.authenticity import Authentication, shown
@@ -50,10 +49,10 @@ from fdr_recorder.flights.verify.trust import (
     signer_of,
     sums_signer,
     Trust,
-    UnknownSignerError,
 )
 from fdr_recorder.mcap.reader import SegmentReader
 from fdr_recorder.record.dropped import DroppedAccount
+from fdr_recorder.record.segment_names import SEGMENT_PATTERN
 from fdr_recorder.seal.opening import Opening, RECOVERY_KEY_ID
 from fdr_recorder.seal.openssh import parse_key
 from fdr_recorder.seal.seal import NONE
@@ -364,11 +363,14 @@ class FlightSeals:
             try:
                 if trust is not None:
                     blob = parse_key(seal.signer)
-                    result.recovered_by = trust.recoverer(blob, RECOVERY_KEY_ID, flight_id)
+                    recoverer = trust.recoverer(blob, RECOVERY_KEY_ID, flight_id)
+                    if not recoverer:
+                        what = 'a seal of recovery proves nothing: its key is not in the file'
+                        result.notes.append(what)
+                        continue
+                    result.recovered_by = recoverer
                 if not seal.holds:
                     raise SealError('the bytes before it were changed')
-            except UnknownSignerError as error:
-                result.notes.append(f'a seal of recovery proves nothing: {error}')
             except SealError as error:
                 what = f'the seal of recovery is not genuine: {error}'
                 name = next(item.name for item in self._segments if item.index == seal.segment)

@@ -102,10 +102,6 @@ def opened_by(opening: Opening) -> OpenedBy:
     )
 
 
-class UnknownSignerError(SealError):
-    """A signature is valid, and nobody whom the file of keys names has made it."""
-
-
 class Trust:
     """The keys in a file of allowed signers."""
 
@@ -146,10 +142,9 @@ class Trust:
 
     def recoverer(self, certificate_blob: bytes, role: str, flight_id: str) -> str:
         """
-        Return who certified a key of recovery.
+        Return who certified a key of recovery; empty if the file does not name him.
 
         Raises:
-            UnknownSignerError: Nobody whom the file names.
             SealError: It is not for this.
 
         """
@@ -159,8 +154,7 @@ class Trust:
         for principal in certificate.principals:
             if certificate.ca in self._keys(principal, namespace, None):
                 return principal
-        who = fingerprint(certificate.ca)
-        raise UnknownSignerError(f'it is signed by {who}, which is not in the file')
+        return ''
 
 
 def sums_signer(
@@ -176,8 +170,9 @@ def sums_signer(
     public = sshsig.verify(signature, SUMS_NAMESPACE, text)
     if public == opened.sums_key:
         return ''
-    if trust is not None:
-        return trust.recoverer(public, SUMS_KEY_ID, flight_id)
     certificate = certificates.parse(public)
     certificates.check(public, ca=certificate.ca, key_id=SUMS_KEY_ID + flight_id)
-    return fingerprint(certificate.ca)
+    known = trust.recoverer(public, SUMS_KEY_ID, flight_id) if trust is not None else ''
+    if trust is not None and not known:
+        raise SealError(f'it is signed by {fingerprint(certificate.ca)}, which is not in the file')
+    return known or fingerprint(certificate.ca)

@@ -113,7 +113,11 @@ class Participants:
         """Make a node in a context of its own: in the same domain, without signal handlers."""
         first = self._nodes[0]
         context = Context()
-        context.init(initialize_logging=False, domain_id=first.context.get_domain_id())
+        context.init(
+            ['--ros-args', '--enclave', _enclave_of(first)],
+            initialize_logging=False,
+            domain_id=first.context.get_domain_id(),
+        )
         taken = {node.get_name() for node in self._nodes}
         names = (f'{first.get_name()}_type{rank}' for rank in range(2, len(taken) + 2))
         try:
@@ -147,3 +151,12 @@ class Participants:
         with self._lock:
             for node in self._nodes[1:]:
                 self._remove(node)
+
+
+def _enclave_of(node: Node) -> str:
+    """Return the enclave of a node's context, which rclpy tells of nodes in the graph alone."""
+    own = node.get_name(), node.get_namespace()
+    for name, namespace, enclave in node.get_node_names_and_namespaces_with_enclaves():
+        if (name, namespace) == own:
+            return str(enclave)
+    return '/'
