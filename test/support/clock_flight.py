@@ -17,6 +17,7 @@ message, and compares.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice, pairwise
 from pathlib import Path
 import time
@@ -105,7 +106,12 @@ class ClockFlight:
         """Check order, distances, records, durations and UTC against what is true."""
         path = self._recorder.flights()[-1]
         flight = read_flight(path)  # every sum is exact
-        assert verify(path).verdict is Verdict.COMPLETE
+        verification = verify(path)
+        assert verification.verdict in (Verdict.COMPLETE, Verdict.LOSSES), str(verification)
+        told = Counter[str]()  # what the middleware loses on a busy machine
+        for loss in verification.losses:
+            assert loss.cause == 'transport', str(verification)
+            told[loss.topic] += loss.records
         base_ns = flight.payloads(FlightHeader)[0].log_time_offset_ns
         utc, listed = read_utc(path), list_flight(path)
         for channel in {(item.topic, item.publisher) for item in flight.messages}:
@@ -113,18 +119,23 @@ class ClockFlight:
             assert all(a <= b for a, b in pairwise(times)), f'{channel}: back in time'
         for topic, sent in self._sent.items():
             found = _originals(flight, topic)
-            assert [int(text_of(message)) for message in found] == sent
-            delays: list[int] = []
-            for message, true_ns in zip(found, sent, strict=True):
+            times = [int(text_of(message)) for message in found]
+            there = {*times}
+            assert times == [true_ns for true_ns in sent if true_ns in there]
+            assert len(sent) - len(times) == told[topic], f'{topic}: lost, and not told'
+            delays: dict[int, int] = {}
+            for message, true_ns in zip(found, times, strict=True):
                 late_ns = message.log_time - base_ns - true_ns
                 early_ns = EARLY_NS + self._slewed_ns
                 assert -early_ns <= late_ns < LATE_NS, f'{topic}: {late_ns} ns late'
                 true_utc_ns = self._started_ns + true_ns + late_ns - self._began_ns
                 error_ns = utc.at(message.log_time) - self.clock.error_ns - true_utc_ns
                 assert abs(error_ns) < TOLERANCE_NS + self._slewed_ns, f'UTC wrong by {error_ns}'
-                delays.append(late_ns)
-            rest = iter(delays)
-            least = [min(islice(rest, count)) for count in self._bursts]
+                delays[true_ns] = late_ns
+            rest = iter(sent)
+            bursts = [[*islice(rest, count)] for count in self._bursts]
+            present = [[delays[at] for at in burst if at in there] for burst in bursts]
+            least = [min(burst) for burst in present if burst]
             assert max(least) < TOLERANCE_NS, f'{topic}: {least} ns late'
         assert 0 < listed.duration_s <= self._lasted_s + 0.1
         started_ns = listed.utc_started_ns - self.clock.error_ns
