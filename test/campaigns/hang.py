@@ -42,7 +42,7 @@ from waiting import wait_until
 NAME = 'hang'
 ABOUT = 'The disk hangs at random calls: told in time, counted exactly, nothing closed is lost.'
 DEFAULT_ROUNDS = 50
-SHORT_ROUNDS = 2
+SHORT_ROUNDS = 1
 
 POINTS: Final = ('write', 'fsync', 'open', 'rename', 'unlink', 'mkdir', 'statvfs', 'all')
 SHORT_S: Final = 0.5

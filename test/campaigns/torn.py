@@ -45,7 +45,7 @@ ABOUT = (
     'every chunk that was whole is there after recovery.'
 )
 DEFAULT_ROUNDS = 6
-SHORT_ROUNDS = 3
+SHORT_ROUNDS = 1
 
 RANDOM_CUTS = 100
 SHORT_CUTS = 120
