@@ -38,12 +38,13 @@ EXAMPLES: Final = """\
   fdr prune /data/flights --keep 10 --max-bytes 20GB    both
   fdr prune /data/flights --keep 10 --key ~/.ssh/fdr_identity    sign what was removed
 
-The flight that is being recorded is never removed, nor, with --max-bytes, the newest one. Flights
-that were never closed, recovered ones included, are removed only with --unclean. A recorder may
-be recording into the root meanwhile.
+The flight that is being recorded is never removed, nor one with pins (see fdr pin), nor, with
+--max-bytes, the newest one. Flights that were never closed, recovered ones included, are removed
+only with --unclean. A recorder may be recording into the root meanwhile. --dry-run says of each
+flight why it would go or stay.
 
-A flight that is sealed leaves an entry in .fdr.pruned of the root, with its newest seal; with
---key each flight does, and the entries are signed.
+Each flight leaves an entry in .fdr.pruned of the root, with its newest seal if it is sealed; with
+--key the entries are signed.
 
 exit codes:
   0  the limits are kept (with --dry-run: would be kept)
@@ -114,6 +115,10 @@ def run(args: argparse.Namespace) -> int:
                 ],
                 'bytes_left': pruning.bytes_left,
                 'is_enough': pruning.is_enough,
+                'decisions': [
+                    {'path': str(flight.path), 'goes': goes, 'why': why}
+                    for flight, goes, why in pruning.decisions
+                ],
             }
         )
     else:
@@ -122,8 +127,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(root: Path, pruning: Pruning, *, is_dry: bool) -> None:
-    rows = [(*_row(flight), 'would go' if is_dry else 'removed') for flight in pruning.doomed]
-    rows += [(*_row(flight), f'stays: {reason}') for flight, reason in pruning.spared]
+    if is_dry:
+        rows = [
+            (*_row(flight), f'would go: the oldest, {why}' if goes else f'stays: {why}')
+            for flight, goes, why in pruning.decisions
+        ]
+    else:
+        rows = [(*_row(flight), 'removed') for flight in pruning.doomed]
+        rows += [(*_row(flight), f'stays: {reason}') for flight, reason in pruning.spared]
     if rows:
         table(('~flight', '&start (UTC)', '>size', '&what'), rows)
         print()

@@ -9,16 +9,14 @@
 # the License.
 
 """
-Makes room: removes the oldest flights of a flight root.
+Makes room: removes the oldest flights of a flight root, as `storage/retention.py` decides.
 
 A recorder may be at work in the root. It never returns to a flight that it has closed or
 recovered, so such flights can be removed meanwhile. A flight that was not closed would be
 recovered by a recorder that starts, so it is removed only while this process owns the root.
 
-A flight that is sealed leaves an entry in the root's log of removed flights; so does each one if
-there is a key to sign it.
-
-A flight is first renamed to a name that is not a flight's, which is atomic, and then deleted.
+Each flight leaves an entry in the root's log of removed flights. It is first renamed to a name
+that is not a flight's, which is atomic, and then deleted.
 """
 
 from __future__ import annotations
@@ -31,16 +29,22 @@ import shutil
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.flights.in_use import held_alone, locked_directory
-from fdr_recorder.flights.listing import by_age, ListedFlight
-from fdr_recorder.flights.prune_log import note_removal
+from fdr_recorder.flights.listing import ListedFlight
+from fdr_recorder.flights.prune_log import removal_of
 from fdr_recorder.flights.status import Ended
-from fdr_recorder.storage.files import sync_directory
 from fdr_recorder.storage.flight_root import FlightRoot
+from fdr_recorder.storage.removal_log import delete_remains, note_removal, put_away
+from fdr_recorder.storage.retention import decide, Decision, KnownFlight, Limits, Reason, State
 
 if TYPE_CHECKING:  # it needs a library that not everybody has
     from fdr_recorder.seal.identity import Identity
 
-_DOOMED_PREFIX: Final = '.fdr.pruned.'
+_STATES: Final = {
+    Ended.OPEN: State.OPEN,
+    Ended.UNKNOWN: State.UNCLOSED,
+    Ended.RECOVERED: State.RECOVERED,
+    Ended.CLOSED: State.CLOSED,
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Pruning:
         bytes_left: Size of all flights that stay.
         is_enough: Whether the limits hold afterwards.
         causes: Of each of the doomed, which limit it is over.
+        decisions: On all flights, oldest first: whether it goes, and why or why not.
 
     """
 
@@ -62,6 +67,7 @@ class Pruning:
     bytes_left: int
     is_enough: bool
     causes: tuple[str, ...] = ()
+    decisions: tuple[tuple[ListedFlight, bool, str], ...] = ()
 
 
 def plan_pruning(
@@ -85,41 +91,49 @@ def plan_pruning(
         in_use_by: Who owns the root; then a flight that needs recovery stays.
 
     """
-    oldest_first = sorted(flights, key=by_age)
-    surplus = len(oldest_first) - keep if keep is not None else 0
-    left = sum(flight.bytes for flight in oldest_first)
+    by_name = {flight.path.name: flight for flight in flights}
+    may_go = {State.CLOSED, State.RECOVERED, State.UNCLOSED} if unclean else {State.CLOSED}
+    known = [_known(flight, in_use_by) for flight in flights]
+    decisions = decide(known, Limits(keep, max_bytes), may_go=may_go)
+    surplus = len(flights) - keep if keep is not None else 0
+    left = sum(flight.bytes for flight in flights)
     is_enough = True
-    doomed: list[ListedFlight] = []
-    causes: list[str] = []
-    spared: list[tuple[ListedFlight, str]] = []
-    for position, flight in enumerate(oldest_first):
-        is_surplus = position < surplus
-        if not is_surplus and (max_bytes is None or left <= max_bytes):
-            continue
-        reason = _why_not(flight, unclean=unclean, in_use_by=in_use_by)
-        if not is_surplus and flight is oldest_first[-1]:
-            reason = reason or 'the newest flight'
-        if reason:
-            spared.append((flight, reason))
-            is_enough = is_enough and not is_surplus
-        else:
+    doomed, causes, spared, told = [], [], [], []
+    for position, decision in enumerate(decisions):
+        flight, why = by_name[decision.flight.name], _in_words(decision)
+        told.append((flight, decision.goes, why))
+        if decision.goes:
             doomed.append(flight)
-            causes.append(f'keep {keep}' if is_surplus else f'max_bytes {max_bytes}')
+            causes.append(decision.why)
             left -= flight.bytes
+        elif decision.reason is not Reason.WITHIN:
+            spared.append((flight, why))
+            is_enough = is_enough and position >= surplus
     is_enough = is_enough and (max_bytes is None or left <= max_bytes)
-    return Pruning(tuple(doomed), tuple(spared), left, is_enough, tuple(causes))
+    return Pruning(
+        tuple(doomed), tuple(spared), left, is_enough, tuple(causes), tuple(told)
+    )
 
 
-def _why_not(flight: ListedFlight, *, unclean: bool, in_use_by: str) -> str:
-    """Return why a flight must stay; empty if it may be removed."""
-    ended = flight.status.ended
-    if ended is Ended.OPEN:
-        return 'being recorded'
-    if ended is not Ended.CLOSED and not unclean:
-        return f'{"recovered" if ended is Ended.RECOVERED else "not closed"}; --unclean lets it go'
-    if ended is Ended.UNKNOWN and in_use_by:
-        return f'to be recovered by {in_use_by}'
-    return f'pinned: {flight.pins.reasons}' if flight.pins else ''
+def _known(flight: ListedFlight, in_use_by: str) -> KnownFlight:
+    """Return a flight as the policy knows it."""
+    is_awaited = flight.status.ended is Ended.UNKNOWN and bool(in_use_by)
+    return KnownFlight(
+        flight.path.name,
+        flight.flight_number,
+        flight.bytes,
+        _STATES[flight.status.ended],
+        flight.pins.reasons,
+        flight.started_ns,
+        f'to be recovered by {in_use_by}' if is_awaited else '',
+    )
+
+
+def _in_words(decision: Decision) -> str:
+    state = decision.flight.state
+    if decision.reason is Reason.STATE and state is not State.OPEN:
+        return f'{decision.why}; --unclean lets it go'
+    return decision.why
 
 
 def prune(
@@ -131,8 +145,7 @@ def prune(
     Args:
         root: The flight root.
         pruning: Which flights.
-        identity: Signs the entry of each in `.fdr.pruned`; without one only flights that are
-            sealed have an entry.
+        identity: Signs the entry of each in `.fdr.pruned`.
 
     Raises:
         SealError: The key cannot sign; the flight stays.
@@ -141,17 +154,14 @@ def prune(
         OSError: A flight cannot be removed.
 
     """
-    for path in root.glob(f'{_DOOMED_PREFIX}*'):
-        shutil.rmtree(path)
+    delete_remains(root)
     for flight, cause in zip(pruning.doomed, pruning.causes, strict=True):
-        doomed = root / f'{_DOOMED_PREFIX}{flight.path.name}'
         must_own = flight.status.ended is Ended.UNKNOWN
         with (
             FlightRoot.acquire(root, owner='fdr prune') if must_own else nullcontext(),
             held_alone(flight.path) if must_own else locked_directory(flight.path),
         ):
-            note_removal(root, flight, cause, identity)
-            flight.path.rename(doomed)
-            sync_directory(root)
+            note_removal(root, removal_of(flight, cause), identity)
+            doomed = put_away(flight.path)
         shutil.rmtree(doomed)
         yield flight

@@ -12,30 +12,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage.closed_segment import ClosedSegment
-
-
-class SegmentStore(Protocol):
-    """What the policy needs of the writer; the cost does not depend on the number of segments."""
-
-    @property
-    def closed_segments(self) -> int:
-        """Count the closed segments that were not dropped."""
-
-    @property
-    def droppable_segments(self) -> int:
-        """Count the closed segments that pins let go, the newest included."""
-
-    @property
-    def total_bytes(self) -> int:
-        """Size of all segments that were not dropped."""
-
-    def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
-        """Drop the oldest closed segment that is not pinned, and record the drop."""
+from fdr_recorder.storage.retention import PINNED_SEGMENTS, SegmentStore, why_none_drops
 
 
 class CapacityCapPolicy:
@@ -64,7 +43,7 @@ class CapacityCapPolicy:
         store, cap_bytes = self._store, self.cap_bytes
         if closed.own_records + closed.repeated >= closed.records:
             return  # records of drops have filled it: to drop more for that would never end
-        while store.total_bytes > cap_bytes and store.droppable_segments > 1:
+        while store.total_bytes > cap_bytes and not why_none_drops(store):
             dropped = store.drop_oldest_segment(cap_bytes)
             self._alerts.raise_alert(
                 'segments_dropped',
@@ -75,7 +54,7 @@ class CapacityCapPolicy:
         if store.total_bytes <= cap_bytes:
             self._alerts.clear('cap_misconfigured', 'the flight is below its cap')
             return
-        if store.closed_segments > store.droppable_segments:
+        if why_none_drops(store) == PINNED_SEGMENTS:
             message = (
                 f'the segments that are pinned exceed writer.flight_cap_bytes ({cap_bytes}): '
                 'nothing more can be dropped, recording goes on above the cap'

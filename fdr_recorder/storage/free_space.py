@@ -19,6 +19,7 @@ import os
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage.files import free_bytes
+from fdr_recorder.storage.retention import why_none_drops
 from fdr_recorder.storage.segment_log import SegmentLog
 from fdr_recorder.units import format_size
 
@@ -96,8 +97,8 @@ class FreeSpace:
     def _free(self, size: int) -> None:
         """Drop segments of this flight, the oldest first, until so many bytes are free."""
         directory = self._directory
-        if self._log.config.on_low_space == 'degrade' or directory.droppable_segments <= 1:
+        if self._log.config.on_low_space == 'degrade' or why_none_drops(directory):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         size -= sum(segment.bytes for segment in directory.dropped)  # not unlinked yet
-        while size > 0 and directory.droppable_segments > 1:
+        while size > 0 and not why_none_drops(directory):
             size -= self._drop_oldest(self._log.config.min_free_bytes).bytes

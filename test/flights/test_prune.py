@@ -73,7 +73,9 @@ def test_the_newest_stay(four: list[Path], root: Path) -> None:
     assert names(flights_in(root)) == ['a', 'b']
     assert snapshot(four[3]) == before
     assert verify(four[2]).verdict is Verdict.COMPLETE
-    assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock', '.fdr.counter'}
+    assert {path.name for path in root.iterdir()} == {
+        'a', 'b', '.fdr.lock', '.fdr.counter', '.fdr.pruned'
+    }
 
 
 def test_the_oldest_go_until_the_rest_fits(four: list[Path], root: Path) -> None:
@@ -202,7 +204,9 @@ def test_a_recovery_at_work_does_not_bring_it_back(four: list[Path], root: Path)
     with FlightRoot.acquire(root) as owned:
         assert list(recover_root(owned, flights=four, should_stop=prune_meanwhile)) == []
     assert names(flights_in(root)) == ['a', 'b']
-    assert {path.name for path in root.iterdir()} == {'a', 'b', '.fdr.lock', '.fdr.counter'}
+    assert {path.name for path in root.iterdir()} == {
+        'a', 'b', '.fdr.lock', '.fdr.counter', '.fdr.pruned'
+    }
 
 
 def test_an_interrupted_removal_is_no_flight_and_is_finished_by_the_next(
@@ -217,10 +221,11 @@ def test_an_interrupted_removal_is_no_flight_and_is_finished_by_the_next(
         assert main(['prune', str(root), '--keep', '3']) == 3
     assert 'Input/output error' in capsys.readouterr().err
     assert names(flights_in(root)) == ['a', 'b', 'c']
-    left = {path.name for path in root.iterdir()} - {'a', 'b', 'c', '.fdr.lock', '.fdr.counter'}
+    others = {*'abc', '.fdr.lock', '.fdr.counter', '.fdr.pruned'}
+    left = {path.name for path in root.iterdir()} - others
     assert len(left) == 1
     assert run(root, '--keep', '3')['removed'] == []
-    assert {path.name for path in root.iterdir()} == {'a', 'b', 'c', '.fdr.lock', '.fdr.counter'}
+    assert {path.name for path in root.iterdir()} == others
 
 
 # --- the plan ----------------------------------------------------------------------------------

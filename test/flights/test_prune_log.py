@@ -89,14 +89,14 @@ def test_each_flight_leaves_a_signed_entry(
     assert said['previous'] == sha256(first)
 
 
-def test_without_a_key_a_sealed_flight_leaves_an_entry_and_no_other_does(
+def test_without_a_key_each_flight_leaves_an_entry_that_is_not_signed(
     sealed: list[str], record_flight: Record, root: Path
 ) -> None:
     record_flight('plain', close=True)
     assert main(['prune', str(root), '--keep', '0']) == 0
     entries = entries_in(root)
-    assert [lines_of(entry)['flight'] for entry in entries] == ['a', 'b', 'c']
-    assert [lines_of(entry)['seal'] for entry in entries] == sealed
+    assert [lines_of(entry)['flight'] for entry in entries] == ['a', 'b', 'c', 'plain']
+    assert [lines_of(entry)['seal'] for entry in entries] == [*sealed, '']
     assert 'SIGNATURE' not in ''.join(entries)
 
 

@@ -21,12 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdr_recorder.flights.prune_log import NAMESPACE, removed_flights
+from fdr_recorder.flights.prune_log import removed_flights
 from fdr_recorder.flights.status import Authenticity, Verdict
 from fdr_recorder.flights.verify.authenticity import shown
 from fdr_recorder.flights.verify.chain import Place
 from fdr_recorder.flights.verify.result import Verification
 from fdr_recorder.flights.verify.trust import Trust
+from fdr_recorder.storage.removal_log import NAMESPACE
 
 _PROVED = (Authenticity.AUTHENTIC, Authenticity.AUTHENTIC_UP_TO)
 
