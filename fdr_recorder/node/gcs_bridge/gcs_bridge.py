@@ -119,7 +119,8 @@ class GcsBridge(Node):
             summarize=self._summary,
             hardware_id=socket.gethostname,
         )
-        self.create_timer(TICK_S, self._tick, clock=STEADY_CLOCK)
+        if config.commands:
+            self.create_timer(TICK_S, self._tick, clock=STEADY_CLOCK)
         if self._mavros is not None:
             self.create_timer(LOOK_S, self._mavros.look, clock=STEADY_CLOCK)
         self._station.start()
