@@ -142,6 +142,8 @@ class PreflightChecks:
             self.topics = [topic for topic in found.topics.values() if not topic.is_own]
             rate = self._rate(found)
             yield from self._check_topics(config, found)
+        if config.max_rate:
+            yield Check('max_rate', Outcome.OK, self._rates(config))
         yield self._check_space(config, root, rate)
 
     def _read_config(self) -> FdrConfig:
@@ -205,21 +207,19 @@ class PreflightChecks:
         else:
             known = 'none known' if lost.unseen else 'none'
             yield Check('losses', Outcome.OK, f'{known} in the rehearsal')
-        if config.max_rate:
-            yield Check('max_rate', Outcome.OK, self._rates(config))
         if self.topics:
             seen = 'losses in transport are seen on all topics'
             yield Check('loss detection', Outcome.OK, str(lost.unseen) or seen)
 
     def _rates(self, config: FdrConfig) -> str:
-        """Say which topics of the rehearsal each rate is for."""
+        """Say which topics, of the rehearsal and by name, each rate is for."""
         selection = _selection(config)
         by_rule: dict[str, list[str]] = {rule: [] for rule in config.max_rate}
-        for name in sorted({topic.name for topic in self.topics}):
+        for name in sorted({*selection.names, *(topic.name for topic in self.topics)}):
             if rule := selection.rate_rule(name):
                 by_rule[rule].append(name)
         said = (
-            f'{rule} {"limits " + ", ".join(names) if names else "limits no topic of now"}'
+            f'{rule} {"limits " + ", ".join(names) if names else "limits no topic that is known"}'
             for rule, names in by_rule.items()
         )
         return '; '.join(said)

@@ -91,6 +91,24 @@ def test_the_key_that_seals_is_tried(
     assert (verdict, text.split(' (SHA256:')[0]) == ('ok', f'flights are sealed by {key}')
 
 
+def test_each_rate_is_told_with_the_topics_that_it_limits(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {
+        'flight_root': str(root), 'topics': ['/imu', '/gps', '/cam/*'],
+        'max_rate': ['/**=50', '/imu=100', '/cam/**=2'],
+    }
+    parameters = write(tmp_path, options)
+    assert check(capsys, '--config', parameters, '--measure', '0', code=2)['max_rate'] == (
+        'ok',
+        '/**=50 limits /gps; /imu=100 limits /imu; /cam/**=2 limits no topic that is known',
+    )
+    options['max_rate'] = ['/imu=fast']
+    verdict, text = check(capsys, '--config', write(tmp_path, options), code=1)['configuration']
+    assert verdict == 'failed'
+    assert 'max_rate: /imu=fast: after = must stand messages a second' in text
+
+
 # --- the parameter file ------------------------------------------------------------------------
 
 

@@ -80,12 +80,15 @@ def test_topics_are_heard_and_their_rate_is_measured(ground: Ground, tmp_path: P
     with (
         PublisherProcess(ground, tmp_path, '/chatter', size=100_000) as publisher,
         checking(
-            ground, tmp_path, '--measure', '1', topics=['/chatter'], required=['/chatter']
+            ground, tmp_path, '--measure', '1', topics=['/chat*'], required=['/chatter'],
+            max_rate=['/cam*=2', '/ch*=999999'],
         ) as process,
     ):
         sent = publish_until_the_end(publisher, process, ground)
         texts, topics = result(process, 0)
     assert set(texts) == {'ok'}
+    rates = 'max_rate: /cam*=2 limits no topic that is known; /ch*=999999 limits /chatter'
+    assert rates in texts['ok']
     chatter = topics['/chatter']
     assert chatter['type'] == 'std_msgs/msg/String'
     assert 0 < chatter['messages'] <= sent
