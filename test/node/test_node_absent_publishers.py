@@ -228,8 +228,16 @@ def test_the_latest_to_leave_are_remembered(monkeypatch: pytest.MonkeyPatch) -> 
 def test_latched_messages_of_the_absent_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(absent_publishers, 'MOST_LATCHED_BYTES', 1000)
     remembered = AbsentPublishers()
-    for number in range(5):
-        remembered.add(*absent(number, 400))
-    assert len(remembered) == 2
-    remembered.add(*absent(9, 2000))
-    assert len(remembered) == 0
+    publishers = [absent(number, 400) for number in range(5)]
+    for key, producer in publishers:
+        remembered.add(key, producer)
+    assert [producer.client.latest is None for _, producer in publishers] == [True] * 3 + [
+        False
+    ] * 2
+    large = absent(9, 2000)
+    remembered.add(*large)
+    assert all(producer.client.latest is None for _, producer in (*publishers, large))
+    assert len(remembered) == 6
+    assert remembered.pop(large[0]) is large[1]  # its numbers go on
+    remembered.add(*absent(10, 900))
+    assert remembered.pop(absent(10)[0]) is not None

@@ -156,8 +156,9 @@ class AbsentPublishers:
     """
     Remembers publishers that have left: their clients, and the numbers that are expected of them.
 
-    So one that was only lost by discovery goes on where it was. The latest to leave are kept,
-    within a bound. Belongs to the intake thread.
+    So one that was only lost by discovery, or whose topic is chosen again, goes on where it was.
+    The latest to leave are kept, within a bound; so are their latched messages. Belongs to the
+    intake thread.
     """
 
     def __init__(self) -> None:
@@ -172,8 +173,13 @@ class AbsentPublishers:
         """Remember a publisher that has left."""
         self._producers[key] = producer
         self._latched_bytes += _latched_bytes(producer)
-        while len(self._producers) > MOST_ABSENT or self._latched_bytes > MOST_LATCHED_BYTES:
+        while len(self._producers) > MOST_ABSENT:
             self.pop(next(iter(self._producers)))
+        for oldest in self._producers.values():
+            if self._latched_bytes <= MOST_LATCHED_BYTES:
+                break
+            self._latched_bytes -= _latched_bytes(oldest)
+            oldest.client.latest = None
 
     def pop(self, key: _Key) -> Producer | None:
         """Return and forget a publisher that is found again; None for an unknown one."""
