@@ -393,6 +393,16 @@ def test_he_cuts_out_or_inserts(
     assert_found(ground, flight, name, 5000)
 
 
+def test_he_cuts_out_the_end_of_a_record_and_half_of_the_seal_behind_it(ground: Ground) -> None:
+    flight = ground.copy(ground.closed)
+    path = flight / 'segment_000001.mcap'
+    data = path.read_bytes()
+    seal = data.index(b'fdr_seal', 5000)
+    for before in (10, 20):  # the seal's record begins 13 bytes before its name
+        path.write_bytes(data[: seal - before] + data[seal + 512 - before:])
+        assert_found(ground, flight, path.name, seal - before)
+
+
 @pytest.mark.parametrize('kind', ['closed', 'killed', 'capped'])
 def test_he_removes_a_segment(ground: Ground, kind: str) -> None:
     for place in (0, 1):

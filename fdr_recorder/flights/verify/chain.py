@@ -328,13 +328,10 @@ class _Check:
         """Check what follows the last seal, which holds."""
         index, size = segment.index, segment.size
         if last.kind != END:
-            what = 'behind the last seal'
             if self._is_closed:
-                unreadable = _within(segment.unreadable, last.end, size)
-                start, end = unreadable[0] if unreadable else (last.end, size)
-                self._fault(index, start, end, 'the seals behind it are missing')
+                self._fault(index, last.end, size, 'the seals behind it are missing')
             else:
-                self._not_covered(index, last.end, size, what)
+                self._not_covered(index, last.end, size, 'behind the last seal')
             return
         if segment.wrong_ending is None:
             return
