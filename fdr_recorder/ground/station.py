@@ -35,7 +35,7 @@ from fdr_recorder.ground.line import Line
 from fdr_recorder.ground.mavlink import Condition, Heartbeat, Mavlink, Result, Sender
 from fdr_recorder.ground.pacing import Fact, Pacing
 from fdr_recorder.ground.recorders import Recorders, Status
-from fdr_recorder.ground.texts import Severity
+from fdr_recorder.ground.texts import ENDS, said, Severity
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,16 @@ class Station:
                     self._mavlink.forget()
                 self.status = replace(self.status, trouble=str(error))
                 time.sleep(PAUSE_S)
-        if self._line is not None:
+        self._say_goodbye(time.monotonic())
+
+    def _say_goodbye(self, now: float) -> None:
+        """Tell that nothing more comes: what is told of recorders may soon be wrong."""
+        text = Severity.WARNING, said(ENDS)
+        if self._way == MAVROS and self._mavros is not None and self._mavros.is_there():
+            self._mavros.send(*text)
+        if self._line is not None and self._mavlink is not None:
+            if self._was_ready:
+                self._line.send(self._mavlink.text(*text), now)
             self._line.close()
 
     def _wait(self, now: float) -> None:

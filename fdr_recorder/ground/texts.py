@@ -130,6 +130,9 @@ class RecorderState(Enum):
     NO_ANSWER = 'NO ANSWER FROM RECORDER'
 
 
+ENDS: Final = 'bridge ends, no more news'
+"""What a bridge says that ends in good order."""
+
 STATE_SEVERITIES: Final[Mapping[RecorderState, Severity]] = {
     RecorderState.RECORDING: Severity.INFO,
     RecorderState.READY: Severity.NOTICE,

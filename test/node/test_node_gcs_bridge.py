@@ -98,6 +98,7 @@ def test_two_ground_stations_read_the_state_and_each_alert_in_time(
         text = wait_for_text(ground, sdk, 'FDR: NO ANSWER FROM RECORDER', at)
         assert (text.severity, text.at - at < BACK_S) == (ERROR, True)
         assert bridge.stop() == 0
+        wait_for_text(ground, sdk, 'FDR: bridge ends, no more news', at)
         assert 'Traceback' not in bridge.log
 
 
