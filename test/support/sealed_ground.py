@@ -28,6 +28,7 @@ from fdr_recorder.flights.verify import Verification
 from fdr_recorder.mcap.record_file import RawRecord
 from fdr_recorder.storage.cap import CapacityCapPolicy
 from producers import make_client, send
+from waiting import wait_until
 
 VEHICLE = 'drone-7'
 QUICK = {
@@ -91,13 +92,23 @@ def record_sealed(
         if close:
             writer.close_flight(flight_id)
         else:
-            shutil.copytree(root / flight_id, root / '.killed')
+            wait_until(lambda: is_copied(root / flight_id, root / '.killed'), 'a copy')
     finally:
         writer.stop()
     if not close:
         shutil.rmtree(root / flight_id)
         (root / '.killed').rename(root / flight_id)
     return root / flight_id
+
+
+def is_copied(flight: Path, copy: Path) -> bool:
+    """Copy a flight that is being recorded; return False if a file was replaced meanwhile."""
+    shutil.rmtree(copy, ignore_errors=True)
+    try:
+        shutil.copytree(flight, copy)
+    except shutil.Error:
+        return False
+    return True
 
 
 def records_of(path: Path) -> list[RawRecord]:
