@@ -51,6 +51,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
     'segment_not_opened': AlertLevel.WARN,
     'cap_misconfigured': AlertLevel.ERROR,
     'segments_dropped': AlertLevel.WARN,
+    'flights_removed': AlertLevel.WARN,
     'overrun': AlertLevel.WARN,
     'transport_loss': AlertLevel.WARN,
     'record_invalid': AlertLevel.WARN,
@@ -80,7 +81,7 @@ ALERT_LEVELS: Final[Mapping[str, AlertLevel]] = {
 ALERT_GROUPS: Final[Mapping[str, list[str]]] = {
     'disk': 'disk_full disk_stalled write_error disk_low segment_not_opened segments_gone '
     'flight_moved flight_root_locked flight_root_unusable'.split(),
-    'capacity': 'cap_misconfigured segments_dropped'.split(),
+    'capacity': 'cap_misconfigured segments_dropped flights_removed'.split(),
     'rings': ['overrun'],
     'transport': ['transport_loss'],
     'topics': 'topic_missing topic_stale type_unknown type_conflict qos_incompatible '

@@ -125,6 +125,15 @@ class FdrWriterConfig(Configuration):
         2**63 - 1,
         changeable='always',
     )
+    root_cap_bytes: int = option(
+        0,
+        'When all flights of the root together exceed this size, the oldest that are closed and '
+        'not pinned are removed, then the oldest segments of the open flight; each leaves a '
+        'record. So does min_free_bytes with drop_oldest then. 0 for no limit. Bytes.',
+        0,
+        2**63 - 1,
+        changeable='always',
+    )
     batch_size: int = option(
         512,
         'Maximum number of records taken from a ring before the next ring has its turn.',

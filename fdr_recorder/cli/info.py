@@ -52,8 +52,8 @@ _TOPIC_COLUMNS: Final = (
 _SEGMENT_COLUMNS: Final = ('~segment', '>size', '>records', '>from', '>to', 'state')
 _EVENT_COLUMNS: Final = ('>at', 'what', '~of', '&in words')
 _EVENT_FIELDS: Final = (
-    'why', 'records', 'bytes', 'file_name', 'error_name', 'before_ns', 'after_ns',
-    'system_ns', 'source',
+    'why', 'cause', 'flight_number', 'records', 'bytes', 'file_name', 'error_name',
+    'before_ns', 'after_ns', 'system_ns', 'source',
 )
 _LEVELS: Final = {1: 'WARN', 2: 'ERROR'}
 _MOST_LINES: Final = 40

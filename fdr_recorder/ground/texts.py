@@ -77,6 +77,7 @@ ALERT_TEXTS: Final[Mapping[str, Wording]] = {
     'disk_low': Wording('disk is nearly full', 'disk has enough space again'),
     'segment_not_opened': Wording('next file cannot be opened', 'next file is open'),
     'cap_misconfigured': Wording('FLIGHT IS LARGER THAN ITS CAP', 'flight is within its cap'),
+    'flights_removed': Wording('oldest flights are removed', 'no more flights are removed'),
     'segments_dropped': Wording('oldest records are dropped', 'no more records are dropped'),
     'overrun': Wording(f'{TOPIC} loses records', f'{TOPIC} loses no more'),
     'transport_loss': Wording(f'{TOPIC} is lost on its way', f'{TOPIC} arrives whole'),

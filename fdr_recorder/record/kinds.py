@@ -51,8 +51,8 @@ of the last one; `before_match` in transport_loss.
 spell ended and of which times the discarded records were; record_invalid; in
 segment_rollover what the dropped segment told.
 1.5.0: `last_seal` in segment_rollover.
-1.6.0: pin; throttled, `throttled` in the counters of producers, and its total; `metadata` in the
-header; node_parameters; config_change.
+1.6.0: pin; flight_removed; throttled, `throttled` in the counters of producers, and its total;
+`metadata` in the header; node_parameters; config_change.
 """
 
 METADATA_NAME: Final = 'fdr_recorder'
@@ -378,6 +378,27 @@ class ConfigChange(Payload):
     after: str = ''
     changed_ns: int = 0
     topics: tuple[ChangedTopic, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlightRemoved(Payload):
+    """
+    Another flight of the root was removed while this one was recorded.
+
+    The limit `cause` asked for it, which was `limit_bytes`. If it was sealed, `newest_seal` is the
+    SHA-256 of its newest seal.
+    """
+
+    KIND = 'flight_removed'
+
+    flight_id: str = ''
+    flight_number: int = 0
+    bytes: int = 0
+    cause: str = ''
+    limit_bytes: int = 0
+    root_bytes_before: int = 0
+    root_bytes_after: int = 0
+    newest_seal: str = ''
 
 
 PAYLOADS: Final[Mapping[str, type[Payload]]] = {

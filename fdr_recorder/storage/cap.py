@@ -32,9 +32,16 @@ class CapacityCapPolicy:
 
     """
 
-    def __init__(self, cap_bytes: int, store: SegmentStore, alerts: AlertBoard) -> None:
-        """Set the limit in bytes; take the writer and the alert board."""
+    def __init__(
+        self,
+        cap_bytes: int,
+        store: SegmentStore,
+        alerts: AlertBoard,
+        option: str = 'writer.flight_cap_bytes',
+    ) -> None:
+        """Set the limit in bytes; take the writer, the alert board, and what sets the limit."""
         self.cap_bytes = cap_bytes
+        self._option = option
         self._store = store
         self._alerts = alerts
 
@@ -56,13 +63,13 @@ class CapacityCapPolicy:
             return
         if why_none_drops(store) == PINNED_SEGMENTS:
             message = (
-                f'the segments that are pinned exceed writer.flight_cap_bytes ({cap_bytes}): '
+                f'the segments that are pinned exceed {self._option} ({cap_bytes}): '
                 'nothing more can be dropped, recording goes on above the cap'
             )
             self._alerts.raise_alert('cap_misconfigured', message)
             return
         message = (
-            f'writer.flight_cap_bytes ({cap_bytes}) is too small for a segment of {closed.bytes} '
+            f'{self._option} ({cap_bytes}) is too small for a segment of {closed.bytes} '
             'bytes: nothing more can be dropped, recording goes on above the cap; raise it, or '
             'lower writer.segment_size_bytes'
         )

@@ -22,7 +22,8 @@ from fdr_recorder.record.payload import Payload
 _EARLY: Final = ('overrun', 'transport_loss', 'disk_low', 'record_invalid', 'clock_step')
 """Cleared when the flight begins to close; the flight still records that."""
 _ALL: Final = (
-    *_EARLY, 'segments_dropped', 'cap_misconfigured', 'disk_full', 'write_error',
+    *_EARLY,
+    'segments_dropped', 'flights_removed', 'cap_misconfigured', 'disk_full', 'write_error',
     'segments_gone', 'flight_moved', 'segment_not_opened', 'not_sealed',
 )
 """Cleared after the flight: closing it may raise these."""

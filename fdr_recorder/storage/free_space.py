@@ -20,6 +20,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.record.kinds import SegmentRollover
 from fdr_recorder.storage.files import free_bytes
 from fdr_recorder.storage.retention import why_none_drops
+from fdr_recorder.storage.root_keeper import RootKeeper
 from fdr_recorder.storage.segment_log import SegmentLog
 from fdr_recorder.units import format_size
 
@@ -32,8 +33,10 @@ class FreeSpace:
         log: SegmentLog,
         alerts: AlertBoard,
         drop_oldest: Callable[[int], SegmentRollover],
+        keeper: RootKeeper,
     ) -> None:
-        """Take the flight's segments, alerts, and the function that drops a segment."""
+        """Take the flight's segments, alerts, what drops a segment, what removes flights."""
+        self._keeper = keeper
         self._log = log
         self._root = log.root
         self._directory = log.directory
@@ -61,18 +64,27 @@ class FreeSpace:
         if free is None:
             return
         text = f'{free >> 20} MiB left in {self._directory.path.parent}'
+        if free >= limit:
+            self._keeper.satisfied()
         if free >= 2 * limit:
             self._alerts.clear('disk_low', text)
             return
         self._alerts.raise_alert('disk_low', text, values={'free_bytes': free})
-        if free < limit:
+        if free < limit and not self._is_coming(limit - free):
             self._free(limit - free)
 
     def make_room(self) -> None:
         """Free the space to go on recording for longer than a chunk; raises as `watch`."""
         free = self._free_bytes()
         if free is not None and free < self._enough_bytes:
-            self._free(self._enough_bytes - free)
+            size = self._enough_bytes - free
+            if self._is_coming(size):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # not yet: try again
+            self._free(size)
+
+    def _is_coming(self, size: int) -> bool:
+        """Ask for the space of older flights, if they may go; tell whether some is to come."""
+        return self._log.config.on_low_space != 'degrade' and self._keeper.ask(size)
 
     def restore_reserve(self) -> None:
         """Allocate the reserve again after it was given up, as soon as there is room."""

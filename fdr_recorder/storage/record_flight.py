@@ -67,7 +67,12 @@ def make_writer(
 
     def keep_cap(closed: ClosedSegment) -> None:
         cap_bytes = writer.config.flight_cap_bytes  # as of now: `apply` changes it in flight
-        CapacityCapPolicy(cap_bytes, writer, writer.alerts).on_rotation(closed)
+        allowance = writer.root_allowance
+        if allowance is not None and allowance < cap_bytes:
+            policy = CapacityCapPolicy(allowance, writer, writer.alerts, 'writer.root_cap_bytes')
+        else:
+            policy = CapacityCapPolicy(cap_bytes, writer, writer.alerts)
+        policy.on_rotation(closed)
 
     writer.on_rotation = keep_cap
     return writer

@@ -49,6 +49,7 @@ from fdr_recorder.storage.invalid_records import InvalidRecords
 from fdr_recorder.storage.losses import LossReports
 from fdr_recorder.storage.outbox import Outbox
 from fdr_recorder.storage.pinning import NO_PIN_RULES, Pinning, PinRules
+from fdr_recorder.storage.root_keeper import RootKeeper
 from fdr_recorder.storage.rotation import Rotation, RotationHook
 from fdr_recorder.storage.segment_log import SegmentLog
 
@@ -72,6 +73,7 @@ class FlightRecording:
         accounts: The accounts of the present producers.
         losses: Reports losses before the disk.
         pinning: Sets its pins.
+        keeper: Keeps the root below its cap.
         emit: Adds one of the recorder's own records, for the next `tick` to write; any thread.
 
     """
@@ -120,7 +122,8 @@ class FlightRecording:
         self.log.ledger.began_ns = clock.at_monotonic(began.monotonic_ns)
         try:
             self.losses = LossReports(self.log.ledger, alerts, self.emit, clock)
-            self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment)
+            self.keeper = RootKeeper(self.log, alerts, self.emit)
+            self._space = FreeSpace(self.log, alerts, self.drop_oldest_segment, self.keeper)
             self._degraded = DegradedState(
                 self.log, self._outbox, self._space, alerts, self.write
             )
@@ -140,6 +143,7 @@ class FlightRecording:
             raise
         root.allocate_reserve(config.reserve_bytes)
         self._flight_alerts.begin()
+        self.keeper.watch(self.total_bytes)
 
     # --- what it is ----------------------------------------------------------------------
 
@@ -305,6 +309,7 @@ class FlightRecording:
             if segment.pending_for(now) + rest_s > self.log.config.flush_interval_s * FLUSH_SHARE:
                 self.log.flush()
             if self._durability.is_sync_due(now):
+                self.keeper.watch(self.total_bytes)
                 self._space.restore_reserve()
                 self._space.watch()
             self._rotation.rotate_if_due(now)
@@ -384,6 +389,7 @@ class FlightRecording:
     def abort(self) -> None:
         """Close all files as they are, after an error of the recorder itself."""
         self._clock_watch.stop()
+        self.keeper.stop()
         self._flight_alerts.end('recording has ended')
         self.log.close()
 
@@ -411,6 +417,7 @@ class FlightRecording:
     def _finish_reports(self) -> None:
         """Report the last losses and the last step of the clock, and record no more alerts."""
         self._clock_watch.stop()
+        self.keeper.stop()
         self.pinning.apply()
         self.losses.report(time.monotonic(), hurry=True)
         self._invalid.record(time.monotonic(), hurry=True)

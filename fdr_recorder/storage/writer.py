@@ -432,14 +432,17 @@ class FileFdrWriter:
         recording = self._drain.recording
         return recording.total_bytes if recording is not None else 0
 
+    @property
+    def root_allowance(self) -> int | None:
+        """Return what `root_cap_bytes` leaves for the open flight; None if that is no limit."""
+        recording = self._drain.recording
+        return recording.keeper.allowance if recording is not None else None
+
     def drop_oldest_segment(self, cap_bytes: int) -> SegmentRollover:
         """
-        Drop the oldest closed segment of the open flight that is not pinned, and record the drop.
+        Drop the oldest closed segment that is not pinned, and record the drop.
 
-        Raises:
-            FlightNotOpenError: No flight is open.
-            NothingToDropError: There is no such segment.
-
+        Raises `FlightNotOpenError`, or `NothingToDropError` if there is none.
         """
         recording = self._drain.recording
         if recording is None:

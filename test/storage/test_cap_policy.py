@@ -193,7 +193,7 @@ def test_a_cap_below_one_segment_is_one_error_and_recording_goes_on(
     writer, alerts, told = capped(make_writer, cap_bytes)
     client = make_client()
     writer.register(client)
-    _, flight, rollovers = fly(writer, client, 990)
+    _, flight, rollovers = fly(writer, client, 970)
     errors = [item for item in caplog.records if item.levelno == logging.ERROR]
     assert len(errors) == 1
     assert 'writer.flight_cap_bytes' in errors[0].getMessage()
@@ -203,7 +203,7 @@ def test_a_cap_below_one_segment_is_one_error_and_recording_goes_on(
     assert len(flight.segments) == 2
     assert len(rollovers) > 5
     numbers = [number_of(message.data) for message in flight.of_topic('/blob')]
-    assert numbers[-1] == 989
+    assert numbers[-1] == 969
 
 
 def test_the_open_segment_alone_is_never_dropped(make_writer: MakeWriter, root: Path) -> None:
@@ -285,6 +285,7 @@ def values_of(name: str) -> list[object]:
         'writer.segment_size_bytes': [SEGMENT, 2 * SEGMENT],
         'writer.segment_duration_s': [0.0, 0.05],
         'writer.flight_cap_bytes': [3 * SEGMENT],
+        'writer.root_cap_bytes': [0, 6 * SEGMENT],
         'writer.batch_size': [1, 10_000],
         'writer.chunk_size_bytes': [1024, 1 << 20],
         'writer.flush_interval_s': [0.01, 60.0],
@@ -345,6 +346,7 @@ def test_no_argument_turns_the_record_of_a_dropped_segment_off() -> None:
         'cap_bytes',
         'store',
         'alerts',
+        'option',
     ]
     assert list(inspect.signature(FileFdrWriter.drop_oldest_segment).parameters) == [
         'self',

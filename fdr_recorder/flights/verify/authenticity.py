@@ -44,6 +44,8 @@ class Authentication:
         previous_seal: SHA-256 of that flight's newest seal.
         hashes: SHA-256 of all seals, of which the next flight may name one: the newest that there
             was when it was opened.
+        removed_flights: Ids of other flights that this one says were removed meanwhile, each with
+            the SHA-256 of its newest seal.
         faults: What is not as the recorder wrote it.
         uncovered: What no seal of the recorder stands for.
         recovered_by: Who signed what recovery has added; empty if nobody did.
@@ -63,6 +65,7 @@ class Authentication:
     previous_flight: str = ''
     previous_seal: str = ''
     hashes: frozenset[str] = frozenset()
+    removed_flights: frozenset[tuple[str, str]] = frozenset()
     faults: list[Place] = field(default_factory=list)
     uncovered: list[Place] = field(default_factory=list)
     recovered_by: str = ''
@@ -113,7 +116,7 @@ class Authentication:
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
         values = asdict(self)
-        del values['state'], values['hashes']
+        del values['state'], values['hashes'], values['removed_flights']
         values['faults'] = [place._asdict() for place in self.faults]
         values['uncovered'] = [place._asdict() for place in self.uncovered]
         return {'authenticity': self.state.value, 'sentence': self.sentence, **values}

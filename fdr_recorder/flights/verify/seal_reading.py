@@ -28,7 +28,7 @@ from fdr_recorder.mcap import layout
 from fdr_recorder.mcap.decode import WholeChunk
 from fdr_recorder.mcap.reader import Part, SegmentReader
 from fdr_recorder.mcap.record_file import RawRecord
-from fdr_recorder.record.kinds import FlightHeader, SegmentRollover
+from fdr_recorder.record.kinds import FlightHeader, FlightRemoved, SegmentRollover
 from fdr_recorder.seal.seal import (
     entry_of,
     places_of_entries,
@@ -128,6 +128,7 @@ class SegmentSeals:
             it is.
         is_cut: Whether it is, as far as it goes, and ends too early.
         unreadable: From where to where bytes of the data section cannot be read.
+        removals: Which other flights were removed, likewise.
         rollovers: Which segments were dropped, as records before the last seal that holds say.
 
     """
@@ -144,6 +145,7 @@ class SegmentSeals:
     is_cut: bool = False
     unreadable: list[tuple[int, int]] = field(default_factory=list)
     rollovers: list[SegmentRollover] = field(default_factory=list)
+    removals: list[FlightRemoved] = field(default_factory=list)
 
     @property
     def opening(self) -> str:
@@ -266,6 +268,7 @@ class SealReading:
         result.header = contents.header
         sealed = contents.own_records[:self._sealed_records]
         result.rollovers = [item for item in sealed if isinstance(item, SegmentRollover)]
+        result.removals = [item for item in sealed if isinstance(item, FlightRemoved)]
         if contents.data_end != result.data_end:
             return
         position, first, last = result.data_end, -1, -1

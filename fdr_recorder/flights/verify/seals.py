@@ -224,6 +224,11 @@ class FlightSeals:
                 self._check_entries(sums, entries.seals)
         if sums.signer and not sums.fault:
             result.recovered_by = sums.signer
+        result.removed_flights = frozenset(
+            (record.flight_id, record.newest_seal)
+            for item in self._segments
+            for record in item.removals
+        )
         self._check_recovery(chain.recovered, opening.flight)
         result.uncovered += chain.uncovered
         self._check_witness()

@@ -64,6 +64,7 @@ def check_succession(
     for result in results:
         by_id.setdefault(result.flight_id, []).append(result)
     removed = removed_flights(root)
+    in_flight = {item for result in proved for item in result.authentication.removed_flights}
     findings = []
     for result in proved:
         said = result.authentication
@@ -73,7 +74,7 @@ def check_succession(
         if not before:
             name = said.previous_flight
             doubt = _doubt_removal(*removed.get(name, ('', '')), trust)
-            if doubt:
+            if doubt and (name, said.previous_seal) not in in_flight:
                 what = f'the flight before it, {shown(name)}, is missing, and {doubt}'
                 findings.append(Finding(result.path, what, Verdict.PARTLY_AUTHENTIC))
         whole = [copy for copy in before if said.previous_seal in copy.authentication.hashes]
