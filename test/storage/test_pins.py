@@ -55,7 +55,7 @@ NOW = {'before_s': 0.0, 'after_s': 0.0}
 def capped(make_writer: MakeWriter, cap: int, **options: object) -> tuple[FileFdrWriter, Path]:
     writer = make_writer(**{**OPTIONS, **options})
     writer.on_rotation = CapacityCapPolicy(cap, writer, writer.alerts).on_rotation
-    client = make_client()
+    client = make_client(publisher='0' * 32)
     open_flight(writer, 'x', client)
     path = writer.status.path
     assert path is not None

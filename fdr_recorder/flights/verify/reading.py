@@ -81,6 +81,11 @@ class Producer:
         self.numbering.give_up()
         return self.numbering.missing
 
+    def skip(self) -> None:
+        """Expect any number next: segments are not there; their records are accounted for."""
+        self.numbering.give_up()
+        self.numbering.next_number = NOTHING_EXPECTED
+
     def follow(self, message: Message) -> None:
         """Follow sequence numbers, of which the file has the low 32 bits, if they say anything."""
         metadata, numbering = message.channel.metadata, self.numbering
@@ -125,6 +130,7 @@ class FlightReading:
         self.started_ns = 0
         self.header: FlightHeader | None = None
         self._begun_ns = 0
+        self._index = -1
         self._disorder: list[str] = []
         self.tears: dict[str, str] = {}
         self.flight_id = ''
@@ -136,6 +142,10 @@ class FlightReading:
 
     def read(self, segment: SegmentFile, *, is_last: bool) -> None:
         """Read one segment whole."""
+        if 0 <= self._index < segment.index - 1:
+            for producer in self.producers.values():
+                producer.skip()
+        self._index = segment.index
         header_time_ns = -1
         count = 0
         with open_segment(segment.path, started_ns=self.started_ns) as reader:
