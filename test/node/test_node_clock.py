@@ -25,7 +25,7 @@ DAY = 86_400 * S
 
 
 @pytest.mark.parametrize(
-    'error_ns', [-time.time_ns() + 30 * S, DAY, -3 * S], ids=['1970', 'a day ahead', '3 s late']
+    'error_ns', [-time.time_ns() + 30 * S, DAY], ids=['1970', 'a day ahead']
 )
 def test_a_flight_whose_clock_is_set_right(
     ground: Ground, tmp_path: Path, root: Path, error_ns: int
