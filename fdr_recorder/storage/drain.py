@@ -71,8 +71,8 @@ class WriterStatus:
         stalled_s: For how many seconds the disk has not answered; 0 while it does.
         stalled_step: What it does not answer; `WRITING` if that holds up the writer.
         unseen: Where losses in transport cannot be seen.
-        newest_seal: Number in the flight and hash of the newest seal that is on the disk; empty
-            if there is none.
+        newest_seal: Number in the flight and hash of the newest seal that is on the disk, of the
+            flight that was closed last if none is open; empty if there is none.
 
     """
 
@@ -330,6 +330,7 @@ class Drain:
         if recording is None:
             self.status = WriterStatus(
                 counters=self.status.counters,
+                newest_seal=self.status.newest_seal,
                 producers=len(clients),
                 made_at=time.monotonic(),
             )

@@ -129,6 +129,8 @@ def test_a_flight_is_sealed(
     assert [int(seal['number']) for seal in chain] == list(range(len(chain)))
     assert {seal['void_from'] for seal in chain} == {'-1'}
     assert len({seal['segment'] for seal in chain}) == len(flight.segments) > 1
+    last = chain[-1]  # a witness of the whole flight
+    assert writer.status.newest_seal == f"{last['number'].strip()} {last.hash}"
     said = check_sums(flight.path, allowed)
     assert said.count(': OK') == len(flight.segments) + 1
     assert verify(flight.path).verdict in (Verdict.COMPLETE, Verdict.UNKNOWN)

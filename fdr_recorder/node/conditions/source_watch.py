@@ -64,7 +64,7 @@ class SourceWatch:
         self.source = source
         try:
             self.topic = node.resolve_topic_name(source.topic)
-        except NameValidationException as error:
+        except (NameValidationException, RuntimeError) as error:  # by the kind of mistake
             raise ConfigInvalidError([f'topic: {error}']) from error
         self.heard_at = time.monotonic()
         self.has_spoken = False

@@ -96,7 +96,7 @@ class FlightTrigger(Node):
         self._config = config
         try:
             self._recorder = RemoteLifecycle(self, config.recorder)
-        except NameValidationException as error:
+        except (NameValidationException, RuntimeError) as error:  # by the kind of mistake
             raise ConfigInvalidError([f'recorder: {error}']) from error
         self._board = AlertBoard()
         self._armed = ArmedWatch(
