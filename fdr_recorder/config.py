@@ -23,6 +23,7 @@ from typing import ClassVar
 from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.config_base import Configuration, option
 from fdr_recorder.topics.armed import ArmedConfig
+from fdr_recorder.topics.condition import wrong_conditions
 from fdr_recorder.topics.config import TopicConfig
 from fdr_recorder.topics.names import wrong_name
 from fdr_recorder.version import BAG_VERSION, OLDEST_BAG_VERSION
@@ -294,9 +295,11 @@ def metadata_of(config: FdrConfig) -> dict[str, str]:
     return {key: value for key, _, value in parts}
 
 
-def _wrong_pin(names: tuple[str, ...]) -> str:
-    unknown = [name for name in names if name not in ALERT_LEVELS]
-    return f'must be codes of alerts, not {", ".join(map(repr, unknown))}' if unknown else ''
+def _wrong_pin(triggers: tuple[str, ...]) -> str:
+    other = [text for text in triggers if text not in ALERT_LEVELS]
+    if unknown := ', '.join(repr(text) for text in other if text.isidentifier()):
+        return f'must be codes of alerts, or conditions on topics, not {unknown}'
+    return wrong_conditions(other)
 
 
 @dataclass(frozen=True)
@@ -343,8 +346,9 @@ class FdrConfig(TopicConfig):
     )
     pin_on: tuple[str, ...] = option(
         (),
-        'Alerts that pin the time around them when they are raised in flight: no cap drops the '
-        'segments that overlap it. Codes, for example disk_low; ~/pin pins in any case.',
+        'What pins the time around it in flight, so that no cap drops the segments that overlap '
+        'it: alerts that are raised, by their codes, such as disk_low; conditions on topics that '
+        "begin to hold, each in quotes: '/battery_state: voltage < 14.2'. ~/pin pins in any case.",
         check=_wrong_pin,
     )
     pin_before_s: float = option(

@@ -265,7 +265,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
     if name in ('topics', 'exclude', 'required', 'services', 'actions'):
         return st.lists(topic, max_size=4)
     if name == 'pin_on':
-        return st.lists(st.sampled_from(list(ALERT_LEVELS)), max_size=4)
+        return st.lists(st.sampled_from([*ALERT_LEVELS, '/x: a < 3']), max_size=4)
     if name == 'max_rate':
         rates = st.floats(0.001, 1e5).map(str)
         rules = st.dictionaries(topic, rates, max_size=4).map(dict.items)

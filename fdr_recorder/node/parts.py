@@ -12,14 +12,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 import logging
 from pathlib import Path
+import time
 
-from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.alerts import ALERT_LEVELS, AlertBoard
 from fdr_recorder.config import FdrConfig
+from fdr_recorder.errors import FlightNotOpenError
 from fdr_recorder.node.armed_hold import ArmedHold
+from fdr_recorder.node.conditions.rising_edges import RisingEdges
 from fdr_recorder.node.errands import Errands
 from fdr_recorder.node.graph_watch import GraphWatch
 from fdr_recorder.node.intake import take_by_wait_set
@@ -36,6 +39,7 @@ from fdr_recorder.node.topic_plan import plan_own_topic
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.record_flight import make_writer
 from fdr_recorder.storage.writer import FileFdrWriter
+from fdr_recorder.topics.condition import Condition
 from fdr_recorder.topics.names import PARAMETER_EVENTS
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -87,11 +91,26 @@ def build_parts(node: Node, config: FdrConfig, board: AlertBoard, errands: Erran
         release.callback(pausing.resume, 'not configured any more')
         notes = Notes(annotation, writer)
         release.callback(notes.stop)
+        release.callback(_pin_by_conditions(node, config, writer, board).stop)
         if config.record_parameters:
             release.callback(ParameterSurvey(node, writer, quarantine).stop)
         intake.start()
         watch.start()
         return Parts(config, root, writer, intake, watch, hold, pausing, notes, release.pop_all())
+
+
+def _pin_by_conditions(
+    node: Node, config: FdrConfig, writer: FileFdrWriter, board: AlertBoard
+) -> RisingEdges:
+    """Pin the time around the beginning of each condition of `pin_on`; without one, do nothing."""
+
+    def begun(condition: Condition, since: float) -> None:
+        held_s = time.monotonic() - since
+        with suppress(FlightNotOpenError):  # then there is nothing to pin
+            writer.pin(condition.text, before_s=config.pin_before_s + held_s)
+
+    conditions = [text for text in config.pin_on if text not in ALERT_LEVELS]
+    return RisingEdges(node, conditions, begun, Quarantine(board))
 
 
 def _always(config: FdrConfig) -> tuple[str, ...]:

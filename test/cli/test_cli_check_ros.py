@@ -121,6 +121,7 @@ def test_a_required_topic_that_nobody_publishes_and_a_condition_that_does_not_fi
         'required': ['/absent'],
         'hold_while_armed': True,
         'armed': {'source': 'none', 'trigger_on': [condition]},
+        'pin_on': ['/there: current > 9'],
     }
     with checking(ground, tmp_path, '--measure', '1', **options) as process:
         while process.poll() is None:
@@ -128,6 +129,7 @@ def test_a_required_topic_that_nobody_publishes_and_a_condition_that_does_not_fi
             ground.spin()
         texts, topics = result(process, 1)
     assert sorted(texts['failed']) == [
+        "topics: '/there: current > 9': std_msgs/msg/String has no field current; it has data",
         f'topics: {condition!r}: std_msgs/msg/String has no field voltage; it has data',
         'topics: /absent is required and has no publisher',
     ]

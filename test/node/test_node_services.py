@@ -21,13 +21,14 @@ from typing import Any
 from fdr_recorder import verify
 from fdr_recorder.node.services import service_type, Services
 from fdr_recorder.record.kinds import AlertRecord, Pin
+from fdr_recorder.storage.pins import read_pins
 from ground import BEST_EFFORT, DiagnosticStatus, Ground, LATCHED, RELIABLE
 import pytest
 from rclpy.duration import Duration
 from rclpy.lifecycle import TransitionCallbackReturn
 from recorder_process import read_flight, RecorderProcess
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import String
+from std_msgs.msg import Int32, String
 from std_srvs.srv import Trigger
 
 
@@ -124,6 +125,39 @@ def test_pin_protects_what_was_just_recorded(
         pins = recorder.read_flight().payloads(Pin)
         assert '~/pin' in [record.why for record in pins]
         assert all(record.to_ns - record.from_ns == 37 * 10**9 for record in pins)
+
+
+def test_a_condition_that_begins_to_hold_pins(
+    ground: Ground, tmp_path: Path, root: Path
+) -> None:
+    """Once each time; from before it began. Without a flight there is nothing to pin."""
+    condition = '/level: data > 3 for 0.05 s'
+    options = {'pin_on': [condition], 'pin_before_s': 7.0, 'pin_after_s': 3.0}
+    level = ground.node.create_publisher(Int32, '/level', LATCHED)
+    with RecorderProcess(ground, tmp_path, root, topics=['/none'], **options) as recorder:
+
+        def pins() -> int:
+            return sum(window.times for window in read_pins(recorder.flights()[0]).windows)
+
+        def say(*values: int) -> None:
+            for value in values:
+                level.publish(Int32(data=value))
+
+        recorder.make('configure')
+        say(4)
+        ground.wait_until(lambda: ground.node.count_subscribers('/level') == 1, 'it listens')
+        recorder.make('activate')
+        for times in (1, 2):
+            say(1)
+            until_s = time.monotonic() + 0.7  # well above 0.05 s of the opposite
+            ground.wait_until(lambda end=until_s: time.monotonic() > end, 'it is over')
+            say(4, 5, 4)
+            ground.wait_until(lambda times=times: pins() >= times, 'it is pinned')
+        recorder.make('deactivate')
+        found = recorder.read_flight().payloads(Pin)
+        assert [record.why for record in found] == [condition] * 2
+        assert all(10.05e9 <= record.to_ns - record.from_ns < 20e9 for record in found)
+        assert pins() == 2
 
 
 @pytest.mark.smoke

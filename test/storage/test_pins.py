@@ -189,9 +189,11 @@ def test_an_alert_pins(root: Path) -> None:
     assert [window.why for window in read_pins(path).windows] == [('alert disk_low',)]
 
 
-def test_only_known_alerts_can_pin() -> None:
-    with pytest.raises(ConfigInvalidError, match="pin_on: must be codes of alerts, not 'disk'"):
-        FdrConfig.from_options({'pin_on': ['disk']})
+def test_only_known_alerts_and_conditions_can_pin() -> None:
+    with pytest.raises(ConfigInvalidError, match=r"pin_on: must be codes of .*, not 'disk'"):
+        FdrConfig.from_options({'pin_on': ['disk', '/x: a < 3']})
+    with pytest.raises(ConfigInvalidError, match="pin_on: '/y a < 3': it has no colon"):
+        FdrConfig.from_options({'pin_on': ['disk_low', '/y a < 3']})
 
 
 def test_without_a_flight_there_is_nothing_to_pin(make_writer: MakeWriter) -> None:
