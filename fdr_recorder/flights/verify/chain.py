@@ -336,7 +336,8 @@ class _Check:
         if segment.wrong_ending is None:
             return
         start, end = segment.wrong_ending
-        start = max(start, last.end)
+        has_more = segment.data_end > last.end  # no records may stand behind that seal
+        start = last.end if has_more else max(start, last.end)
         may_be_lost = not self._is_closed and last.number > self.chain.durable
         if may_be_lost and (segment.is_cut or not segment.is_ended):
             what = 'the summary ends too early, as a power cut leaves it'
