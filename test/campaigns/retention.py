@@ -13,9 +13,11 @@ What is kept, and what goes: caps, pins, low space, kills and recoveries, flight
 
 Each flight of a round is recorded by a process of its own, with options chosen at random, into the
 same root, often on a small file system: with caps of the flight and of the root, with pins at
-moments chosen at random, some with too little space, some killed. Between them some flights are
-recovered, pinned or removed. What was told to be pinned must be there afterwards, nothing may be
-gone without its record, and every account must be exact.
+moments chosen at random, some with too little space, some killed; its publishers lose messages,
+and are kept below rates that change in flight. Between them some flights are recovered, pinned or
+removed. What was told to be pinned must be there afterwards, nothing may be gone without its
+record, and every account must be exact: what was published is offered, left out, lost, or came
+before the publisher was heard.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from typing import Any
 from campaigns import Figures
 from campaigns._recovered import check_recovered, last_footer
 from disk_faults import fill_disk, mounted_tmpfs
+from fdr_recorder.capture.throttle import CATCH_UP_NS, MOST_PERIODS
 from fdr_recorder.flights.directory import flights_in
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.pinning import pin, Selection
@@ -42,14 +45,15 @@ from fdr_recorder.flights.prune import plan_pruning, prune
 from fdr_recorder.flights.prune_log import removed_flights
 from fdr_recorder.flights.recovery.recover import needs_recovery, recover
 from fdr_recorder.record.dropped import DroppedAccount
-from fdr_recorder.record.kinds import FlightRemoved, Pin, SegmentRollover
+from fdr_recorder.record.kinds import FlightFooter, FlightRemoved, Pin, SegmentRollover
+from fdr_recorder.record.record_parts import ProducerCounters
 from fdr_recorder.storage.pins import read_pins, Window
 from flight_check import FlightFiles, open_flight_files
 
 NAME = 'retention'
 ABOUT = (
-    'Caps, pins, low space, kills and recoveries, many flights in one root: no pinned byte is '
-    'lost, nothing is gone without its record.'
+    'Caps, pins, rates, low space, kills and recoveries, many flights in one root: no pinned '
+    'byte is lost, nothing is gone without its record, every account is exact.'
 )
 DEFAULT_ROUNDS = 500
 SHORT_ROUNDS = 1
@@ -101,8 +105,12 @@ class Round:
         self.figures: Counter[str] = Counter()
         self.pinned: dict[str, list[Window]] = {}
         """Windows that PINS of a flight had, when a process said so."""
-        self.offered: dict[str, int] = {}
-        """By flight that was closed, how many messages it was offered."""
+        self.closed: dict[str, list[dict[str, Any]]] = {}
+        """By flight that was closed, what each publisher says of itself."""
+        self.most: dict[str, dict[str, int]] = {}
+        """By flight and topic, how many messages were published at most."""
+        self.plans: dict[str, list[dict[str, Any]]] = {}
+        """By flight, its publishers."""
         self.flown: list[str] = []
         self.pruned: set[str] = set()
 
@@ -128,7 +136,9 @@ class Round:
             'seconds': rng.uniform(0.3, 1.5),
             'pins': rng.choice((0, 1, 1, 3)),
             'options': options,
+            'publishers': [_publisher(rng, number) for number in range(rng.choice((1, 1, 2)))],
         }
+        self.plans[name] = plan['publishers']
         is_killed = rng.random() < 0.4
         kill_after_s = rng.uniform(0.05, 1.0)
         has_spell = rng.random() < 0.3 and self.root.is_mount()
@@ -167,8 +177,10 @@ class Round:
                 windows = [Window(*window) for window in item['pinned']]
                 self.pinned.setdefault(name, []).extend(windows)
                 self.figures['pins'] += 1
-            if 'offered' in item:
-                self.offered[name] = item['offered']
+            if 'most' in item:
+                self.most[name] = item['most']
+            if 'closed' in item:
+                self.closed.setdefault(name, []).append(item)
         self.figures['flights'] += any('began' in item for item in told)
         self.figures['refused'] += any('refused' in item for item in told)
 
@@ -207,12 +219,33 @@ class Round:
             told |= {item.flight_id for item in flight.payloads(FlightRemoved)}
             self._check_pins(name, path, flight)
             footer = last_footer(flight)
-            if footer.clean_shutdown and name in self.offered:
-                of_load = [item for item in footer.producers if item.topic == '/blob']
-                assert sum(item.offered for item in of_load) == self.offered[name]
+            self._check_published(name, footer)
             self.figures['segments_dropped'] += footer.segments_dropped
         assert told <= logged.keys(), 'a record tells of a removal that the log does not have'
         self.figures['flights_removed'] += len(logged)
+
+    def _check_published(self, name: str, footer: FlightFooter) -> None:
+        """Check that what was published is accounted for; of a killed flight, not more than it."""
+        accounts = {item.topic: item for item in footer.producers if item.loss_detection}
+        for topic, account in accounts.items():
+            assert _published(account) <= self.most[name][topic], (name, account)
+        if not footer.clean_shutdown:
+            return
+        rules = {plan['topic']: plan['rates'] for plan in self.plans[name]}
+        for told in self.closed.get(name, ()):
+            account = accounts[told['closed']]
+            assert _published(account) == told['published'], (name, account, told)
+            assert account.lost_transport == told['lost_transport'], (name, account, told)
+            assert account.before_match == told['before_match'], (name, account, told)
+            rates = [rate for _, rate in rules[account.topic]]
+            assert any(rate is not None for rate in rates) or not account.throttled
+            if len(rates) == 1 and rates[0] is not None:
+                caught_up = max(MOST_PERIODS, CATCH_UP_NS / 1e9 * rates[0])
+                most = rates[0] * told['took_s'] + caught_up + 2
+                assert account.offered <= most, (name, account, told, rates)
+            self.figures['accounts'] += 1
+            self.figures['throttled'] += account.throttled
+            self.figures['overrun'] += account.dropped_overrun
 
     def _check_pins(self, name: str, path: Path, flight: FlightFiles) -> None:
         """Check that nothing was dropped that was pinned when it was dropped."""
@@ -237,6 +270,30 @@ class Round:
                 assert not overlaps or message.log_time < time_ns, (
                     f'{name}: {rollover.file_name} was pinned, and is dropped'
                 )
+
+
+def _publisher(rng: random.Random, number: int) -> dict[str, Any]:
+    """Choose a publisher: how it is heard, and the rates that it is kept to, by time."""
+    changes = rng.choice((0, 0, 1, 1, 3))
+    times = [0.0, *sorted(rng.uniform(0.0, 1.5) for _ in range(changes - 1))]
+    rates = [(at_s, rng.choice((None, 0, 7.0, 80.0, 500.0))) for at_s in times[:changes]]
+    return {
+        'topic': ('/blob', '/state')[number],
+        'publisher': str(number) * 32,
+        'latched': number == 1,
+        'ring': rng.choice((12, 1000, 1000)),
+        'rates': rates,
+        'loss': rng.choice((0.0, 0.02, 0.2)),
+        'before': rng.choice((0, 0, 30)),
+        'tells_time': rng.random() < 0.5,
+    }
+
+
+def _published(account: ProducerCounters) -> int:
+    """Return how many messages its publisher has published, by an account."""
+    return (
+        account.offered + account.throttled + account.lost_transport + account.before_match
+    )
 
 
 def check_recovered_by_its_records(path: Path) -> tuple[FlightFiles, object]:
