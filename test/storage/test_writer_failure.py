@@ -139,7 +139,7 @@ def test_callers_that_wait_while_the_thread_fails_are_answered(
         client.enqueue(numbered(0))
         assert is_stalled.wait(10)
         waiting.start()
-        wait_until(writer._commands.qsize, 'the question')
+        wait_until(writer._calls._waiting.qsize, 'the question')
     waiting.join(20)
     assert not waiting.is_alive()
     assert [type(answer) for answer in answers] == [WriterFailedError]

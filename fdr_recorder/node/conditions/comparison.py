@@ -13,10 +13,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from ctypes import c_float
 import math
 import operator
-import struct
 from typing import Any, Final, NamedTuple
 
 from fdr_recorder.errors import ConditionError, RecordError
@@ -36,7 +35,6 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     '!=': operator.ne,
 }
 _FLOATS: Final = ('float', 'double', 'long double')
-_FLOAT32: Final = struct.Struct('<f')
 _MOST_NAMES: Final = 12
 
 
@@ -103,6 +101,8 @@ def _slot(
     if name in slots:
         found: idl.AbstractType = slots[name]
         return found
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
+
     near = get_close_matches(name, slots, n=1)
     hint = f'; did you mean {near[0]}?' if near else f'; it has {_listed([*slots])}'
     of = f' in {path_text(done)}' if done else ''
@@ -181,10 +181,7 @@ def _comparable(condition: Condition, field: _Field) -> bool | int | float | str
             )
         return value
     if type_name == 'float':
-        try:
-            return float(_FLOAT32.unpack(_FLOAT32.pack(value))[0])
-        except OverflowError:
-            return math.copysign(math.inf, value)
+        return c_float(value).value  # as the message has it; infinite beyond its range
     return value
 
 
