@@ -258,7 +258,11 @@ def check_identities(
         ('records_throttled', 'throttled'),
     ):
         parts = sum(getattr(producer, part) for producer in footer.producers)
-        assert getattr(footer, total) == parts, total
+        value = getattr(footer, total)
+        if part == 'dropped_write_error' and not footer.clean_shutdown:
+            assert value >= parts, total  # records of write errors do not tell whose they are
+        else:
+            assert value == parts, total
     dropped = list(dropped)
     assert footer.segments_dropped == len(dropped)
     assert footer.records_written == len(flight.messages) + sum(dropped)
