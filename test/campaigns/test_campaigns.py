@@ -24,9 +24,16 @@ from waiting import wait_until
 
 SEED = 1
 RUNNER = Path(__file__).parent
+SLOW = {'fuzz', 'ground', 'hang_drone', 'syscalls'}
 
 
-@pytest.mark.parametrize('campaign', campaigns().values(), ids=lambda item: item.NAME)
+@pytest.mark.parametrize(
+    'campaign',
+    [
+        pytest.param(item, id=name, marks=pytest.mark.slow if name in SLOW else ())
+        for name, item in campaigns().items()
+    ],
+)
 def test_a_short_campaign(campaign: Campaign, tmp_path: Path) -> None:
     for number in range(campaign.SHORT_ROUNDS):
         directory = tmp_path / f'round_{number}'

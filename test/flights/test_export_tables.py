@@ -139,6 +139,7 @@ def parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, 'parse_types', kept)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_value_of_every_installed_type_in_every_format(
     make_writer: MakeWriter, root: Path, tmp_path: Path, parsed_once: None

@@ -274,6 +274,7 @@ def test_the_node_does_not_import_launch() -> None:
     assert not {name.partition('.')[0] for name in imported} & LAUNCH
 
 
+@pytest.mark.slow
 def test_colcon_test_runs_the_tests(colcon_prefix: Path) -> None:
     """A few of them: it runs those in test/ with pytest, and tells a failure from success."""
     work = colcon_prefix.parents[1]
