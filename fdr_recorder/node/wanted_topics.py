@@ -18,6 +18,7 @@ from typing import Any
 
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.qos import NO_OVERRIDE
+from fdr_recorder.node.quarantine import FAULTS
 from fdr_recorder.node.requested_topics import requested_topics
 from fdr_recorder.record.requested import is_plain, is_topic
 from fdr_recorder.topics.names import absolute
@@ -52,7 +53,13 @@ class WantedTopics:
         self.is_open = self._selection.is_open
         if not self._selection.names and not self.is_open:
             logger.warning('no topics are chosen: only the flight header is recorded')
-        resolve = node.resolve_topic_name  # applies remappings
+
+        def resolve(name: str) -> str:  # applies remappings
+            try:
+                return node.resolve_topic_name(name)
+            except FAULTS:  # too long with the namespace: no topic can have this name
+                return name
+
         overrides, _ = parse_qos_overrides(config.qos_profile_overrides)
         self._overrides = {resolve(name): policies for name, policies in overrides.items()}
         self.required = {

@@ -32,6 +32,9 @@ ACTION_TOPICS: Final = (
 )
 """Follow an action's name in its topics; `_service_event` needs introspection to be on."""
 
+MAX_NAME: Final = 247
+"""Characters of a name; the client library refuses longer ones."""
+
 _NAME: Final = re.compile(r'(?:~?/)?[A-Za-z_][A-Za-z0-9_]*(?:/[A-Za-z_][A-Za-z0-9_]*)*')
 _PATTERN: Final = re.compile(r'(?:~?/)?[A-Za-z_*?][A-Za-z0-9_*?]*(?:/[A-Za-z_*?][A-Za-z0-9_*?]*)*')
 _TYPE: Final = re.compile(r'[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*', re.ASCII)
@@ -126,5 +129,9 @@ def wrong_regex(text: str) -> str:
 
 
 def _wrong(names: Iterable[str], syntax: re.Pattern[str], what: str) -> str:
+    names = [*names]
     wrong = [name for name in names if not syntax.fullmatch(name)]
-    return f'{", ".join(map(repr, wrong))}: {what}' if wrong else ''
+    if wrong:
+        return f'{", ".join(map(repr, wrong))}: {what}'
+    long = [f'{name[:40]}...' for name in names if len(name) > MAX_NAME]
+    return f'{", ".join(long)}: a name has at most {MAX_NAME} characters' if long else ''

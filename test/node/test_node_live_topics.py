@@ -89,7 +89,10 @@ def test_what_is_recorded_is_changed_under_load(
             "topics: 'not a topic': not a topic name, with or without the wildcards * and ?"
         )
         assert recorder.set('max_rate', ['/go=0']).startswith('max_rate: /go=0: ')
-        assert recorder.get('topics') == STATES[(CHANGES - 1) % len(STATES)]['topics']
+        last = STATES[(CHANGES - 1) % len(STATES)]['topics']
+        assert recorder.get('topics') == last
+        for value in ([*last, 'x' * 247], last):  # with the namespace, no topic can have it
+            assert not recorder.set('topics', value)
         assert not recorder.set('writer.flight_cap_bytes', 1 << 40)
         watch.close()
         count = stay.ask('stop')['published']
@@ -107,6 +110,7 @@ def test_what_is_recorded_is_changed_under_load(
     assert json.loads(changes[0].after) == STATES[0]['topics']
     assert [(item.topic, item.is_recorded) for item in changes[0].topics] == [('/go', True)]
     assert min(change.changed_ns for change in changes) > 0
+    assert [json.loads(change.after)[-1] for change in changes[-3:-1]] == ['x' * 247, last[-1]]
     assert changes[-1].option == 'writer.flight_cap_bytes'
     assert changes[-1].after == str(1 << 40)
     by_name = {item.name: item.outcome for item in flight.footer.requested}

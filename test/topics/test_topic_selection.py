@@ -295,6 +295,7 @@ def test_the_rate_of_a_topic(topic: str, rate_hz: float) -> None:
         ('/imu=0', 'belongs in `exclude`'),
         ('not a topic=1', 'not a topic name'),
         ('=1', 'not a topic name'),
+        (f'{"/x" * 124}=1', '/x...: a name has at most 247 characters'),
     ],
 )
 def test_a_wrong_rate_is_refused_in_a_sentence(entry: str, wrong: str) -> None:
