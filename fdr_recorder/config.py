@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import re
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.config_base import Configuration, option
@@ -271,6 +271,10 @@ def _wrong_directory(path: str) -> str:
     return '' if path and '\0' not in path else 'must name a directory'
 
 
+MAX_METADATA: Final = 65_536
+"""Characters of all metadata of a flight, which each segment begins with."""
+
+
 def wrong_metadata(entries: tuple[str, ...]) -> str:
     """Return what is wrong with `key=value` texts; empty if they are valid."""
     keys = set()
@@ -286,6 +290,8 @@ def wrong_metadata(entries: tuple[str, ...]) -> str:
         if key in keys:
             return f'{key}: is given twice'
         keys.add(key)
+    if sum(map(len, entries)) > MAX_METADATA:
+        return f'at most {MAX_METADATA:,} characters in all'
     return ''
 
 

@@ -190,6 +190,7 @@ def test_parameters_of_all_nodes_and_their_changes(
     [
         (['--metadata', 'pilot'], "'pilot': must be key=value"),
         (['--metadata', 'a=1', '--metadata', 'a=2'], 'a: is given twice'),
+        (['--metadata', 'a=' + 'x' * 65_536], 'at most 65,536 characters in all'),
     ],
 )
 def test_wrong_metadata_on_the_command_line(
