@@ -87,7 +87,7 @@ class Throttle:
         is_first = not self._published_ns
         self._arrival_ns, self._published_ns = arrival_ns, published_ns
         self._drift_ns += 0 if is_first else by_source_ns - elapsed_ns
-        if by_source_ns < 0 or not published_ns or abs(self._drift_ns) > MOST_DRIFT_NS:
+        if by_source_ns <= 0 or not published_ns or abs(self._drift_ns) > MOST_DRIFT_NS:
             self._by_arrival_until_ns = arrival_ns + DISTRUST_NS
             self._drift_ns = 0
         if arrival_ns < self._by_arrival_until_ns:
