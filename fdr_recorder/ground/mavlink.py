@@ -139,8 +139,8 @@ class Mavlink:
     def computer(self, load: ComputerLoad, disk: Disk | None) -> bytes:
         """Return an ONBOARD_COMPUTER_STATUS; what is not known is marked as unused."""
         cores = [*load.cores[:8], *[UNUSED_U8] * 8][:8]
-        used = UNUSED_U32 if disk is None else disk.used // MIB
-        total = UNUSED_U32 if disk is None else disk.total // MIB
+        used = UNUSED_U32 if disk is None else min(disk.used // MIB, UNUSED_U32 - 1)
+        total = UNUSED_U32 if disk is None else min(disk.total // MIB, UNUSED_U32 - 1)
         kind = self._dialect.MAVLink_onboard_computer_status_message
         return self._pack(
             kind(

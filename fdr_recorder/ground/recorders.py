@@ -55,6 +55,7 @@ _STATES: Final = {
 }
 ACTIVE: Final = 'active'
 _DETAIL: Final = re.compile(r'\w+')
+_SIZE: Final = re.compile(r'[0-9]{1,19}')
 _RECORDING: Final = 'recording '
 _PATIENCE: Final = 2
 """So many summaries in succession must say that an active recorder does not record."""
@@ -225,8 +226,8 @@ class Recorders:
         for name in self.names:
             values = self._told[name].values if name in self._told else {}
             free, total = values.get('disk_free_bytes', ''), values.get('disk_bytes', '')
-            if free.isdigit() and total.isdigit():
-                return Disk(int(total) - int(free), int(total))
+            if _SIZE.fullmatch(free) and _SIZE.fullmatch(total):
+                return Disk(max(int(total) - int(free), 0), int(total))
         return None
 
     def seals(self) -> dict[str, str]:

@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from fdr_recorder.alerts import ALERT_GROUPS, ALERT_LEVELS, AlertLevel
-from fdr_recorder.ground.recorders import alerts_in, labels_of, Recorders, Status
+from fdr_recorder.ground.computer import Computer
+from fdr_recorder.ground.mavlink import Mavlink
+from fdr_recorder.ground.recorders import alerts_in, Disk, labels_of, Recorders, Status
 from fdr_recorder.ground.texts import ALERT_TEXTS, RecorderState, SEVERITIES, Severity, TOPIC
 import pytest
 
@@ -195,3 +197,23 @@ def test_disk_and_seal() -> None:
     assert bench.recorders.seals() == {NAME: text}
     bench.hear(summary('inactive', 'not recording'))
     assert bench.recorders.seals() == {NAME: text}  # the last one of the flight
+
+
+@pytest.mark.parametrize(
+    ('free', 'total', 'disk'),
+    [
+        ('3', '10', Disk(7, 10)),
+        ('10', '3', Disk(0, 3)),
+        ('0', '9' * 19, Disk(10**19 - 1, 10**19 - 1)),
+        ('9' * 5000, '1', None),
+        ('²', '10', None),
+        ('-1', '10', None),
+    ],
+)
+def test_whatever_is_told_of_a_disk_can_be_sent(
+    free: str, total: str, disk: Disk | None
+) -> None:
+    bench = Bench()
+    bench.hear(summary(disk_free_bytes=free, disk_bytes=total))
+    assert bench.recorders.disk() == disk
+    assert Mavlink(1, 191).computer(Computer().look(), disk)
