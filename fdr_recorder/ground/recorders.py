@@ -33,8 +33,11 @@ from fdr_recorder.ground.texts import (
     REFUSALS,
     said,
     SEVERITIES,
+    Severity,
     STATE_SEVERITIES,
     TOPIC,
+    TRIGGER_HEARD,
+    TRIGGER_SILENT,
     Wording,
     wording_of,
 )
@@ -172,7 +175,12 @@ class Recorders:
                 facts[name] = Fact(said(text, label=self._labels[name]), STATE_SEVERITIES[state])
             facts |= self._alerts(name, self._labels[name])
         for trigger, name in self._triggers.items():
-            facts |= self._alerts(trigger, self._labels[name])
+            label = self._labels[name]
+            alerts = self._alerts(trigger, label)
+            if now - self._told_by(trigger) > self._silence_s:  # whether they are over, who knows
+                silent = said(TRIGGER_SILENT, label=label), Severity.WARNING
+                alerts = dict.fromkeys(alerts, Fact(*silent, said(TRIGGER_HEARD, label=label)))
+            facts |= alerts
         return facts
 
     def _told_by(self, name: str) -> float:

@@ -134,6 +134,10 @@ class RecorderState(Enum):
 ENDS: Final = 'bridge ends, no more news'
 """What a bridge says that ends in good order."""
 
+TRIGGER_SILENT: Final = 'flight trigger is silent'
+"""Takes the place of alerts whose flight trigger is not heard any more."""
+TRIGGER_HEARD: Final = 'flight trigger is heard again'
+
 STATE_SEVERITIES: Final[Mapping[RecorderState, Severity]] = {
     RecorderState.RECORDING: Severity.INFO,
     RecorderState.READY: Severity.NOTICE,

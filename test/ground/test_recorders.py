@@ -17,6 +17,7 @@ from collections.abc import Hashable
 from fdr_recorder.alerts import ALERT_GROUPS, ALERT_LEVELS, AlertLevel
 from fdr_recorder.ground.computer import Computer
 from fdr_recorder.ground.mavlink import Mavlink
+from fdr_recorder.ground.pacing import Fact, Pacing
 from fdr_recorder.ground.recorders import alerts_in, Disk, labels_of, Recorders, Status
 from fdr_recorder.ground.texts import ALERT_TEXTS, RecorderState, SEVERITIES, Severity, TOPIC
 import pytest
@@ -217,3 +218,35 @@ def test_whatever_is_told_of_a_disk_can_be_sent(
     bench.hear(summary(disk_free_bytes=free, disk_bytes=total))
     assert bench.recorders.disk() == disk
     assert Mavlink(1, 191).computer(Computer().look(), disk)
+
+
+def test_alerts_of_a_trigger_that_falls_silent_are_no_errors_any_more() -> None:
+    bench = Bench()
+    trigger = Status('flight_trigger: summary', 0, '', {'recorder': NAME})
+    down = group('recorder', 'recorder_down', node='flight_trigger')
+    key = ('/flight_trigger', 'recorder_down', '')
+    pacing, told = Pacing(), list[tuple[Severity, str]]()
+
+    def hear(*statuses: Status) -> Fact | None:
+        bench.hear(summary(), *statuses)
+        facts = bench.recorders.facts(bench.now)
+        pacing.update(facts, bench.now)
+        while (due := pacing.next_text(bench.now)) is not None:
+            told.append(due)
+        return facts.get(key)
+
+    fact = hear(trigger, down)
+    assert fact is not None
+    assert fact.severity is Severity.ERROR
+    for _ in range(50):
+        bench.now += 1.0
+        fact = hear()
+    assert fact is not None
+    assert fact.severity is Severity.WARNING
+    hear(trigger, group('recorder', node='flight_trigger'))
+    assert told == [
+        (Severity.ERROR, 'FDR: TRIGGER FINDS NO RECORDER'),
+        (Severity.INFO, 'FDR: RECORDING'),
+        (Severity.WARNING, 'FDR: flight trigger is silent'),
+        (Severity.INFO, 'FDR: flight trigger is heard again'),
+    ]
