@@ -25,6 +25,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+_CORE: Final = logging.getLogger('fdr_recorder')
 _SEVERITIES: Final = (
     (logging.ERROR, LoggingSeverity.ERROR),
     (logging.WARNING, LoggingSeverity.WARN),
@@ -111,6 +112,15 @@ class RosLogHandler(logging.Handler):
         self._names = (logger.name, f'{logger.name}.debug')
         self._repetitions = Repetitions()
         self._log: Callable[..., None] = rclpy_implementation.rclpy_logging_rcutils_log
+
+    def attach(self) -> None:
+        """Take what all modules of the recorder log, from INFO on."""
+        _CORE.addHandler(self)
+        _CORE.setLevel(logging.INFO)
+
+    def detach(self) -> None:
+        """Take nothing more."""
+        _CORE.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record, unless it repeats another."""

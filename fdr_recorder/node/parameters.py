@@ -12,7 +12,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 import sys
 from typing import Any, Generic, TypeVar
 
@@ -25,11 +26,24 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    NameValidationException,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 _Config = TypeVar('_Config', bound=Configuration)
+
+
+@contextmanager
+def valid_name(option: str) -> Iterator[None]:
+    """Raise `ConfigInvalidError` if ROS finds that the name in an option is not valid."""
+    try:
+        yield
+    except (NameValidationException, RuntimeError) as error:  # by the kind of mistake
+        raise ConfigInvalidError([f'{option}: {error}']) from error
 
 
 class Parameters(Generic[_Config]):

@@ -100,9 +100,7 @@ class Recorder(LifecycleNode):
         self.is_ending = False
         """Whether a shutdown transition has begun: from its end, the node is of no more use."""
         self._log_handler = RosLogHandler(self.get_logger())
-        core = logging.getLogger('fdr_recorder')
-        core.addHandler(self._log_handler)
-        core.setLevel(logging.INFO)
+        self._log_handler.attach()
         self._options = Parameters(self, FdrConfig, self._why_fixed, self._apply_options)
         Services(self, self)
         self._autostart = Autostart(self, lambda: self._state_label)
@@ -420,7 +418,7 @@ class Recorder(LifecycleNode):
         if flight:
             logger.error('%s is not closed: `fdr recover`, or the next start, does that', flight)
         self._diagnostics.stop()
-        logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
+        self._log_handler.detach()
         super().destroy_node()
 
 

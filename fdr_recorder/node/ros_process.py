@@ -24,13 +24,13 @@ import threading
 import time
 from typing import Final
 
-from fdr_recorder.errors import RosArgumentsError
+from fdr_recorder.errors import FdrError, RosArgumentsError
 from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.log_output import LogOutput
 from fdr_recorder.node.quick_discovery import announce_often, loaded_libraries
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.logging import clear_config
+from rclpy.logging import clear_config, get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -232,3 +232,27 @@ def ros_process(command: CommandLine, args: list[str] | None) -> Iterator[RosPro
     finally:
         process.ignore()
         process.output.flush()
+
+
+def run_node(command: CommandLine, make: Callable[[], Node], args: list[str] | None) -> int:
+    """
+    Run a node that `make` returns until SIGINT, SIGTERM or SIGHUP.
+
+    Returns:
+        The exit code: 0; 1 if it cannot be made, for a reason that is logged.
+
+    Raises:
+        SystemExit: The command line asks for help (0), or is wrong (2).
+
+    """
+    with ros_process(command, args) as signals:
+        try:
+            node = make()
+        except FdrError as error:
+            get_logger(command.node).fatal(str(error))
+            return 1
+        with executor_of(node, signals.output.why_no_file()) as executor:
+            signals.serve(executor)
+            while not signals.has_come:
+                executor.spin_once()
+    return 0

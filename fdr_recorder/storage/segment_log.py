@@ -106,9 +106,8 @@ class SegmentLog:
         self.segment: Segment | None = None
         self.newest_index = -1
         self.root = root
-        header = replace(header, flight_number=root.flight_numbers.take())
+        self.header = header = replace(header, flight_number=root.flight_numbers.take())
         self.sealer = begin_sealing(config.seal, root.path, header, alerts or AlertBoard())
-        self.header = header
         if self.sealer is not None:
             self.header = replace(header, signing_key_rotation_event=self.sealer.opening.text)
             self.directory.sign_sums = self.sealer.sign_sums

@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 import time
 from typing import Any, Final
 
-from fdr_recorder.errors import ConditionError, ConfigInvalidError
+from fdr_recorder.errors import ConditionError
 from fdr_recorder.node.conditions.comparison import Reader
 from fdr_recorder.node.conditions.source import Source
+from fdr_recorder.node.parameters import valid_name
 from fdr_recorder.node.qos import qos_for
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.topic_plan import endpoints_by_type
-from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -62,10 +62,8 @@ class SourceWatch:
 
         """
         self.source = source
-        try:
+        with valid_name('topic'):
             self.topic = node.resolve_topic_name(source.topic)
-        except (NameValidationException, RuntimeError) as error:  # by the kind of mistake
-            raise ConfigInvalidError([f'topic: {error}']) from error
         self.heard_at = time.monotonic()
         self.has_spoken = False
         self._node = node

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-import logging
 import socket
 import time
 from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
-from fdr_recorder.errors import ConfigInvalidError, FdrError, RecordError
+from fdr_recorder.errors import ConfigInvalidError, RecordError
 from fdr_recorder.ground.endpoint import parse_endpoint
 from fdr_recorder.ground.line import Line
 from fdr_recorder.ground.mavlink import Mavlink, Result
@@ -33,10 +32,8 @@ from fdr_recorder.node.gcs_bridge.config import BridgeConfig
 from fdr_recorder.node.gcs_bridge.execution import Execution
 from fdr_recorder.node.gcs_bridge.mavros import Mavros
 from fdr_recorder.node.logs import RosLogHandler
-from fdr_recorder.node.parameters import Parameters
-from fdr_recorder.node.ros_process import executor_of, ros_process
-from rclpy.exceptions import NameValidationException
-from rclpy.logging import get_logger
+from fdr_recorder.node.parameters import Parameters, valid_name
+from fdr_recorder.node.ros_process import run_node
 from rclpy.node import Node
 
 NODE_NAME: Final = 'gcs_bridge'
@@ -80,20 +77,16 @@ class GcsBridge(Node):
         super().__init__(NODE_NAME)
         self._stop: Callable[[], object] = lambda: None
         self._log_handler = RosLogHandler(self.get_logger())
-        core = logging.getLogger('fdr_recorder')
-        core.addHandler(self._log_handler)
-        core.setLevel(logging.INFO)
+        self._log_handler.attach()
         config = Parameters(
             self,
             BridgeConfig,
             lambda: 'parameters are read when the bridge starts; restart it with others',
         ).read()
         self._config = config
-        try:
+        with valid_name('recorders'):
             names = [self.resolve_service_name(name) for name in config.recorders]
             self._executions = [Execution(self, name) for name in names]
-        except (NameValidationException, RuntimeError) as error:  # by the kind of mistake
-            raise ConfigInvalidError([f'recorders: {error}']) from error
         self._commands: deque[str] = deque()
         self._mavros = self._find_mavros()
         by_mavlink = config.output != 'mavros' and bool(config.endpoint)
@@ -178,7 +171,7 @@ class GcsBridge(Node):
     def destroy_node(self) -> None:
         """Leave the ground and the graph."""
         self._stop()
-        logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
+        self._log_handler.detach()
         super().destroy_node()
 
     def _summary(self) -> DiagnosticStatus:
@@ -210,14 +203,4 @@ def main(args: list[str] | None = None) -> int:
         SystemExit: The command line asks for help (0), or is wrong (2).
 
     """
-    with ros_process(COMMAND_LINE, args) as signals:
-        try:
-            node = GcsBridge()
-        except FdrError as error:
-            get_logger(NODE_NAME).fatal(str(error))
-            return 1
-        with executor_of(node, signals.output.why_no_file()) as executor:
-            signals.serve(executor)
-            while not signals.has_come:
-                executor.spin_once()
-    return 0
+    return run_node(COMMAND_LINE, GcsBridge, args)

@@ -12,26 +12,22 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import AlertBoard
-from fdr_recorder.errors import ConfigInvalidError, FdrError
 from fdr_recorder.node.command_line import CommandLine
 from fdr_recorder.node.conditions.armed_watch import ArmedWatch
 from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_values, STEADY_CLOCK
 from fdr_recorder.node.logs import RosLogHandler
-from fdr_recorder.node.parameters import Parameters
+from fdr_recorder.node.parameters import Parameters, valid_name
 from fdr_recorder.node.quarantine import Quarantine
-from fdr_recorder.node.ros_process import executor_of, ros_process
+from fdr_recorder.node.ros_process import run_node
 from fdr_recorder.node.trigger.config import TriggerConfig
 from fdr_recorder.node.trigger.remote_lifecycle import RemoteLifecycle
 from lifecycle_msgs.msg import State, Transition
-from rclpy.exceptions import NameValidationException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 
 NODE_NAME: Final = 'flight_trigger'
@@ -85,19 +81,15 @@ class FlightTrigger(Node):
         """
         super().__init__(NODE_NAME)
         self._log_handler = RosLogHandler(self.get_logger())
-        core = logging.getLogger('fdr_recorder')
-        core.addHandler(self._log_handler)
-        core.setLevel(logging.INFO)
+        self._log_handler.attach()
         config = Parameters(
             self,
             TriggerConfig,
             lambda: 'parameters are read when the trigger starts; restart it with others',
         ).read()
         self._config = config
-        try:
+        with valid_name('recorder'):
             self._recorder = RemoteLifecycle(self, config.recorder)
-        except (NameValidationException, RuntimeError) as error:  # by the kind of mistake
-            raise ConfigInvalidError([f'recorder: {error}']) from error
         self._board = AlertBoard()
         self._armed = ArmedWatch(
             self, config, self._board, Quarantine(self._board), post_roll_s=config.post_roll_s
@@ -181,7 +173,7 @@ class FlightTrigger(Node):
 
     def destroy_node(self) -> None:
         """Leave the graph."""
-        logging.getLogger('fdr_recorder').removeHandler(self._log_handler)
+        self._log_handler.detach()
         super().destroy_node()
 
     def _summary(self) -> DiagnosticStatus:
@@ -214,14 +206,4 @@ def main(args: list[str] | None = None) -> int:
         SystemExit: The command line asks for help (0), or is wrong (2).
 
     """
-    with ros_process(COMMAND_LINE, args) as signals:
-        try:
-            node = FlightTrigger()
-        except FdrError as error:
-            get_logger(NODE_NAME).fatal(str(error))
-            return 1
-        with executor_of(node, signals.output.why_no_file()) as executor:
-            signals.serve(executor)
-            while not signals.has_come:
-                executor.spin_once()
-    return 0
+    return run_node(COMMAND_LINE, FlightTrigger, args)
