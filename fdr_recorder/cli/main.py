@@ -60,12 +60,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_REFUSED, f'{self.prog}: {message}\n')
 
 
-def add_verbs(parser: argparse.ArgumentParser) -> None:
-    """Add all verbs to a parser: that of `fdr` or that of `ros2`."""
-    verbs = parser.add_subparsers(title='verbs', metavar='VERB', dest='verb', parser_class=Parser)
-    for name in VERBS:
-        verb = cast('Verb', import_module(f'fdr_recorder.cli.{name}'))
-        verb_parser = verbs.add_parser(
+def add_verbs(
+    parser: argparse.ArgumentParser,
+    verbs: Sequence[str] = VERBS,
+    package: str = 'fdr_recorder.cli',
+) -> None:
+    """Add verbs to a parser: that of `fdr`, of `ros2`, or of a verb that has verbs of its own."""
+    parsers = parser.add_subparsers(
+        title='verbs', metavar='VERB', required=verbs is not VERBS, parser_class=Parser
+    )
+    for name in verbs:
+        module = f'{package}.{name}'
+        verb = cast('Verb', import_module(module))
+        verb_parser = parsers.add_parser(
             name,
             aliases=_ALIASES.get(name, ()),
             help=verb.SUMMARY,
@@ -73,6 +80,9 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
             epilog=f'examples:\n{verb.EXAMPLES}',
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        if own := getattr(verb, 'VERBS', ()):
+            add_verbs(verb_parser, own, module)
+            continue
         verb.add_arguments(verb_parser)
         verb_parser.add_argument(
             '--json', action='store_true', help='print the result as one JSON document'
@@ -134,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         argcomplete.autocomplete(parser)
     args = parser.parse_args(arguments)
-    if args.verb is None:
+    if 'run' not in args:
         parser.print_help(sys.stderr)
         return EXIT_REFUSED
     return run(args)

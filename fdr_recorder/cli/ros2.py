@@ -29,7 +29,7 @@ class FdrCommand(CommandExtension):  # type: ignore[misc]
 
     def main(self, *, parser: ArgumentParser, args: Namespace) -> int:
         """Run a verb; called by ros2cli."""
-        if args.verb is None:
+        if 'run' not in args:
             self._parser.print_help()
             return EXIT_REFUSED
         return run(args)

@@ -20,6 +20,9 @@ class Verb(Protocol):
     """
     A module `fdr_recorder.cli.<verb>`.
 
+    A verb with verbs of its own is a package of them: it has `VERBS`, their names, in place of
+    the two functions.
+
     Importing it must cost next to nothing: every start of `fdr` imports all verbs, for help and
     completion. So `run` imports what the verb works with.
 

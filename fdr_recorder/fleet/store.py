@@ -1,0 +1,278 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""
+A store of objects: S3 and what speaks it, Google's or Azure's, or a directory.
+
+Everything here may block for as long as the network does. An object appears whole or not at all.
+Errors are `StoreError`s whose text names the store and the key, and never a credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+import re
+from typing import Final, NoReturn
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from fdr_recorder.errors import (
+    ExtraMissingError,
+    NotStoredError,
+    StoreError,
+    StoreUnreachableError,
+)
+
+try:
+    import obstore
+    from obstore import exceptions as refused
+    from obstore import store as stores
+except ImportError as missing:
+    raise ExtraMissingError(missing.name or 'obstore', 'fleet') from None
+
+CLOUD_SCHEMES: Final = {
+    's3': 's3', 's3a': 's3', 'gs': 'gcs', 'az': 'azure', 'azure': 'azure', 'abfs': 'azure',
+    'abfss': 'azure', 'adl': 'azure',
+}
+"""By the scheme of a URL: whose store."""
+
+_RETRIES: Final = 3
+_RETRY_TIMEOUT: Final = timedelta(seconds=60)
+_REQUEST_TIMEOUT: Final = '120s'
+_CONNECT_TIMEOUT: Final = '10s'
+_BLOCK_BYTES: Final = 1 << 20
+_STATUS: Final = re.compile(r'status code: (\d{3})')
+_CODE: Final = re.compile(r'<Code>([^<]+)</Code>')
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """
+    An object in a store.
+
+    Attributes:
+        key: Its name, below the store's prefix.
+        size: Bytes.
+        modified_ns: When it was written, by the store's clock; nanoseconds since 1970 UTC.
+
+    """
+
+    key: str
+    size: int
+    modified_ns: int
+
+
+class Store:
+    """
+    A store of objects, and the prefix in it. May be used by many threads at once.
+
+    Attributes:
+        url: Where it is, as people are told: without user, password and query.
+
+    """
+
+    def __init__(
+        self, url: str, objects: stores.ObjectStore, directory: Path | None = None
+    ) -> None:
+        self.url = url
+        self.directory = directory
+        self._objects = objects
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """
+        Open a store by its URL: `s3://BUCKET/PREFIX`, `gs://`, `az://`, or a directory.
+
+        Credentials come from where the cloud's own tools look for them. Nothing is asked of the
+        store yet. A directory is made if the one that holds it is there.
+
+        Raises:
+            StoreError: The URL is not one of these, or the directory cannot be used.
+            ExtraMissingError: A library is missing.
+
+        """
+        parts = urlsplit(url)
+        shown = _shown(url)
+        if parts.scheme in ('', 'file'):
+            path = unquote(parts.path) if parts.scheme else url
+            directory = _directory(shown, Path(path).expanduser())
+            return cls(shown, stores.LocalStore(directory, mkdir=True), directory)
+        kind = CLOUD_SCHEMES.get(parts.scheme)
+        if kind is None:
+            known = ', '.join(f'{scheme}://' for scheme in ('s3', 'gs', 'az'))
+            raise StoreError(shown, f'is none of {known} and a directory')
+        if not parts.netloc:
+            raise StoreError(shown, f'names no bucket: {parts.scheme}://BUCKET/PREFIX')
+        options = {}
+        if kind == 's3':
+            from fdr_recorder.fleet.s3 import s3_options  # noqa: PLC0415  AWS's library is large
+
+            options = s3_options(shown)
+        try:
+            return cls(
+                shown,
+                stores.from_url(
+                    url.rstrip('/'),
+                    client_options={
+                        'allow_http': True,
+                        'connect_timeout': _CONNECT_TIMEOUT,
+                        'timeout': _REQUEST_TIMEOUT,
+                    },
+                    retry_config={'max_retries': _RETRIES, 'retry_timeout': _RETRY_TIMEOUT},
+                    **options,
+                ),
+            )
+        except Exception as error:
+            raise StoreError(shown, _first_line(error)) from None
+
+    def objects(self, prefix: str = '') -> Iterator[StoredObject]:
+        """List the objects below a prefix that ends with `/`, in the order of their keys."""
+        try:
+            for page in obstore.list(self._objects, prefix or None):
+                for found in page:
+                    modified_ns = round(found['last_modified'].timestamp() * 1e6) * 1000
+                    yield StoredObject(found['path'], found['size'], modified_ns)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            self._fail(prefix, error)
+
+    def directories(self, prefix: str) -> list[str]:
+        """Return the names, one level deep, of what is below a prefix that ends with `/`."""
+        try:
+            found = obstore.list_with_delimiter(self._objects, prefix)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            self._fail(prefix, error)
+        return sorted(path.rstrip('/').rpartition('/')[2] for path in found['common_prefixes'])
+
+    def head(self, key: str) -> StoredObject | None:
+        """Return what the store says of an object; None if it is not there."""
+        try:
+            found = obstore.head(self._objects, key)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            self._fail(key, error)
+        return StoredObject(key, found['size'], round(found['last_modified'].timestamp() * 1e9))
+
+    def get(self, key: str, most_bytes: int = 1 << 30) -> bytes:
+        """
+        Return an object whole.
+
+        Raises:
+            NotStoredError: It is not there.
+            StoreError: It is larger than that, or the store refuses or does not answer.
+
+        """
+        pieces, size = [], 0
+        for piece in self.stream(key):
+            size += len(piece)
+            if size > most_bytes:
+                raise StoreError(self.url, f'{key} is larger than {most_bytes:,} bytes')
+            pieces.append(piece)
+        return b''.join(pieces)
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """Yield an object piece by piece; raise as `get` does."""
+        try:
+            for piece in obstore.get(self._objects, key).stream(min_chunk_size=_BLOCK_BYTES):
+                yield bytes(piece)
+        except Exception as error:
+            self._fail(key, error)
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
+        """
+        Write a small object; return False if it was to be created and was there.
+
+        In a directory it is on the disk when this returns.
+        """
+        try:
+            obstore.put(
+                self._objects,
+                key,
+                data,
+                mode='create' if create else 'overwrite',
+                use_multipart=False,
+            )
+        except refused.AlreadyExistsError:
+            return False
+        except Exception as error:
+            self._fail(key, error)
+        return True
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; one that is not there is as good."""
+        waiting = list(keys)
+        try:
+            if waiting:
+                obstore.delete(self._objects, waiting)
+        except FileNotFoundError:
+            for key in waiting:
+                self._delete_one(key)
+        except Exception as error:
+            self._fail(waiting[0], error)
+
+    def _delete_one(self, key: str) -> None:
+        try:
+            obstore.delete(self._objects, key)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            self._fail(key, error)
+
+    def _fail(self, key: str, error: Exception) -> NoReturn:
+        """Raise what an error of obstore's means; let pass what comes from elsewhere."""
+        where = f'{key}: ' if key else ''
+        if isinstance(error, FileNotFoundError):
+            raise NotStoredError(self.url, f'{where}there is no such object') from None
+        if isinstance(error, OSError | StoreError):
+            raise error
+        if not isinstance(error, refused.BaseError):
+            raise error
+        text = str(error)
+        status = _STATUS.search(text)
+        code = _CODE.search(text)
+        said = ' '.join(filter(None, (status and status[1], code and code[1])))
+        if isinstance(error, refused.PermissionDeniedError | refused.UnauthenticatedError):
+            what = f'{where}the store refuses it ({said or "no permission"})'
+            raise StoreError(self.url, f'{what}; look at the key and its rights') from None
+        if status and int(status[1]) < 500 and int(status[1]) not in (408, 409, 429):
+            raise StoreError(self.url, f'{where}the store refuses it ({said})') from None
+        what = f'the store answers {said}' if status else _first_line(error)
+        raise StoreUnreachableError(self.url, where + what) from None
+
+
+def _directory(url: str, path: Path) -> Path:
+    """Return a directory as a store, made if the one that holds it is there."""
+    try:
+        path.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise StoreError(url, f'there is no directory {path.parent}; make it first') from None
+    except FileExistsError:
+        raise StoreError(url, 'is not a directory') from None
+    except OSError as error:
+        raise StoreError(url, f'cannot be made: {error.strerror}') from None
+    return path.resolve()
+
+
+def _shown(url: str) -> str:
+    """Return a URL without what nobody must read: user, password, query."""
+    parts = urlsplit(url)
+    if not parts.scheme:
+        return url
+    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '', ''))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition('\n')[0].strip()
