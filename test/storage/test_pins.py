@@ -106,10 +106,12 @@ def test_the_cap_leaves_what_is_pinned(make_writer: MakeWriter) -> None:
     assert {*range(10), 1199} <= {*numbers}
     pins = read_pins(path)
     assert [window.why for window in pins.windows] == [('the first ten',), ('in the middle',)]
-    first, middle = flight.payloads(Pin)
-    assert (first.why, first.dropped_until_ns) == ('the first ten', 0)
-    assert (first.from_ns, first.to_ns) == (pins.windows[0].from_ns, pins.windows[0].to_ns)
+    first, middle = pins.windows
     assert middle.from_ns > first.to_ns
+    # The records of pins tell the same; one may lie in a later segment, which was dropped.
+    told = {pin.why: (pin.from_ns, pin.to_ns) for pin in flight.payloads(Pin)}
+    known = {why: (item.from_ns, item.to_ns) for item in pins.windows for why in item.why}
+    assert told.items() <= known.items()
     dropped = flight.payloads(SegmentRollover)
     assert dropped
     times = [(item.first_log_time_ns, item.last_log_time_ns) for item in dropped]
