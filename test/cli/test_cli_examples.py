@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 import re
 import shlex
@@ -23,14 +22,17 @@ import sys
 from conftest import MakeWriter, SMALL
 from fdr_program import run_fdr
 from fdr_recorder import FdrConfig, new_flight_header
-from fdr_recorder.cli.main import main, VERBS
+from fdr_recorder.cli.main import main
+from fdr_recorder.fleet.store import Store
 from fdr_recorder.seal import openssh
 from fdr_recorder.seal.keys import SessionKey
+from fdr_verbs import COMMANDS, module_of
 import impatient_program
 from mcap.writer import Writer as McapWriter
 from producers import make_client, TEXT
 import pytest
 from requirements import cannot_run
+from stored_flights import store_flight
 from terminal import run_in_terminal
 
 FDR = (sys.executable, '-m', 'fdr_recorder.cli')
@@ -43,8 +45,8 @@ NOT_HERE = ('--open', 'my_vehicle.yaml', '--keys', '--proof', *(f'fdr {verb}' fo
 
 def examples() -> list[str]:
     found = []
-    for verb in VERBS:
-        text = import_module(f'fdr_recorder.cli.{verb}').EXAMPLES
+    for words in COMMANDS:
+        text = module_of(words).EXAMPLES
         for line in re.findall(r'^  (fdr .*)$', text, re.MULTILINE):
             command = re.split(r' {3,}', line)[0]
             if not any(word in command for word in NOT_HERE):
@@ -73,11 +75,18 @@ def flights(make_writer: MakeWriter, root: Path) -> Path:
             channel = mcap.register_channel('/a', 'json', 0)
             mcap.add_message(channel, 1, b'1', 1)
             mcap.finish()
+    store_flight(Store.open(str(root / 'store')), root / FLIGHT)
     return root
 
 
 def test_every_verb_has_examples() -> None:
-    assert {command.split()[1] for command in examples()} == set(VERBS) - {'check', *LIVE}
+    shown = [command.split() for command in examples()]
+    without = {
+        words
+        for words in COMMANDS
+        if not any(command[1:][:len(words)] == list(words) for command in shown)
+    }
+    assert without == {('check',), *((verb,) for verb in LIVE)}
     assert len(examples()) > 20
 
 
@@ -92,6 +101,7 @@ def test_the_examples_do_what_they_say(
     (flights / 'allowed_signers').write_text(f'drone-7 {key}\n', encoding='utf-8')
     for command in sorted(examples(), key=lambda command: 'fdr keygen' not in command):
         words = command.replace('/data/flights', '.').replace('/media/usb/flights', '.')
+        words = words.replace('s3://flights', 'store')
         words = words.replace(' recording.mcap', ' others/recording.mcap')
         words = words.replace(' torn.mcap', ' others/torn.mcap')
         words = words.replace('FLIGHT ', f'{FLIGHT} ').replace('62.5', '0')  # it is short

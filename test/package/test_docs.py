@@ -20,8 +20,9 @@ from typing import Any
 
 from fdr_recorder import Channel, FdrConfig, record_flight, Schema
 from fdr_recorder.alerts import ALERT_LEVELS
-from fdr_recorder.cli.main import main, VERBS
+from fdr_recorder.cli.main import main
 from fdr_recorder.config import OPTIONS
+from fdr_recorder.fleet.store import Store
 from fdr_recorder.ground.texts import (
     ALERT_TEXTS,
     RecorderState,
@@ -29,7 +30,9 @@ from fdr_recorder.ground.texts import (
     STATE_SEVERITIES,
 )
 from fdr_recorder.seal.key_files import make_key_file
+from fdr_verbs import COMMANDS
 import pytest
+from stored_flights import store_flight
 
 TOP = Path(__file__).resolve().parents[2]
 DOCS = TOP / 'docs'
@@ -125,7 +128,7 @@ def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recorded.path
 
 
-@pytest.mark.parametrize('verb', [verb for verb in VERBS if verb != 'play'])  # needs ROS
+@pytest.mark.parametrize('verb', [' '.join(words) for words in COMMANDS if words != ('play',)])
 def test_every_key_of_json_is_described(
     verb: str, flight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,7 +136,11 @@ def test_every_key_of_json_is_described(
     key = tmp_path / 'key'
     if verb == 'keys':
         make_key_file(key)
+    store = tmp_path / 'store'
+    if verb.startswith('fleet '):
+        store_flight(Store.open(str(store)), flight)
     arguments = {
+        'fleet ls': (store,),
         'ls': (root,),
         'export': (flight, '-o', tmp_path / 'out.mcap'),
         'check': ('--measure', '0'),
@@ -142,12 +149,12 @@ def test_every_key_of_json_is_described(
         'keygen': (key, '--principal', 'drone-7'),
         'keys': ('rotate', key, '--principal', 'drone-7'),
     }.get(verb, (flight,))
-    code = main([verb, *map(str, arguments), '--json'])
+    code = main([*verb.split(), *map(str, arguments), '--json'])
     assert code in (0, 1, 2)
     keys = set(keys_of(json.loads(capsys.readouterr().out)))
     assert keys
-    page = text_of(DOCS / 'after-landing.md')
-    described = re.split('^## ', page, flags=re.MULTILINE)
+    pages = text_of(DOCS / 'after-landing.md') + text_of(DOCS / 'fleet.md')
+    described = re.split('^## ', pages, flags=re.MULTILINE)
     own, common, status, checked = (
         next(text for text in described if text.startswith(heading))
         for heading in (f'fdr {verb}\n', 'JSON\n', 'Status\n', 'fdr verify\n')

@@ -1,0 +1,52 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+
+"""Which store a verb of `fdr fleet` works on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from conftest import Record
+from fdr_recorder.cli.main import main
+from fdr_recorder.fleet.store import Store
+import pytest
+from stored_flights import store_flight
+
+
+def test_the_store_is_named_or_that_of_the_environment(
+    record_flight: Record,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flight = record_flight(close=True)
+    here, there = (Store.open(str(tmp_path / name)) for name in ('here', 'there'))
+    store_flight(here, flight, 'drone-1')
+    store_flight(there, flight, 'drone-2')
+
+    def vehicles(*words: str) -> list[str]:
+        assert main(['fleet', 'ls', *words, '--json']) == 0
+        return [item['vehicle'] for item in json.loads(capsys.readouterr().out)['flights']]
+
+    assert vehicles(here.url) == ['drone-1']
+    monkeypatch.setenv('FDR_FLEET_URL', there.url)
+    assert vehicles() == ['drone-2']
+    assert vehicles(here.url) == ['drone-1']
+
+
+@pytest.mark.parametrize('url', ['ftp://flights', 's3://', '/nowhere/at/all'])
+def test_what_is_no_store_is_told(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['fleet', 'ls', url]) == 3
+    said = capsys.readouterr()
+    assert said.err.startswith(f'fdr: {url.rstrip("/")}')
+    assert not said.out
