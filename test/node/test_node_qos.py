@@ -31,6 +31,7 @@ from rclpy.qos import (
 from recorder_process import RecorderProcess
 from std_msgs.msg import String
 
+pytestmark = pytest.mark.smoke
 TOPIC = '/chatter'
 
 

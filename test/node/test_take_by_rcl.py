@@ -28,6 +28,7 @@ from rclpy.qos import QoSProfile
 from recorder_process import RecorderProcess
 from std_msgs.msg import String
 
+pytestmark = pytest.mark.smoke
 TOPIC = '/taken'
 
 
