@@ -17,7 +17,7 @@ import time
 from typing import Any, Final
 
 from fdr_recorder.ground.mavlink import Result
-from fdr_recorder.node.trigger.remote_lifecycle import RemoteLifecycle
+from fdr_recorder.node.remote_lifecycle import RemoteLifecycle
 from lifecycle_msgs.msg import State, Transition
 from rclpy.client import Client
 from rclpy.node import Node

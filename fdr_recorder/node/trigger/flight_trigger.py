@@ -24,9 +24,9 @@ from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher, key_va
 from fdr_recorder.node.logs import RosLogHandler
 from fdr_recorder.node.parameters import Parameters, valid_name
 from fdr_recorder.node.quarantine import Quarantine
+from fdr_recorder.node.remote_lifecycle import RemoteLifecycle
 from fdr_recorder.node.ros_process import run_node
 from fdr_recorder.node.trigger.config import TriggerConfig
-from fdr_recorder.node.trigger.remote_lifecycle import RemoteLifecycle
 from lifecycle_msgs.msg import State, Transition
 from rclpy.node import Node
 
