@@ -185,13 +185,17 @@ def test_a_condition_without_a_debounce_is_told_at_once(ground: Ground, scenes: 
 
 
 def test_a_topic_of_another_type(ground: Ground, scenes: Any) -> None:
-    """It is told what the type has; once a type that fits is published, that is taken."""
+    """It is told what the type has, until a type that fits is published; that is taken."""
     text = '/level: data > 3 for 0 s'
     scene = scenes(text)
     wrong = ground.node.create_publisher(String, '/level', LATCHED)
     ground.wait_until(lambda: text in scene.alerts(), 'an alert')
     assert scene.alerts()[text] == f'{text!r}: data is a text: put the value in quotes'
     ground.node.destroy_publisher(wrong)
+    ground.wait_until(lambda: not ground.node.count_publishers('/level'), 'it has gone')
+    deadline = time.monotonic() + 2.5  # by then, the topic has been looked for
+    ground.wait_until(lambda: time.monotonic() > deadline)
+    assert text in scene.alerts()
     right = ground.node.create_publisher(Int32, '/level', LATCHED)
     right.publish(Int32(data=4))
     scene.wait_for(1)

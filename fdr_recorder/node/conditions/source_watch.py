@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 import time
 from typing import Any, Final
 
@@ -30,7 +31,8 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 QUEUE_DEPTH: Final = 10
 LONGEST_PAUSE_S: Final = 10.0
 WATCH: Final = 'cannot be watched'
-"""The work that fails where a source cannot be used."""
+LIST: Final = 'has publishers that cannot be listed'
+"""The work that fails where a source cannot be used, and where its topic cannot be found."""
 
 
 class SourceWatch:
@@ -83,15 +85,18 @@ class SourceWatch:
         """
         Subscribe in the type and with the QoS that the publishers have now.
 
-        An alert tells if that fails, or if no type of the topic has what is compared.
+        An alert tells if that fails, or if no type of the topic has what is compared. While the
+        topic has no publisher, what was told of the last ones stands.
         """
-        if self._quarantine.holds(self._subject, WATCH):
+        if self._quarantine.holds(self._subject, LIST):
             return
-        with self._quarantine.guard(
-            self._subject, WATCH, 'condition_unusable', longest_s=LONGEST_PAUSE_S
-        ):
-            of_topic = self._node.get_publishers_info_by_topic(self.topic)
-            self._follow(endpoints_by_type(of_topic))
+        with self._guarded(LIST):
+            found = endpoints_by_type(self._node.get_publishers_info_by_topic(self.topic))
+            if not found:
+                self._quarantine.pardon(self._subject)
+            elif not self._quarantine.holds(self._subject, WATCH):
+                with self._guarded(WATCH):
+                    self._follow(found)
 
     def stop(self) -> None:
         """Stop listening. Idempotent."""
@@ -99,6 +104,11 @@ class SourceWatch:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
         self._quarantine.drop(self._subject)
+
+    def _guarded(self, work: str) -> AbstractContextManager[None]:
+        return self._quarantine.guard(
+            self._subject, work, 'condition_unusable', longest_s=LONGEST_PAUSE_S
+        )
 
     def _follow(self, found: Mapping[str, Sequence[TopicEndpointInfo]]) -> None:
         """Subscribe in one of the types; one that is subscribed to stays while it has any."""
