@@ -211,7 +211,7 @@ class FdrClient:
         if throttle is None or not ring.is_open:
             self._forget_held()
             return ring.offer(log_time_ns, publish_time_ns, sequence, data)
-        if throttle.admits(abs(log_time_ns), publish_time_ns):
+        if throttle.admits(abs(log_time_ns)):
             if self._held is not None:
                 self._leave_out(abs(self._held[0]))
                 self._forget_held()

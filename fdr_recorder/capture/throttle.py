@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-CATCH_UP_NS: Final = 100_000_000
-"""A source or an intake that was late for less may catch up; after longer silence, nothing that
-was not published is made good."""
-MOST_PERIODS: Final = 3
-"""The same for slow topics, in periods."""
-DISTRUST_NS: Final = 10_000_000_000
-"""For so long, source times that went back are not used."""
-MOST_DRIFT_NS: Final = 30_000_000_000
-"""Source times that have moved so far against those of arrival are not used either."""
+CATCH_UP_NS: Final = 600_000_000
+"""Messages that arrive in bunches may be late for so long and cost the rate nothing. In a minute
+that is a percent."""
+CATCH_UP_PERIODS: Final = 2
+"""So many periods more, for the jitter of slow topics."""
+SILENCE: Final = 2
+"""After silence of more than so many times that, nothing that was not published is made good."""
+SET_BACK_NS: Final = 10_000_000_000
+"""Arrivals so much before others were dated by a clock that has been set."""
 
 
 class Holder(Protocol):
@@ -38,7 +38,7 @@ class Throttle:
 
     Time runs on a grid of periods, and each message that is recorded takes one: so the rate is
     exact over long times, whatever the jitter. Half a period of tolerance is given in advance.
-    Elapsed time is that of the sources, as long as it only goes forward; else that of arrival.
+    Elapsed time is that of arrival: clocks of publishers run fast or slow, are set, stand still.
 
     Belongs to the producer's thread.
 
@@ -52,9 +52,6 @@ class Throttle:
         """Begin before the first message."""
         self.holders: dict[Holder, None] = {}
         self._arrival_ns = 0
-        self._published_ns = 0
-        self._drift_ns = 0
-        self._by_arrival_until_ns = 0
         self._credit_ns = 0.0
         """How long the next period has been due; below 0 it is not."""
         self.set_rate(rate_hz)
@@ -63,38 +60,17 @@ class Throttle:
         """Set another rate, from the next message on."""
         self.rate_hz = rate_hz
         self._period_ns = 1e9 / rate_hz
-        self._most_ns = max(MOST_PERIODS * self._period_ns, CATCH_UP_NS)
+        self._most_ns = CATCH_UP_PERIODS * self._period_ns + CATCH_UP_NS
         self._credit_ns = max(self._credit_ns, -self._period_ns)
 
-    def admits(self, arrival_ns: int, published_ns: int) -> bool:
-        """
-        Tell whether to record a message, given when it arrived (CLOCK_MONOTONIC) and was sent.
-
-        One that does not tell when it was published has 0.
-        """
-        elapsed_ns = self._elapsed_ns(arrival_ns, published_ns)
-        most_ns = self._most_ns
-        if elapsed_ns >= most_ns:
-            self._credit_ns = self._period_ns / 2
-        else:
+    def admits(self, arrival_ns: int) -> bool:
+        """Tell whether to record a message, given when it arrived (CLOCK_MONOTONIC)."""
+        elapsed_ns, most_ns = arrival_ns - self._arrival_ns, self._most_ns
+        if elapsed_ns >= SILENCE * most_ns or elapsed_ns < -SET_BACK_NS:
+            self._arrival_ns, self._credit_ns = arrival_ns, self._period_ns / 2
+        elif elapsed_ns > 0:  # of several publishers, one may be taken after newer ones
+            self._arrival_ns = arrival_ns
             self._credit_ns = min(self._credit_ns + elapsed_ns, most_ns)
-        return self._take()
-
-    def _elapsed_ns(self, arrival_ns: int, published_ns: int) -> int:
-        """Return the time since the message before."""
-        elapsed_ns = arrival_ns - self._arrival_ns
-        by_source_ns = published_ns - self._published_ns
-        is_first = not self._published_ns
-        self._arrival_ns, self._published_ns = arrival_ns, published_ns
-        self._drift_ns += 0 if is_first else by_source_ns - elapsed_ns
-        if by_source_ns <= 0 or not published_ns or abs(self._drift_ns) > MOST_DRIFT_NS:
-            self._by_arrival_until_ns = arrival_ns + DISTRUST_NS
-            self._drift_ns = 0
-        if arrival_ns < self._by_arrival_until_ns:
-            return max(elapsed_ns, 0)
-        return by_source_ns
-
-    def _take(self) -> bool:
         if self._credit_ns < 0:
             return False
         self._credit_ns -= self._period_ns
@@ -122,7 +98,7 @@ class Pause(Throttle):
         super().__init__(1.0)
         self.rate_hz = 0.0
 
-    def admits(self, arrival_ns: int, published_ns: int) -> bool:
+    def admits(self, arrival_ns: int) -> bool:
         """Return False."""
         return False
 
