@@ -146,7 +146,7 @@ def wanted(
 TIMES = st.none() | st.integers(FIRST_NS - 10, FIRST_NS + COUNT * STEP_NS + 10)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     topics=st.sets(st.sampled_from(['/imu/data', '/imu/mag', '/gps/fix', '/nowhere'])),
     start=TIMES,
