@@ -17,7 +17,8 @@ the board calls its listeners, and logs a line, once when the fault begins and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 import logging
@@ -201,6 +202,16 @@ class AlertBoard:
         """Return the faults that are present, oldest first."""
         with self._lock:
             return tuple(self._present.values())
+
+    @contextmanager
+    def still(self) -> Iterator[tuple[Alert, ...]]:
+        """
+        Yield the faults that are present; until the end of the block none begins or ends.
+
+        For who tells of all of them, in order with the listeners; be as quick as these.
+        """
+        with self._lock:
+            yield tuple(self._present.values())
 
     def _tell(self, alert: Alert) -> None:
         for listener in self._listeners:

@@ -77,12 +77,13 @@ class DiagnosticsPublisher:
         self._node.destroy_publisher(self._publisher)
 
     def _publish_all(self) -> None:
-        present = self._board.present()
-        summary, worst = self._summarize(), worst_of(present)
-        if worst is not None:
-            summary.level = max(summary.level, level_of(worst))
-            summary.message += f': {worst.message}'
-        self._publish([summary, *(self._group(name, present) for name in self._groups)])
+        summary = self._summarize()
+        with self._board.still() as present:  # an alert that begins meanwhile is published later
+            worst = worst_of(present)
+            if worst is not None:
+                summary.level = max(summary.level, level_of(worst))
+                summary.message += f': {worst.message}'
+            self._publish([summary, *(self._group(name, present) for name in self._groups)])
 
     def _on_alert(self, alert: Alert) -> None:
         """Publish the group of the alert; any thread."""

@@ -15,7 +15,11 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 import socket
+import threading
 
+from diagnostic_msgs.msg import DiagnosticArray
+from fdr_recorder.alerts import AlertBoard
+from fdr_recorder.node.diagnostics_publisher import DiagnosticsPublisher
 from ground import DiagnosticStatus, Ground, values_of
 from publisher_process import PublisherProcess
 import pytest
@@ -128,3 +132,51 @@ def test_a_topic_of_its_own(ground: Ground, tmp_path: Path, root: Path) -> None:
         assert len(ground.arrays) == elsewhere
         topics = [item for item in arrays[-1].status if item.name == 'fdr_recorder: topics']
         assert topics[0].level == DiagnosticStatus.WARN
+
+
+def test_an_alert_is_not_told_as_over_while_it_lasts(ground: Ground) -> None:
+    """It begins while all statuses are made: in another thread, and at each step of that."""
+    board = AlertBoard()
+    begins: list[threading.Thread] = []
+
+    def raise_one(topic: str) -> None:
+        thread = threading.Thread(
+            target=board.raise_alert, args=('topic_missing', 'gone'), kwargs={'subject': topic}
+        )
+        thread.start()
+        thread.join(0.2)  # it may have to wait
+        begins.append(thread)
+
+    def summarize() -> DiagnosticStatus:
+        raise_one(f'/while_summary_{len(begins)}')
+        return DiagnosticStatus(name='summary')
+
+    def hardware_id() -> str:
+        if threading.current_thread() is threading.main_thread():
+            raise_one(f'/while_published_{len(begins)}')
+        return 'drone-7'
+
+    heard: list[dict[str, str]] = []
+
+    def hear(array: DiagnosticArray) -> None:
+        topics = [status for status in array.status if status.name.endswith(': topics')]
+        heard.extend(map(values_of, topics))
+
+    subscription = ground.node.create_subscription(DiagnosticArray, '/told', hear, 100)
+    publisher = DiagnosticsPublisher(
+        ground.node,
+        '/told',
+        board,
+        groups={'topics': ('topic_missing',)},
+        summarize=summarize,
+        hardware_id=hardware_id,
+    )
+    try:
+        ground.wait_until(lambda: len(heard) >= 9, 'three times all statuses')
+    finally:
+        publisher.stop()
+        ground.node.destroy_subscription(subscription)
+        for thread in begins:
+            thread.join()
+    for before, after in pairwise(heard):
+        assert before.keys() <= after.keys()
