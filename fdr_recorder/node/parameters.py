@@ -55,6 +55,7 @@ class Parameters(Generic[_Config]):
         config: type[_Config],
         why_fixed: Callable[[], str],
         apply: Callable[[], None] = lambda: None,
+        check: Callable[[_Config], object] = lambda _: None,
     ) -> None:
         """
         Declare a parameter for each option of a configuration.
@@ -64,6 +65,7 @@ class Parameters(Generic[_Config]):
             config: The configuration's class.
             why_fixed: Returns why no parameter can change now; an empty text if they can.
             apply: Called after parameters have changed.
+            check: Raises ConfigInvalidError for values that are wrong for this node alone.
 
         """
         self._node = node
@@ -71,6 +73,7 @@ class Parameters(Generic[_Config]):
         self._options = config.options()
         self._why_fixed = why_fixed
         self._apply = apply
+        self._check = check
         for name, (default, option) in self._options.items():
             self._declare(name, default, option)
         self._unknown = self._find_unknown()
@@ -119,10 +122,12 @@ class Parameters(Generic[_Config]):
         values = {name: self._node.get_parameter_or(name).value for name in self._options}
         given = {name: value for name, value in values.items() if value is not None}
         try:
-            return self._config.from_options(given | self._unknown)
+            config = self._config.from_options(given | self._unknown)
+            self._check(config)
         except ConfigInvalidError as error:
             mistakes = located(error.mistakes, parameter_files(sys.argv))
             raise ConfigInvalidError(mistakes) from error
+        return config
 
     def _ours(self, parameters: Sequence[Parameter[Any]]) -> dict[str, object]:
         return {item.name: item.value for item in parameters if item.name in self._options}
@@ -132,7 +137,7 @@ class Parameters(Generic[_Config]):
         reasons = [f'{name}: {reason}' for name in ours if (reason := self._why_not(name))]
         if not reasons:
             try:
-                self._config.from_options(ours)
+                self._check(self._config.from_options(ours))
             except ConfigInvalidError as error:
                 reasons = [*error.mistakes]
         return SetParametersResult(successful=not reasons, reason='; '.join(reasons))

@@ -36,10 +36,12 @@ from fdr_recorder.node.parts import build_parts, Parts
 from fdr_recorder.node.qos import with_qos_file
 from fdr_recorder.node.services import Services
 from fdr_recorder.node.spoken import tell_closed, tell_lost, tell_opened, tell_ready
+from fdr_recorder.node.wanted_topics import resolver
 from fdr_recorder.record.config_change import changes_of
 from fdr_recorder.record.flight_header import hash_manifest, new_flight_header
 from fdr_recorder.storage.access import check_group
 from fdr_recorder.storage.flight_directory import new_flight_id
+from fdr_recorder.topics.selection import TopicSelection
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.utilities import get_rmw_implementation_identifier
@@ -101,7 +103,13 @@ class Recorder(LifecycleNode):
         """Whether a shutdown transition has begun: from its end, the node is of no more use."""
         self._log_handler = RosLogHandler(self.get_logger())
         self._log_handler.attach()
-        self._options = Parameters(self, FdrConfig, self._why_fixed, self._apply_options)
+        self._options = Parameters(
+            self,
+            FdrConfig,
+            self._why_fixed,
+            self._apply_options,
+            lambda config: TopicSelection(config, resolver(self)),
+        )
         Services(self, self)
         self._autostart = Autostart(self, lambda: self._state_label)
         self._late = LateDeactivation(self, self._may_deactivate)

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import logging
 from typing import Any
 
@@ -29,6 +29,12 @@ from rclpy.node import Node
 logger = logging.getLogger(__name__)
 
 
+def resolver(node: Node) -> Callable[[str], str]:
+    """Return what resolves names and patterns in the options of a node, without remapping."""
+    namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
+    return lambda name: absolute(name, namespace, node_name)
+
+
 class WantedTopics:
     """
     Tells which topics to record, and how. For the graph watch's thread.
@@ -42,13 +48,15 @@ class WantedTopics:
     """
 
     def __init__(self, node: Node, config: FdrConfig) -> None:
-        """Resolve the names in the options, with the remappings of `node`."""
+        """
+        Resolve the names in the options, with the remappings of `node`.
+
+        Raises:
+            ConfigInvalidError: An option has two values for one topic.
+
+        """
         self._node = node
-        namespace, node_name = node.get_namespace(), node.get_fully_qualified_name()
-
-        def resolved(name: str) -> str:
-            return absolute(name, namespace, node_name)
-
+        resolved = resolver(node)
         self._selection = TopicSelection(config, resolved)
         self.is_open = self._selection.is_open
         if not self._selection.names and not self.is_open:

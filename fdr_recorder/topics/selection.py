@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 import re
 
+from fdr_recorder.errors import ConfigInvalidError
 from fdr_recorder.topics.config import TopicConfig
 from fdr_recorder.topics.names import (
     compile_pattern,
@@ -38,7 +39,14 @@ class TopicSelection:
     """
 
     def __init__(self, config: TopicConfig, absolute: Callable[[str], str] = str) -> None:
-        """Compile the options; `absolute` resolves a name or pattern to one with a leading `/`."""
+        """
+        Compile the options; `absolute` resolves a name or pattern to one with a leading `/`.
+
+        Raises:
+            ConfigInvalidError: An option has two values for one topic, by two names for it.
+
+        """
+        _refuse_contradictions(config, absolute)
         self._config = config
         self.required = {absolute(name): after for name, after in config.stale_times().items()}
         self._exclude = _Patterns(map(absolute, config.exclude), finds_hidden=True)
@@ -131,6 +139,22 @@ class _Patterns:
             for may_be_hidden, match in self._matches
             if may_be_hidden or not is_hidden(name)
         )
+
+
+def _refuse_contradictions(config: TopicConfig, absolute: Callable[[str], str]) -> None:
+    mistakes = []
+    for option, noun in (('max_rate', 'rates'), ('required', 'times')):
+        seen: dict[str, str] = {}
+        for entry in getattr(config, option):
+            name, _, value = entry.partition('=')
+            other = seen.setdefault(absolute(name), entry)
+            if other.partition('=')[2] != value:
+                mistakes.append(
+                    f'{option}: {other} and {entry}: {absolute(name)} has two {noun}; which one '
+                    'is meant?'
+                )
+    if mistakes:
+        raise ConfigInvalidError(mistakes)
 
 
 def _has_pattern(entry: tuple[_Patterns, str]) -> bool:

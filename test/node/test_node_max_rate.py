@@ -93,3 +93,14 @@ def test_wrong_rates_are_refused(ground: Ground, tmp_path: Path, root: Path) -> 
             'max_rate: /imu: a rate is missing; write /imu=10 for 10 messages a second'
         )
         assert recorder.state() == 'unconfigured'
+
+
+def test_two_rates_of_one_topic_are_refused(ground: Ground, tmp_path: Path, root: Path) -> None:
+    twice = 'max_rate: a=3 and /a=4: /a has two rates; which one is meant?'
+    with RecorderProcess(ground, tmp_path, root, max_rate=['a=3', '/a=4']) as recorder:
+        assert not recorder.change_state('configure')
+        assert twice in recorder.wait_for_alert('recorder', 'config_invalid').message
+        assert not recorder.set('max_rate', ['a=3', 'a/b=4'])
+        assert recorder.set('max_rate', ['/a=4', 'a=3']) == (
+            'max_rate: /a=4 and a=3: /a has two rates; which one is meant?'
+        )

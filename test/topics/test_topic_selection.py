@@ -224,6 +224,21 @@ def test_the_recorders_own_topics_are_never_recorded() -> None:
     assert not selection.wants('/fdr/y', STRING)
 
 
+def test_two_names_of_a_topic_have_no_two_values() -> None:
+    """Which names are those of one topic, the namespace tells."""
+    config = FdrConfig(
+        max_rate=('a=3', '/a=4', 'b/*=2', '/b/*=1'), required=('/imu=1', 'imu', '/gps', 'gps')
+    )
+    with pytest.raises(ConfigInvalidError) as told:
+        TopicSelection(config, partial(absolute, namespace='/', node_name='/fdr_recorder'))
+    assert list(told.value.mistakes) == [
+        'max_rate: a=3 and /a=4: /a has two rates; which one is meant?',
+        'max_rate: b/*=2 and /b/*=1: /b/* has two rates; which one is meant?',
+        'required: /imu=1 and imu: /imu has two times; which one is meant?',
+    ]
+    TopicSelection(config, partial(absolute, namespace='/drone', node_name='/drone/fdr_recorder'))
+
+
 def test_names_are_known_before_they_appear() -> None:
     selection = TopicSelection(
         FdrConfig(
