@@ -24,7 +24,7 @@ from waiting import wait_until
 
 SEED = 1
 RUNNER = Path(__file__).parent
-SLOW = {'fuzz', 'ground', 'hang_drone', 'syscalls'}
+SLOW = {'fuzz', 'ground', 'hang_drone', 'syscalls', 'torn'}
 
 
 @pytest.mark.parametrize(
