@@ -43,6 +43,7 @@ Every error that the recorder raises on purpose; the message says what to do.
   - SealError
   - StoreError
     - StoreUnreachableError
+    - StoreFullError
     - NotStoredError
   - ConditionError
   - HeldWhileArmedError
@@ -391,6 +392,10 @@ class StoreError(FdrError):
 
 class StoreUnreachableError(StoreError):
     """A store of objects does not answer, or not now: asking again later may help."""
+
+
+class StoreFullError(StoreError):
+    """A store of objects has no room, or no more than somebody was given."""
 
 
 class NotStoredError(StoreError):

@@ -26,6 +26,7 @@ from fork_server import server_pids
 from hypothesis import HealthCheck, settings
 from producers import make_client, open_flight, send
 import pytest
+from store_places import moto, place, weed  # noqa: F401 - fixtures
 from waiting import wait_until
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rooms: dict[Path, dict[Path, None]] = {}
     for item in items:
         rooms.setdefault(item.path.parent, {})[item.path] = None
-    place = {
+    order = {
         path: number / len(paths) for paths in rooms.values() for number, path in enumerate(paths)
     }
-    items.sort(key=lambda item: place[item.path])
+    items.sort(key=lambda item: order[item.path])
 
 
 def _recorder_threads() -> set[threading.Thread]:

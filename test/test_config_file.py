@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 import re
 import shutil
@@ -19,6 +20,7 @@ import subprocess
 from typing import Any
 
 from fdr_recorder import FdrConfig
+from fdr_recorder.cli import offload
 from fdr_recorder.config import OPTIONS
 from fdr_recorder.config_base import Options
 from fdr_recorder.node.gcs_bridge.config import BridgeConfig
@@ -180,12 +182,31 @@ def test_the_service_runs_the_recorder_and_stops_it_in_time() -> None:
     assert memory <= 2**30 // 2
 
 
+def test_the_service_that_offloads_gives_way_and_may_do_little() -> None:
+    unit = (DIRECTORY / 'fdr-offload.service').read_text(encoding='utf-8')
+    settings = dict(re.findall(r'^(\w+)=(.*)$', unit, re.MULTILINE))
+    words = settings['ExecStart'].rstrip("'").partition(' -m fdr_recorder.cli ')[2].split()
+    parser = argparse.ArgumentParser()
+    offload.add_arguments(parser)
+    args = parser.parse_args([*words[1:2], 's3://flights', *words[2:]])
+    assert (words[0], args.watch, args.low_priority, args.rate_limit > 0) == (
+        'offload', True, True, True,
+    )
+    assert settings['ReadWritePaths'] == args.source
+    assert settings['IOSchedulingClass'] == settings['CPUSchedulingPolicy'] == 'idle'
+    assert settings['ProtectSystem'] == 'strict'
+    assert settings['NoNewPrivileges'] == 'yes'
+    assert settings['EnvironmentFile'].startswith('/etc/')
+    assert 'AWS_SECRET' not in unit
+
+
+@pytest.mark.parametrize('name', ['fdr-recorder', 'fdr-offload'])
 @pytest.mark.skipif(
     shutil.which('systemd-analyze') is None, reason='systemd-analyze is not installed'
 )
-def test_systemd_finds_nothing_wrong_with_the_service(tmp_path: Path) -> None:
-    text = (DIRECTORY / 'fdr-recorder.service').read_text(encoding='utf-8')
-    unit = tmp_path / 'fdr-recorder.service'
+def test_systemd_finds_nothing_wrong_with_the_service(name: str, tmp_path: Path) -> None:
+    text = (DIRECTORY / f'{name}.service').read_text(encoding='utf-8')
+    unit = tmp_path / f'{name}.service'
     unit.write_text(text.replace('User=ros', 'User=root'))  # one that every machine has
     said = subprocess.run(
         ['systemd-analyze', 'verify', str(unit)], capture_output=True, text=True, check=False

@@ -19,6 +19,7 @@ The exit codes of `fdr`. Each verb's help repeats those that it uses.
 | 1 | `export`, `cat` | done as far as the flight can be read; some of it cannot |
 | 1 | `check` | a check failed |
 | 1 | `prune` | the flights that must stay exceed the limits |
+| 1 | `offload` | a flight cannot be brought, or stays with `--prune` |
 | 2 | `verify` | a flight is damaged |
 | 4 | `verify` | nothing is known to be missing, but on some topics losses cannot be seen |
 | 5 | `verify` | of a topic that was asked for nothing was recorded |
@@ -27,6 +28,7 @@ The exit codes of `fdr`. Each verb's help repeats those that it uses.
 | 8 | `verify --keys` | a flight is authentic only up to a time, or in part |
 | 9 | `verify --keys` | a flight is not sealed, or by nobody who is trusted |
 | 2 | `check` | no check failed, but some were skipped |
+| 2 | `offload` | not all is in the store yet: run it again |
 | 3 | all | not done, wrong usage included: stderr says why, and what to do |
 | 130 | all | interrupted (Ctrl-C) |
 | 141 | all | the reader of stdout is gone, for example `head` |
@@ -39,7 +41,7 @@ from typing import Final
 EXIT_OK: Final = 0
 EXIT_FINDINGS: Final = 1
 EXIT_INCOMPLETE: Final = 2
-"""Of `check`. Those of `verify` are the values of `Verdict`."""
+"""Of `check` and `offload`. Those of `verify` are the values of `Verdict`."""
 EXIT_REFUSED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141

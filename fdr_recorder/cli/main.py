@@ -32,7 +32,7 @@ from fdr_recorder.version import __version__
 
 VERBS: Final = (
     'ls', 'info', 'verify', 'recover', 'export', 'cat', 'tail', 'top', 'report', 'play', 'check',
-    'pin', 'unpin', 'prune', 'keygen', 'keys', 'fleet',
+    'pin', 'unpin', 'prune', 'offload', 'keygen', 'keys', 'fleet',
 )
 """In the order of the help; each is a module of this package."""
 

@@ -17,12 +17,12 @@ Errors are `StoreError`s whose text names the store and the key, and never a cre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 import re
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from fdr_recorder.errors import (
@@ -31,6 +31,13 @@ from fdr_recorder.errors import (
     StoreError,
     StoreUnreachableError,
 )
+from fdr_recorder.fleet.directory_store import forget_cached, sweep, write_object
+from fdr_recorder.fleet.local_file import Content, LocalFile, PART_BYTES
+from fdr_recorder.fleet.pace import Pace
+from fdr_recorder.fleet.refusals import refusal, refusal_of_directory
+
+if TYPE_CHECKING:  # AWS's library is large
+    from fdr_recorder.fleet.s3 import S3
 
 try:
     import obstore
@@ -51,7 +58,7 @@ _REQUEST_TIMEOUT: Final = '120s'
 _CONNECT_TIMEOUT: Final = '10s'
 _BLOCK_BYTES: Final = 1 << 20
 _STATUS: Final = re.compile(r'status code: (\d{3})')
-_CODE: Final = re.compile(r'<Code>([^<]+)</Code>')
+_CODE: Final = re.compile(r'<Code>(\w+)</Code>')
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,14 @@ class StoredObject:
         key: Its name, below the store's prefix.
         size: Bytes.
         modified_ns: When it was written, by the store's clock; nanoseconds since 1970 UTC.
+        etag: What the store knows its content by; empty if unknown.
 
     """
 
     key: str
     size: int
     modified_ns: int
+    etag: str = ''
 
 
 class Store:
@@ -77,15 +86,25 @@ class Store:
 
     Attributes:
         url: Where it is, as people are told: without user, password and query.
+        directory: The directory that it is; None if it is none.
+        place: What tells it from every other store.
 
     """
 
     def __init__(
-        self, url: str, objects: stores.ObjectStore, directory: Path | None = None
+        self,
+        url: str,
+        objects: stores.ObjectStore,
+        directory: Path | None = None,
+        s3: S3 | None = None,
     ) -> None:
         self.url = url
         self.directory = directory
         self._objects = objects
+        self._s3 = s3
+        endpoint = s3.options.get('endpoint', '') if s3 is not None else ''
+        self.place = str(directory) if directory is not None else f'{url} {endpoint}'.strip()
+        self._place = _place(directory) if directory is not None else None
 
     @classmethod
     def open(cls, url: str) -> Store:
@@ -112,15 +131,19 @@ class Store:
             raise StoreError(shown, f'is none of {known} and a directory')
         if not parts.netloc:
             raise StoreError(shown, f'names no bucket: {parts.scheme}://BUCKET/PREFIX')
-        options = {}
+        if '@' in parts.netloc:
+            what = "has a user or a password in it; give credentials as the cloud's tools do"
+            raise StoreError(shown, what)
+        s3 = None
         if kind == 's3':
-            from fdr_recorder.fleet.s3 import s3_options  # noqa: PLC0415  AWS's library is large
+            from fdr_recorder.fleet.s3 import S3  # noqa: PLC0415  AWS's library is large
 
-            options = s3_options(shown)
+            s3 = S3(shown, parts.netloc, unquote(parts.path).strip('/'))
         try:
             return cls(
                 shown,
-                stores.from_url(
+                s3=s3,
+                objects=stores.from_url(
                     url.rstrip('/'),
                     client_options={
                         'allow_http': True,
@@ -128,7 +151,7 @@ class Store:
                         'timeout': _REQUEST_TIMEOUT,
                     },
                     retry_config={'max_retries': _RETRIES, 'retry_timeout': _RETRY_TIMEOUT},
-                    **options,
+                    **(s3.options if s3 is not None else {}),
                 ),
             )
         except Exception as error:
@@ -140,7 +163,8 @@ class Store:
             for page in obstore.list(self._objects, prefix or None):
                 for found in page:
                     modified_ns = round(found['last_modified'].timestamp() * 1e6) * 1000
-                    yield StoredObject(found['path'], found['size'], modified_ns)
+                    etag = (found.get('e_tag') or '').strip('"')
+                    yield StoredObject(found['path'], found['size'], modified_ns, etag)
         except FileNotFoundError:
             return
         except Exception as error:
@@ -198,6 +222,8 @@ class Store:
         In a directory it is on the disk when this returns.
         """
         try:
+            if self.directory is not None:
+                return write_object(self._path(key), [data], create=create)
             obstore.put(
                 self._objects,
                 key,
@@ -210,6 +236,72 @@ class Store:
         except Exception as error:
             self._fail(key, error)
         return True
+
+    def put_file(
+        self,
+        key: str,
+        file: LocalFile,
+        pace: Pace,
+        sent: Callable[[int], None] = lambda _bytes: None,
+    ) -> Content:
+        """
+        Write a file as an object; what of it has arrived in S3 before is not sent again.
+
+        Args:
+            key: The object.
+            file: Read from front to back.
+            pace: How fast.
+            sent: Called with the number of bytes that have arrived since the last call.
+
+        Returns:
+            What was written.
+
+        Raises:
+            FileChangedError: The file has changed meanwhile; no such object was made.
+            StoreError: The store refuses, or does not answer.
+            StoppedError: The work was told to end.
+
+        """
+        try:
+            if self._s3 is not None:
+                self._s3.upload(key, file, pace, sent)
+            elif self.directory is not None:
+                pieces = _counted(file.pieces(pace), sent)
+                write_object(self._path(key), pieces, check=file.check)
+            else:
+                obstore.put(
+                    self._objects,
+                    key,
+                    _counted(file.pieces(pace), sent),
+                    use_multipart=True,
+                    chunk_size=PART_BYTES,
+                    max_concurrency=1,
+                )
+                file.check()
+        except Exception as error:
+            if pace.stop.is_set():
+                pace.wait(0)
+            self._fail(key, error)
+        return file.content
+
+    def stream_stored(self, key: str) -> Iterator[bytes]:
+        """Yield an object as `stream` does; in a directory, from the disk where that can be."""
+        if self.directory is not None:
+            forget_cached(self.directory / key)
+        yield from self.stream(key)
+
+    def sweep(self, prefix: str, is_settled: Callable[[str], bool | None]) -> int:
+        """
+        Remove what uploads that nobody will complete have left; return how many of these.
+
+        Args:
+            prefix: Where to look; ends with `/`.
+            is_settled: Whether nothing is to come for a key any more; None: not known.
+
+        """
+        if self.directory is not None:
+            return sweep(self.directory / prefix)
+        return self._s3.sweep(prefix, is_settled) if self._s3 is not None else 0
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is not there is as good."""
@@ -231,26 +323,46 @@ class Store:
         except Exception as error:
             self._fail(key, error)
 
+    def _path(self, key: str) -> Path:
+        """Return the path of an object to be written; not where a disk was, and is no more."""
+        assert self.directory is not None
+        if _place(self.directory) != self._place:
+            what = 'is another file system now; mount the one that it was, or start again'
+            raise StoreUnreachableError(self.url, what)
+        return self.directory / key
+
     def _fail(self, key: str, error: Exception) -> NoReturn:
         """Raise what an error of obstore's means; let pass what comes from elsewhere."""
         where = f'{key}: ' if key else ''
         if isinstance(error, FileNotFoundError):
             raise NotStoredError(self.url, f'{where}there is no such object') from None
-        if isinstance(error, OSError | StoreError):
-            raise error
+        if isinstance(error, OSError) and self.directory is not None:
+            raise refusal_of_directory(self.url, where, error) from None
         if not isinstance(error, refused.BaseError):
             raise error
         text = str(error)
-        status = _STATUS.search(text)
-        code = _CODE.search(text)
-        said = ' '.join(filter(None, (status and status[1], code and code[1])))
+        status, code = _STATUS.search(text), _CODE.search(text)
+        number = int(status[1]) if status else 0
         if isinstance(error, refused.PermissionDeniedError | refused.UnauthenticatedError):
-            what = f'{where}the store refuses it ({said or "no permission"})'
-            raise StoreError(self.url, f'{what}; look at the key and its rights') from None
-        if status and int(status[1]) < 500 and int(status[1]) not in (408, 409, 429):
-            raise StoreError(self.url, f'{where}the store refuses it ({said})') from None
-        what = f'the store answers {said}' if status else _first_line(error)
-        raise StoreUnreachableError(self.url, where + what) from None
+            number = number or 403
+        if number:
+            raise refusal(self.url, key, number, code[1][:64] if code else '') from None
+        raise StoreUnreachableError(self.url, where + _first_line(error)) from None
+
+
+def _place(directory: Path) -> tuple[int, int] | None:
+    """Return which directory on which file system it is."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _counted(pieces: Iterable[bytes], count: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        count(len(piece))
 
 
 def _directory(url: str, path: Path) -> Path:

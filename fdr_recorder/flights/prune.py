@@ -21,7 +21,7 @@ that is not a flight's, which is atomic, and then deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +137,11 @@ def _in_words(decision: Decision) -> str:
 
 
 def prune(
-    root: Path, pruning: Pruning, identity: Identity | None = None
+    root: Path,
+    pruning: Pruning,
+    identity: Identity | None = None,
+    *,
+    may_go: Callable[[ListedFlight], bool] = lambda _flight: True,
 ) -> Iterator[ListedFlight]:
     """
     Remove the chosen flights, and the remains of an interrupted call; yield each that is gone.
@@ -146,6 +150,7 @@ def prune(
         root: The flight root.
         pruning: Which flights.
         identity: Signs the entry of each in `.fdr.pruned`.
+        may_go: Asked when nobody else can change the flight any more; it stays if not.
 
     Raises:
         SealError: The key cannot sign; the flight stays.
@@ -161,6 +166,8 @@ def prune(
             FlightRoot.acquire(root, owner='fdr prune') if must_own else nullcontext(),
             held_alone(flight.path) if must_own else locked_directory(flight.path),
         ):
+            if not may_go(flight):
+                continue
             note_removal(root, removal_of(flight, cause), identity)
             doomed = put_away(flight.path)
         shutil.rmtree(doomed)

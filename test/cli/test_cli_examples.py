@@ -39,8 +39,14 @@ FDR = (sys.executable, '-m', 'fdr_recorder.cli')
 LIVE = ('tail', 'top', 'play')
 FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
-NOT_HERE = ('--open', 'my_vehicle.yaml', '--keys', '--proof', *(f'fdr {verb}' for verb in LIVE))
-"""They open a browser, need ROS 2 and a vehicle, a sealed flight, or a recorder at work."""
+NOT_HERE = (
+    '--open', 'my_vehicle.yaml', '--keys', '--proof', '--watch', '--prune',
+    *(f'fdr {verb}' for verb in LIVE),
+)
+"""
+They open a browser, need ROS 2 and a vehicle, a sealed flight, or a recorder at work; they go on
+for ever, or take the flights away.
+"""
 
 
 def examples() -> list[str]:

@@ -146,6 +146,7 @@ def test_every_key_of_json_is_described(
         'check': ('--measure', '0'),
         'tail': ('--flight', flight, '--last', '1'),
         'prune': (root, '--keep', '0', '--dry-run'),
+        'offload': (root, store),
         'keygen': (key, '--principal', 'drone-7'),
         'keys': ('rotate', key, '--principal', 'drone-7'),
     }.get(verb, (flight,))

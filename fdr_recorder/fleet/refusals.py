@@ -1,0 +1,59 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""What an answer of a store, or an error of a directory, means: refused, full, or not now."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from fdr_recorder.errors import StoreError, StoreFullError, StoreUnreachableError
+
+_FULL_STATUS: Final = (413, 507)
+_FULL: Final = frozenset({
+    'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded', 'QuotaExceeded', 'InsufficientStorage',
+    'InsufficientCapacity',
+})
+"""Codes by which stores say that there is no room."""
+_AGAIN: Final = frozenset({'BadDigest', 'RequestTimeout', 'NoSuchUpload', 'IncompleteBody'})
+"""Codes of a transfer that failed on its way."""
+
+
+def refusal(url: str, key: str, status: int, code: str) -> StoreError:
+    """Return the error that an answer of a store means; of the answer it says these two alone."""
+    where = f'{key}: ' if key else ''
+    said = ' '.join(filter(None, (str(status) if status else '', code)))
+    if status in _FULL_STATUS or code in _FULL:
+        advice = 'make room there, or raise the quota'
+        return StoreFullError(url, f'{where}the store is full ({said}); {advice}')
+    if code == 'RequestTimeTooSkewed':
+        what = "the clock of this machine differs too much from the store's; set it"
+        return StoreError(url, where + what)
+    if code == 'NoSuchBucket':
+        return StoreError(url, f'there is no such bucket ({said}); create it, or correct the URL')
+    if status in (401, 403):
+        what = f'the store refuses it ({said}); look at the key and its rights'
+        return StoreError(url, where + what)
+    if code in _AGAIN or not 0 < status < 500 or status in (408, 409, 429):
+        return StoreUnreachableError(url, f'{where}the store answers {said or "with an error"}')
+    return StoreError(url, f'{where}the store refuses it ({said})')
+
+
+def refusal_of_directory(url: str, where: str, error: OSError) -> StoreError:
+    """Return what an error of a directory means."""
+    number, text = error.errno or 0, error.strerror or str(error)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFullError(url, f'{where}{text}; make room there')
+    if number == errno.EFBIG:
+        return StoreFullError(url, f'{where}{text}: no file may be so large there')
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG):
+        return StoreError(url, f'{where}{text}; this user must be able to write there')
+    return StoreUnreachableError(url, f'{where}{text}; look at the disk, or the mount')
