@@ -245,7 +245,8 @@ def _event_row(flight: ListedFlight, event: Event) -> tuple[str, ...]:
     if isinstance(said, Note):
         return _offset(flight, event.time_ns), said.KIND, said.topic, said.text
     if isinstance(said, ConfigChange):
-        words = f'{said.before} becomes {said.after}'
+        is_change = said.before != said.after
+        words = f'{said.before} becomes {said.after}' if is_change else f'by {said.after}'
         for is_recorded, verb in ((True, 'begins'), (False, 'ends')):
             names = [item.topic for item in said.topics if item.is_recorded is is_recorded]
             words += f'; {verb}: {", ".join(names)}' if names else ''

@@ -12,19 +12,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import threading
 from typing import Final
 
+from fdr_recorder.clock import steady_now
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.topic_plan import TopicPlan
 from fdr_recorder.node.wanted_topics import WantedTopics
 from fdr_recorder.record.kinds import ConfigChange
 from fdr_recorder.record.record_parts import ChangedTopic
+from fdr_recorder.storage.writer import FileFdrWriter
+from fdr_recorder.topics.names import TopicType
 
 PATIENCE_S: Final = 2.0
 """So long a change of parameters waits until it takes effect."""
+MOST_MADE: Final = 100
+"""So many choices of a flight are remembered, the latest."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,43 @@ class Choice:
         """Return the records of the changes, given topics that begin and end with them."""
         changed = [ChangedTopic(topic=topic, is_recorded=True) for topic in sorted({*begun})]
         changed += [ChangedTopic(topic=topic) for topic in sorted({*ended})]
-        return [*self.changes[:-1], replace(self.changes[-1], topics=tuple(changed))]
+        last = replace(self.changes[-1], topics=tuple(changed), changed_ns=steady_now())
+        return [*self.changes[:-1], last]
+
+
+class Made:
+    """
+    The choices that were made in the open flight, for topics that appear only later.
+
+    What was not asked for before a choice was not silent before it. One thread.
+    """
+
+    def __init__(self, writer: FileFdrWriter) -> None:
+        """Begin without a choice."""
+        self._writer = writer
+        self._flight_id: str | None = None
+        self._made: deque[tuple[WantedTopics, ConfigChange]] = deque(maxlen=MOST_MADE)
+
+    def note(self, before: WantedTopics, changes: Sequence[ConfigChange]) -> None:
+        """Tell the open flight of a choice, given what was wanted before."""
+        if self._writer.open_flight_id != self._flight_id:
+            self._flight_id = self._writer.open_flight_id
+            self._made.clear()
+        self._made.append((before, changes[-1]))
+        for change in changes:
+            self._writer.emit(change)
+
+    def find(self, key: TopicType) -> None:
+        """Tell the flight, if a topic that has appeared is wanted since one of the choices."""
+        if not self._made or self._writer.open_flight_id != self._flight_id:
+            return
+        for before, change in reversed(self._made):
+            if any(item.topic == key.topic for item in change.topics):
+                return
+            if not before.wants(*key):
+                topics = (ChangedTopic(topic=key.topic, is_recorded=True),)
+                self._writer.emit(replace(change, before=change.after, topics=topics))
+                return
 
 
 class Choices:

@@ -22,7 +22,7 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.config import FdrConfig
-from fdr_recorder.node.choices import Choice, Choices, compare
+from fdr_recorder.node.choices import Choice, Choices, compare, Made
 from fdr_recorder.node.definitions import Definitions
 from fdr_recorder.node.graph_list import GraphList
 from fdr_recorder.node.idle import idle_topics, idle_types
@@ -96,7 +96,6 @@ class GraphWatch:
         """
         self._node = node
         self._intake = intake
-        self._writer = writer
         self._quarantine = quarantine
         self._tells = TopicAlerts(alerts, quarantine, config.discovery_grace_s)
         self._definitions = Definitions(node)
@@ -112,6 +111,7 @@ class GraphWatch:
         self._changed_at: dict[str, float] = {}
         self.choices = Choices()
         """Other configurations, made in other threads."""
+        self._made = Made(writer)
         self._chosen: set[str] = set()
         """Topics that were published, and not to be recorded before the last choice."""
         self._own_topic = own_topic
@@ -199,7 +199,7 @@ class GraphWatch:
     def _follow(self, choice: Choice) -> None:
         """Record what another configuration asks for."""
         try:
-            self._wanted = WantedTopics(self._node, choice.config)
+            before, self._wanted = self._wanted, WantedTopics(self._node, choice.config)
             gone, limited = compare(self._plans, self._wanted, self._own_topic.name)
             for plan in gone:
                 self._release(plan, is_unwanted=True)
@@ -213,8 +213,7 @@ class GraphWatch:
                 self._tells.drop(topic, 'it is not to be recorded any more')
             self._chosen = lacking - self._waiting
             self._waiting |= lacking
-            for change in choice.told(self._chosen, (plan.name for plan in gone)):
-                self._writer.emit(change)
+            self._made.note(before, choice.told(self._chosen, (plan.name for plan in gone)))
             self._requests.change(self._wanted.requested)
         finally:
             choice.is_made.set()
@@ -316,6 +315,7 @@ class GraphWatch:
     def _add(self, plan: TopicPlan) -> None:
         """Subscribe as planned."""
         self._intake.add(plan, is_late=plan.name in self._chosen)
+        self._made.find(plan.key)
         self._plans.setdefault(plan.name, {})[plan.type_name] = plan
         self._settle(plan.name)
 

@@ -367,7 +367,9 @@ class ConfigChange(Payload):
     An option was changed while the flight was open.
 
     `before` and `after` are its values as YAML. `topics` begin or end with it, as far as they are
-    known then. With several options that were changed at once, the last has the topics.
+    known then. With several options that were changed at once, the last has the topics. A topic
+    that is found later is told by another record, with the same `changed_ns`, and with `before`
+    equal to `after`. To emit it, `changed_ns` is 0 for now, or steady, see `steady_now`.
     """
 
     KIND = 'config_change'

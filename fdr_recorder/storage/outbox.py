@@ -87,9 +87,12 @@ class Outbox:
         if isinstance(payload, RequestedTopic):
             self._log.told.note(payload)
         elif isinstance(payload, ConfigChange):
-            payload = replace(payload, changed_ns=self._log.clock.now_ns())
-            with self._lock:
-                self._log.header = with_change(self._log.header, payload)
+            clock, steady_ns = self._log.clock, -payload.changed_ns
+            changed_ns = clock.at_monotonic(steady_ns) if steady_ns > 0 else clock.now_ns()
+            payload = replace(payload, changed_ns=changed_ns)
+            if payload.before != payload.after:
+                with self._lock:
+                    self._log.header = with_change(self._log.header, payload)
         is_full = len(self._waiting) >= MAX_WAITING and self._is_refused()
         if is_full and not isinstance(payload, _NEVER_LEFT_OUT):
             now_ns = self._log.clock.now_ns()

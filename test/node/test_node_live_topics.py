@@ -16,8 +16,10 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
+import signal
+import time
 
-from fdr_recorder import Verdict, verify
+from fdr_recorder import recover, Verdict, verify
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.live.flight_watch import FlightWatch
 from fdr_recorder.record.kinds import ConfigChange, Throttled
@@ -26,6 +28,7 @@ from ground import Ground
 from publisher_process import PublisherProcess
 import pytest
 from recorder_process import RecorderProcess
+from std_msgs.msg import Bool
 
 CHANGES = int(os.environ.get('FDR_TEST_CHANGES', '9'))
 """As many in flight; more by hand."""
@@ -125,3 +128,36 @@ def test_what_is_recorded_is_changed_under_load(
     out = capsys.readouterr().out
     assert '["/stay", "/typo"] becomes ["/stay", "/go"]; begins: /go' in out
     assert 'max_rate  none; changed in flight, see below' in out
+
+
+@pytest.mark.parametrize('ends', ['closed', 'killed'])
+def test_a_topic_that_comes_later_was_not_silent_before_it_was_asked_for(
+    ground: Ground, tmp_path: Path, root: Path, ends: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wait(seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        ground.wait_until(lambda: time.monotonic() > deadline)
+
+    with RecorderProcess(ground, tmp_path, root, topics=['/old/*']) as recorder:
+        recorder.make('configure', 'activate')
+        wait(4.0)
+        assert not recorder.set('topics', ['/old/*', '/new/*'])
+        assert not recorder.set('max_rate', ['/new/a=100'])
+        wait(1.5)
+        publishers = {topic: ground.publisher(Bool, topic) for topic in ('/new/a', '/old/b')}
+        for publisher in publishers.values():
+            publisher.publish(Bool(data=True))
+        for topic in publishers:
+            ground.wait_until(lambda of=topic: recorder.stored(of), 'a message on disk')
+        if ends == 'closed':
+            recorder.make('deactivate')
+        else:
+            recorder.send(signal.SIGKILL)
+    (path,) = recorder.flights()
+    if ends == 'killed':
+        recover(root)
+    silences = {item.topic: item.longest_silence_ns / 1e9 for item in verify(path).footer.topics}
+    assert 1.4 < silences['/new/a'] < 3.9
+    assert silences['/old/b'] > 5.4
+    assert main(['info', str(path)]) == 0
+    assert 'by ["/old/*", "/new/*"]; begins: /new/a' in capsys.readouterr().out
