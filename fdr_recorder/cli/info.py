@@ -13,13 +13,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.colours import tone_of, Toned
 from fdr_recorder.cli.console import print_json, reading_progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_flight, find_flight
+from fdr_recorder.cli.tables import brief
 from fdr_recorder.errors import UsageError
 from fdr_recorder.units import (
     format_duration,
@@ -110,7 +111,7 @@ def _show(found: FlightInfo) -> None:
     events = [*_dropped_rows(found), *(_event_row(found.listed, item) for item in found.events)]
     if events:
         print()
-        table(_EVENT_COLUMNS, _some(events))
+        table(_EVENT_COLUMNS, [tuple(map(brief, row)) for row in _some(events)])
     for text in found.damage:
         say(f'damaged: {text}')
 
@@ -141,7 +142,8 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     yield 'status', Toned(flight.status.sentence, tone_of(flight.status.verdict))
     if flight.vehicle_id:
         yield 'vehicle', flight.vehicle_id
-    yield from flight.metadata.items()
+    for name, text in _some([*flight.metadata.items()]):
+        yield brief(name), brief(text)
     yield 'start', format_time(flight.utc_started_ns) if flight.utc_started_ns else 'unknown'
     yield 'duration', format_duration(flight.duration_s)
     if flight.utc.is_shifted:
@@ -163,9 +165,9 @@ def _facts(found: FlightInfo) -> Iterator[tuple[str, str]]:
     if flight.pins:
         pinned = [segment for segment in found.segments if segment.pinned]
         size = format_size(sum(segment.bytes for segment in pinned))
-        yield 'pinned', f'{plural(len(pinned), "segment")}, {size}: {flight.pins.reasons}'
+        yield 'pinned', f'{plural(len(pinned), "segment")}, {size}: {brief(flight.pins.reasons)}'
     for note in flight.notes:
-        yield 'note', note
+        yield 'note', brief(note)
     unseen = losses.unseen
     if unseen:
         yield 'unknown', str(unseen)
@@ -229,7 +231,7 @@ def _segment_row(flight: ListedFlight, segment: SegmentInfo) -> tuple[str, ...]:
         _offset(flight, segment.first_ns),
         _offset(flight, segment.last_ns),
         ('closed' if segment.is_closed else 'open' if is_open else 'torn')
-        + (f', pinned: {segment.pinned}' if segment.pinned else ''),
+        + (f', pinned: {brief(segment.pinned)}' if segment.pinned else ''),
     )
 
 
@@ -332,7 +334,7 @@ def _offset(flight: ListedFlight, time_ns: int) -> str:
     return f'{(time_ns - flight.started_ns) / NS_PER_S:.3f} s'
 
 
-def _some(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _some(rows: Sequence[tuple[str, ...]]) -> Sequence[tuple[str, ...]]:
     """Return the rows; of too many for a screen, the first and the last ones."""
     left_out = len(rows) - _MOST_LINES
     if left_out <= 0:

@@ -21,6 +21,7 @@ from fdr_recorder.cli.console import print_json, progress, say, table
 from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.flight_arguments import add_root, find_root, recording_named
 from fdr_recorder.cli.permissions import Unreadable
+from fdr_recorder.cli.tables import brief
 from fdr_recorder.units import format_duration, format_size, format_time, plural
 
 if TYPE_CHECKING:
@@ -113,9 +114,10 @@ def _found(name: str | None) -> tuple[Path, list[Path], list[Path]]:
 
 
 def _row(flight: ListedFlight, more: list[str]) -> tuple[str, ...]:
+    metadata = ', '.join(f'{key}={value}' for key, value in flight.metadata.items())
     said = {
-        '&metadata': ', '.join(f'{key}={value}' for key, value in flight.metadata.items()),
-        '&pins': flight.pins.reasons,
+        '&metadata': brief(metadata),
+        '&pins': brief(flight.pins.reasons),
     }
     return (
         flight.name,

@@ -27,6 +27,8 @@ import unicodedata
 from fdr_recorder.cli.colours import Paint, Tone, Toned
 
 ELLIPSIS: Final = '…'
+MOST_TEXT: Final = 500
+"""Characters of a text of users; JSON has all."""
 _GAP: Final = 2
 _INDENT: Final = 4
 _LEAST_NAME: Final = 20
@@ -231,6 +233,11 @@ def shorten(text: str, width: int) -> str:
             break
         head += sign
     return head + ELLIPSIS + tail
+
+
+def brief(text: str) -> str:
+    """Return a text of users, who may have written pages, as a table has it."""
+    return shorten(text, MOST_TEXT) if len(text) > MOST_TEXT else text
 
 
 def wrap(text: str, width: int) -> list[str]:

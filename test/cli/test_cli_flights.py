@@ -23,6 +23,7 @@ from fdr_recorder import FdrConfig, FlightRoot, new_flight_header, RingConfig
 from fdr_recorder.cli.main import main
 from fdr_recorder.flights.info import read_info
 from fdr_recorder.flights.recovery.recover import needs_recovery
+from fdr_recorder.record.kinds import AlertRecord, FlightHeader
 from flight_check import open_flight_files, read_whole_chunks
 from paths_of_kinds import FLIGHTS, Kinds, MESSAGES
 from producers import make_client, numbered, open_flight, send
@@ -321,3 +322,24 @@ def test_what_is_no_segment_any_more_is_said(
         path.write_bytes(b'nothing')
     assert main(['recover', str(flight)]) == 1
     assert 'nothing of it can be read' in capsys.readouterr().out
+
+
+def test_long_texts_of_users_are_cut_in_tables(
+    make_writer: MakeWriter, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not in JSON; no terminal is needed for that."""
+    long = 'a' + 10_000 * ' word'
+    many = {f'key{number}': 'x' for number in range(1000)}
+    writer, flight = make_writer(), root / 'x'
+    writer.open_flight(FlightHeader(flight_id='x', metadata={'mission': long, **many}))
+    writer.emit(AlertRecord(code='topic_missing', level=1, raised=True, message=long))
+    writer.close_flight('x')
+    for verb, path in (('info', flight), ('ls', root)):
+        assert main([verb, str(path)]) == 0
+        table = capsys.readouterr().out
+        assert 'a word' in table
+        assert max(map(len, table.splitlines())) < 1000, verb
+        assert len(table.splitlines()) < 120, verb
+    document = said(capsys, 'info', flight)
+    assert document['metadata']['mission'] == long
+    assert long in [event.get('message') for event in document['events']]
