@@ -48,6 +48,13 @@ PAUSED: Final = 'recording_paused'
 """An alert of this group says that an active recorder leaves out what comes."""
 TRIGGER_GROUPS: Final = frozenset({RECORDER, 'source'})
 """Fault groups of `flight_trigger`."""
+MOST_TRIGGERS: Final = 64
+"""Any node can say that it is the flight trigger of a recorder; so many are known, those that were
+heard last."""
+MOST_TRIGGER_ALERTS: Final = 20
+"""So many of their alerts are told one by one, the most severe."""
+MORE_ALERTS: Final = 'more alerts'
+"""The fact that there are more."""
 SEAL_DIGITS: Final = 24
 """Of the SHA-256 of a seal, in hexadecimal: `fdr verify --witness` takes so many."""
 
@@ -128,14 +135,23 @@ class Recorders:
         for status in sorted(statuses, key=lambda status: not status.name.endswith(SUMMARY)):
             node, _, part = status.name.rpartition(': ')
             name = f'/{node.lstrip("/")}'
-            if part == SUMMARY and status.values.get('recorder') in self.names:
-                self._triggers[name] = status.values['recorder']
             if name in self.names:
                 self._hear_recorder(name, part, status, now)
+            elif part == SUMMARY and status.values.get('recorder') in self.names:
+                self._meet(name, status.values['recorder'])
             elif name in self._triggers and part in TRIGGER_GROUPS:
                 told = self._told.setdefault(name, _Told(now))
                 told.heard_at = now
                 told.alerts[part] = alerts_in(status)
+
+    def _meet(self, trigger: str, recorder: str) -> None:
+        """Know a flight trigger, as the one that was heard last."""
+        self._triggers.pop(trigger, None)
+        self._triggers[trigger] = recorder
+        if len(self._triggers) > MOST_TRIGGERS:
+            oldest = next(iter(self._triggers))
+            del self._triggers[oldest]
+            self._told.pop(oldest, None)
 
     def _hear_recorder(self, name: str, part: str, status: Status, now: float) -> None:
         told = self._told.setdefault(name, _Told(now))
@@ -174,6 +190,10 @@ class Recorders:
                     text = not_recording(self._told[name].cause)
                 facts[name] = Fact(said(text, label=self._labels[name]), STATE_SEVERITIES[state])
             facts |= self._alerts(name, self._labels[name])
+        return facts | self._of_triggers(now)
+
+    def _of_triggers(self, now: float) -> dict[Hashable, Fact]:
+        facts: dict[Hashable, Fact] = {}
         for trigger, name in self._triggers.items():
             label = self._labels[name]
             alerts = self._alerts(trigger, label)
@@ -181,6 +201,11 @@ class Recorders:
                 silent = said(TRIGGER_SILENT, label=label), Severity.WARNING
                 alerts = dict.fromkeys(alerts, Fact(*silent, said(TRIGGER_HEARD, label=label)))
             facts |= alerts
+        if (more := len(facts) - MOST_TRIGGER_ALERTS) > 0:
+            worst = sorted(facts, key=lambda key: (facts[key].severity, str(key)))
+            facts = {key: facts[key] for key in worst[:MOST_TRIGGER_ALERTS]}
+            text = said(f'+{more} more alerts of flight triggers')
+            facts[MORE_ALERTS] = Fact(text, Severity.WARNING)
         return facts
 
     def _told_by(self, name: str) -> float:

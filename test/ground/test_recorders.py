@@ -18,7 +18,16 @@ from fdr_recorder.alerts import ALERT_GROUPS, ALERT_LEVELS, AlertLevel
 from fdr_recorder.ground.computer import Computer
 from fdr_recorder.ground.mavlink import Mavlink
 from fdr_recorder.ground.pacing import Fact, Pacing
-from fdr_recorder.ground.recorders import alerts_in, Disk, labels_of, Recorders, Status
+from fdr_recorder.ground.recorders import (
+    alerts_in,
+    Disk,
+    labels_of,
+    MORE_ALERTS,
+    MOST_TRIGGER_ALERTS,
+    MOST_TRIGGERS,
+    Recorders,
+    Status,
+)
 from fdr_recorder.ground.texts import ALERT_TEXTS, RecorderState, SEVERITIES, Severity, TOPIC
 import pytest
 
@@ -42,8 +51,11 @@ class Bench:
         self.now = 100.0
         self.recorders = Recorders(names or [NAME], SILENCE_S, self.now)
 
-    def hear(self, *statuses: Status) -> dict[Hashable, str]:
+    def hear_only(self, *statuses: Status) -> None:
         self.recorders.hear(statuses, self.now)
+
+    def hear(self, *statuses: Status) -> dict[Hashable, str]:
+        self.hear_only(*statuses)
         return self.texts()
 
     def texts(self) -> dict[Hashable, str]:
@@ -250,3 +262,35 @@ def test_alerts_of_a_trigger_that_falls_silent_are_no_errors_any_more() -> None:
         (Severity.WARNING, 'FDR: flight trigger is silent'),
         (Severity.INFO, 'FDR: flight trigger is heard again'),
     ]
+
+
+def test_many_nodes_that_say_they_are_the_flight_trigger_do_not_fill_the_pilots_list() -> None:
+    """The most severe alerts are told, and how many more there are; the newest nodes are known."""
+    bench = Bench()
+    bench.hear_only(summary())
+    for number in range(10_000):
+        node = f'trigger_{number}'
+        bench.hear_only(Status(f'{node}: summary', 0, '', {'recorder': NAME}))
+        alert = group('source', 'source_silent', node=node, level=1)
+        if number == 9_990:
+            alert = group('recorder', 'recorder_down', node=node)
+        bench.hear_only(alert)
+    texts = bench.texts()
+    assert len(texts) == 1 + MOST_TRIGGER_ALERTS + 1
+    assert texts['/trigger_9990', 'recorder_down', ''] == 'FDR: TRIGGER FINDS NO RECORDER'
+    more = MOST_TRIGGERS - MOST_TRIGGER_ALERTS
+    assert texts[MORE_ALERTS] == f'FDR: +{more} more alerts of flight triggers'
+    assert texts[NAME] == 'FDR: RECORDING'
+    for number in range(10_000):
+        node = f'trigger_{number}'
+        bench.hear_only(group('recorder', node=node), group('source', node=node))
+    assert bench.texts() == {NAME: 'FDR: RECORDING'}
+
+
+def test_a_trigger_with_very_many_alerts_does_not_fill_the_pilots_list() -> None:
+    bench = Bench()
+    bench.hear_only(summary(), Status('trigger: summary', 0, '', {'recorder': NAME}))
+    alerts = [f'source_silent /topic_{number}' for number in range(1000)]
+    texts = bench.hear(group('source', *alerts, node='trigger', level=1))
+    assert len(texts) == 1 + MOST_TRIGGER_ALERTS + 1
+    assert texts[MORE_ALERTS] == 'FDR: +980 more alerts of flight triggers'
