@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 import os
 from pathlib import Path
 import signal
@@ -69,13 +70,18 @@ def _recorder_threads() -> set[threading.Thread]:
 
 
 def _child_processes(pid: int | None = None) -> set[int]:
-    """Return the children of a process, zombies and forks included (Linux: proc(5))."""
+    """
+    Return the children of a process, zombies and forks included (Linux: proc(5)).
+
+    But for one that Python starts with the first process of a pool, and which ends with this one.
+    """
     found: set[int] = set()
     for children in Path(f'/proc/{pid or "self"}/task').glob('*/children'):
         try:
             found.update(map(int, children.read_text().split()))
         except OSError:  # the thread has just ended
             continue
+    found.discard(resource_tracker._resource_tracker._pid)  # type: ignore[attr-defined]
     for server in server_pids() & found:
         found = found - {server} | _child_processes(server)
     return found

@@ -34,7 +34,7 @@ PATIENCE_S: Final = 0.5
 
 @contextmanager
 def progress(
-    description: str, total: int, *, quiet: bool = False
+    description: str, total: int, *, unit: str = '', quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
     """
     Show a progress bar on stderr, where that is a terminal.
@@ -42,6 +42,7 @@ def progress(
     Args:
         description: What is going on, for example `verifying flight_x`.
         total: The whole work, in bytes or any other unit.
+        unit: What is counted, in the plural, to show how many are done, and how fast.
         quiet: Show nothing, for `--json`.
 
     Yields:
@@ -54,21 +55,26 @@ def progress(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    counted = '{task.completed:,.0f} of {task.total:,.0f} ' + unit + ', {task.fields[rate]}'
     bar = Progress(
         TextColumn('{task.description}'),
         BarColumn(),
-        TextColumn('{task.percentage:>3.0f} %'),
+        TextColumn(counted if unit else '{task.percentage:>3.0f} %'),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
-    task = bar.add_task(description, total=total)
-    show_at = time.monotonic() + PATIENCE_S
+    task = bar.add_task(description, total=total, rate='')
+    began = time.monotonic()
+    done = 0
 
     def advance(n: int) -> None:
-        if not bar.live.is_started and time.monotonic() >= show_at:
+        nonlocal done
+        done += n
+        took = time.monotonic() - began
+        if not bar.live.is_started and took >= PATIENCE_S:
             bar.start()
-        bar.advance(task, n)
+        bar.update(task, advance=n, rate=f'{done / took:,.1f}/s')
 
     try:
         yield advance

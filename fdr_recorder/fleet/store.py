@@ -215,11 +215,14 @@ class Store:
         except Exception as error:
             self._fail(key, error)
 
-    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
+    def put(
+        self, key: str, data: bytes, content_type: str = '', *, create: bool = False
+    ) -> bool:
         """
         Write a small object; return False if it was to be created and was there.
 
-        In a directory it is on the disk when this returns.
+        In a directory it is on the disk when this returns. A store on the web tells browsers the
+        content type; a directory has none.
         """
         try:
             if self.directory is not None:
@@ -228,6 +231,7 @@ class Store:
                 self._objects,
                 key,
                 data,
+                attributes={'Content-Type': content_type} if content_type else None,
                 mode='create' if create else 'overwrite',
                 use_multipart=False,
             )

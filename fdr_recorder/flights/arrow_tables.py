@@ -113,13 +113,7 @@ class ParquetTable:
         """Create the file."""
         self.path = path
         self._arrow = ArrowTable(table, about)
-        texts = [name for name in self._arrow.schema.names if self._is_text(name)]
-        self._writer = load_pyarrow().parquet.ParquetWriter(
-            path, self._arrow.schema, compression=compression, use_dictionary=texts
-        )
-
-    def _is_text(self, name: str) -> bool:
-        return str(self._arrow.schema.field(name).type) == 'string'
+        self._writer = parquet_writer(path, self._arrow.schema, compression)
 
     def write(self, rows: Rows) -> None:
         """Append rows."""
@@ -128,6 +122,14 @@ class ParquetTable:
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+def parquet_writer(path: Path, schema: pa.Schema, compression: str) -> Any:  # noqa: ANN401
+    """Create a Parquet file; texts are kept once each, by their numbers."""
+    texts = [name for name in schema.names if str(schema.field(name).type) == 'string']
+    return load_pyarrow().parquet.ParquetWriter(
+        path, schema, compression=compression, use_dictionary=texts
+    )
 
 
 def _flat_nodes(layout: Struct, prefix: str = '') -> Iterator[tuple[str, Node]]:

@@ -28,6 +28,7 @@ from fdr_recorder.seal import openssh
 from fdr_recorder.seal.keys import SessionKey
 from fdr_verbs import COMMANDS, module_of
 import impatient_program
+from job_workers import InlineWorkers
 from mcap.writer import Writer as McapWriter
 from producers import make_client, TEXT
 import pytest
@@ -41,11 +42,12 @@ FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
 NOT_HERE = (
     '--open', 'my_vehicle.yaml', '--keys', '--proof', '--watch', '--prune',
+    '--scheduler',
     *(f'fdr {verb}' for verb in LIVE),
 )
 """
 They open a browser, need ROS 2 and a vehicle, a sealed flight, or a recorder at work; they go on
-for ever, or take the flights away.
+for ever, take the flights away, or need a cluster.
 """
 
 
@@ -101,6 +103,7 @@ def test_the_examples_do_what_they_say(
 ) -> None:
     if not shutil.which('jq'):
         cannot_run('there is no jq')
+    monkeypatch.setattr('fdr_recorder.fleet.jobs.processes.LocalWorkers', InlineWorkers)
     monkeypatch.chdir(flights)
     monkeypatch.setenv('HOME', str(flights / 'home'))  # where `fdr keygen` makes its key
     key = openssh.key_text(SessionKey.generate().public)

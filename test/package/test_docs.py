@@ -31,6 +31,7 @@ from fdr_recorder.ground.texts import (
 )
 from fdr_recorder.seal.key_files import make_key_file
 from fdr_verbs import COMMANDS
+from job_workers import InlineWorkers
 import pytest
 from stored_flights import store_flight
 
@@ -130,8 +131,13 @@ def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize('verb', [' '.join(words) for words in COMMANDS if words != ('play',)])
 def test_every_key_of_json_is_described(
-    verb: str, flight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    verb: str,
+    flight: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr('fdr_recorder.fleet.jobs.processes.LocalWorkers', InlineWorkers)
     root = flight.parent
     key = tmp_path / 'key'
     if verb == 'keys':
@@ -141,6 +147,9 @@ def test_every_key_of_json_is_described(
         store_flight(Store.open(str(store)), flight)
     arguments = {
         'fleet ls': (store,),
+        'fleet verify': (store,),
+        'fleet report': (store,),
+        'fleet extract': (store, '--topic', '/text'),
         'ls': (root,),
         'export': (flight, '-o', tmp_path / 'out.mcap'),
         'check': ('--measure', '0'),

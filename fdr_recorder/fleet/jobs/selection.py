@@ -1,0 +1,88 @@
+# Copyright 2026 FDR Recorder maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software distributed under the License
+# is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+# or implied. See the License for the specific language governing permissions and limitations under
+# the License.
+
+"""Which flights of a store a job is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+from fdr_recorder.errors import StoreError
+from fdr_recorder.fleet.jobs.task import JobError
+from fdr_recorder.fleet.layout import (
+    decoded,
+    flight_of_manifest,
+    FlightKey,
+    manifests_prefix,
+    VEHICLES,
+)
+from fdr_recorder.fleet.manifest import Manifest, ManifestError, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.store import Store
+
+_READERS: Final = 16
+
+
+@dataclass(frozen=True)
+class Selection:
+    """
+    Which flights.
+
+    Attributes:
+        vehicle: A pattern of vehicles, `*` and `?`; empty for all.
+        since_ns: Those that began then or later, by the drone; None for all.
+        where: A condition of SQL on the view `flights` of the catalogue; empty for all.
+
+    """
+
+    vehicle: str = ''
+    since_ns: int | None = None
+    where: str = ''
+
+    def flights(self, store: Store) -> list[FlightKey]:
+        """
+        Return them in the order of their names.
+
+        Raises:
+            JobError: They cannot be found so.
+            StoreError: The store refuses, or does not answer.
+
+        """
+        if self.where:
+            raise JobError(f'{store.url} has no catalogue, which --where asks')
+        keys = list(self._stored(store))
+        if self.since_ns is not None:
+            with ThreadPoolExecutor(_READERS) as pool:
+                began = pool.map(lambda key: _began_ns(store, key), keys)
+                keys = [
+                    key for key, ns in zip(keys, began, strict=True) if ns >= self.since_ns
+                ]
+        return sorted(keys)
+
+    def _stored(self, store: Store) -> Iterator[FlightKey]:
+        for name in store.directories(VEHICLES):
+            vehicle = decoded(name)
+            if self.vehicle and not fnmatchcase(vehicle, self.vehicle):
+                continue
+            for item in store.objects(manifests_prefix(vehicle)):
+                key = flight_of_manifest(item.key)
+                if key is not None:
+                    yield key
+
+
+def _began_ns(store: Store, key: FlightKey) -> int:
+    """Return when a flight began; for a manifest that cannot be read a time after all others."""
+    try:
+        return Manifest.parse(store.get(key.manifest, MOST_MANIFEST_BYTES), key).started_ns
+    except (StoreError, ManifestError):
+        return 1 << 63  # the job tells what is wrong with it
