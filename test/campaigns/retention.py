@@ -37,7 +37,7 @@ from typing import Any
 from campaigns import Figures
 from campaigns._recovered import check_recovered, last_footer
 from disk_faults import fill_disk, mounted_tmpfs
-from fdr_recorder.capture.throttle import CATCH_UP_NS, MOST_PERIODS
+from fdr_recorder.capture.throttle import CATCH_UP_NS, CATCH_UP_PERIODS
 from fdr_recorder.flights.directory import flights_in
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.pinning import pin, Selection
@@ -240,7 +240,7 @@ class Round:
             rates = [rate for _, rate in rules[account.topic]]
             assert any(rate is not None for rate in rates) or not account.throttled
             if len(rates) == 1 and rates[0] is not None:
-                caught_up = max(MOST_PERIODS, CATCH_UP_NS / 1e9 * rates[0])
+                caught_up = CATCH_UP_PERIODS + CATCH_UP_NS / 1e9 * rates[0]
                 most = rates[0] * told['took_s'] + caught_up + 2
                 assert account.offered <= most, (name, account, told, rates)
             self.figures['accounts'] += 1
