@@ -32,16 +32,17 @@ from typing import Any
 from bench.figures import machine, Row, table, write_json
 
 _RESULTS = Path(__file__).resolve().parent / 'results'
-_ROUNDS, _SECONDS, _LONG_SECONDS = 5, 4.0, 20.0
+_ROUNDS, _SECONDS = 5, 4.0
 _QUICK_ROUNDS, _QUICK_SECONDS = 1, 1.5
+_SECONDS_OF = {'soak': 600.0, 'memory': 20.0, 'offload': 20.0}
 
 # A row's function is called like the row, in bench.core, bench.dds or `_ELSEWHERE`.
 _CORE = (
     'writer-small', 'writer-large', 'rotation', 'pause', 'mission', 'tables', 'sealed-rate',
 )  # fmt: skip
 _DDS = (
-    'imports', 'start', 'wakeups', 'cpu', 'rate', 'drone', 'sealed', 'mixed', 'large', 'many',
-    'compression', 'memory', 'soak',
+    'imports', 'start', 'wakeups', 'cpu', 'rate', 'drone', 'sealed', 'offload', 'mixed', 'large',
+    'many', 'compression', 'memory', 'soak',
 )  # fmt: skip
 _QUICK = ('writer-small', 'writer-large', 'rotation', 'imports', 'start', 'cpu', 'drone')
 _ONLY_BY_NAME = ('soak',)
@@ -49,6 +50,7 @@ _ELSEWHERE = {
     'mission': 'mission', 'tables': 'tables',
     **dict.fromkeys(('imports', 'start', 'wakeups'), 'start'),
     **dict.fromkeys(('sealed', 'sealed-rate'), 'sealing'),
+    'offload': 'offloading',
 }  # fmt: skip
 _EPILOG = """\
 examples:
@@ -110,7 +112,7 @@ def _tasks(options: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
             continue
         seconds = options.seconds
         if seconds is None:
-            usual = {'soak': 600.0, 'memory': _LONG_SECONDS}.get(name, _SECONDS)
+            usual = _SECONDS_OF.get(name, _SECONDS)
             seconds = _QUICK_SECONDS if options.quick else usual
         tasks[name] = partial(_row(name), rounds, seconds, quick=options.quick)
     return tasks
