@@ -188,7 +188,9 @@ class Store:
             return None
         except Exception as error:
             self._fail(key, error)
-        return StoredObject(key, found['size'], round(found['last_modified'].timestamp() * 1e9))
+        etag = (found.get('e_tag') or '').strip('"')
+        modified_ns = round(found['last_modified'].timestamp() * 1e6) * 1000
+        return StoredObject(key, found['size'], modified_ns, etag)
 
     def get(self, key: str, most_bytes: int = 1 << 30) -> bytes:
         """

@@ -68,6 +68,12 @@ _PRELOADED = {
         'rosbags.typesys',
         'producers',
     ),
+    # What comes with the extra `fleet`, in part as large as all the rest.
+    'fleet': (
+        'fdr_recorder.cli.main',
+        'fdr_recorder.fleet.offload_root',
+        'fdr_recorder.fleet.s3',
+    ),
 }
 """What the processes of a server have imported."""
 _REQUEST_BYTES = 1 << 17

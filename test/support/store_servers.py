@@ -83,6 +83,11 @@ class StoreServer:
             self._process.wait()
         self._process = None
 
+    def discard(self) -> None:
+        """End it, and remove what it had."""
+        self.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
     def _command(self) -> list[str]:
         if self.kind == 'moto':
             return [self._program, '-H', '127.0.0.1', '-p', str(self.port)]
