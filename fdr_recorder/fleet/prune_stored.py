@@ -31,6 +31,7 @@ from fdr_recorder.fleet.manifest import (
     MOST_MANIFEST_BYTES,
 )
 from fdr_recorder.fleet.offload_flight import Arrival, FlightOffload, Outcome
+from fdr_recorder.fleet.receipt import NAMESPACE
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.prune import prune, Pruning
 from fdr_recorder.flights.status import Ended
@@ -39,7 +40,6 @@ from fdr_recorder.seal.allowed_signers import AllowedSigner, trusted_keys
 from fdr_recorder.seal.openssh import fingerprint
 from fdr_recorder.storage.pins import read_pins
 
-RECEIPT_NAMESPACE: Final = 'fdr-receipt'
 _MOST_RECEIPT_BYTES: Final = 64 << 20
 _MOST_SIGNATURE_BYTES: Final = 1 << 16
 
@@ -164,10 +164,10 @@ class StoredPruner:
         except NotStoredError:
             raise StaysError('there is no signed receipt of it yet') from None
         try:
-            public = sshsig.verify(armored.decode('ascii'), RECEIPT_NAMESPACE, data)
+            public = sshsig.verify(armored.decode('ascii'), NAMESPACE, data)
         except (SealError, UnicodeDecodeError):
             raise StaysError('the signature of its receipt is wrong') from None
-        trusted = {line.key for line in trusted_keys(signers, namespace=RECEIPT_NAMESPACE)}
+        trusted = {line.key for line in trusted_keys(signers, namespace=NAMESPACE)}
         if public not in trusted:
             who = fingerprint(public)
             raise StaysError(f'its receipt is signed by {who}, which is not trusted')

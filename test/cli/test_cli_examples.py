@@ -42,7 +42,7 @@ FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
 NOT_HERE = (
     '--open', 'my_vehicle.yaml', '--keys', '--proof', '--watch', '--prune',
-    '--scheduler',
+    '--scheduler', '--every',
     *(f'fdr {verb}' for verb in LIVE),
 )
 """
@@ -63,7 +63,9 @@ def examples() -> list[str]:
 
 
 @pytest.fixture
-def flights(make_writer: MakeWriter, root: Path) -> Path:
+def flights(
+    make_writer: MakeWriter, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     writer = make_writer(**SMALL)
     clients = [make_client(topic, topic.encode().hex(), schema=TEXT) for topic in TOPICS]
     for client in clients:
@@ -83,7 +85,10 @@ def flights(make_writer: MakeWriter, root: Path) -> Path:
             channel = mcap.register_channel('/a', 'json', 0)
             mcap.add_message(channel, 1, b'1', 1)
             mcap.finish()
-    store_flight(Store.open(str(root / 'store')), root / FLIGHT)
+    store = root / 'store'
+    store_flight(Store.open(str(store)), root / FLIGHT)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    assert main(['fleet', 'receive', str(store), '--workers', '1']) == 0
     return root
 
 
@@ -110,14 +115,14 @@ def test_the_examples_do_what_they_say(
     (flights / 'allowed_signers').write_text(f'drone-7 {key}\n', encoding='utf-8')
     for command in sorted(examples(), key=lambda command: 'fdr keygen' not in command):
         words = command.replace('/data/flights', '.').replace('/media/usb/flights', '.')
-        words = words.replace('s3://flights', 'store')
+        words = words.replace('s3://flights', 'store').replace('/big/disk', '.')
         words = words.replace(' recording.mcap', ' others/recording.mcap')
         words = words.replace(' torn.mcap', ' others/torn.mcap')
         words = words.replace('FLIGHT ', f'{FLIGHT} ').replace('62.5', '0')  # it is short
         code = run(words)
         said = capfd.readouterr()
         assert (code, said.err) == (0, ''), command
-        assert said.out or '.losses.transport > 0' in command, command
+        assert said.out or ' > ' in command, command
         for made in (*flights.glob('*.mcap'), *flights.glob('*.html'), flights / 'bag'):
             shutil.rmtree(made) if made.is_dir() else made.unlink(missing_ok=True)
 

@@ -18,21 +18,29 @@ from pathlib import Path
 
 from conftest import Record
 from fdr_recorder.cli.main import main
-from fdr_recorder.fleet.store import Store
+from fleet_side import Side, side
 import pytest
 from stored_flights import store_flight
 
+__all__ = ['side']
+
 
 def test_the_store_is_named_or_that_of_the_environment(
+    side: Side,
     record_flight: Record,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     flight = record_flight(close=True)
-    here, there = (Store.open(str(tmp_path / name)) for name in ('here', 'there'))
+    here, there = side.store, Side(tmp_path / 'there').store
     store_flight(here, flight, 'drone-1')
     store_flight(there, flight, 'drone-2')
+    assert main(['fleet', 'ls', here.url]) == 3
+    assert f'`fdr fleet receive {here.url}`' in capsys.readouterr().err
+    for store in (here, there):
+        assert main(['fleet', 'receive', store.url]) == 0
+    capsys.readouterr()
 
     def vehicles(*words: str) -> list[str]:
         assert main(['fleet', 'ls', *words, '--json']) == 0

@@ -144,12 +144,17 @@ def test_every_key_of_json_is_described(
         make_key_file(key)
     store = tmp_path / 'store'
     if verb.startswith('fleet '):
+        monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
         store_flight(Store.open(str(store)), flight)
+    if verb.startswith('fleet ') and verb != 'fleet receive':
+        main(['fleet', 'receive', str(store), '--workers', '1', '--json'])
+        capsys.readouterr()
     arguments = {
-        'fleet ls': (store,),
         'fleet verify': (store,),
         'fleet report': (store,),
         'fleet extract': (store, '--topic', '/text'),
+        **{f'fleet {name}': (store,) for name in ('receive', 'ls', 'catalogue')},
+        'fleet sql': (store, 'SELECT 1 AS name'),
         'ls': (root,),
         'export': (flight, '-o', tmp_path / 'out.mcap'),
         'check': ('--measure', '0'),
@@ -165,10 +170,11 @@ def test_every_key_of_json_is_described(
     assert keys
     pages = text_of(DOCS / 'after-landing.md') + text_of(DOCS / 'fleet.md')
     described = re.split('^## ', pages, flags=re.MULTILINE)
-    own, common, status, checked = (
+    own, common, status, checked, catalogue = (
         next(text for text in described if text.startswith(heading))
-        for heading in (f'fdr {verb}\n', 'JSON\n', 'Status\n', 'fdr verify\n')
+        for heading in (f'fdr {verb}\n', 'JSON\n', 'Status\n', 'fdr verify\n', 'The catalogue\n')
     )
     text = own + common + status + (checked if verb == 'report' else '')
+    text += catalogue if verb.startswith('fleet ') else ''
     named = set(re.findall(r'`(\w+)`', text))
     assert keys - named == set()

@@ -22,16 +22,14 @@ from fdr_recorder.fleet.store import Store
 from fdr_recorder.flights.listing import list_flight
 
 
-def store_flight(store: Store, directory: Path, vehicle: str = 'drone-7') -> FlightKey:
-    """Put the files of a flight and their manifest into a store."""
-    key = FlightKey(vehicle, directory.name)
-    listed = list_flight(directory)
+def manifest_of(directory: Path, key: FlightKey) -> Manifest:
+    """Return the manifest of a flight's files."""
     files = []
-    for path in sorted(directory.iterdir()):
+    for path in directory.iterdir():
         data = path.read_bytes()
-        store.put(key.file(path.name), data)
         files.append(ManifestFile(path.name, len(data), hashlib.sha256(data).hexdigest()))
-    manifest = Manifest(
+    listed = list_flight(directory)
+    return Manifest(
         key=key,
         flight_id=listed.flight_id,
         flight_number=listed.flight_number,
@@ -40,5 +38,14 @@ def store_flight(store: Store, directory: Path, vehicle: str = 'drone-7') -> Fli
         recorder='0.2.0',
         files=tuple(sorted(files)),
     )
-    store.put(key.manifest, manifest.to_bytes())
+
+
+def store_flight(
+    store: Store, directory: Path, vehicle: str = 'drone-7', name: str = ''
+) -> FlightKey:
+    """Put the files of a flight and their manifest into a store."""
+    key = FlightKey(vehicle, name or directory.name)
+    for path in directory.iterdir():
+        store.put(key.file(path.name), path.read_bytes())
+    store.put(key.manifest, manifest_of(directory, key).to_bytes())
     return key

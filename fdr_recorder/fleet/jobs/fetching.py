@@ -29,6 +29,10 @@ _SPARE_BYTES: Final = 256 << 20
 _LONGEST_NAME: Final = 200
 
 
+class NotAsSaidError(JobError):
+    """A file in the store is not what the manifest says."""
+
+
 def fetch(
     store: Store, key: FlightKey, files: Sequence[ManifestFile], directory: Path
 ) -> Path:
@@ -36,7 +40,8 @@ def fetch(
     Fetch files of a flight; return the flight's directory, which is made in `directory`.
 
     Raises:
-        JobError: A file is not as the manifest says, or the disk is too small.
+        NotAsSaidError: A file is not what the manifest says.
+        JobError: The disk is too small.
         StoreError: The store does not give them.
         OSError: They cannot be written.
 
@@ -65,7 +70,7 @@ def _fetch_file(store: Store, key: FlightKey, file: ManifestFile, path: Path) ->
             digest.update(piece)
             out.write(piece)
     if size != file.size or digest.hexdigest() != file.sha256:
-        raise JobError(f'{short(file.name)} in the store is not what the manifest says')
+        raise NotAsSaidError(f'{short(file.name)} in the store is not what the manifest says')
 
 
 def _directory_name(flight: str) -> str:

@@ -53,6 +53,7 @@ class Outcome:
         state: What became of it.
         found: What the job found, in short; see each job.
         why: Why it failed, in words.
+        has_died: Whether it failed because the process that did it died, twice.
 
     """
 
@@ -60,6 +61,7 @@ class Outcome:
     state: State
     found: Mapping[str, Any] = field(default_factory=dict)
     why: str = ''
+    has_died: bool = False
 
 
 @dataclass(frozen=True)

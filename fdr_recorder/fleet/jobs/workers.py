@@ -75,6 +75,7 @@ def run(workers: Workers, tasks: Iterable[Task]) -> Iterator[Outcome]:
             task.key,
             State.FAILED,
             why='the process that worked on it died twice: killed, out of memory, or a crash',
+            has_died=True,
         )
 
 

@@ -42,8 +42,8 @@ class Authentication:
         log_time_ns: Likewise, by the flight's clock (ns).
         previous_flight: The sealed flight before it in its root, by the opening; may be empty.
         previous_seal: SHA-256 of that flight's newest seal.
-        hashes: SHA-256 of all seals, of which the next flight may name one: the newest that there
-            was when it was opened.
+        hashes: SHA-256 of all seals, oldest first, of which the next flight may name one: the
+            newest that there was when it was opened.
         removed_flights: Ids of other flights that this one says were removed meanwhile, each with
             the SHA-256 of its newest seal.
         faults: What is not as the recorder wrote it.
@@ -64,7 +64,7 @@ class Authentication:
     log_time_ns: int = 0
     previous_flight: str = ''
     previous_seal: str = ''
-    hashes: frozenset[str] = frozenset()
+    hashes: tuple[str, ...] = ()
     removed_flights: frozenset[tuple[str, str]] = frozenset()
     faults: list[Place] = field(default_factory=list)
     uncovered: list[Place] = field(default_factory=list)

@@ -75,9 +75,9 @@ class Chain:
         return self.holding[max(self.holding)] if self.holding else None
 
     @property
-    def hashes(self) -> frozenset[str]:
-        """Return the hashes of all seals."""
-        return frozenset(seal.text_hash for seal in self.seals.values())
+    def hashes(self) -> tuple[str, ...]:
+        """Return the hashes of all seals, the oldest first."""
+        return tuple(self.seals[number].text_hash for number in sorted(self.seals))
 
     @property
     def durable(self) -> int:

@@ -214,7 +214,7 @@ class FlightSeals:
         result.hashes = chain.hashes
         last = newest_seal(self._flight)  # a power cut may have left one behind a hole
         if last is not None and last.durable <= (newest.number if newest is not None else NONE):
-            result.hashes |= {last.text_hash}
+            result.hashes += (last.text_hash,)
         if newest is not None:
             result.seal, result.seal_hash = newest.number, newest.text_hash
             result.utc, result.log_time_ns = newest.utc, newest.log_time
