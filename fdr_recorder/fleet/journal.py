@@ -157,6 +157,11 @@ class Journal:
         if fd >= 0:
             close_fd(fd)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether its directory is where it was; if it could be written at all."""
+        return bool(self.trouble) or self._path.is_dir()
+
     def flights(self) -> list[str]:
         """Return the names of the flights of which something is known."""
         names = set(self._known)

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -39,6 +40,9 @@ _REFUSED_PAUSE_S: Final = 60.0
 _ASK_AGAIN_S: Final = 600.0
 """So often what could not be removed is looked at again."""
 _SWEEP_S: Final = 3600.0
+_MOST_REFUSED: Final = 3
+"""When the store refuses so many flights, it is not about these flights."""
+_MOST_UNREACHED: Final = 4
 _MOST_LOOKS: Final = 5
 """So often a flight that changes all the time is looked at, if nobody watches."""
 
@@ -77,6 +81,8 @@ class RootOffload:
         """Flights that are in the store, with their directory's time and inode."""
         self._ask_again: dict[str, float] = {}
         """When to look again at flights that could not be removed."""
+        self._unreached: Counter[str] = Counter()
+        """How often in a row the store did not answer, by flight."""
         self._manifests: dict[str, dict[str, int]] = {}
         self._told: dict[str, str] = {}
         self._sweep_at = 0.0
@@ -93,9 +99,24 @@ class RootOffload:
 
         """
         there = self._there()
+        refusal: StoreError | None = None
+        refused = 0
         for flight in self._to_do(there):
-            with suppress(FileNotFoundError):  # it was removed just now
-                self._one(flight)
+            try:
+                with suppress(FileNotFoundError):  # it was removed just now
+                    self._one(flight)
+            except StoreUnreachableError:
+                self._unreached[flight.name] += 1
+                raise
+            except StoreError as error:  # it may be about this flight alone
+                refusal = refusal or error
+                refused += 1
+                if refused >= _MOST_REFUSED:
+                    raise refusal from None
+            else:
+                self._unreached.pop(flight.name, None)
+        if refusal is not None:
+            raise refusal
         if self._only is None:
             self._gone({path.name for path in there})
         if time.monotonic() >= self._sweep_at:
@@ -137,7 +158,11 @@ class RootOffload:
                 self._failed(flight, error)
                 continue
             found.append(flight)
-        return sorted(found, key=_age)
+        return sorted(found, key=lambda flight: (self._is_stuck(flight.name), _age(flight)))
+
+    def _is_stuck(self, name: str) -> bool:
+        """Tell whether others come first, because of this flight nothing arrives at all."""
+        return self._unreached[name] >= _MOST_UNREACHED
 
     def _one(self, flight: Path) -> None:
         place = _place(flight)
@@ -211,6 +236,8 @@ class RootOffload:
     def _gone(self, there: set[str]) -> None:
         """See to flights that are no longer on the drone."""
         journal = self._offload.journal
+        if not journal.is_there:
+            return  # the disk with the root has been unmounted
         for name in journal.flights():
             if name in there:
                 continue

@@ -54,6 +54,8 @@ def refusal_of_directory(url: str, where: str, error: OSError) -> StoreError:
         return StoreFullError(url, f'{where}{text}; make room there')
     if number == errno.EFBIG:
         return StoreFullError(url, f'{where}{text}: no file may be so large there')
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG):
+    if number in (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+        return StoreError(url, f'{where}{text}; something else is in its place')
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreError(url, f'{where}{text}; this user must be able to write there')
     return StoreUnreachableError(url, f'{where}{text}; look at the disk, or the mount')

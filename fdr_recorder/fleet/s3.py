@@ -151,11 +151,16 @@ class S3:
 
     def _upload_to_continue(self, key: str) -> tuple[str, dict[int, str]]:
         """Return an upload of this object, and what of it has arrived; end all others."""
-        found = [
-            (self._arrived(key, item['UploadId']), item['UploadId'])
-            for item in self._uploads(self._prefix + key)
-            if item['Key'] == self._prefix + key
-        ]
+        try:
+            found = [
+                (self._arrived(key, item['UploadId']), item['UploadId'])
+                for item in self._uploads(self._prefix + key)
+                if item['Key'] == self._prefix + key
+            ]
+        except ClientError as error:
+            if not _is_denied(error):
+                raise
+            found = []  # a key that may not look: then all of the file is sent
         found.sort(key=lambda item: (len(item[0]), item[1]))
         for _, upload in found[:-1]:
             self._abort(key, upload)
@@ -208,7 +213,13 @@ class S3:
         """
         count = 0
         with self._told(prefix):
-            for item in list(self._uploads(self._prefix + prefix)):
+            try:
+                uploads = list(self._uploads(self._prefix + prefix))
+            except ClientError as error:
+                if _is_denied(error):
+                    return 0
+                raise
+            for item in uploads:
                 key = item['Key'].removeprefix(self._prefix)
                 settled = is_settled(key)
                 if settled or (settled is None and _is_old(item)):
@@ -220,7 +231,7 @@ class S3:
         try:
             self._call('abort_multipart_upload', key, UploadId=upload)
         except ClientError as error:
-            if _code(error) != _NO_UPLOAD:
+            if _code(error) != _NO_UPLOAD and not _is_denied(error):
                 raise
 
     def _call(self, operation: str, key: str, **values: Any) -> Any:  # noqa: ANN401
@@ -278,6 +289,11 @@ class _PacedBody:
 
 def _code(error: ClientError) -> str:
     return str(error.response.get('Error', {}).get('Code', ''))[:64]
+
+
+def _is_denied(error: ClientError) -> bool:
+    """Tell whether the key has no right to do this; one that is wrong has none to anything."""
+    return _code(error) in ('AccessDenied', 'MethodNotAllowed', 'NotImplemented')
 
 
 def _base64_md5(data: bytes) -> str:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 import hashlib
 from pathlib import Path
+import re
 import socket
 import threading
 import time
@@ -132,6 +133,7 @@ class Link:
         cut_after: Cut each connection after so many bytes towards the store; 0 for never.
         answer: What each request is answered with in place of the store: an HTTP response.
         up_bytes: Bytes that went towards the store.
+        methods: HTTP methods of the requests.
 
     """
 
@@ -141,6 +143,7 @@ class Link:
         self.cut_after = 0
         self.answer = b''
         self.up_bytes = 0
+        self.methods: set[str] = set()
         self._target = target
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(('127.0.0.1', 0))
@@ -201,6 +204,11 @@ class Link:
                 _shut(item)
                 item.close()
 
+    def _note(self, data: bytes) -> None:
+        method = re.match(rb'(GET|HEAD|PUT|POST|DELETE) /', data)
+        if method:
+            self.methods.add(method[1].decode())
+
     def _copy(self, source: socket.socket, target: socket.socket, is_up: bool) -> None:
         count = 0
         try:
@@ -210,6 +218,7 @@ class Link:
                 target.sendall(data)
                 count += len(data)
                 if is_up:
+                    self._note(data)
                     self.up_bytes += len(data)
                     if self.cut_after and count > self.cut_after:
                         break
