@@ -48,6 +48,7 @@ setup(
     package_data={
         NAME: ['py.typed'],
         f'{NAME}.node': ['quick_discovery.xml'],
+        f'{NAME}.fleet.page': ['*.css', '*.js'],
         f'{NAME}.report': ['page.css', 'script/*.js', 'vendor/*'],
         f'{NAME}.record.msg': ['*.msg'],
     },

@@ -34,8 +34,8 @@ _NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 def policy() -> str:
     """Return the Content-Security-Policy: the page's own code and the pictures in it, no more."""
-    style_hashes = ' '.join(map(_hash, _styles()))
-    script_hashes = ' '.join(map(_hash, _scripts()))
+    style_hashes = ' '.join(map(code_hash, _styles()))
+    script_hashes = ' '.join(map(code_hash, _scripts()))
     return (
         f'{_NOTHING_ELSE}; img-src data:; style-src {style_hashes}; script-src {script_hashes}'
     )
@@ -49,6 +49,11 @@ def style_elements() -> list[Html]:
 def script_elements() -> list[Html]:
     """Return the page's scripts, to stand at the end of its body."""
     return [h('script', Html(script)) for script in _scripts()]
+
+
+def style_of_report() -> str:
+    """Return the report's own style, for pages that are to look like it."""
+    return _text('page.css')
 
 
 @cache
@@ -71,7 +76,7 @@ def _text(name: str) -> str:
 
 
 @cache
-def _hash(code: str) -> str:
+def code_hash(code: str) -> str:
     """Return the hash by which a browser recognises a piece of code (CSP level 2)."""
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return f"'sha256-{digest}'"

@@ -35,6 +35,7 @@ import pytest
 from small_fleet import record_tiny, store_fleet
 from stored_flights import store_flight
 from strange_jobs import DeadlyJob
+from synthetic_catalogue import flight_row, START_MS, write_rows
 from waiting import wait_until
 
 
@@ -106,6 +107,31 @@ def test_since_is_when_flights_began(store: Store, said: Said, root: Path) -> No
     store_flight(store, record_tiny(root, 'a'))
     assert len(said('verify', '--since', '2026-09-20')['flights']) == 1
     assert said('verify', '--since', '2026-09-22')['flights'] == []
+
+
+def test_where_asks_the_catalogue(
+    store: Store, said: Said, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ('a', 'b'):
+        store_flight(store, record_tiny(root, name), f'drone-{name}')
+    assert main(['fleet', 'verify', store.url, '--where', 'true']) == 3
+    assert 'has no catalogue, which --where asks' in capsys.readouterr().err
+    rows = [
+        flight_row('drone-a', 'a', started=START_MS * 1000, verdict='losses'),
+        flight_row('drone-b', 'b', started=(START_MS + 86_400_000) * 1000),
+    ]
+    write_rows(store, flights=rows)
+    for words, flights in (
+        ((), ['a', 'b']),
+        (('--where', "verdict = 'losses' -- but"), ['a']),
+        (('--vehicle', '*-b'), ['b']),
+        (('--since', '2026-01-01T12:00:00Z'), ['b']),
+        (('--since', '2026-01-01', '--where', 'false or false'), []),
+    ):
+        assert [item['flight'] for item in said('verify', *words)['flights']] == flights
+    for wrong in ('nonsense = 1', 'true); SELECT (1', '1 = '):
+        assert main(['fleet', 'verify', store.url, '--where', wrong]) == 3
+        assert 'fdr: --where: ' in capsys.readouterr().err
 
 
 def test_what_is_wrong_in_the_store_fails_one_flight_alone(

@@ -153,7 +153,7 @@ def test_every_key_of_json_is_described(
         'fleet verify': (store,),
         'fleet report': (store,),
         'fleet extract': (store, '--topic', '/text'),
-        **{f'fleet {name}': (store,) for name in ('receive', 'ls', 'catalogue')},
+        **{f'fleet {name}': (store,) for name in ('receive', 'ls', 'catalogue', 'page')},
         'fleet sql': (store, 'SELECT 1 AS name'),
         'ls': (root,),
         'export': (flight, '-o', tmp_path / 'out.mcap'),

@@ -24,5 +24,5 @@ EXAMPLES: Final = """\
 This needs some libraries: pip install 'fdr_recorder[fleet]'.
 """
 
-VERBS: Final = ('receive', 'ls', 'sql', 'catalogue', 'verify', 'report', 'extract')
+VERBS: Final = ('receive', 'ls', 'sql', 'catalogue', 'verify', 'report', 'extract', 'page')
 """In the order of the help; each is a module of this package."""

@@ -21,6 +21,7 @@ from typing import Final
 from fdr_recorder.errors import StoreError
 from fdr_recorder.fleet.jobs.task import JobError
 from fdr_recorder.fleet.layout import (
+    CATALOGUE,
     decoded,
     flight_of_manifest,
     FlightKey,
@@ -36,7 +37,7 @@ _READERS: Final = 16
 @dataclass(frozen=True)
 class Selection:
     """
-    Which flights.
+    Which flights: of those that the catalogue has, or of all in a store without a catalogue.
 
     Attributes:
         vehicle: A pattern of vehicles, `*` and `?`; empty for all.
@@ -58,8 +59,12 @@ class Selection:
             StoreError: The store refuses, or does not answer.
 
         """
+        if next(store.objects(CATALOGUE), None) is not None:
+            return self._catalogued(store)
         if self.where:
-            raise JobError(f'{store.url} has no catalogue, which --where asks')
+            raise JobError(
+                f'{store.url} has no catalogue, which --where asks; `fdr fleet receive` makes it'
+            )
         keys = list(self._stored(store))
         if self.since_ns is not None:
             with ThreadPoolExecutor(_READERS) as pool:
@@ -68,6 +73,30 @@ class Selection:
                     key for key, ns in zip(keys, began, strict=True) if ns >= self.since_ns
                 ]
         return sorted(keys)
+
+    def _catalogued(self, store: Store) -> list[FlightKey]:
+        from fdr_recorder.fleet.catalogue.query import (  # noqa: PLC0415 - loads DuckDB
+            Catalogue,
+            QueryError,
+            tables_text,
+        )
+
+        conditions, values = ['true'], list[object]()
+        if self.vehicle:
+            conditions.append('vehicle GLOB ?')
+            values.append(self.vehicle)
+        if self.since_ns is not None:
+            conditions.append('started >= make_timestamp(?)')
+            values.append(self.since_ns // 1000)
+        if self.where:
+            conditions.append(f'({self.where}\n)')
+        question = f'SELECT vehicle, flight FROM flights WHERE {" AND ".join(conditions)}'
+        with Catalogue.of(store, self.where) as catalogue:
+            try:
+                rows = catalogue.ask(question, values).rows()
+            except QueryError as error:
+                raise JobError(f'--where: {error}\n\n{tables_text()}') from None
+        return sorted(FlightKey(vehicle, flight) for vehicle, flight in rows)
 
     def _stored(self, store: Store) -> Iterator[FlightKey]:
         for name in store.directories(VEHICLES):
