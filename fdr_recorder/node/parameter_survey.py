@@ -162,11 +162,14 @@ class ParameterSurvey:
     def _record(
         self, name: str, question: _Question, names: list[str], response: Any  # noqa: ANN401
     ) -> None:
-        """Record an answer, unless it comes too late."""
+        """Record an answer, unless it comes too late or is not to what was asked."""
         if self._asked.get(name) is not question:
             return
+        if len(response.values) != len(names):  # one was undeclared meanwhile: ask again
+            question.until = 0.0
+            return
         with self._quarantine.guard(name, ASK):
-            pairs = zip(names, response.values, strict=False)
+            pairs = zip(names, response.values, strict=True)
             texts = {encodable(key): value_text(value) for key, value in pairs}
             self._writer.emit(NodeParameters(node=encodable(name), parameters=texts))
         self._done.add(name)

@@ -27,7 +27,8 @@ from fdr_recorder.report.page import render
 from ground import Ground
 import pytest
 from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.msg import ParameterEvent
+from rcl_interfaces.msg import ParameterEvent, ParameterValue
+from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from recorder_process import read_flight, RecorderProcess
@@ -125,11 +126,31 @@ class Controller:
         self.node.set_parameters([Parameter(name, value=value)])
 
 
+def confused(ground: Ground) -> None:
+    """Add a node that answers to less than it is asked for."""
+    node = Node(
+        'confused', context=ground.node.context, namespace='/drone', start_parameter_services=False
+    )
+
+    def names(_request: object, response: ListParameters.Response) -> ListParameters.Response:
+        response.result.names = ['a', 'b']
+        return response
+
+    def values(_request: object, response: GetParameters.Response) -> GetParameters.Response:
+        response.values = [ParameterValue(type=2, integer_value=1)]
+        return response
+
+    node.create_service(ListParameters, 'confused/list_parameters', names)
+    node.create_service(GetParameters, 'confused/get_parameters', values)
+    ground.add(node)
+
+
 def test_parameters_of_all_nodes_and_their_changes(
     ground: Ground, tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {'record_parameters': True, 'exclude_regex': 'nothing'}
     first = Controller(ground, 'controller')
+    confused(ground)
     with RecorderProcess(ground, tmp_path, root, **options) as recorder:
         recorder.make('configure', 'activate')
 
@@ -153,7 +174,9 @@ def test_parameters_of_all_nodes_and_their_changes(
             return [known['/drone/controller', 'gain'], known['/drone/late', 'steps']]
 
         ground.wait_until(lambda: last() == ['NaN', 'null'], 'the changes are on disk')
-        ground.wait_until(lambda: answered('/ground'), 'that one does not answer')
+        ground.wait_until(
+            lambda: answered('/ground', '/drone/confused'), 'these do not answer as they should'
+        )
         recorder.make('deactivate')
     read_flight(path)
     found = {(item.node, item.name): item for item in read_info(path).parameters}
@@ -171,6 +194,7 @@ def test_parameters_of_all_nodes_and_their_changes(
     assert ': 0.5; ' in text
     text = shown(capsys, 'info', path, '--parameters')
     assert '/fdr_recorder' in text
+    assert '/drone/confused: its parameter services do not answer' in text
     assert '/ground: its parameter services do not answer, or there are none' in text
     assert main(['info', str(path), '--parameters', '/nobody']) == 3
     capsys.readouterr()
