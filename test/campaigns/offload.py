@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import atexit
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 import hashlib
 import os
 from pathlib import Path
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -156,7 +157,7 @@ class Round:
         self.root.mkdir()
         for _ in range(self.rng.randint(1, 3)):
             self.record(self.rng.randint(1, 300) * KIB)
-        if self.rng.random() < 0.4:
+        if self.rng.random() < (0.4 if self.link is None else 0.7):
             self.record(LARGE, segment_bytes=2 * LARGE)
         if self.rng.random() < 0.6:
             self.begin_live()
@@ -272,7 +273,12 @@ class Round:
 
     def _kill(self) -> None:
         process, out = self._start(*self._maybe_prune())
-        self._wait(self.rng.expovariate(2.0))
+        link = self.link
+        if link is not None and self.rng.random() < 0.7:
+            arrived = link.up_bytes + self.rng.randint(1, LARGE)
+            self._wait(3.0, lambda: link.up_bytes > arrived or process.poll() is not None)
+        else:
+            self._wait(self.rng.expovariate(2.0))
         process.send_signal(self.rng.choice((signal.SIGKILL, signal.SIGTERM)))
         self._ended(process, out)
 
@@ -354,6 +360,9 @@ class Round:
         files = [path for path in self.root.glob('.fdr.offload/*/*') if path.name[0] != '.']
         for path in files:
             data = bytearray(path.read_bytes())
+            if self.rng.random() < 0.5:  # what looks right and is not
+                path.write_bytes(re.sub(rb'"[0-9a-f]{60}', b'"' + b'0' * 60, data))
+                continue
             for _ in range(self.rng.randint(1, 20)):
                 if data:
                     data[self.rng.randrange(len(data))] = self.rng.randrange(256)
@@ -431,10 +440,14 @@ class Round:
         self.figures['incomplete'] += code == 2
         return code
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, is_enough: Callable[[], bool] = lambda: False) -> None:
         """Let some time go by, in which the flight that goes on is recorded."""
         until = time.monotonic() + seconds
-        wait_until(lambda: time.monotonic() >= until, 'a while', seconds + PATIENCE_S)
+
+        def is_over() -> bool:
+            return is_enough() or time.monotonic() >= until
+
+        wait_until(is_over, 'a while', seconds + PATIENCE_S)
 
     # --- what must hold ------------------------------------------------------------------
 

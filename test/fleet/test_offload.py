@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import time
@@ -121,7 +122,9 @@ def test_what_is_in_the_store_is_what_is_on_the_drone(
     (journal,) = (root / '.fdr.offload').iterdir()
     for name in ('one', 'two', 'large'):
         path = journal / name
-        path.write_bytes(path.read_bytes().replace(b'"', b"'", 3))
+        data = re.sub(rb'"[0-9a-f]{64}"', b'"%064d"' % 0, path.read_bytes())
+        path.write_bytes(data[:-20] + b'\xff\n')
+    place.remove(FlightKey(VEHICLE, 'one').manifest)  # it is not written from such a journal
     code, again = offload(capsys, root, place)
     assert (code, again['sent_bytes']) == (0, 0)
     assert place.objects() == objects
