@@ -12,34 +12,28 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 import os
 from pathlib import Path
 import sys
 import time
 from typing import Any, TYPE_CHECKING
 
-from fdr_recorder.cli.argument_types import parse_count, parse_moment
+from fdr_recorder.cli.argument_types import parse_count
 from fdr_recorder.cli.console import progress, say, table
+from fdr_recorder.cli.fleet.arguments import parse_when
 from fdr_recorder.cli.fleet.store_argument import add_url
 from fdr_recorder.errors import UsageError
-from fdr_recorder.units import format_duration, plural
+from fdr_recorder.units import EPOCH, format_duration, plural
 
 if TYPE_CHECKING:
     from fdr_recorder.fleet.jobs.task import Job, Outcome, Task
     from fdr_recorder.fleet.jobs.workers import Workers
     from fdr_recorder.fleet.layout import FlightKey
     from fdr_recorder.fleet.store import Store
-
-
-def parse_date(text: str) -> int:
-    """Return a date, or a date and time, in nanoseconds since 1970 UTC."""
-    time_ns = parse_moment(text).time_ns
-    if time_ns is None:
-        raise ArgumentTypeError(f'invalid date: {text!r}; write for example 2026-05-04')
-    return time_ns
 
 
 def add_job_arguments(parser: ArgumentParser) -> None:
@@ -56,7 +50,10 @@ def add_job_arguments(parser: ArgumentParser) -> None:
         '--vehicle', metavar='GLOB', default='', help="of these vehicles: 'drone-*'"
     )
     which.add_argument(
-        '--since', metavar='DATE', type=parse_date, help='begun at this time or later (UTC)'
+        '--since',
+        metavar='TIME',
+        type=parse_when,
+        help='that began then or later (UTC): 2026-11-22, or 7d (days ago)',
     )
     parser.add_argument(
         '--again', action='store_true', help='make also what was made of the same files before'
@@ -122,7 +119,10 @@ class JobRun:
         from fdr_recorder.fleet.jobs.task import JobError
 
         args = self._args
-        flights = Selection(args.vehicle, args.since, args.where).flights(self._store)
+        since_ns = None
+        if args.since is not None:
+            since_ns = (args.since - EPOCH) // timedelta(microseconds=1) * 1000
+        flights = Selection(args.vehicle, since_ns, args.where).flights(self._store)
         if not flights and not (args.vehicle or args.where or args.since is not None):
             raise JobError(f'there are no flights in {self._store.url}')
         self.outcomes.update(self.run(doing, ((key, job) for key in flights)))

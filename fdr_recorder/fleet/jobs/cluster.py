@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from functools import partial
 import logging
 import time
 from types import TracebackType
@@ -32,6 +34,9 @@ except ImportError as error:
     raise ExtraMissingError(error.name or 'distributed', 'fleet') from None
 
 _ANSWER_S: Final = 10.0
+_FETCH_S: Final = 120.0
+"""How long an outcome may take to come here."""
+_GONE: Final = (OSError, TimeoutError, CancelledError, asyncio.CancelledError)
 _RETRIES: Final = 2
 _LOOK_S: Final = 5.0
 """How often the number of workers is looked at."""
@@ -62,7 +67,8 @@ class DaskWorkers:
 
         """
         self.scheduler = scheduler
-        logging.getLogger('distributed').setLevel(logging.CRITICAL)
+        for name in ('distributed', 'distributed.client', 'distributed.core', 'tornado'):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told as an error
         try:
             self._client: Any = _client(scheduler)
         except (OSError, ValueError, TimeoutError) as error:
@@ -75,7 +81,7 @@ class DaskWorkers:
         except BaseException:
             self._client.close()
             raise
-        self._executor: Any = self._client.get_executor(retries=_RETRIES, pure=False)
+        self._there: dict[Future[Outcome], Any] = {}
 
     def _look(self, first: Task) -> None:
         try:
@@ -102,6 +108,8 @@ class DaskWorkers:
     @property
     def slots(self) -> int:
         """Return how many tasks they should have at a time: workers come and go."""
+        if self._client.status != 'running':
+            raise self._gone()
         if time.monotonic() - self._looked > _LOOK_S:
             with suppress(OSError, TimeoutError):
                 self._slots = self._count()
@@ -110,17 +118,27 @@ class DaskWorkers:
 
     def submit(self, task: Task) -> Future[Outcome]:
         """Give a task to the scheduler."""
-        future: Future[Outcome] = self._executor.submit(do, task)
-        return future
+        here: Future[Outcome] = Future()
+        there = self._client.submit(do, task, pure=False, retries=_RETRIES)
+        self._there[here] = there
+        there.add_done_callback(partial(_pass_on, here))
+        return here
 
     def release(self, future: Future[Outcome]) -> None:
-        """Raise `JobError` if the scheduler is gone."""
-        is_gone = future.cancelled() or isinstance(future.exception(), CancelledError)
-        if is_gone or self._client.status != 'running':
-            raise JobError(
-                f'the scheduler {self.scheduler} does not answer any more; run it again: '
-                'what is done is not done again'
-            )
+        """Forget it; raise `JobError` if it was not the task that failed, but the cluster."""
+        del self._there[future]
+        error = future.exception()
+        if error is None or isinstance(error, self.deaths):
+            return
+        if self._client.status != 'running' or isinstance(error, _GONE):
+            raise self._gone()
+        raise JobError(f'a worker of {self.scheduler} cannot do this: {_first_line(error)}')
+
+    def _gone(self) -> JobError:
+        return JobError(
+            f'the scheduler {self.scheduler} does not answer any more; run it again: '
+            'what is done is not done again'
+        )
 
     def __enter__(self) -> DaskWorkers:
         """Return itself."""
@@ -140,6 +158,14 @@ class DaskWorkers:
 def _client(scheduler: str) -> Any:  # noqa: ANN401 - of distributed, which has no types
     make: Any = Client
     return make(scheduler, timeout=_ANSWER_S, set_as_default=False)
+
+
+def _pass_on(here: Future[Outcome], there: Any) -> None:  # noqa: ANN401 - of distributed
+    """Tell what came of a task; in a thread of `distributed`."""
+    try:
+        here.set_result(there.result(timeout=_FETCH_S))
+    except BaseException as error:  # `release` decides
+        here.set_exception(error)
 
 
 def _why_not(what: Any) -> str:  # noqa: ANN401 - of a worker of whatever version

@@ -16,9 +16,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 from types import TracebackType
-from typing import Protocol
+from typing import Final, Protocol
 
 from fdr_recorder.fleet.jobs.task import Outcome, State, Task
+
+_LOOK_S: Final = 5.0
+"""How often `slots` is asked for at least."""
 
 
 class Workers(Protocol):
@@ -34,13 +37,19 @@ class Workers(Protocol):
 
     @property
     def slots(self) -> int:
-        """Return how many tasks they should have at a time; this may change."""
+        """
+        Return how many tasks they should have at a time; this may change.
+
+        Raises:
+            JobError: The workers are gone.
+
+        """
 
     def submit(self, task: Task) -> Future[Outcome]:
         """Give them a task; never more than `slots` at a time."""
 
     def release(self, future: Future[Outcome]) -> None:
-        """Take note that a future is done."""
+        """Take note that a future is done; raise `JobError` if that says that they are gone."""
 
     def __enter__(self) -> Workers: ...
 
@@ -91,7 +100,7 @@ def _finished(
             running[workers.submit(task)] = task
         if not running:
             return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        done, _ = wait(running, _LOOK_S, FIRST_COMPLETED)
         for future in done:
             task = running.pop(future)
             workers.release(future)
