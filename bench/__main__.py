@@ -39,6 +39,7 @@ _SECONDS_OF = {'soak': 600.0, 'memory': 20.0, 'offload': 20.0}
 # A row's function is called like the row, in bench.core, bench.dds or `_ELSEWHERE`.
 _CORE = (
     'writer-small', 'writer-large', 'rotation', 'pause', 'mission', 'tables', 'sealed-rate',
+    'fleet',
 )  # fmt: skip
 _DDS = (
     'imports', 'start', 'wakeups', 'cpu', 'rate', 'drone', 'sealed', 'offload', 'mixed', 'large',
@@ -50,7 +51,7 @@ _ELSEWHERE = {
     'mission': 'mission', 'tables': 'tables',
     **dict.fromkeys(('imports', 'start', 'wakeups'), 'start'),
     **dict.fromkeys(('sealed', 'sealed-rate'), 'sealing'),
-    'offload': 'offloading',
+    'offload': 'offloading', 'fleet': 'fleet',
 }  # fmt: skip
 _EPILOG = """\
 examples:

@@ -56,6 +56,7 @@ _TIME: Final = '%Y%m%dT%H%M%S%f'
 _LISTINGS: Final = 20
 _REPLACES: Final = b'fdr_replaces'
 _HAS: Final = b'fdr_tables'
+_TABLE: Final = b'fdr_table'
 _VERSION: Final = b'fdr_catalogue'
 _ROWS_PER_GROUP: Final = 65_536
 _DEAD_AFTER_NS: Final = 24 * 3600 * NS_PER_S
@@ -169,7 +170,8 @@ def write_batch(store: Store, tables: Mapping[str, pa.Table], replaces: Sequence
     }
     for name in sorted(tables, key=lambda name: name == FLIGHTS.name):
         if tables[name].num_rows or name == FLIGHTS.name:
-            store.put(key_of(batch, name), _encoded(tables[name], batch, note))
+            said = {**note, _TABLE: name.encode()}
+            store.put(key_of(batch, name), _encoded(tables[name], batch, said))
     return batch
 
 
@@ -222,6 +224,8 @@ def check_schema(table: Table, schema: pa.Schema) -> None:
 
     """
     wanted = schema_of(table)
+    if (schema.metadata or {}).get(_TABLE) != table.name.encode():
+        raise BatchError(f'it has not the table {table.name}')
     for name in ('vehicle', 'flight', BATCH):
         if name not in schema.names:
             raise BatchError(f'it has no column {name}')

@@ -12,8 +12,9 @@
 """
 Asks the catalogue, by SQL, with DuckDB.
 
-Questions read the catalogue and nothing else: no file, no network, no extension, no settings; and
-they write nothing. Only this module imports `duckdb`.
+Questions read the files of the catalogue and nothing else: no other file, no network, no
+extension, no settings; and as they are statements of the type SELECT, they write nothing.
+Only this module imports `duckdb`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import os
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -33,13 +35,12 @@ from fdr_recorder.fleet.store import Store
 try:
     import duckdb
     import pyarrow as pa
-    from pyarrow import dataset
 except ImportError as error:
     raise ExtraMissingError(error.name or 'duckdb', 'fleet') from None
 
 MEMORY_VARIABLE: Final = 'FDR_FLEET_MEMORY'
 _MEMORY: Final = '2GB'
-_ALLOWED: Final = frozenset({duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN})
+_OPTIONS: Final = 'union_by_name = true, hive_partitioning = false'
 
 _MISSING_FLIGHTS: Final = """
 CREATE VIEW missing_flights AS
@@ -191,10 +192,10 @@ class Catalogue:
         run("SET TimeZone = 'UTC'")
         there = {name: TABLES[name] for name in self.snapshot.files}
         for name, table in there.items():
-            files = [str(path) for path in self.snapshot.files[name].values()]
-            schema = schema_of(table)
-            found = dataset.dataset(files, schema=schema) if files else schema.empty_table()
-            self._connection.register(f'every_{name}', found)
+            self._connection.register(f'no_{name}', schema_of(table).empty_table())
+            files = [_quoted(path) for path in self.snapshot.files[name].values()]
+            found = f'UNION ALL BY NAME FROM read_parquet([{", ".join(files)}], {_OPTIONS})'
+            run(f'CREATE VIEW every_{name} AS FROM no_{name} {found if files else ""}')
         run(
             f"""
             CREATE TABLE superseded AS
@@ -216,6 +217,8 @@ class Catalogue:
             source = f'every_{name} {without if count and count[0] else ""}'
             run(f'CREATE VIEW {name} AS SELECT {columns} FROM {source}')
         run(_MISSING_FLIGHTS)
+        paths = [path for some in self.snapshot.files.values() for path in some.values()]
+        run(f'SET allowed_paths = [{", ".join(map(_quoted, paths))}]')
         run('SET enable_external_access = false')
         run('SET lock_configuration = true')
 
@@ -229,7 +232,7 @@ class Catalogue:
         """
         try:
             statements = self._connection.extract_statements(question)
-            if len(statements) != 1 or statements[0].type not in _ALLOWED:
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise QueryError('ask with one statement that begins with SELECT, WITH or FROM')
             relation = self._connection.sql(question, params=list(parameters))
             return Answer(relation.to_arrow_table(), [str(kind) for kind in relation.types])
@@ -267,6 +270,10 @@ def tables_text() -> str:
     tables = {name: table.all_columns for name, table in TABLES.items()}
     lines = [f'{name}: {", ".join(columns)}' for name, columns in tables.items()]
     return '\n'.join((*lines, f'missing_flights: {", ".join(MISSING_COLUMNS)}'))
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _said(error: duckdb.Error) -> str:
