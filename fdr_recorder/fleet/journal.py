@@ -79,6 +79,10 @@ class FlightFacts:
         return is_known and (self.flight_id, self.started_ns) != (flight_id, started_ns)
 
 
+NO_FACTS: Final = FlightFacts('', '', 0, 0)
+"""Its header cannot be read, and no other flight says whose they are."""
+
+
 @dataclass
 class FlightJournal:
     """

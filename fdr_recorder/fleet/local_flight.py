@@ -83,7 +83,7 @@ def read_facts(flight: Path, vehicle: str | None, usual_vehicle: str) -> FlightF
     Args:
         flight: Its directory.
         vehicle: Which vehicle it shall be; None for the one that its header names.
-        usual_vehicle: Whose it is if no header can be read.
+        usual_vehicle: Whose it is if no header can be read, or it names none.
 
     """
     header = _header(flight)
@@ -91,7 +91,7 @@ def read_facts(flight: Path, vehicle: str | None, usual_vehicle: str) -> FlightF
         return FlightFacts(usual_vehicle if vehicle is None else vehicle, '', 0, 0)
     number = header.flight_number if header.flight_number <= MAX_FLIGHT_NUMBER else 0
     return FlightFacts(
-        header.vehicle_id if vehicle is None else vehicle,
+        (header.vehicle_id or usual_vehicle) if vehicle is None else vehicle,
         header.flight_id,
         number,
         header.flight_started_at_ns,

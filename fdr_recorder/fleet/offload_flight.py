@@ -17,7 +17,8 @@ goes on is followed, segment by segment. What has arrived stays, although the dr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 import hashlib
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fdr_recorder.errors import FdrError, NotStoredError
-from fdr_recorder.fleet.journal import FlightFacts, Journal
+from fdr_recorder.fleet.journal import FlightFacts, Journal, NO_FACTS
 from fdr_recorder.fleet.layout import decoded, FlightKey
 from fdr_recorder.fleet.local_file import (
     Content,
@@ -69,6 +70,16 @@ class OtherFlightError(FdrError):
         super().__init__(
             f'{flight}: the store has another flight {key}; it is left there, and this one here. '
             'Rename this directory, or give the vehicle a name of its own (--vehicle)'
+        )
+
+
+class NoVehicleError(FdrError):
+    """Nobody knows whose flight it is."""
+
+    def __init__(self, flight: Path) -> None:
+        super().__init__(
+            f'{flight}: its header cannot be read, so nobody knows whose flight it is: say '
+            '--vehicle NAME, or make it whole with `fdr recover`'
         )
 
 
@@ -150,7 +161,7 @@ class FlightOffload:
 
     Attributes:
         sent: Called with the number of bytes that have arrived since the last call.
-        usual_vehicle: Whose a flight is whose header cannot be read.
+        usual_vehicle: Whose a flight is whose header cannot be read, or names no vehicle.
 
     """
 
@@ -179,9 +190,15 @@ class FlightOffload:
         is_known = known is not None and known.flight_id
         if known is None or not is_known or self._vehicle not in (None, known.vehicle):
             known = read_facts(flight, self._vehicle, self.usual_vehicle)
-        if known.flight_id:
-            self.usual_vehicle = known.vehicle
         return known
+
+    def learn_vehicle(self, flights: Iterable[Path]) -> None:
+        """Find out whose the flights of a root are, from some that say it."""
+        for flight in flights:
+            with suppress(OSError):
+                self.usual_vehicle = self.facts(flight).vehicle
+            if self.usual_vehicle:
+                return
 
     def waiting(self, flight: Path) -> tuple[int, int]:
         """Return how many files of a flight are to be looked at, and their size."""
@@ -222,6 +239,8 @@ class FlightOffload:
         """
         facts = self.facts(flight)
         key = FlightKey(facts.vehicle, flight.name)
+        if facts == NO_FACTS and self._vehicle is None:
+            return Outcome(flight, key, Arrival.FAILED, why=str(NoVehicleError(flight)))
         try:
             self._check_owner(flight, key, facts)
         except (OtherFlightError, StrangeManifestError) as error:

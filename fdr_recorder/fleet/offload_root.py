@@ -40,6 +40,8 @@ _REFUSED_PAUSE_S: Final = 60.0
 _ASK_AGAIN_S: Final = 600.0
 """So often what could not be removed is looked at again."""
 _SWEEP_S: Final = 3600.0
+_MOST_ASKED: Final = 20
+"""Flights that are asked whose they are."""
 _MOST_REFUSED: Final = 3
 """When the store refuses so many flights, it is not about these flights."""
 _MOST_UNREACHED: Final = 4
@@ -101,7 +103,11 @@ class RootOffload:
         there = self._there()
         refusal: StoreError | None = None
         refused = 0
-        for flight in self._to_do(there):
+        to_do = self._to_do(there)
+        if to_do and not self._offload.usual_vehicle:
+            newest_first = sorted(there, key=_age, reverse=True)
+            self._offload.learn_vehicle(newest_first[:_MOST_ASKED])
+        for flight in to_do:
             try:
                 with suppress(FileNotFoundError):  # it was removed just now
                     self._one(flight)

@@ -41,6 +41,7 @@ from disk_faults import fill_disk, mounted_tmpfs
 from false_clock import ProcessClock
 from fdr_recorder import FdrClient, FileFdrWriter, FlightHeader
 from fdr_recorder.fleet.layout import decoded, encoded, FlightKey
+from fdr_recorder.fleet.local_flight import read_facts
 from fdr_recorder.fleet.manifest import Manifest
 from fdr_recorder.flights.recovery.recover import recover
 from fork_server import fork_server, ForkedProcess
@@ -108,7 +109,7 @@ def _store(
     if kind == 'directory':
         place = directory / 'store'
         if rng.random() < 0.5:
-            with mounted_tmpfs(place, 16 << 20):
+            with mounted_tmpfs(place, 32 << 20):
                 yield DirectoryStore(place), None
         else:
             yield DirectoryStore(place), None
@@ -185,8 +186,12 @@ class Round:
         """Make a flight as a power cut leaves it."""
         segments = sorted((self.root / name).glob('*.mcap'))
         (self.root / name / 'metadata.yaml').unlink()
-        with segments[-1].open('r+b') as file:
-            file.truncate(self.rng.randint(2 * KIB, segments[-1].stat().st_size))
+        whole = segments[-1].read_bytes()
+        size = self.rng.randint(2 * KIB, len(whole))
+        segments[-1].write_bytes(whole[:size])
+        while not read_facts(self.root / name, None, '').flight_id:  # nobody knows whose it is
+            size = (size + len(whole) + 1) // 2
+            segments[-1].write_bytes(whole[:size])
         self.torn.append(name)
 
     def _note(self, name: str) -> None:

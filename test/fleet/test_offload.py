@@ -248,6 +248,28 @@ def test_a_flight_that_is_recovered_later_replaces_what_was_there(
         recover(flight)
 
 
+def test_a_flight_without_a_header_is_that_of_the_vehicle_whose_the_others_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, store = tmp_path / 'root', DirectoryStore(tmp_path / 'store')
+    (torn,) = record_flights(root, 'torn', size=4 << 10)
+    (torn / 'metadata.yaml').unlink()
+    (segment,) = torn.glob('*.mcap')
+    with segment.open('r+b') as file:
+        file.truncate(2 << 10)
+    code, document = offload(capsys, root, store)
+    assert (code, states(document), store.objects()) == (1, {'torn': 'failed'}, {})
+    assert 'say --vehicle NAME' in document['flights'][0]['why']
+
+    record_flights(root, 'whole')
+    for _ in range(2):
+        assert offload(capsys, root, store)[0] == 0
+        objects = store.objects()
+        assert stored_flight(objects, 'torn') == contents(torn)
+        assert {key.split('/')[1] for key in objects} == {'drone~207'}
+        recover(torn)
+
+
 def test_another_flight_of_the_same_name_is_left_there_and_here(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
