@@ -147,6 +147,12 @@ def run(args: argparse.Namespace) -> int:
     return code if code is not None else _exit_code(outcomes)
 
 
+def _check_outside(store: Path | None, root: Path) -> None:
+    """Refuse a store inside the flight root: what removes a flight there would remove its copy."""
+    if store is not None and store.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f'the store {store} is inside the flight root {root}; choose another')
+
+
 class _Work:
     """
     What the thread does that works.
@@ -197,6 +203,7 @@ class _Work:
             self._wait_for_root(pace)
             store = open_store(args)
             self.url = store.url
+            _check_outside(store.directory, self._path)
             with Journal(self._path, store.place) as journal:
                 if journal.trouble:
                     what = 'what has arrived cannot be noted there'

@@ -73,6 +73,18 @@ def test_what_was_read_back_is_removed_and_the_log_says_where_it_is(
     assert manifest_hash(store.objects()[KEY.manifest]) in text
 
 
+@pytest.mark.parametrize('place', ['.', 'one', 'one/store', 'beside', '../link'])
+def test_a_store_inside_the_root_is_refused(
+    place: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root.parent / 'link').symlink_to(root / 'one')
+    segment = root / 'one/segment_000001.mcap'
+    there = segment.read_bytes()
+    assert main(['offload', str(root), str(root / place), '--prune']) not in (0, 1, 2)
+    assert 'is inside the flight root' in capsys.readouterr().err
+    assert segment.read_bytes() == there
+
+
 def _flip(store: DirectoryStore) -> None:
     data = bytearray(store.objects()[SEGMENT])
     data[len(data) // 2] ^= 1
