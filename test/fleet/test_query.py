@@ -72,6 +72,24 @@ def test_nothing_else_is_read_and_nothing_written(
     assert main(['fleet', 'ls', '--where', 'true) UNION ALL SELECT (1']) == 3
 
 
+@pytest.mark.usefixtures('fleet')
+@pytest.mark.parametrize('cut_to', [0, 4, 100])
+def test_what_was_cut_in_the_cache_is_fetched_again(
+    cut_to: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = ('fleet', 'sql', 'SELECT count(*) AS flights FROM flights', '--csv')
+    said = []
+    for _ in range(2):
+        assert main([*question]) == 0
+        said.append(capsys.readouterr().out)
+        cached = [path for path in tmp_path.rglob('*.parquet') if 'cache' in path.parts]
+        assert cached
+        for path in cached:
+            path.write_bytes(path.read_bytes()[:cut_to])
+    assert said[0] == said[1]
+    assert int(said[0].split()[-1]) > 30
+
+
 def test_a_question_that_needs_too_much_memory_is_refused(
     fleet: Side, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

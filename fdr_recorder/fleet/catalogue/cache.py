@@ -166,7 +166,7 @@ class _Fetching:
     def _fetched(self, batch: str, table: str) -> Path | None:
         """Return a file, which is fetched if it is not here; None if it is none as it must be."""
         path = self._path(batch, table)
-        if path.exists():
+        if _is_whole(path, table):
             return path
         path.parent.mkdir(_PERSONAL, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -187,6 +187,15 @@ class _Fetching:
             finally:
                 draft.unlink(missing_ok=True)
         return path
+
+
+def _is_whole(path: Path, table: str) -> bool:
+    """Tell whether a file is here, and was not cut, as by a full disk or a power cut."""
+    try:
+        check_schema(TABLES[table], parquet.read_schema(path))
+    except (BatchError, pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def _forget(directory: Path, listed: set[str]) -> None:
