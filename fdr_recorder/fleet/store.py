@@ -320,9 +320,16 @@ class Store:
         return file.content
 
     def stream_stored(self, key: str) -> Iterator[bytes]:
-        """Yield an object as `stream` does; in a directory, from the disk where that can be."""
+        """
+        Yield an object as `stream` does; in a directory, from the disk where that can be.
+
+        A link in a directory is no object: it may lead back to where the object came from.
+        """
         if self.directory is not None:
-            forget_cached(self.directory / key)
+            path = self.directory / key
+            if path.resolve() != path:
+                raise NotStoredError(self.url, f'{key}: there is no such object, but a link')
+            forget_cached(path)
         yield from self.stream(key)
 
     def sweep(self, prefix: str, is_settled: Callable[[str], bool | None]) -> int:

@@ -95,16 +95,22 @@ def _shorten(store: DirectoryStore) -> None:
     store.put(SEGMENT, store.objects()[SEGMENT][:-1])
 
 
+def _link(store: DirectoryStore) -> None:
+    store.remove(SEGMENT)
+    (store.directory / SEGMENT).symlink_to(store.directory.parent / 'root/one/segment_000001.mcap')
+
+
 @pytest.mark.parametrize(
     ('change', 'is_noticed_first'),
     [
         (_flip, False),
         (_shorten, False),
+        (_link, False),
         (lambda store: store.remove(SEGMENT), False),
         (lambda store: store.remove(KEY.manifest), True),
         (lambda store: store.put(KEY.manifest, store.objects()[KEY.manifest] + b' '), False),
     ],
-    ids=['one bit', 'a byte less', 'gone', 'no manifest', 'another manifest'],
+    ids=['one bit', 'a byte less', 'a link', 'gone', 'no manifest', 'another manifest'],
 )
 def test_what_differs_in_the_store_is_sent_again_before_it_goes(
     change: Callable[[DirectoryStore], None],
