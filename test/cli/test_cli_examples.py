@@ -85,7 +85,7 @@ def flights(
             channel = mcap.register_channel('/a', 'json', 0)
             mcap.add_message(channel, 1, b'1', 1)
             mcap.finish()
-    store = root / 'store'
+    store = root.parent / 'store'  # not inside the root
     store_flight(Store.open(str(store)), root / FLIGHT)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     assert main(['fleet', 'receive', str(store), '--workers', '1']) == 0
@@ -114,8 +114,9 @@ def test_the_examples_do_what_they_say(
     key = openssh.key_text(SessionKey.generate().public)
     (flights / 'allowed_signers').write_text(f'drone-7 {key}\n', encoding='utf-8')
     for command in sorted(examples(), key=lambda command: 'fdr keygen' not in command):
-        words = command.replace('/data/flights', '.').replace('/media/usb/flights', '.')
-        words = words.replace('s3://flights', 'store').replace('/big/disk', '.')
+        usb = '../store' if 'fdr offload' in command else '.'
+        words = command.replace('/data/flights', '.').replace('/media/usb/flights', usb)
+        words = words.replace('s3://flights', '../store').replace('/big/disk', '.')
         words = words.replace(' recording.mcap', ' others/recording.mcap')
         words = words.replace(' torn.mcap', ' others/torn.mcap')
         words = words.replace('FLIGHT ', f'{FLIGHT} ').replace('62.5', '0')  # it is short
