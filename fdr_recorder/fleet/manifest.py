@@ -24,6 +24,7 @@ import re
 from typing import Any, Final
 
 from fdr_recorder.errors import FdrError
+from fdr_recorder.fleet.json_values import count, text
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.units import short
 
@@ -107,14 +108,14 @@ class Manifest:
                     f'its schema is {short(str(values["schema"]))}: a newer fdr is needed'
                 )
             found = cls(
-                key=FlightKey(_text(values['vehicle']), _text(values['flight'])),
-                flight_id=_text(values['flight_id']),
-                flight_number=_count(values['flight_number']),
-                started_ns=_count(values['started_ns']),
-                ended=_text(values['ended']),
-                recorder=_text(values['recorder']),
+                key=FlightKey(text(values['vehicle']), text(values['flight'])),
+                flight_id=text(values['flight_id']),
+                flight_number=count(values['flight_number']),
+                started_ns=count(values['started_ns']),
+                ended=text(values['ended']),
+                recorder=text(values['recorder']),
                 files=tuple(
-                    ManifestFile(_name(file['name']), _count(file['size']), _hash(file['sha256']))
+                    ManifestFile(_name(file['name']), count(file['size']), _hash(file['sha256']))
                     for file in values['files']
                 ),
             )
@@ -132,27 +133,15 @@ def manifest_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
-    if not isinstance(value, str):
-        raise TypeError(f'{value!r} is no text')
-    return value
-
-
-def _count(value: Any) -> int:  # noqa: ANN401
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
-        raise TypeError(f'{value!r} is no count')
-    return value
-
-
 def _name(value: Any) -> str:  # noqa: ANN401
-    name = _text(value)
+    name = text(value)
     if not name or '/' in name or '\0' in name or name in ('.', '..'):
         raise ValueError(f'{name!r} is no name of a file')
     return name
 
 
 def _hash(value: Any) -> str:  # noqa: ANN401
-    text = _text(value)
-    if not _SHA256.fullmatch(text):
-        raise ValueError(f'{text!r} is no SHA-256')
-    return text
+    digest = text(value)
+    if not _SHA256.fullmatch(digest):
+        raise ValueError(f'{digest!r} is no SHA-256')
+    return digest

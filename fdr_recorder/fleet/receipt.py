@@ -27,6 +27,7 @@ import time
 from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.errors import FdrError, NotStoredError, SealError, StoreError
+from fdr_recorder.fleet.json_values import count, text
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.fleet.store import Store
 from fdr_recorder.units import short
@@ -138,21 +139,21 @@ class Receipt:
                 raise ValueError(f'version {short(version)} is not known here')
             link = dict(said['link'])
             found = cls(
-                key=FlightKey(_text(said['vehicle']), _text(said['flight'])),
-                manifest=_text(said['manifest_sha256']),
-                stored_ns=_count(said['manifest_stored_ns']),
-                etag=_text(said['manifest_etag']),
-                received_ns=_count(said['received_ns']),
+                key=FlightKey(text(said['vehicle']), text(said['flight'])),
+                manifest=text(said['manifest_sha256']),
+                stored_ns=count(said['manifest_stored_ns']),
+                etag=text(said['manifest_etag']),
+                received_ns=count(said['received_ns']),
                 arrived=said['arrived'] is True,
-                faults=tuple(map(_text, said['faults'])),
-                verdict=_text(said['verdict']),
+                faults=tuple(map(text, said['faults'])),
+                verdict=text(said['verdict']),
                 verification=dict(said['verification']),
                 link=Link(
-                    flight_id=_text(link['flight_id']),
-                    flight_number=_count(link['flight_number']),
-                    previous_flight=_text(link['previous_flight']),
-                    previous_seal=_text(link['previous_seal']),
-                    seals=tuple(map(_text, link['seals'])),
+                    flight_id=text(link['flight_id']),
+                    flight_number=count(link['flight_number']),
+                    previous_flight=text(link['previous_flight']),
+                    previous_seal=text(link['previous_seal']),
+                    seals=tuple(map(text, link['seals'])),
                 ),
                 rows=dict(said['rows']),
             )
@@ -229,15 +230,3 @@ def _is_signed(data: bytes, armored: bytes) -> bool:
     except (SealError, UnicodeDecodeError):
         return False
     return True
-
-
-def _text(value: Any) -> str:  # noqa: ANN401
-    if not isinstance(value, str):
-        raise TypeError(f'{value!r} is no text')
-    return value
-
-
-def _count(value: Any) -> int:  # noqa: ANN401
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
-        raise TypeError(f'{value!r} is no count')
-    return value
