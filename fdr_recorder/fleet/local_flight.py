@@ -23,16 +23,14 @@ from fdr_recorder.fleet.journal import FlightFacts
 from fdr_recorder.fleet.local_file import FileState
 from fdr_recorder.flights.directory import segment_files, SegmentFile
 from fdr_recorder.flights.follow import is_recorded
-from fdr_recorder.flights.in_use import holder_of_root
+from fdr_recorder.flights.in_use import holder_of_root, lock_on
 from fdr_recorder.flights.metadata_reader import read_metadata
 from fdr_recorder.flights.open_segment import open_segment
 from fdr_recorder.flights.reader import own_record
 from fdr_recorder.mcap.walk import IndexedChunk
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.record.segment_names import SEGMENT_PATTERN
-from fdr_recorder.storage.files import close_fd
 from fdr_recorder.storage.flight_numbers import MAX_FLIGHT_NUMBER
-from fdr_recorder.storage.locks import held_lock
 
 HEAD_BYTES: Final = 1 << 16
 """At the beginning of a segment; what says whose it is lies there."""
@@ -66,14 +64,7 @@ def closed_files(flight: Path) -> frozenset[str]:
 
 def is_in_use(flight: Path) -> bool:
     """Tell whether a flight is being recorded, or changed."""
-    with suppress(OSError):
-        fd = os.open(flight, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if held_lock(fd) is not None:
-                return True
-        finally:
-            close_fd(fd)
-    return is_recorded(flight, holder_of_root(flight))
+    return lock_on(flight) is not None or is_recorded(flight, holder_of_root(flight))
 
 
 def read_facts(flight: Path, vehicle: str | None, usual_vehicle: str) -> FlightFacts:

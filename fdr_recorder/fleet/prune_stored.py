@@ -19,9 +19,9 @@ from __future__ import annotations
 from dataclasses import replace
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from fdr_recorder.errors import FdrError, NotStoredError, SealError
+from fdr_recorder.errors import FdrError, NotStoredError
 from fdr_recorder.fleet.local_file import FileChangedError, FileState, read_content
 from fdr_recorder.fleet.local_flight import files_of, is_in_use
 from fdr_recorder.fleet.manifest import (
@@ -31,17 +31,13 @@ from fdr_recorder.fleet.manifest import (
     MOST_MANIFEST_BYTES,
 )
 from fdr_recorder.fleet.offload_flight import Arrival, FlightOffload, Outcome
-from fdr_recorder.fleet.receipt import NAMESPACE
+from fdr_recorder.fleet.receipt import NAMESPACE, signer_of, stored_receipt
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.prune import prune, Pruning
 from fdr_recorder.flights.status import Ended
-from fdr_recorder.seal import sshsig
 from fdr_recorder.seal.allowed_signers import AllowedSigner, trusted_keys
 from fdr_recorder.seal.openssh import fingerprint
 from fdr_recorder.storage.pins import read_pins
-
-_MOST_RECEIPT_BYTES: Final = 64 << 20
-_MOST_SIGNATURE_BYTES: Final = 1 << 16
 
 
 class StaysError(FdrError):
@@ -157,16 +153,13 @@ class StoredPruner:
         self, outcome: Outcome, digest: str, signers: tuple[AllowedSigner, ...]
     ) -> str:
         """Return the fingerprint of the key that signed a receipt of this manifest."""
-        store, key = self._offload.store, outcome.key
         try:
-            data = store.get(key.receipt, _MOST_RECEIPT_BYTES)
-            armored = store.get(f'{key.receipt}.sig', _MOST_SIGNATURE_BYTES)
+            data, armored = stored_receipt(self._offload.store, outcome.key)
         except NotStoredError:
             raise StaysError('there is no signed receipt of it yet') from None
-        try:
-            public = sshsig.verify(armored.decode('ascii'), NAMESPACE, data)
-        except (SealError, UnicodeDecodeError):
-            raise StaysError('the signature of its receipt is wrong') from None
+        public = signer_of(data, armored)
+        if public is None:
+            raise StaysError('the signature of its receipt is wrong')
         trusted = {line.key for line in trusted_keys(signers, namespace=NAMESPACE)}
         if public not in trusted:
             who = fingerprint(public)

@@ -181,7 +181,7 @@ def read_receipt(store: Store, key: FlightKey) -> Receipt | None:
 def is_signed(store: Store, key: FlightKey) -> bool:
     """Tell whether the receipt of a flight has a valid signature, by whatever key."""
     try:
-        return _is_signed(*_stored(store, key))
+        return signer_of(*stored_receipt(store, key)) is not None
     except NotStoredError:
         return False
 
@@ -208,25 +208,33 @@ def write_receipt(store: Store, receipt: Receipt, identity: Identity | None) -> 
     for _ in range(_TRIES):
         store.put(f'{key.receipt}.sig', armored)
         store.put(key.receipt, data)
-        found, signature = _stored(store, key)
+        found, signature = stored_receipt(store, key)
         if (found, signature) == (data, armored):
             return receipt
-        if _is_signed(found, signature):
+        if signer_of(found, signature) is not None:
             return Receipt.parse(found, key)
         time.sleep(random.uniform(0, _MOST_WAIT_S))
     raise StoreError(store.url, f'{key.receipt} is written by others all the time; try again')
 
 
-def _stored(store: Store, key: FlightKey) -> tuple[bytes, bytes]:
+def stored_receipt(store: Store, key: FlightKey) -> tuple[bytes, bytes]:
+    """
+    Return the receipt of a flight and its signature, as they are in the store.
+
+    Raises:
+        NotStoredError: One of both is not there.
+        StoreError: The store refuses, or does not answer.
+
+    """
     data = store.get(key.receipt, MOST_RECEIPT_BYTES)
     return data, store.get(f'{key.receipt}.sig', _MOST_SIGNATURE_BYTES)
 
 
-def _is_signed(data: bytes, armored: bytes) -> bool:
+def signer_of(data: bytes, armored: bytes) -> bytes | None:
+    """Return the public key that has signed a receipt; None if the signature is wrong."""
     from fdr_recorder.seal import sshsig  # noqa: PLC0415 - needs an extra
 
     try:
-        sshsig.verify(armored.decode('ascii'), NAMESPACE, data)
+        return sshsig.verify(armored.decode('ascii'), NAMESPACE, data)
     except (SealError, UnicodeDecodeError):
-        return False
-    return True
+        return None

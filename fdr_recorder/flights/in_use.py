@@ -27,7 +27,7 @@ from fdr_recorder.errors import FlightInUseError
 from fdr_recorder.flights.directory import segment_files
 from fdr_recorder.storage.files import close_fd
 from fdr_recorder.storage.flight_root import root_holder, RootHolder
-from fdr_recorder.storage.locks import held_lock, lock
+from fdr_recorder.storage.locks import held_lock, HeldLock, lock
 
 _NO_LOCKS = (
     'its file system has no locks, so it may be in use; copy the flight to another disk, and '
@@ -38,6 +38,17 @@ _NO_LOCKS = (
 def holder_of_root(flight: Path) -> RootHolder | None:
     """Return the owner of the root in which a flight really is; None if there is none."""
     return root_holder(flight.resolve().parent)
+
+
+def lock_on(flight: Path) -> HeldLock | None:
+    """Return the lock that somebody holds on a flight's directory; None if there is none."""
+    with suppress(OSError):
+        fd = os.open(flight, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return held_lock(fd)
+        finally:
+            close_fd(fd)
+    return None
 
 
 def is_being_recorded(flight: Path, holder: RootHolder | None, started_ns: int) -> bool:
@@ -51,13 +62,8 @@ def is_being_recorded(flight: Path, holder: RootHolder | None, started_ns: int) 
             alone.
 
     """
-    with suppress(OSError):
-        fd = os.open(flight, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if (held := held_lock(fd)) is not None:
-                return held.is_shared
-        finally:
-            close_fd(fd)
+    if (held := lock_on(flight)) is not None:
+        return held.is_shared
     return holder is not None and not holder.locks_flights and holder.may_record(started_ns)
 
 
