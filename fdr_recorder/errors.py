@@ -11,6 +11,8 @@
 """
 Every error that the recorder raises on purpose; the message says what to do.
 
+Those of the fleet are in `fleet/errors.py`.
+
 - FdrError
   - ConfigInvalidError
   - RosArgumentsError
@@ -41,10 +43,6 @@ Every error that the recorder raises on purpose; the message says what to do.
   - ExportError
   - ExtraMissingError
   - SealError
-  - StoreError
-    - StoreUnreachableError
-    - StoreFullError
-    - NotStoredError
   - ConditionError
   - HeldWhileArmedError
   - ServiceRefusedError
@@ -380,26 +378,6 @@ class ExtraMissingError(FdrError):
 
 class SealError(FdrError):
     """A key, a signature or a seal is not as it should be, or cannot be made."""
-
-
-class StoreError(FdrError):
-    """A store of objects refuses what is asked for; asking again does not help."""
-
-    def __init__(self, url: str, what: str) -> None:
-        self.url = url
-        super().__init__(f'{url}: {what}')
-
-
-class StoreUnreachableError(StoreError):
-    """A store of objects does not answer, or not now: asking again later may help."""
-
-
-class StoreFullError(StoreError):
-    """A store of objects has no room, or no more than somebody was given."""
-
-
-class NotStoredError(StoreError):
-    """There is no such object in the store."""
 
 
 # --- the node and the command line -----------------------------------------------------------

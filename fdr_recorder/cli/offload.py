@@ -180,16 +180,16 @@ class _Work:
 
     def run(self) -> None:
         """Bring the flights; raise what a user can do something about."""
+        from fdr_recorder.fleet.errors import NotCompleteError, StoppedError
         from fdr_recorder.fleet.journal import Journal
         from fdr_recorder.fleet.offload_flight import FlightOffload
         from fdr_recorder.fleet.offload_root import (
-            NotCompleteError,
             offload_for_ever,
             offload_once,
             Patience,
             RootOffload,
         )
-        from fdr_recorder.fleet.pace import Pace, StoppedError
+        from fdr_recorder.fleet.pace import Pace
         from fdr_recorder.fleet.prune_stored import StoredPruner
 
         args = self._args

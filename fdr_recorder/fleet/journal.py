@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 import zlib
 
-from fdr_recorder.errors import FdrError
+from fdr_recorder.fleet.errors import OffloadRunsError
 from fdr_recorder.fleet.local_file import FileState
 from fdr_recorder.fleet.manifest import ManifestFile
 from fdr_recorder.storage.files import (
@@ -44,15 +44,6 @@ JOURNAL_NAME: Final = '.fdr.offload'
 _LOCK_NAME: Final = '.lock'
 _URL_NAME: Final = '.url'
 _MOST_BYTES: Final = 64 << 20
-
-
-class OffloadRunsError(FdrError):
-    """Another process offloads the same root to the same store."""
-
-    def __init__(self, root: Path, url: str) -> None:
-        super().__init__(
-            f'{root} is being offloaded to {url} by another process; let it, or stop it first'
-        )
 
 
 @dataclass(frozen=True)

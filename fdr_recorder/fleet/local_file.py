@@ -22,7 +22,7 @@ import stat
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from fdr_recorder.errors import FdrError
+from fdr_recorder.fleet.errors import FileChangedError, FileUnreadableError
 from fdr_recorder.fleet.pace import Pace
 from fdr_recorder.storage.files import close_fd
 
@@ -30,20 +30,6 @@ PART_BYTES: Final = 5 << 20
 """A file goes in parts of so many bytes, the least that S3 takes: a cut link loses one."""
 _MOST_PARTS: Final = 9_000
 _BLOCK_BYTES: Final = 1 << 20
-
-
-class FileChangedError(FdrError):
-    """A file has changed while it was read, or is gone."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f'{path} has changed while it was read')
-
-
-class FileUnreadableError(FdrError):
-    """A file of a flight cannot be read."""
-
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(f'{path} cannot be read: {error.strerror or error}')
 
 
 class FileState(NamedTuple):

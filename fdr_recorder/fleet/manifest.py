@@ -23,7 +23,7 @@ import json
 import re
 from typing import Any, Final
 
-from fdr_recorder.errors import FdrError
+from fdr_recorder.fleet.errors import ManifestError
 from fdr_recorder.fleet.json_values import count, text
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.units import short
@@ -33,10 +33,6 @@ MOST_MANIFEST_BYTES: Final = 1 << 28
 """A million files take less."""
 
 _SHA256: Final = re.compile('[0-9a-f]{64}')
-
-
-class ManifestError(FdrError):
-    """A manifest is not one; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True, order=True)

@@ -25,17 +25,18 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
-from fdr_recorder.errors import FdrError, NotStoredError
+from fdr_recorder.fleet.errors import (
+    FileChangedError,
+    FileUnreadableError,
+    ManifestError,
+    NotStoredError,
+    NoVehicleError,
+    OtherFlightError,
+    StrangeManifestError,
+)
 from fdr_recorder.fleet.journal import FlightFacts, Journal, NO_FACTS
 from fdr_recorder.fleet.layout import decoded, FlightKey
-from fdr_recorder.fleet.local_file import (
-    Content,
-    FileChangedError,
-    FileState,
-    FileUnreadableError,
-    LocalFile,
-    read_content,
-)
+from fdr_recorder.fleet.local_file import Content, FileState, LocalFile, read_content
 from fdr_recorder.fleet.local_flight import (
     closed_files,
     files_of,
@@ -44,13 +45,7 @@ from fdr_recorder.fleet.local_flight import (
     is_in_use,
     read_facts,
 )
-from fdr_recorder.fleet.manifest import (
-    Manifest,
-    manifest_hash,
-    ManifestError,
-    ManifestFile,
-    MOST_MANIFEST_BYTES,
-)
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash, ManifestFile, MOST_MANIFEST_BYTES
 from fdr_recorder.fleet.pace import Pace
 from fdr_recorder.fleet.store import Store, StoredObject
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX
@@ -61,36 +56,6 @@ from fdr_recorder.version import __version__
 
 _TRIES: Final = 4
 """So often a flight is looked at whose files change meanwhile, before others come first."""
-
-
-class OtherFlightError(FdrError):
-    """Another flight of that name is in the store."""
-
-    def __init__(self, flight: Path, key: FlightKey) -> None:
-        super().__init__(
-            f'{flight}: the store has another flight {key}; it is left there, and this one here. '
-            'Rename this directory, or give the vehicle a name of its own (--vehicle)'
-        )
-
-
-class NoVehicleError(FdrError):
-    """Nobody knows whose flight it is."""
-
-    def __init__(self, flight: Path) -> None:
-        super().__init__(
-            f'{flight}: its header cannot be read, so nobody knows whose flight it is: say '
-            '--vehicle NAME, or make it whole with `fdr recover`'
-        )
-
-
-class StrangeManifestError(FdrError):
-    """Where the manifest of a flight belongs is something that cannot be read."""
-
-    def __init__(self, flight: Path, key: FlightKey, error: ManifestError) -> None:
-        super().__init__(
-            f'{flight}: the store has a manifest of {key} that cannot be read: {error}. '
-            f'Remove {key.manifest} there if it is worth nothing'
-        )
 
 
 class Arrival(Enum):

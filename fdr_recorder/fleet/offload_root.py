@@ -21,12 +21,8 @@ import random
 import time
 from typing import Final
 
-from fdr_recorder.errors import (
-    FdrError,
-    FlightRootMissingError,
-    StoreError,
-    StoreUnreachableError,
-)
+from fdr_recorder.errors import FdrError, FlightRootMissingError
+from fdr_recorder.fleet.errors import NotCompleteError, StoreError, StoreUnreachableError
 from fdr_recorder.fleet.layout import decoded, FlightKey, manifests_prefix, vehicle_prefix
 from fdr_recorder.fleet.offload_flight import Arrival, FlightOffload, Outcome
 from fdr_recorder.fleet.prune_stored import StoredPruner
@@ -49,10 +45,6 @@ _MOST_LOOKS: Final = 5
 """So often a flight that changes all the time is looked at, if nobody watches."""
 
 Tell = Callable[[str], None]
-
-
-class NotCompleteError(FdrError):
-    """The store did not answer for so long that it is given up; what has arrived stays."""
 
 
 class RootOffload:

@@ -20,20 +20,14 @@ from threading import Event
 import time
 from typing import Final
 
+from fdr_recorder.fleet.errors import StoppedError
+
 _LARGEST_PIECE: Final = 1 << 20
 _SMALLEST_PIECE: Final = 1 << 10
 _PIECES_A_SECOND: Final = 20
 _IOPRIO_SET: Final = {'x86_64': 251, 'aarch64': 30}
 """Number of the system call, by machine."""
 _IOPRIO_IDLE: Final = 3 << 13
-
-
-class StoppedError(BaseException):
-    """
-    The work was told to end. Nothing is lost: it goes on where it was the next time.
-
-    No `Exception`: libraries turn those into errors of the network.
-    """
 
 
 class Pace:

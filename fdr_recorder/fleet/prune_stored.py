@@ -21,15 +21,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fdr_recorder.errors import FdrError, NotStoredError
-from fdr_recorder.fleet.local_file import FileChangedError, FileState, read_content
+from fdr_recorder.errors import FdrError
+from fdr_recorder.fleet.errors import FileChangedError, ManifestError, NotStoredError, StaysError
+from fdr_recorder.fleet.local_file import FileState, read_content
 from fdr_recorder.fleet.local_flight import files_of, is_in_use
-from fdr_recorder.fleet.manifest import (
-    Manifest,
-    manifest_hash,
-    ManifestError,
-    MOST_MANIFEST_BYTES,
-)
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash, MOST_MANIFEST_BYTES
 from fdr_recorder.fleet.offload_flight import Arrival, FlightOffload, Outcome
 from fdr_recorder.fleet.receipt import NAMESPACE, signer_of, stored_receipt
 from fdr_recorder.flights.listing import list_flight, ListedFlight
@@ -38,10 +34,6 @@ from fdr_recorder.flights.status import Ended
 from fdr_recorder.seal.allowed_signers import AllowedSigner, trusted_keys
 from fdr_recorder.seal.openssh import fingerprint
 from fdr_recorder.storage.pins import read_pins
-
-
-class StaysError(FdrError):
-    """A flight must not be removed from the drone; the text says why."""
 
 
 class StoredPruner:

@@ -26,7 +26,8 @@ import random
 import time
 from typing import Any, Final, TYPE_CHECKING
 
-from fdr_recorder.errors import FdrError, NotStoredError, SealError, StoreError
+from fdr_recorder.errors import SealError
+from fdr_recorder.fleet.errors import NotStoredError, ReceiptError, StoreError
 from fdr_recorder.fleet.json_values import count, text
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.fleet.store import Store
@@ -42,10 +43,6 @@ MOST_RECEIPT_BYTES: Final = 64 << 20
 _MOST_SIGNATURE_BYTES: Final = 1 << 16
 _TRIES: Final = 8
 _MOST_WAIT_S: Final = 0.5
-
-
-class ReceiptError(FdrError):
-    """A receipt is not one; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True)

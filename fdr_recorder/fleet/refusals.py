@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from fdr_recorder.errors import StoreError, StoreFullError, StoreUnreachableError
+from fdr_recorder.fleet.errors import StoreError, StoreFullError, StoreUnreachableError
 
 _FULL_STATUS: Final = (413, 507)
 _FULL: Final = frozenset({

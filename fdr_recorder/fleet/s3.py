@@ -27,7 +27,8 @@ from io import BytesIO
 import os
 from typing import Any, Final, NoReturn
 
-from fdr_recorder.errors import ExtraMissingError, StoreError, StoreUnreachableError
+from fdr_recorder.errors import ExtraMissingError
+from fdr_recorder.fleet.errors import StoreError, StoreUnreachableError
 from fdr_recorder.fleet.local_file import LocalFile
 from fdr_recorder.fleet.pace import Pace
 from fdr_recorder.fleet.refusals import refusal

@@ -25,13 +25,9 @@ import re
 from typing import Final, NoReturn, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from fdr_recorder.errors import (
-    ExtraMissingError,
-    NotStoredError,
-    StoreError,
-    StoreUnreachableError,
-)
+from fdr_recorder.errors import ExtraMissingError
 from fdr_recorder.fleet.directory_store import forget_cached, sweep, write_object
+from fdr_recorder.fleet.errors import NotStoredError, StoreError, StoreUnreachableError
 from fdr_recorder.fleet.local_file import Content, LocalFile, PART_BYTES
 from fdr_recorder.fleet.pace import Pace
 from fdr_recorder.fleet.refusals import refusal, refusal_of_directory

@@ -22,12 +22,12 @@ import time
 from typing import Any
 
 from bench.synthetic_fleet import receipts
-from fdr_recorder.errors import StoreUnreachableError
 from fdr_recorder.fleet.catalogue import batches, cache, compacting
 from fdr_recorder.fleet.catalogue.columns import TABLES
 from fdr_recorder.fleet.catalogue.compacting import compact
 from fdr_recorder.fleet.catalogue.query import Catalogue, MISSING_COLUMNS
 from fdr_recorder.fleet.catalogue.writing import BatchWriter, rebuild
+from fdr_recorder.fleet.errors import StoreUnreachableError
 from fdr_recorder.fleet.receipt import Receipt
 from fdr_recorder.fleet.store import Store
 from fleet_side import Side, side

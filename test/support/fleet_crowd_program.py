@@ -25,8 +25,9 @@ import time
 
 from bench.synthetic_fleet import receipts
 from fdr_recorder.fleet.catalogue.compacting import compact
-from fdr_recorder.fleet.catalogue.query import Catalogue, NoCatalogueError
+from fdr_recorder.fleet.catalogue.query import Catalogue
 from fdr_recorder.fleet.catalogue.writing import BatchWriter
+from fdr_recorder.fleet.errors import NoCatalogueError
 from fdr_recorder.fleet.store import Store
 
 LEAST = 4

@@ -105,7 +105,7 @@ def write_parquet(answer: Answer, path: Path) -> None:
         OSError: It cannot be written.
 
     """
-    from fdr_recorder.fleet.catalogue.query import QueryError
+    from fdr_recorder.fleet.errors import QueryError
     from fdr_recorder.flights.output import new_output
     import pyarrow as pa
     from pyarrow import parquet

@@ -115,8 +115,8 @@ class JobRun:
             JobError: There are no flights at all, or nobody can do it.
 
         """
+        from fdr_recorder.fleet.errors import JobError
         from fdr_recorder.fleet.jobs.selection import Selection
-        from fdr_recorder.fleet.jobs.task import JobError
 
         args = self._args
         since_ns = None

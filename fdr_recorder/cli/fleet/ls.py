@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     store = open_store(args)
     from fdr_recorder.cli.fleet.answers import documents
     from fdr_recorder.cli.fleet.catalogue_faults import tell_faults
-    from fdr_recorder.fleet.catalogue.query import Catalogue, QueryError, tables_text
+    from fdr_recorder.fleet.catalogue.query import Catalogue, tables_text
+    from fdr_recorder.fleet.errors import QueryError
 
     where = '\n AND '.join(conditions) or 'true'
     limit = args.limit if args.limit is not None else 0 if args.json else _MOST_SHOWN

@@ -28,7 +28,8 @@ from fdr_recorder.cli.fleet.arguments import parse_period
 from fdr_recorder.cli.fleet.late_progress import progress
 from fdr_recorder.cli.fleet.store_argument import add_url, open_store
 from fdr_recorder.cli.passphrases import add_key, identity_for
-from fdr_recorder.errors import StoreUnreachableError, UsageError
+from fdr_recorder.errors import UsageError
+from fdr_recorder.fleet.errors import StoreUnreachableError
 from fdr_recorder.units import plural, short
 
 if TYPE_CHECKING:

@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     store = open_store(args)
     from fdr_recorder.cli.fleet import answers
     from fdr_recorder.cli.fleet.catalogue_faults import tell_faults
-    from fdr_recorder.fleet.catalogue.query import Catalogue, QueryError, tables_text
+    from fdr_recorder.fleet.catalogue.query import Catalogue, tables_text
+    from fdr_recorder.fleet.errors import QueryError
 
     with Catalogue.of(store, args.question) as catalogue:
         tell_faults(catalogue.snapshot)

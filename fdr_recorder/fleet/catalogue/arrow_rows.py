@@ -21,8 +21,9 @@ from collections.abc import Callable, Mapping
 import math
 from typing import Any, Final
 
-from fdr_recorder.errors import ExtraMissingError, FdrError
+from fdr_recorder.errors import ExtraMissingError
 from fdr_recorder.fleet.catalogue.columns import BATCH, ETAG, Kind, Rows, Table, TABLES
+from fdr_recorder.fleet.errors import RowsError
 from fdr_recorder.units import encodable
 
 try:
@@ -44,10 +45,6 @@ _ARROW: Final[Mapping[Kind, pa.DataType]] = {
     Kind.COUNTS: pa.list_(pa.int64()),
     Kind.MAP: pa.map_(pa.string(), pa.string()),
 }
-
-
-class RowsError(FdrError):
-    """Rows are none of the catalogue; the text says why."""
 
 
 def schema_of(table: Table) -> pa.Schema:

@@ -31,7 +31,7 @@ import re
 import secrets
 from typing import Final
 
-from fdr_recorder.errors import ExtraMissingError, FdrError, StoreUnreachableError
+from fdr_recorder.errors import ExtraMissingError
 from fdr_recorder.fleet.catalogue.arrow_rows import schema_of
 from fdr_recorder.fleet.catalogue.columns import (
     BATCH,
@@ -40,6 +40,7 @@ from fdr_recorder.fleet.catalogue.columns import (
     Table,
     TABLES,
 )
+from fdr_recorder.fleet.errors import BatchError, StoreUnreachableError
 from fdr_recorder.fleet.layout import CATALOGUE
 from fdr_recorder.fleet.store import Store, StoredObject
 from fdr_recorder.units import NS_PER_S, short
@@ -61,10 +62,6 @@ _VERSION: Final = b'fdr_catalogue'
 _ROWS_PER_GROUP: Final = 65_536
 _DEAD_AFTER_NS: Final = 24 * 3600 * NS_PER_S
 """A batch that has no `flights.parquet` after so long belongs to somebody who was killed."""
-
-
-class BatchError(FdrError):
-    """A file in the store is none of a catalogue; the text says why."""
 
 
 @dataclass(frozen=True)

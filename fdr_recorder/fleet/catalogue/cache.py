@@ -30,9 +30,8 @@ import tempfile
 import time
 from typing import Final
 
-from fdr_recorder.errors import ExtraMissingError, NotStoredError, StoreUnreachableError
+from fdr_recorder.errors import ExtraMissingError
 from fdr_recorder.fleet.catalogue.batches import (
-    BatchError,
     BatchNote,
     check_schema,
     key_of,
@@ -41,6 +40,7 @@ from fdr_recorder.fleet.catalogue.batches import (
     read_note,
 )
 from fdr_recorder.fleet.catalogue.columns import FLIGHTS, TABLES
+from fdr_recorder.fleet.errors import BatchError, NotStoredError, StoreUnreachableError
 from fdr_recorder.fleet.store import Store
 from fdr_recorder.units import short
 

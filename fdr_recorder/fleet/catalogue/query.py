@@ -26,10 +26,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from fdr_recorder.errors import ExtraMissingError, FdrError
+from fdr_recorder.errors import ExtraMissingError
 from fdr_recorder.fleet.catalogue.arrow_rows import schema_of
 from fdr_recorder.fleet.catalogue.cache import fetch_catalogue, Snapshot
 from fdr_recorder.fleet.catalogue.columns import BATCH, TABLES
+from fdr_recorder.fleet.errors import NoCatalogueError, QueryError
 from fdr_recorder.fleet.store import Store
 
 try:
@@ -99,20 +100,6 @@ MISSING_COLUMNS: Final[Mapping[str, str]] = {
     'before_flight': 'VARCHAR',
 }
 """Of the view `missing_flights`."""
-
-
-class QueryError(FdrError):
-    """A question cannot be answered; the text says why."""
-
-
-class NoCatalogueError(FdrError):
-    """The store has no catalogue."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(
-            f'{url} has no catalogue yet; `fdr fleet receive {url}` checks the flights that are '
-            'there, and makes it'
-        )
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from fdr_recorder.errors import ExtraMissingError, NotStoredError
-from fdr_recorder.fleet.catalogue.arrow_rows import checked_rows, RowsError, TableBuilder
+from fdr_recorder.errors import ExtraMissingError
+from fdr_recorder.fleet.catalogue.arrow_rows import checked_rows, TableBuilder
 from fdr_recorder.fleet.catalogue.batches import list_batches, write_batch
 from fdr_recorder.fleet.catalogue.columns import ETAG, TABLES
 from fdr_recorder.fleet.catalogue.rows import microseconds
+from fdr_recorder.fleet.errors import NotStoredError, ReceiptError, RowsError
 from fdr_recorder.fleet.layout import flight_of_receipt, FlightKey, RECEIPTS
-from fdr_recorder.fleet.receipt import MOST_RECEIPT_BYTES, Receipt, ReceiptError
+from fdr_recorder.fleet.receipt import MOST_RECEIPT_BYTES, Receipt
 from fdr_recorder.fleet.store import Store
 
 try:

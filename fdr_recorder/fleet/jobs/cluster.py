@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from fdr_recorder.errors import ExtraMissingError
-from fdr_recorder.fleet.jobs.task import JobError, Outcome, Task
+from fdr_recorder.fleet.errors import JobError
+from fdr_recorder.fleet.jobs.task import Outcome, Task
 from fdr_recorder.fleet.jobs.work import about_worker, do
 from fdr_recorder.units import plural, short
 from fdr_recorder.version import __version__

@@ -17,11 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 import json
 from typing import Any, Final
 
-from fdr_recorder.errors import StoreError
+from fdr_recorder.fleet.errors import JobError, StoreError
 from fdr_recorder.fleet.jobs import dataset
 from fdr_recorder.fleet.jobs.extract_job import ExtractJob
 from fdr_recorder.fleet.jobs.flight_job import MOST_DOCUMENT_BYTES
-from fdr_recorder.fleet.jobs.task import JobError
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.fleet.store import Store
 

@@ -18,9 +18,10 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from fdr_recorder.fleet.errors import JobError
 from fdr_recorder.fleet.jobs import dataset
 from fdr_recorder.fleet.jobs.flight_job import FlightJob, MOST_DOCUMENT_BYTES
-from fdr_recorder.fleet.jobs.task import JobError, Outcome, State, Work
+from fdr_recorder.fleet.jobs.task import Outcome, State, Work
 from fdr_recorder.fleet.jobs.work import opened
 from fdr_recorder.fleet.layout import encoded, FlightKey, RESULTS
 from fdr_recorder.fleet.local_file import LocalFile

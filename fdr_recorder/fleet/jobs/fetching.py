@@ -18,7 +18,7 @@ from pathlib import Path
 import shutil
 from typing import Final
 
-from fdr_recorder.fleet.jobs.task import JobError
+from fdr_recorder.fleet.errors import JobError, NotAsSaidError
 from fdr_recorder.fleet.layout import encoded, FlightKey
 from fdr_recorder.fleet.manifest import ManifestFile
 from fdr_recorder.fleet.store import Store
@@ -27,10 +27,6 @@ from fdr_recorder.units import format_size, short
 _SPARE_BYTES: Final = 256 << 20
 """So much of a disk is left free."""
 _LONGEST_NAME: Final = 200
-
-
-class NotAsSaidError(JobError):
-    """A file in the store is not what the manifest says."""
 
 
 def fetch(

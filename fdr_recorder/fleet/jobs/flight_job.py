@@ -19,7 +19,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from fdr_recorder.errors import NotStoredError
+from fdr_recorder.fleet.errors import NotStoredError
 from fdr_recorder.fleet.jobs.fetching import fetch
 from fdr_recorder.fleet.jobs.task import HASH_DIGITS, Outcome, RESULT_SCHEMA, State, Work
 from fdr_recorder.fleet.jobs.work import without

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from fdr_recorder.errors import StoreError
-from fdr_recorder.fleet.jobs.task import JobError
+from fdr_recorder.fleet.errors import JobError, ManifestError, StoreError
 from fdr_recorder.fleet.layout import (
     CATALOGUE,
     decoded,
@@ -28,7 +27,7 @@ from fdr_recorder.fleet.layout import (
     manifests_prefix,
     VEHICLES,
 )
-from fdr_recorder.fleet.manifest import Manifest, ManifestError, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.manifest import Manifest, MOST_MANIFEST_BYTES
 from fdr_recorder.fleet.store import Store
 
 _READERS: Final = 16
@@ -77,9 +76,9 @@ class Selection:
     def _catalogued(self, store: Store) -> list[FlightKey]:
         from fdr_recorder.fleet.catalogue.query import (  # noqa: PLC0415 - loads DuckDB
             Catalogue,
-            QueryError,
             tables_text,
         )
+        from fdr_recorder.fleet.errors import QueryError  # noqa: PLC0415 - loads DuckDB
 
         conditions, values = ['true'], list[object]()
         if self.vehicle:

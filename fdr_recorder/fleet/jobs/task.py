@@ -18,7 +18,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Protocol, TYPE_CHECKING
 
-from fdr_recorder.errors import FdrError
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.version import __version__
 
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
 RESULT_SCHEMA: Final = '1.0'
 HASH_DIGITS: Final = 12
 """Of a manifest's hash, in the keys of results."""
-
-
-class JobError(FdrError):
-    """A job cannot be done: with this flight, by this worker, or at all."""
 
 
 class State(Enum):

@@ -17,9 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from fdr_recorder.errors import FdrError, StoreError
+from fdr_recorder.errors import FdrError
+from fdr_recorder.fleet.errors import JobError, StoreError
 from fdr_recorder.fleet.jobs.scratch import scratch_directory
-from fdr_recorder.fleet.jobs.task import JobError, Outcome, State, Task
+from fdr_recorder.fleet.jobs.task import Outcome, State, Task
 from fdr_recorder.fleet.store import Store
 from fdr_recorder.units import short
 from fdr_recorder.version import __version__

@@ -24,7 +24,7 @@ import json
 import re
 from typing import Any, Final
 
-from fdr_recorder.errors import NotStoredError
+from fdr_recorder.fleet.errors import NotStoredError
 from fdr_recorder.fleet.jobs.report_job import PAGE_SUFFIX
 from fdr_recorder.fleet.jobs.task import HASH_DIGITS
 from fdr_recorder.fleet.layout import decoded, FlightKey, PAGE, RESULTS

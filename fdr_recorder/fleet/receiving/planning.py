@@ -20,9 +20,9 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Final, NamedTuple
 
-from fdr_recorder.errors import NotStoredError
-from fdr_recorder.fleet.catalogue.query import Catalogue, NoCatalogueError
+from fdr_recorder.fleet.catalogue.query import Catalogue
 from fdr_recorder.fleet.catalogue.rows import microseconds
+from fdr_recorder.fleet.errors import NoCatalogueError, NotStoredError
 from fdr_recorder.fleet.layout import (
     decoded,
     flight_of_manifest,

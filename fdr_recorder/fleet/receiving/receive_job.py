@@ -19,22 +19,13 @@ from pathlib import Path
 import time
 from typing import Any, Final
 
-from fdr_recorder.errors import (
-    ExtraMissingError,
-    NoFlightError,
-    NotStoredError,
-    SealError,
-)
+from fdr_recorder.errors import ExtraMissingError, NoFlightError, SealError
 from fdr_recorder.fleet.catalogue.rows import BAD_UPLOAD, rows_of, rows_of_bad_upload
-from fdr_recorder.fleet.jobs.fetching import fetch, NotAsSaidError
+from fdr_recorder.fleet.errors import ManifestError, NotAsSaidError, NotStoredError
+from fdr_recorder.fleet.jobs.fetching import fetch
 from fdr_recorder.fleet.jobs.task import Outcome, State, Work
 from fdr_recorder.fleet.jobs.work import without
-from fdr_recorder.fleet.manifest import (
-    Manifest,
-    manifest_hash,
-    ManifestError,
-    MOST_MANIFEST_BYTES,
-)
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash, MOST_MANIFEST_BYTES
 from fdr_recorder.fleet.receipt import Link, Receipt
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.status import Authenticity, Verdict

@@ -18,11 +18,10 @@ from dataclasses import dataclass, field, replace
 import time
 from typing import Any, Final, TYPE_CHECKING
 
-from fdr_recorder.errors import NotStoredError
-from fdr_recorder.fleet.catalogue.arrow_rows import RowsError
 from fdr_recorder.fleet.catalogue.compacting import compact
-from fdr_recorder.fleet.catalogue.query import Catalogue, NoCatalogueError
+from fdr_recorder.fleet.catalogue.query import Catalogue
 from fdr_recorder.fleet.catalogue.writing import BatchWriter
+from fdr_recorder.fleet.errors import NoCatalogueError, NotStoredError, RowsError
 from fdr_recorder.fleet.jobs.processes import LocalWorkers
 from fdr_recorder.fleet.jobs.task import Outcome, State, Task
 from fdr_recorder.fleet.jobs.workers import run
