@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from fdr_recorder.report.assets import code_hash, style_of_report
 from fdr_recorder.report.html import h, Html
+from fdr_recorder.units import plural
 from fdr_recorder.version import __version__
 
 GENERATOR: Final = 'fdr fleet page'
@@ -54,6 +55,7 @@ def index_page(data: dict[str, Any]) -> str:
         h('title', 'Fleet'),
         h('style', Html(style)),
     )
+    flights = plural(data['flights'], 'flight')
     body = h(
         'body',
         _bar(),
@@ -62,7 +64,7 @@ def index_page(data: dict[str, Any]) -> str:
             h(
                 'div',
                 h('p', 'Fleet', class_='over'),
-                h('h1', f'{data["flights"]:,} flights of {data["vehicle_count"]:,} vehicles'),
+                h('h1', f'{flights} of {plural(data["vehicle_count"], "vehicle")}'),
                 h('p', h('code', data['url'])),
                 class_='top',
             ),

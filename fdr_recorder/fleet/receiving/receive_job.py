@@ -30,7 +30,7 @@ from fdr_recorder.fleet.receipt import Link, Receipt
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.status import Authenticity, Verdict
 from fdr_recorder.flights.verify import Verification, verify
-from fdr_recorder.units import short
+from fdr_recorder.units import plural, short
 
 RECEIPT: Final = 'receipt'
 """Where the receipt is in what the job has found, as it is written."""
@@ -86,7 +86,7 @@ class ReceiveJob:
         try:
             manifest = Manifest.parse(data, key)
             if len(manifest.files) > _MOST_FILES:
-                raise ManifestError(f'it names more than {_MOST_FILES:,} files')
+                raise ManifestError(f'it names more than {plural(_MOST_FILES, "file")}')
             flight = _fetched(work, manifest)
         except ManifestError as error:
             receipt = bad_upload(begun, manifest, f'the manifest: {error}')
