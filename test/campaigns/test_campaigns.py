@@ -24,7 +24,7 @@ from waiting import wait_until
 
 SEED = 1
 RUNNER = Path(__file__).parent
-SLOW = {'fuzz', 'ground', 'hang_drone', 'syscalls', 'torn'}
+SLOW = {'clock', 'fuzz', 'ground', 'hang_drone', 'syscalls', 'tamper', 'torn'}
 
 
 @pytest.mark.parametrize(

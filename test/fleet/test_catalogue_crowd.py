@@ -28,8 +28,10 @@ from store_servers import StoreServer
 SECONDS = 4
 TOP = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow  # test_catalogue.py holds each kind of it for a moment
 
-@pytest.fixture(params=['weed', pytest.param('directory', marks=pytest.mark.slow)])
+
+@pytest.fixture(params=['weed', 'directory'])
 def url(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
