@@ -287,7 +287,7 @@ class FlightOffload:
         name, object_key = path.name, key.file(path.name)
         if stored is not None and stored.size == path.stat(follow_symlinks=False).st_size:
             state, content = read_content(path, self.pace)
-            if self._holds(stored, content):
+            if self._holds(stored, content, path):
                 file = ManifestFile(name, content.size, content.sha256)
                 self.journal.add(path.parent.name, state, file)
                 return
@@ -301,14 +301,18 @@ class FlightOffload:
         self._sent_bytes += count
         self.sent(count)
 
-    def _holds(self, stored: StoredObject, content: Content) -> bool:
-        """Tell whether an object has this content; read it back if the store does not say."""
+    def _holds(self, stored: StoredObject, content: Content, path: Path) -> bool:
+        """Tell whether an object is a copy of a file; read it back if the store does not say."""
+        if self.store.is_link(stored.key, path):
+            return False
         if stored.etag == content.etag:
             return True
         return self.hash_of_object(stored.key) == content.sha256
 
     def hash_of_object(self, key: str) -> str:
         """Return the SHA-256 of an object, read from the store; empty if it is not there."""
+        if self.store.is_link(key):
+            return ''
         digest = hashlib.sha256()
         try:
             for piece in self.store.stream_stored(key):

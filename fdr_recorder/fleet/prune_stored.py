@@ -16,18 +16,23 @@ Nothing is believed that was only sent. What differs in the store is sent again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-import json
 from pathlib import Path
-from typing import Any
 
 from fdr_recorder.errors import FdrError
-from fdr_recorder.fleet.errors import FileChangedError, ManifestError, NotStoredError, StaysError
+from fdr_recorder.fleet.errors import (
+    FileChangedError,
+    ManifestError,
+    NotStoredError,
+    ReceiptError,
+    StaysError,
+)
 from fdr_recorder.fleet.local_file import FileState, read_content
 from fdr_recorder.fleet.local_flight import files_of, is_in_use
 from fdr_recorder.fleet.manifest import Manifest, manifest_hash, MOST_MANIFEST_BYTES
 from fdr_recorder.fleet.offload_flight import Arrival, FlightOffload, Outcome
-from fdr_recorder.fleet.receipt import NAMESPACE, signer_of, stored_receipt
+from fdr_recorder.fleet.receipt import NAMESPACE, Receipt, signer_of, stored_receipt
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.prune import prune, Pruning
 from fdr_recorder.flights.status import Ended
@@ -85,8 +90,7 @@ class StoredPruner:
         if self._signers is not None:
             how = f'receipt signed by {self._check_receipt(outcome, digest, self._signers)}'
         states = self._check_local(flight, manifest)
-        if self._signers is None:
-            self._read_back(outcome, manifest)
+        self._check_objects(outcome, manifest)
         cause = f'in the store {self._offload.store.url}, {how}; manifest {digest}'
         pruning = Pruning((listed,), (), 0, is_enough=True, causes=(cause,))
 
@@ -130,16 +134,22 @@ class StoredPruner:
             states[name] = state
         return states
 
-    def _read_back(self, outcome: Outcome, manifest: Manifest) -> None:
-        """Check every object; those that differ are to be sent again."""
-        wrong = []
+    def _check_objects(self, outcome: Outcome, manifest: Manifest) -> None:
+        """Check every object, and read it back without a receipt; those that differ go again."""
+        links, wrong = [], []
         for file in manifest.files:
-            if self._offload.hash_of_object(outcome.key.file(file.name)) != file.sha256:
-                self._offload.journal.drop(outcome.path.name, file.name)
+            key = outcome.key.file(file.name)
+            if self._offload.store.is_link(key, outcome.path / file.name):
+                links.append(file.name)
+            elif self._signers is None and self._offload.hash_of_object(key) != file.sha256:
                 wrong.append(file.name)
+        for name in (*links, *wrong):
+            self._offload.journal.drop(outcome.path.name, name)
+        if links:
+            what = f'{_some(links)} in the store is a link and no copy'
+            raise StaysError(f'{what}; it is sent again')
         if wrong:
-            names = ', '.join(wrong[:3]) + (' ...' if len(wrong) > 3 else '')
-            raise StaysError(f'{names} in the store is not what was sent; it is sent again')
+            raise StaysError(f'{_some(wrong)} in the store is not what was sent; it is sent again')
 
     def _check_receipt(
         self, outcome: Outcome, digest: str, signers: tuple[AllowedSigner, ...]
@@ -157,18 +167,15 @@ class StoredPruner:
             who = fingerprint(public)
             raise StaysError(f'its receipt is signed by {who}, which is not trusted')
         try:
-            said = json.loads(data)
-            is_of_this = said['manifest_sha256'] == digest
-            has_arrived = _says_arrived(said)
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise StaysError('its receipt cannot be read') from None
-        if not is_of_this:
+            receipt = Receipt.parse(data, outcome.key)
+        except ReceiptError as error:
+            raise StaysError(f'its receipt cannot be read: {error}') from None
+        if receipt.manifest != digest:
             raise StaysError('its receipt is of another manifest: of what was there before')
-        if not has_arrived:
+        if not receipt.arrived:
             raise StaysError('its receipt says that not all of it has arrived as it was sent')
         return fingerprint(public)
 
 
-def _says_arrived(receipt: dict[str, Any]) -> bool:
-    """Tell whether a receipt says that all files are in the store as the manifest names them."""
-    return receipt['arrived'] is True
+def _some(names: Sequence[str]) -> str:
+    return ', '.join(names[:3]) + (' ...' if len(names) > 3 else '')

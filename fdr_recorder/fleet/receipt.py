@@ -133,7 +133,7 @@ class Receipt:
                 raise ValueError('it has another schema')
             version = str(said['schema']['version'])
             if version.partition('.')[0] != RECEIPT_SCHEMA.partition('.')[0]:
-                raise ValueError(f'version {short(version)} is not known here')
+                raise ValueError(f'version {short(version)}: a newer fdr is needed')
             link = dict(said['link'])
             found = cls(
                 key=FlightKey(text(said['vehicle']), text(said['flight'])),

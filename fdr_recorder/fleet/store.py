@@ -18,6 +18,7 @@ Errors are `StoreError`s whose text names the store and the key, and never a cre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -316,17 +317,19 @@ class Store:
         return file.content
 
     def stream_stored(self, key: str) -> Iterator[bytes]:
-        """
-        Yield an object as `stream` does; in a directory, from the disk where that can be.
-
-        A link in a directory is no object: it may lead back to where the object came from.
-        """
+        """Yield an object as `stream` does; in a directory, from the disk where that can be."""
         if self.directory is not None:
-            path = self.directory / key
-            if path.resolve() != path:
-                raise NotStoredError(self.url, f'{key}: there is no such object, but a link')
-            forget_cached(path)
+            forget_cached(self.directory / key)
         yield from self.stream(key)
+
+    def is_link(self, key: str, source: Path | None = None) -> bool:
+        """Tell whether an object is no copy of a file: a link elsewhere, or this very file."""
+        if self.directory is None:
+            return False
+        path = self.directory / key
+        with suppress(OSError):  # one of them is not there
+            return path.resolve() != path or (source is not None and path.samefile(source))
+        return False
 
     def sweep(self, prefix: str, is_settled: Callable[[str], bool | None]) -> int:
         """

@@ -21,6 +21,7 @@ from typing import Any
 from fdr_recorder.cli.main import main
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.fleet.manifest import manifest_hash
+from fdr_recorder.fleet.receipt import Receipt
 from fdr_recorder.flights.prune_log import removed_flights
 from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.seal import sshsig
@@ -97,7 +98,16 @@ def _shorten(store: DirectoryStore) -> None:
 
 def _link(store: DirectoryStore) -> None:
     store.remove(SEGMENT)
-    (store.directory / SEGMENT).symlink_to(store.directory.parent / 'root/one/segment_000001.mcap')
+    (store.directory / SEGMENT).symlink_to(_source(store))
+
+
+def _hard_link(store: DirectoryStore) -> None:
+    store.remove(SEGMENT)
+    (store.directory / SEGMENT).hardlink_to(_source(store))
+
+
+def _source(store: DirectoryStore) -> Path:
+    return store.directory.parent / 'root/one/segment_000001.mcap'
 
 
 @pytest.mark.parametrize(
@@ -106,11 +116,15 @@ def _link(store: DirectoryStore) -> None:
         (_flip, False),
         (_shorten, False),
         (_link, False),
+        (_hard_link, False),
         (lambda store: store.remove(SEGMENT), False),
         (lambda store: store.remove(KEY.manifest), True),
         (lambda store: store.put(KEY.manifest, store.objects()[KEY.manifest] + b' '), False),
     ],
-    ids=['one bit', 'a byte less', 'a link', 'gone', 'no manifest', 'another manifest'],
+    ids=[
+        'one bit', 'a byte less', 'a link', 'a hard link', 'gone', 'no manifest',
+        'another manifest',
+    ],
 )
 def test_what_differs_in_the_store_is_sent_again_before_it_goes(
     change: Callable[[DirectoryStore], None],
@@ -128,11 +142,13 @@ def test_what_differs_in_the_store_is_sent_again_before_it_goes(
     if not is_noticed_first:
         assert (code, flight['state']) == (2, 'pending')
         assert 'sent again' in flight['stays'] or 'written again' in flight['stays']
+        assert ('a link and no copy' in flight['stays']) == (change in (_link, _hard_link))
         assert contents(root / 'one') == there
         assert not removed_flights(root)
         code, flight = offload('--prune')
     assert (code, flight['pruned']) == (0, True)
     assert stored_flight(store.objects(), 'one') == there
+    assert not (store.directory / SEGMENT).is_symlink()
 
 
 def test_what_differs_on_the_drone_is_sent_again_before_it_goes(
@@ -189,15 +205,19 @@ def test_with_receipts_only_a_signed_one_of_this_manifest_counts(
         assert code == (0 if flight['pruned'] else 1)
         return 'pruned' if flight['pruned'] else flight['stays']
 
-    good = {'manifest_sha256': digest, 'arrived': True}
+    good = json.loads(Receipt(KEY, digest, 1, '', 1, arrived=True).to_bytes())
+    newer = {'name': 'fdr_recorder/receipt', 'version': '2.0'}
     assert offload(*words)[1]['stays'] == 'there is no signed receipt of it yet'
     assert 'not trusted' in receive(stranger, good)
     assert 'signature' in receive(key, good, 'fdr-prune')
     assert 'another manifest' in receive(key, {**good, 'manifest_sha256': 'a' * 64})
     assert 'not all of it' in receive(key, {**good, 'arrived': False})
     assert 'cannot be read' in receive(key, ['what'])
+    assert 'a newer fdr is needed' in receive(key, {**good, 'schema': newer})
     assert (root / 'one').exists()
+    _hard_link(store)  # it is replaced by a copy before the flight goes
     assert receive(key, good) == 'pruned'
+    assert (store.directory / SEGMENT).stat().st_nlink == 1
     text, _ = removed_flights(root)['one']
     assert 'receipt signed by SHA256:' in text
     assert set(stored_flight(store.objects(), 'one')) > {'metadata.yaml'}
