@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fdr_recorder.fleet.offload_flight import FlightOffload, Outcome
     from fdr_recorder.fleet.offload_root import RootOffload
     from fdr_recorder.fleet.pace import Pace
+    from fdr_recorder.fleet.store import Store
 
 SUMMARY: Final = 'Bring flights off the drone, into a store of objects'
 EXAMPLES: Final = """\
@@ -147,10 +148,19 @@ def run(args: argparse.Namespace) -> int:
     return code if code is not None else _exit_code(outcomes)
 
 
-def _check_outside(store: Path | None, root: Path) -> None:
-    """Refuse a store inside the flight root: what removes a flight there would remove its copy."""
-    if store is not None and store.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f'the store {store} is inside the flight root {root}; choose another')
+def _open_store(args: argparse.Namespace, root: Path) -> Store:
+    """
+    Open the store that a user names.
+
+    Raises:
+        UsageError: It is inside the flight root: what removes a flight there removes its copy.
+
+    """
+    store = open_store(args)
+    place = store.directory
+    if place is not None and place.is_relative_to(root.resolve()):
+        raise UsageError(f'the store {place} is inside the flight root {root}; choose another')
+    return store
 
 
 class _Work:
@@ -201,9 +211,8 @@ class _Work:
         pace = Pace(args.rate_limit, self._stop)
         try:
             self._wait_for_root(pace)
-            store = open_store(args)
+            store = _open_store(args, self._path)
             self.url = store.url
-            _check_outside(store.directory, self._path)
             with Journal(self._path, store.place) as journal:
                 if journal.trouble:
                     what = 'what has arrived cannot be noted there'
@@ -312,7 +321,7 @@ def _show_waiting(args: argparse.Namespace, flight: Path | None, root: Path) -> 
     from fdr_recorder.fleet.pace import Pace
     from fdr_recorder.flights.directory import flights_in
 
-    store = open_store(args)
+    store = _open_store(args, root)
     journal = Journal(root, store.place, is_dry=True)
     offload = FlightOffload(store, journal, Pace(), vehicle=args.vehicle)
     found = []

@@ -57,6 +57,14 @@ def files_of(flight: Path) -> dict[str, FileState]:
     return {name: found[name] for name in sorted(found, key=_order)}
 
 
+def left_out_of(flight: Path) -> tuple[str, ...]:
+    """Return the names of what is no regular file in a flight: links, pipes, directories."""
+    with suppress(OSError), os.scandir(flight) as entries:
+        names = (item.name for item in entries if not item.is_file(follow_symlinks=False))
+        return tuple(sorted(names))
+    return ()
+
+
 def closed_files(flight: Path) -> frozenset[str]:
     """Return the names of the segments that will not change, of a flight that goes on."""
     return read_metadata(flight).segments

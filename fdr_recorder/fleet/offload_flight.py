@@ -43,6 +43,7 @@ from fdr_recorder.fleet.local_flight import (
     flight_id_in,
     HEAD_BYTES,
     is_in_use,
+    left_out_of,
     read_facts,
 )
 from fdr_recorder.fleet.manifest import Manifest, manifest_hash, ManifestFile, MOST_MANIFEST_BYTES
@@ -89,6 +90,7 @@ class Outcome:
         why: Why it is not there.
         is_pruned: Whether it was removed from the drone.
         stays: Why it was not removed, although that was asked for.
+        left_out: What is in its directory and not brought, as it is no regular file.
 
     """
 
@@ -102,6 +104,7 @@ class Outcome:
     why: str = ''
     is_pruned: bool = False
     stays: str = ''
+    left_out: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for `json.dumps`."""
@@ -117,6 +120,7 @@ class Outcome:
             'why': self.why,
             'pruned': self.is_pruned,
             'stays': self.stays,
+            'left_out': list(self.left_out),
         }
 
 
@@ -243,7 +247,10 @@ class FlightOffload:
         files = [file for _, file in self.journal.of(flight.name).files.values()]
         size = sum(file.size for file in files)
         sent, self._sent_bytes = self._sent_bytes, 0
-        return Outcome(flight, key, arrival, len(files), size, sent, manifest, why)
+        left_out = left_out_of(flight) if arrival is Arrival.STORED else ()
+        return Outcome(
+            flight, key, arrival, len(files), size, sent, manifest, why, left_out=left_out
+        )
 
     def _bring(
         self, flight: Path, key: FlightKey, facts: FlightFacts

@@ -29,6 +29,7 @@ from fdr_recorder.fleet.prune_stored import StoredPruner
 from fdr_recorder.flights.directory import flight_directories, segment_files
 from fdr_recorder.storage import bag_metadata
 from fdr_recorder.storage.root_flights import end_of_metadata
+from fdr_recorder.units import short
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
@@ -43,6 +44,7 @@ _MOST_REFUSED: Final = 3
 _MOST_UNREACHED: Final = 4
 _MOST_LOOKS: Final = 5
 """So often a flight that changes all the time is looked at, if nobody watches."""
+_MOST_NAMED: Final = 3
 
 Tell = Callable[[str], None]
 
@@ -381,7 +383,11 @@ def in_words(outcome: Outcome) -> str:
         return f'{key}: stored, and removed from the drone'
     if outcome.arrival is Arrival.STORED:
         stays = f'; stays on the drone: {outcome.stays}' if outcome.stays else ''
-        return f'{key}: stored{stays}'
+        left_out = ', '.join(map(short, outcome.left_out[:_MOST_NAMED]))
+        if len(outcome.left_out) > _MOST_NAMED:
+            left_out += ' ...'
+        without = f', without what is no regular file: {left_out}' if left_out else ''
+        return f'{key}: stored{without}{stays}'
     if outcome.arrival is Arrival.ONGOING:
         return f'{key}: is being recorded; its closed segments are brought as they come'
     return f'{key}: {outcome.arrival.value}: {outcome.why or outcome.stays}'

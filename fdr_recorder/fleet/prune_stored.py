@@ -29,7 +29,7 @@ from fdr_recorder.fleet.errors import (
     StaysError,
 )
 from fdr_recorder.fleet.local_file import FileState, read_content
-from fdr_recorder.fleet.local_flight import files_of, is_in_use
+from fdr_recorder.fleet.local_flight import files_of, is_in_use, left_out_of
 from fdr_recorder.fleet.manifest import Manifest, manifest_hash, MOST_MANIFEST_BYTES
 from fdr_recorder.fleet.offload_flight import Arrival, FlightOffload, Outcome
 from fdr_recorder.fleet.receipt import NAMESPACE, Receipt, signer_of, stored_receipt
@@ -85,6 +85,8 @@ class StoredPruner:
             raise StaysError('it was never closed; `fdr recover` makes it whole')
         if read_pins(flight):
             raise StaysError('it has pins')
+        if outcome.left_out:
+            raise StaysError('it has what is not in the store; remove that, or put it elsewhere')
         manifest, digest = self._manifest(outcome)
         how = 'read back'
         if self._signers is not None:
@@ -95,7 +97,8 @@ class StoredPruner:
         pruning = Pruning((listed,), (), 0, is_enough=True, causes=(cause,))
 
         def may_go(item: ListedFlight) -> bool:
-            return files_of(item.path) == states and not read_pins(item.path)
+            is_same = files_of(item.path) == states and not left_out_of(item.path)
+            return is_same and not read_pins(item.path)
 
         try:
             gone = list(prune(self._root, pruning, may_go=may_go))

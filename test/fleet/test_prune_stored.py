@@ -74,14 +74,15 @@ def test_what_was_read_back_is_removed_and_the_log_says_where_it_is(
     assert manifest_hash(store.objects()[KEY.manifest]) in text
 
 
+@pytest.mark.parametrize('how', ['--prune', '--dry-run'])
 @pytest.mark.parametrize('place', ['.', 'one', 'one/store', 'beside', '../link'])
 def test_a_store_inside_the_root_is_refused(
-    place: str, root: Path, capsys: pytest.CaptureFixture[str]
+    place: str, how: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root.parent / 'link').symlink_to(root / 'one')
     segment = root / 'one/segment_000001.mcap'
     there = segment.read_bytes()
-    assert main(['offload', str(root), str(root / place), '--prune']) not in (0, 1, 2)
+    assert main(['offload', str(root), str(root / place), how]) not in (0, 1, 2)
     assert 'is inside the flight root' in capsys.readouterr().err
     assert segment.read_bytes() == there
 
@@ -183,6 +184,25 @@ def test_flights_with_pins_or_never_closed_stay(
     recover(root / 'one')
     code, flight = offload('--prune')
     assert (code, flight['pruned']) == (0, True)
+
+
+def test_what_is_no_file_is_told_and_keeps_the_flight_here(
+    root: Path, store: DirectoryStore, offload: Offload, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = contents(root / 'one')
+    os.mkfifo(root / 'one' / 'pipe')
+    (root / 'one' / 'notes').mkdir()
+    assert main(['offload', str(root), store.url]) == 0
+    said = 'stored, without what is no regular file: notes, pipe\n'
+    assert said in capsys.readouterr().out
+    code, flight = offload('--prune')
+    assert (code, flight['state'], flight['left_out']) == (1, 'stored', ['notes', 'pipe'])
+    assert 'not in the store' in flight['stays']
+    (root / 'one' / 'pipe').unlink()
+    (root / 'one' / 'notes').rmdir()
+    code, flight = offload('--prune')
+    assert (code, flight['pruned']) == (0, True)
+    assert stored_flight(store.objects(), 'one') == there
 
 
 def test_with_receipts_only_a_signed_one_of_this_manifest_counts(
