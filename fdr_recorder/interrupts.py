@@ -8,13 +8,18 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Signals that end a process quietly while it is being loaded, where Python prints a traceback."""
+"""Signals that end a process quietly and soon: while it is loaded, and while a call hangs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 import os
 import signal
+from threading import current_thread, Event, main_thread, Thread
+from typing import Final
+
+_PATIENCE_S: Final = 0.5
 
 
 def end_quietly(exit_code: int, *numbers: signal.Signals) -> None:
@@ -42,3 +47,38 @@ def interruptible(call: Callable[[], int]) -> int:
         return call()
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+@contextmanager
+def ended_by_interrupt(exit_code: int) -> Iterator[None]:
+    """
+    Let SIGINT end this process soon, with this exit code, although a call does not return.
+
+    `KeyboardInterrupt` is raised as always. But a library that waits for the network, or computes,
+    lets no Python run; so half a second later the process ends without cleaning up. For work that
+    may be killed at any moment. Other threads than the main one get no signals: there it is
+    nothing.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writing, False)
+    is_over = Event()
+
+    def watch() -> None:
+        while number := os.read(reading, 1):
+            if number[0] == signal.SIGINT and not is_over.wait(_PATIENCE_S):
+                os._exit(exit_code)
+
+    watching = Thread(target=watch, name='fdr_interrupts', daemon=True)
+    watching.start()
+    former = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(former)
+        is_over.set()
+        os.close(writing)
+        watching.join()
+        os.close(reading)

@@ -18,15 +18,22 @@ from dataclasses import replace
 from datetime import datetime, timezone
 import io
 import json
+import os
 from pathlib import Path
+import signal
+import socket
+import threading
+import time
 from typing import Any
 
 from bench.synthetic_fleet import receipts, store_catalogue
 from fdr_recorder.cli.main import main
 from fdr_recorder.fleet.layout import FlightKey
 from fleet_side import Side, side
+from fork_server import fork_server
 from pyarrow import parquet
 import pytest
+from waiting import wait_until
 
 __all__ = ['side']
 NOW = datetime.now(timezone.utc)
@@ -97,6 +104,46 @@ def test_a_question_that_needs_too_much_memory_is_refused(
     question = 'SELECT list(range || repeat(vehicle, 100)) FROM flights, range(1000000)'
     assert main(['fleet', 'sql', question]) == 3
     assert 'memory' in capsys.readouterr().err.lower()
+
+
+@pytest.mark.usefixtures('fleet')
+def test_control_c_ends_a_long_question(capsys: pytest.CaptureFixture[str]) -> None:
+    began = []
+
+    def interrupt() -> None:
+        wait_until(lambda: any('fdr_question' in item.name for item in threading.enumerate()))
+        began.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    question = 'SELECT count(*) FROM range(1000000000) AS a, range(1000) AS b WHERE hash(a) < b'
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    assert main(['fleet', 'sql', question]) == 130
+    interrupting.join()
+    assert time.monotonic() - began[0] < 1.0
+    assert capsys.readouterr() == ('', '')
+
+
+def test_control_c_ends_a_verb_that_waits_for_the_store(tmp_path: Path) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as silent, (tmp_path / 'said').open('wb') as said:
+        silent.settimeout(20)
+        place = {
+            'AWS_ENDPOINT_URL': f'http://127.0.0.1:{silent.getsockname()[1]}',
+            'AWS_ACCESS_KEY_ID': 'key', 'AWS_SECRET_ACCESS_KEY': 'secret',
+            'XDG_CACHE_HOME': str(tmp_path),
+        }
+        process = fork_server('fleet').start(
+            'fdr_recorder.cli', ['fleet', 'ls', 's3://flights'], {**os.environ, **place},
+            (said.fileno(), said.fileno(), said.fileno()),
+        )
+        try:
+            with silent.accept()[0]:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(5) == 130
+        finally:
+            process.kill()
+            process.wait()
+    assert (tmp_path / 'said').read_text() == ''
 
 
 HOSTILE = '=cmd|\x1b[31m<script>\n\0\u202e,"'
