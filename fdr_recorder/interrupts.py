@@ -20,6 +20,7 @@ from threading import current_thread, Event, main_thread, Thread
 from typing import Final
 
 _PATIENCE_S: Final = 0.5
+_SHOW_CURSOR: Final = b'\x1b[?25h\n'
 
 
 def end_quietly(exit_code: int, *numbers: signal.Signals) -> None:
@@ -69,6 +70,8 @@ def ended_by_interrupt(exit_code: int) -> Iterator[None]:
     def watch() -> None:
         while number := os.read(reading, 1):
             if number[0] == signal.SIGINT and not is_over.wait(_PATIENCE_S):
+                if os.isatty(2):
+                    os.write(2, _SHOW_CURSOR)  # a progress bar may have hidden it
                 os._exit(exit_code)
 
     watching = Thread(target=watch, name='fdr_interrupts', daemon=True)

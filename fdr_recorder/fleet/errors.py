@@ -64,6 +64,17 @@ class NoCatalogueError(FdrError):
         )
 
 
+class CacheError(FdrError):
+    """The catalogue cannot be fetched, as there is no place for it on this machine."""
+
+    def __init__(self, cache: str, temporary: str) -> None:
+        tried = f'{cache}; {temporary}' if cache else temporary
+        super().__init__(
+            f'the catalogue cannot be kept on this machine: {tried}. Set XDG_CACHE_HOME or TMPDIR '
+            'to a directory that can be written and has room'
+        )
+
+
 class JobError(FdrError):
     """A job cannot be done: with this flight, by this worker, or at all."""
 

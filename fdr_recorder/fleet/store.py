@@ -24,7 +24,6 @@ from datetime import timedelta
 from pathlib import Path
 import re
 from typing import Final, NoReturn, TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from fdr_recorder.errors import ExtraMissingError
 from fdr_recorder.fleet.directory_store import forget_cached, sweep, write_object
@@ -32,6 +31,7 @@ from fdr_recorder.fleet.errors import NotStoredError, StoreError, StoreUnreachab
 from fdr_recorder.fleet.local_file import Content, LocalFile, PART_BYTES
 from fdr_recorder.fleet.pace import Pace
 from fdr_recorder.fleet.refusals import refusal, refusal_of_directory
+from fdr_recorder.fleet.store_url import StoreUrl
 
 if TYPE_CHECKING:  # AWS's library is large
     from fdr_recorder.fleet.s3 import S3
@@ -44,12 +44,7 @@ try:
 except ImportError as missing:
     raise ExtraMissingError(missing.name or 'obstore', 'fleet') from None
 
-CLOUD_SCHEMES: Final = {
-    's3': 's3', 's3a': 's3', 'gs': 'gcs', 'az': 'azure', 'azure': 'azure', 'abfs': 'azure',
-    'abfss': 'azure', 'adl': 'azure',
-}
-"""By the scheme of a URL: whose store."""
-
+_NO_ACCOUNT: Final = 'Account must be specified'
 _RETRIES: Final = 3
 _RETRY_TIMEOUT: Final = timedelta(seconds=60)
 _REQUEST_TIMEOUT: Final = '120s'
@@ -89,6 +84,7 @@ class Store:
         url: Where it is, as people are told: without user, password and query.
         directory: The directory that it is; None if it is none.
         place: What tells it from every other store.
+        tell: Called with a sentence that whoever uses it should know.
 
     """
 
@@ -101,6 +97,7 @@ class Store:
     ) -> None:
         self.url = url
         self.directory = directory
+        self.tell: Callable[[str], None] = lambda _text: None
         self._objects = objects
         self._s3 = s3
         endpoint = s3.options.get('endpoint', '') if s3 is not None else ''
@@ -120,29 +117,18 @@ class Store:
             ExtraMissingError: A library is missing.
 
         """
-        parts = urlsplit(url)
-        shown = _shown(url)
-        if parts.scheme in ('', 'file'):
-            path = unquote(parts.path) if parts.scheme else url
-            directory = _directory(shown, Path(path).expanduser())
-            return cls(shown, stores.LocalStore(directory, mkdir=True), directory)
-        kind = CLOUD_SCHEMES.get(parts.scheme)
-        if kind is None:
-            known = ', '.join(f'{scheme}://' for scheme in ('s3', 'gs', 'az'))
-            raise StoreError(shown, f'is none of {known} and a directory')
-        if not parts.netloc:
-            raise StoreError(shown, f'names no bucket: {parts.scheme}://BUCKET/PREFIX')
-        if '@' in parts.netloc:
-            what = "has a user or a password in it; give credentials as the cloud's tools do"
-            raise StoreError(shown, what)
+        place = StoreUrl.parse(url)
+        if place.directory is not None:
+            directory = _directory(place.shown, place.directory)
+            return cls(place.shown, stores.LocalStore(directory, mkdir=True), directory)
         s3 = None
-        if kind == 's3':
+        if place.kind == 's3':
             from fdr_recorder.fleet.s3 import S3  # noqa: PLC0415  AWS's library is large
 
-            s3 = S3(shown, parts.netloc, unquote(parts.path).strip('/'))
+            s3 = S3(place.shown, place.bucket, place.prefix)
         try:
             return cls(
-                shown,
+                place.shown,
                 s3=s3,
                 objects=stores.from_url(
                     url.rstrip('/'),
@@ -156,7 +142,10 @@ class Store:
                 ),
             )
         except Exception as error:
-            raise StoreError(shown, _first_line(error)) from None
+            text = _first_line(error)
+            if _NO_ACCOUNT in text:
+                text = 'names no storage account; set AZURE_STORAGE_ACCOUNT_NAME to its name'
+            raise StoreError(place.shown, text) from None
 
     def objects(self, prefix: str = '') -> Iterator[StoredObject]:
         """List the objects below a prefix that ends with `/`, in the order of their keys."""
@@ -417,14 +406,6 @@ def _directory(url: str, path: Path) -> Path:
     except OSError as error:
         raise StoreError(url, f'cannot be made: {error.strerror}') from None
     return path.resolve()
-
-
-def _shown(url: str) -> str:
-    """Return a URL without what nobody must read: user, password, query."""
-    parts = urlsplit(url)
-    if not parts.scheme:
-        return url
-    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '', ''))
 
 
 def _first_line(error: BaseException) -> str:

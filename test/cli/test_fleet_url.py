@@ -52,6 +52,49 @@ def test_the_store_is_named_or_that_of_the_environment(
     assert vehicles(here.url) == ['drone-1']
 
 
+@pytest.mark.parametrize(
+    ('url', 'advice'),
+    [
+        ('', 's3://BUCKET/PREFIX'),
+        (' ', 's3://BUCKET/PREFIX'),
+        ('az://flights', 'set AZURE_STORAGE_ACCOUNT_NAME'),
+        ('file://data/flights', 'write file:///data/flights'),
+        ('file:flights', 'the directory alone: flights'),
+    ],
+)
+def test_what_to_write_instead_is_told(
+    url: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('AZURE_STORAGE_ACCOUNT_NAME', raising=False)
+    for words in (['ls', url], ['sql', url, 'FROM flights']):
+        assert main(['fleet', *words]) == 3
+        assert advice in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_question_in_the_place_of_the_store_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(['fleet', 'sql', 'SELECT 1', 's3://flights']) == 3
+    assert 'fdr fleet sql s3://flights "SELECT 1"' in capsys.readouterr().err
+    monkeypatch.setenv('FDR_FLEET_URL', str(tmp_path))
+    assert main(['fleet', 'sql', 's3://flights']) == 3
+    assert 'there is no question' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_has_a_url(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f'file://{tmp_path}/a%20b'
+    assert main(['fleet', 'ls', url]) == 3
+    assert f'{url} has no catalogue yet' in capsys.readouterr().err
+    assert (tmp_path / 'a b').is_dir()
+
+
 @pytest.mark.parametrize('url', ['ftp://flights', 's3://', '/nowhere/at/all'])
 def test_what_is_no_store_is_told(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['fleet', 'ls', url]) == 3

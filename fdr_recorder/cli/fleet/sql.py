@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import re
 from typing import Final
 
 from fdr_recorder.cli.console import print_json, say
@@ -36,6 +37,8 @@ describes their columns, and has questions to begin with. The dialect is that of
 Times are in UTC. A question reads the catalogue, and nothing else.
 """
 
+_QUESTION: Final = re.compile(r'\s*(SELECT|WITH|FROM|DESCRIBE)\s', re.IGNORECASE)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the store, the question, and how the answer is shown."""
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Ask."""
     if args.json and (args.csv or args.parquet):
         raise UsageError('choose one of --json, --csv and --parquet')
+    _check_order(args)
     store = open_store(args)
     from fdr_recorder.cli.fleet import answers
     from fdr_recorder.cli.fleet.catalogue_faults import tell_faults
@@ -80,3 +84,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         answers.show(answer)
     return EXIT_OK
+
+
+def _check_order(args: argparse.Namespace) -> None:
+    """Refuse a question where the store belongs, and a store in place of a question."""
+    if _QUESTION.match(args.url):
+        what = f'fdr fleet sql {args.question} "{args.url}"'
+        raise UsageError(f'the store comes first, then the question: {what}')
+    if '://' in args.question and not re.search(r'\s', args.question):
+        raise UsageError(f'there is no question: fdr fleet sql {args.question} "SELECT ..."')

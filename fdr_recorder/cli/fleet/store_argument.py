@@ -17,6 +17,8 @@ from argparse import ArgumentParser, Namespace
 import os
 from typing import Any, Final, TYPE_CHECKING
 
+from fdr_recorder.cli.console import warn
+
 if TYPE_CHECKING:
     from fdr_recorder.fleet.store import Store
 
@@ -46,4 +48,6 @@ def open_store(args: Namespace) -> Store:
     """
     from fdr_recorder.fleet.store import Store
 
-    return Store.open(args.url)
+    store = Store.open(args.url)
+    store.tell = warn
+    return store

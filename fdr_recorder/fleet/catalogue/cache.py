@@ -18,10 +18,12 @@ removed a day after it was used last: another process may be reading it.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -40,7 +42,12 @@ from fdr_recorder.fleet.catalogue.batches import (
     read_note,
 )
 from fdr_recorder.fleet.catalogue.columns import FLIGHTS, TABLES
-from fdr_recorder.fleet.errors import BatchError, NotStoredError, StoreUnreachableError
+from fdr_recorder.fleet.errors import (
+    BatchError,
+    CacheError,
+    NotStoredError,
+    StoreUnreachableError,
+)
 from fdr_recorder.fleet.store import Store
 from fdr_recorder.units import short
 
@@ -56,6 +63,9 @@ _UNUSED_S: Final = 24 * 3600.0
 _MOST_BYTES: Final = 8 << 30
 """Of a file; one of a million flights is smaller."""
 _PERSONAL: Final = 0o700
+
+_temporary: dict[str, Path] = {}
+"""By the place of a store: what this process uses instead of a cache that cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +93,12 @@ class Snapshot:
 
 
 def cache_directory(place: str) -> Path:
-    """Return where the copies of a store's catalogue are."""
+    """Return where the copies of a store's catalogue are; raise `OSError` without a home."""
     told = os.environ.get('XDG_CACHE_HOME', '')
-    base = Path(told) if Path(told).is_absolute() else Path('~/.cache').expanduser()
+    try:
+        base = Path(told) if Path(told).is_absolute() else Path('~/.cache').expanduser()
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, 'there is no home directory', '~/.cache') from None
     return base / 'fdr' / 'fleet' / hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
@@ -93,16 +106,37 @@ def fetch_catalogue(store: Store, tables: Collection[str] = TABLES) -> Snapshot:
     """
     Fetch what is new in the catalogue, and return all of it.
 
+    Where the cache cannot be written, all of it is fetched into a temporary directory, which this
+    process keeps until it ends; the user is told.
+
     Args:
         store: The store.
         tables: Which tables, besides `flights`.
 
     Raises:
         StoreError: The store refuses, or does not answer.
-        OSError: The cache cannot be written.
+        CacheError: That directory cannot be written, either.
 
     """
-    directory = cache_directory(store.place)
+    trouble = ''
+    if store.place not in _temporary:
+        try:
+            return _fetch(store, cache_directory(store.place), tables)
+        except OSError as error:
+            trouble = _said(error)
+    try:
+        directory = _temporary.get(store.place) or Path(tempfile.mkdtemp(prefix='fdr_fleet_'))
+        if store.place not in _temporary:
+            _temporary[store.place] = directory
+            atexit.register(shutil.rmtree, directory, ignore_errors=True)
+            what = f'the cache of the catalogue cannot be used ({trouble})'
+            store.tell(f'{what}: it is fetched into {directory}, and again the next time')
+        return _fetch(store, directory, tables)
+    except OSError as error:
+        raise CacheError(trouble, _said(error)) from None
+
+
+def _fetch(store: Store, directory: Path, tables: Collection[str]) -> Snapshot:
     directory.mkdir(_PERSONAL, parents=True, exist_ok=True)
     for _ in range(_TRIES):
         listing = list_batches(store)
@@ -111,6 +145,11 @@ def fetch_catalogue(store: Store, tables: Collection[str] = TABLES) -> Snapshot:
             _forget(directory, {*listing.batches})
             return found
     raise StoreUnreachableError(store.url, 'the catalogue changes all the time; try again')
+
+
+def _said(error: OSError) -> str:
+    where = f'{error.filename}: ' if error.filename else ''
+    return f'{where}{error.strerror or error}'
 
 
 class _Fetching:
@@ -181,7 +220,9 @@ class _Fetching:
                 file.flush()
                 check_schema(TABLES[table], parquet.read_schema(draft))
                 draft.replace(path)
-            except (BatchError, pa.ArrowException) as error:
+            except (BatchError, pa.ArrowException, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # of the disk; those of Arrow, about a file, have no number
                 self._faults[batch] = f'{key_of(batch, table)}: {short(str(error))}'
                 return None
             finally:

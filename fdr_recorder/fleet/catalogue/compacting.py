@@ -65,7 +65,7 @@ def compact(
 
     Raises:
         StoreError: The store refuses, or does not answer.
-        OSError: The cache cannot be written.
+        CacheError: It cannot be kept on this machine.
 
     """
     snapshot = fetch_catalogue(store, ())

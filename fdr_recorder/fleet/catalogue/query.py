@@ -19,8 +19,7 @@ Only this module imports `duckdb`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -42,7 +41,6 @@ except ImportError as error:
 
 MEMORY_VARIABLE: Final = 'FDR_FLEET_MEMORY'
 _MEMORY: Final = '2GB'
-_INTERRUPT_AGAIN_S: Final = 0.05
 _OPTIONS: Final = 'union_by_name = true, hive_partitioning = false'
 
 _MISSING_FLIGHTS: Final = """
@@ -167,7 +165,7 @@ class Catalogue:
         Raises:
             NoCatalogueError: It has none.
             StoreError: The store refuses, or does not answer.
-            OSError: The cache cannot be written.
+            CacheError: It cannot be kept on this machine.
 
         """
         asked = question.lower()
@@ -223,26 +221,12 @@ class Catalogue:
             statements = self._connection.extract_statements(question)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise QueryError('ask with one statement that begins with SELECT, WITH or FROM')
-            return self._interruptible(lambda: self._answer(question, parameters))
+            relation = self._connection.sql(question, params=list(parameters))
+            return Answer(relation.to_arrow_table(), [str(kind) for kind in relation.types])
         except duckdb.Error as error:
             raise QueryError(_said(error)) from None
         except pa.ArrowException as error:
             raise QueryError(str(error)) from None
-
-    def _answer(self, question: str, parameters: Sequence[object]) -> Answer:
-        relation = self._connection.sql(question, params=list(parameters))
-        return Answer(relation.to_arrow_table(), [str(kind) for kind in relation.types])
-
-    def _interruptible(self, call: Callable[[], Answer]) -> Answer:
-        """Return what a call returns; it runs in a thread, as DuckDB does not see Ctrl-C."""
-        with ThreadPoolExecutor(1, 'fdr_question') as pool:
-            future = pool.submit(call)
-            try:
-                return future.result()
-            finally:
-                while not future.done():
-                    self._connection.interrupt()
-                    wait([future], _INTERRUPT_AGAIN_S)
 
     def every(self, name: str) -> pa.Table:
         """Return what counts of a table, with the columns that only its files have."""

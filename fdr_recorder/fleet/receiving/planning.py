@@ -88,7 +88,7 @@ def known_flights(store: Store) -> dict[FlightKey, Known]:
 
     Raises:
         StoreError: The store refuses, or does not answer.
-        OSError: The cache cannot be written.
+        CacheError: It cannot be kept on this machine.
 
     """
     try:

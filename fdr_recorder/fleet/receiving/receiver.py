@@ -125,7 +125,7 @@ class Receiver:
             StoreError: The store refuses, or does not answer; what was done is done.
             SealError: The key cannot sign.
             JobError: The processes cannot work.
-            OSError: The cache cannot be written.
+            CacheError: It cannot be kept on this machine.
 
         """
         result = Pass()
