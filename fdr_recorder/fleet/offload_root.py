@@ -359,10 +359,9 @@ def offload_for_ever(
         try:
             root.run_pass()
         except (StoreError, FlightRootMissingError, OSError) as error:
-            kind = type(error).__name__
-            if fault != kind:
+            if fault != str(error):
+                fault = str(error)
                 tell(f'{error}; trying again')
-            fault = kind
             if isinstance(error, StoreUnreachableError):
                 patience.wait(error)
             else:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from typing import Final
 
 from fdr_recorder.fleet.errors import StoreError, StoreFullError, StoreUnreachableError
@@ -27,6 +28,36 @@ _AGAIN: Final = frozenset({'BadDigest', 'RequestTimeout', 'NoSuchUpload', 'Incom
 """Codes of a transfer that failed on its way."""
 
 
+_WRONG_KEY: Final = frozenset({
+    'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidToken', 'ExpiredToken',
+    'TokenRefreshRequired',
+})
+"""Codes by which a store says that it does not know the key, or that it is over."""
+_UNREACHED: Final = {
+    'refused': 'it refuses connections',
+    'dns error': 'nobody knows this name',
+    'resolve': 'nobody knows this name',
+    'name or service': 'nobody knows this name',
+    'certificate': 'its certificate is not trusted here',
+    'timedout': 'it does not answer in time',
+    'timeout': 'it does not answer in time',
+    'timed out': 'it does not answer in time',
+}
+"""By what a library says, in lower case: why a store was not reached."""
+_HOST: Final = re.compile(r'(https?://)(?:[^/\s?@]*@)?([^/\s?"@]+)')
+
+
+def unreachable(url: str, said: str) -> StoreUnreachableError:
+    """Return the error of a request that had no answer; `said` is all that a library says."""
+    host = _HOST.search(said)
+    where = f'{host[1]}{host[2]}' if host else 'the store'
+    text = said.lower()
+    why = next((why for sign, why in _UNREACHED.items() if sign in text), 'the connection failed')
+    return StoreUnreachableError(
+        url, f'{where} cannot be reached: {why}; look at the network, and at this address'
+    )
+
+
 def refusal(url: str, key: str, status: int, code: str) -> StoreError:
     """Return the error that an answer of a store means; of the answer it says these two alone."""
     where = f'{key}: ' if key else ''
@@ -39,11 +70,14 @@ def refusal(url: str, key: str, status: int, code: str) -> StoreError:
         return StoreError(url, where + what)
     if code == 'NoSuchBucket':
         return StoreError(url, f'there is no such bucket ({said}); create it, or correct the URL')
-    if status in (401, 403):
+    if status == 401 or code in _WRONG_KEY:
+        what = f'the store does not accept the credentials ({said})'
+        return StoreError(url, f'{what}; look at the key and its rights')
+    if status == 403:
         what = f'the store refuses it ({said}); look at the key and its rights'
         return StoreError(url, where + what)
     if code in _AGAIN or not 0 < status < 500 or status in (408, 409, 429):
-        return StoreUnreachableError(url, f'{where}the store answers {said or "with an error"}')
+        return StoreUnreachableError(url, f'the store answers {said or "with an error"}')
     return StoreError(url, f'{where}the store refuses it ({said})')
 
 

@@ -28,16 +28,23 @@ import os
 from typing import Any, Final, NoReturn
 
 from fdr_recorder.errors import ExtraMissingError
-from fdr_recorder.fleet.errors import StoreError, StoreUnreachableError
+from fdr_recorder.fleet.errors import StoreError
 from fdr_recorder.fleet.local_file import LocalFile
 from fdr_recorder.fleet.pace import Pace
-from fdr_recorder.fleet.refusals import refusal
+from fdr_recorder.fleet.refusals import refusal, unreachable
 
 try:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        HTTPClientError,
+    )
+    from botocore.exceptions import (
+        ConnectionError as ConnectionFailedError,
+    )
     from obstore.auth.boto3 import Boto3CredentialProvider
 except ImportError as error:
     raise ExtraMissingError(error.name or 'boto3', 'fleet') from None
@@ -253,10 +260,9 @@ class S3:
             yield
         except ClientError as error:
             self._fail(key, error)
-        except HTTPClientError as error:
-            reason = type(error).__name__.removesuffix('Error')
-            text = f'{key}: the store does not answer ({reason})'
-            raise StoreUnreachableError(self._url, text) from None
+        except (HTTPClientError, ConnectionFailedError) as error:
+            said = f'{error} {type(error).__name__} {error.kwargs.get("error", "")}'
+            raise unreachable(self._url, said) from None
         except BotoCoreError as error:
             raise StoreError(self._url, f'{key}: {error}') from None
 

@@ -30,7 +30,7 @@ from fdr_recorder.fleet.directory_store import forget_cached, sweep, write_objec
 from fdr_recorder.fleet.errors import NotStoredError, StoreError, StoreUnreachableError
 from fdr_recorder.fleet.local_file import Content, LocalFile, PART_BYTES
 from fdr_recorder.fleet.pace import Pace
-from fdr_recorder.fleet.refusals import refusal, refusal_of_directory
+from fdr_recorder.fleet.refusals import refusal, refusal_of_directory, unreachable
 from fdr_recorder.fleet.store_url import StoreUrl
 
 if TYPE_CHECKING:  # AWS's library is large
@@ -44,6 +44,7 @@ try:
 except ImportError as missing:
     raise ExtraMissingError(missing.name or 'obstore', 'fleet') from None
 
+_NO_BUCKET: Final = 'NoSuchBucket'
 _NO_ACCOUNT: Final = 'Account must be specified'
 _RETRIES: Final = 3
 _RETRY_TIMEOUT: Final = timedelta(seconds=60)
@@ -155,8 +156,8 @@ class Store:
                     modified_ns = round(found['last_modified'].timestamp() * 1e6) * 1000
                     etag = (found.get('e_tag') or '').strip('"')
                     yield StoredObject(found['path'], found['size'], modified_ns, etag)
-        except FileNotFoundError:
-            return
+        except FileNotFoundError as error:
+            self._check_bucket(error)
         except Exception as error:
             self._fail(prefix, error)
 
@@ -164,7 +165,8 @@ class Store:
         """Return the names, one level deep, of what is below a prefix that ends with `/`."""
         try:
             found = obstore.list_with_delimiter(self._objects, prefix)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            self._check_bucket(error)
             return []
         except Exception as error:
             self._fail(prefix, error)
@@ -353,6 +355,11 @@ class Store:
         except Exception as error:
             self._fail(key, error)
 
+    def _check_bucket(self, error: FileNotFoundError) -> None:
+        """Raise `StoreError` if there is no such bucket."""
+        if _NO_BUCKET in str(error):
+            raise refusal(self.url, '', 404, _NO_BUCKET) from None
+
     def _path(self, key: str) -> Path:
         """Return the path of an object to be written; not where a disk was, and is no more."""
         assert self.directory is not None
@@ -365,6 +372,7 @@ class Store:
         """Raise what an error of obstore's means; let pass what comes from elsewhere."""
         where = f'{key}: ' if key else ''
         if isinstance(error, FileNotFoundError):
+            self._check_bucket(error)
             raise NotStoredError(self.url, f'{where}there is no such object') from None
         if isinstance(error, OSError) and self.directory is not None:
             raise refusal_of_directory(self.url, where, error) from None
@@ -377,7 +385,7 @@ class Store:
             number = number or 403
         if number:
             raise refusal(self.url, key, number, code[1][:64] if code else '') from None
-        raise StoreUnreachableError(self.url, where + _first_line(error)) from None
+        raise unreachable(self.url, text) from None
 
 
 def _place(directory: Path) -> tuple[int, int] | None:

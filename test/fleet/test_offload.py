@@ -19,14 +19,18 @@ from pathlib import Path
 import re
 import shutil
 import signal
+import socket
 import time
 from typing import Any
 
 from disk_faults import mounted_tmpfs
 from fdr_recorder import FlightHeader
 from fdr_recorder.cli.main import main
+from fdr_recorder.fleet.errors import StoreError, StoreUnreachableError
 from fdr_recorder.fleet.layout import FlightKey
 from fdr_recorder.fleet.manifest import Manifest
+from fdr_recorder.fleet.refusals import unreachable
+from fdr_recorder.fleet.store import Store
 from fdr_recorder.flights.recovery.recover import recover
 from fork_server import fork_server
 from json_documents import errors
@@ -198,6 +202,53 @@ def test_a_store_that_is_full_or_refuses_is_told_and_nothing_is_lost(
     monkeypatch.setenv('AWS_SECRET_ACCESS_KEY', SECRET)
     assert offload(capsys, root, weed)[0] == 0
     assert stored_flight(weed.objects(), 'one') == contents(flight)
+
+
+def test_a_store_that_cannot_be_reached_is_told_in_one_sentence(
+    tmp_path: Path, moto: StoreServer, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = tmp_path / 'root'
+    record_flights(root, 'one')
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr('fdr_recorder.fleet.store._RETRIES', 0)
+    with pytest.raises(StoreError, match='no such bucket'):
+        list(Store.open('s3://no-such-bucket').objects('catalogue/'))
+    with socket.create_server(('127.0.0.1', 0)) as closed:
+        address = f'http://127.0.0.1:{closed.getsockname()[1]}'
+    monkeypatch.setenv('AWS_ENDPOINT_URL', address)
+    store = Store.open(moto.url)
+    said = set()
+    for ask in (
+        lambda: [*store.objects('a/')], lambda: store.get('b/c'), lambda: store.put('d', b''),
+        lambda: store.sweep('e/', lambda _key: None),
+    ):
+        with pytest.raises(StoreUnreachableError) as caught:
+            ask()
+        said.add(str(caught.value))
+    (sentence,) = said
+    assert f'{address} cannot be reached: it refuses connections' in sentence
+    assert main(['offload', str(root), moto.url, '--timeout', '2']) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2  # once, and that it was given up
+    assert all(sentence in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ('said', 'why'),
+    [
+        ('GET http://a.b:9/f?X-Amz-Signature=5 in 2ms Connect "dns error"', 'knows this name'),
+        ('Could not connect to "http://user:5@a.b:9/f": [Errno 111] refused', 'refuses'),
+        ('http://a.b:9/ source: TimedOut', 'does not answer in time'),
+        ('something new about http://a.b:9', 'the connection failed'),
+    ],
+)
+def test_why_a_store_is_not_reached_is_told_without_what_is_secret(said: str, why: str) -> None:
+    text = str(unreachable('s3://flights', said))
+    assert text.startswith('s3://flights: http://a.b:9 cannot be reached: ')
+    assert why in text
+    assert '5' not in text
 
 
 def test_a_flight_that_goes_on_is_followed_and_dropped_segments_stay(

@@ -126,23 +126,26 @@ def run(args: argparse.Namespace) -> int:
         else:
             _tell(store.url, result)
         return EXIT_FINDINGS if result.is_alarming else EXIT_OK
+    fault = ''
     while True:
-        _look_again(receiver, store.url, is_json=args.json)
+        fault = _look_again(receiver, store.url, fault, is_json=args.json)
         time.sleep(args.every)
 
 
-def _look_again(receiver: Receiver, url: str, *, is_json: bool) -> None:
-    """Receive once more; a store that does not answer will later."""
+def _look_again(receiver: Receiver, url: str, fault: str, *, is_json: bool) -> str:
+    """Receive once more; return why the store did not answer, which is told if it is new."""
     try:
         result = _receive(receiver, is_quiet=is_json)
     except StoreUnreachableError as error:
-        warn(str(error))
-        return
+        if str(error) != fault:
+            warn(f'{error}; trying again')
+        return str(error)
     if is_json:
         document = json_of('fleet_receive', _document(url, result))
         print(json.dumps(document), flush=True)
     elif result.received or result.waiting or result.catalogued:
         _tell(url, result)
+    return ''
 
 
 def _receive(receiver: Receiver, *, is_quiet: bool) -> Pass:
