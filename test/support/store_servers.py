@@ -54,7 +54,7 @@ class StoreServer:
             pytest.skip(f'{name} is not installed here')
         self._program = program
         directory.mkdir(exist_ok=True)
-        ports = _free_ports(9)
+        ports = free_ports(9)
         self.port = ports[0]
         self._ports = ports[1:]
 
@@ -195,7 +195,7 @@ class StoreServer:
             )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that are free."""
     sockets = [socket.socket() for _ in range(count)]
     try:
