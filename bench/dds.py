@@ -98,7 +98,8 @@ def _microseconds(trials: Trials) -> str:
 def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     """Processor time per message at three rates."""
     rows = []
-    for rate in (5_000,) if quick else (1_000, 5_000, 20_000):
+    at_most = {1_000: 0.7, 5_000: 0.8, 20_000: 0.9}
+    for rate in (5_000,) if quick else at_most:
         workload = workloads.small(rate)
         programs: list[Program] = [RECORDER, COUNTING, SIMPLE, *_rosbag2()]
         trials = in_turn(programs, rounds, partial(_run, workload, seconds))
@@ -107,12 +108,13 @@ def cpu(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
         ratios = trials.ratios('counting', lambda trial: trial.cpu_us)
         name = f'cpu-{rate}'
         rows.append(
-            Row(name, what, 'counting loop', ratios, at_most=1.2, note=note,
-                samples=trials.samples())
+            Row(name, what, 'counting loop', ratios, note=note, samples=trials.samples())
         )
         ratios = trials.ratios(SIMPLE.name, lambda trial: trial.cpu_us)
-        rows.append(Row(name, what, 'counting loop that waits each time', ratios))
-        rows.append(_against_rosbag2(name, what, trials, lambda trial: trial.cpu_us, at_most=1))
+        rows.append(
+            Row(name, what, 'counting loop that waits each time', ratios, at_most=at_most[rate])
+        )
+        rows.append(_against_rosbag2(name, what, trials, lambda trial: trial.cpu_us, at_most=0.5))
     return rows
 
 
@@ -153,8 +155,8 @@ def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
         return trial.rate
 
     return [
-        Row('rate', what, 'counting loop', trials.ratios('counting', by_rate), at_least=0.95,
-            note=note, samples=trials.samples()),
+        Row('rate', what, 'counting loop', trials.ratios('counting', by_rate), note=note,
+            samples=trials.samples()),
         Row('rate', what, 'plain recorder', trials.ratios('plain', by_rate), at_least=4),
         _against_rosbag2('rate', what, trials, by_rate, at_least=1),
     ]
@@ -169,14 +171,14 @@ def _alone(
 
 
 def _beside_rosbag2(
-    name: str, workload: Workload, rounds: int, seconds: float
+    name: str, workload: Workload, rounds: int, seconds: float, at_most: float = 1.0
 ) -> tuple[list[Row], Trials]:
     """Measure the recorder, and `ros2 bag record` in turn with it, if there is one."""
     trials = in_turn((RECORDER, *_rosbag2()), rounds, partial(_run, workload, seconds))
     what = f'CPU time, {workload.name}'
     rows = [
         _kept(name, workload, seconds, trials),
-        _against_rosbag2(name, what, trials, lambda trial: trial.cpu_us, at_most=1),
+        _against_rosbag2(name, what, trials, lambda trial: trial.cpu_us, at_most=at_most),
     ]
     return rows, trials
 
@@ -229,12 +231,12 @@ def _against_rosbag2(
 
 def drone(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     """Thirty topics of a drone."""
-    return _beside_rosbag2('drone', workloads.drone(), rounds, seconds)[0]
+    return _beside_rosbag2('drone', workloads.drone(), rounds, seconds, 0.5)[0]
 
 
 def mixed(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
     """Small messages and 5 MB blobs together."""
-    return _beside_rosbag2('mixed', workloads.mixed(), rounds, seconds)[0]
+    return _beside_rosbag2('mixed', workloads.mixed(), rounds, seconds, 0.85)[0]
 
 
 def large(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
@@ -258,7 +260,7 @@ def many(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
             f'CPU time per message, 256 B, {total:,}/s, 500 topics',
             'the same over 10 topics',
             [a.cpu_us / b.cpu_us for a, b in zip(many, few, strict=True)],
-            at_most=1.2,
+            at_most=1.5,
             note=f'{median(t.cpu_us for t in many):.1f} µs against '
             f'{median(t.cpu_us for t in few):.1f} µs',
             samples={'few': few_row.samples},
