@@ -17,7 +17,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 from conftest import MakeWriter, SMALL
 from fdr_program import run_fdr
@@ -36,7 +35,6 @@ from requirements import cannot_run
 from stored_flights import store_flight
 from terminal import run_in_terminal
 
-FDR = (sys.executable, '-m', 'fdr_recorder.cli')
 LIVE = ('tail', 'top', 'play')
 FLIGHT = 'flight_20261122T110505Z_1aef'
 TOPICS = ('/gps/fix', '/camera/image_raw', '/battery', '/imu/data', '/tf_static')
@@ -104,7 +102,10 @@ def test_every_verb_has_examples() -> None:
 
 
 def test_the_examples_do_what_they_say(
-    flights: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    flights: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not shutil.which('jq'):
         cannot_run('there is no jq')
@@ -120,20 +121,34 @@ def test_the_examples_do_what_they_say(
         words = words.replace(' recording.mcap', ' others/recording.mcap')
         words = words.replace(' torn.mcap', ' others/torn.mcap')
         words = words.replace('FLIGHT ', f'{FLIGHT} ').replace('62.5', '0')  # it is short
-        code = run(words)
-        said = capfd.readouterr()
-        assert (code, said.err) == (0, ''), command
-        assert said.out or ' > ' in command, command
+        code, out, err = run(words, capfd, tmp_path)
+        assert (code, err) == (0, ''), command
+        assert out or ' > ' in command, command
         for made in (*flights.glob('*.mcap'), *flights.glob('*.html'), flights / 'bag'):
             shutil.rmtree(made) if made.is_dir() else made.unlink(missing_ok=True)
 
 
-def run(command: str) -> int:
-    """Run a command; in this process, unless a shell is needed for it."""
+def run(command: str, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> tuple[int, str, str]:
+    """
+    Run a command line in this process; return its exit code, its output and its errors.
+
+    Where it needs a shell, one tells first what it makes of the words of `fdr`; a second one has
+    the output of `fdr` in the place of the program.
+    """
     if not set(command) & set('|<>;&$*~'):
-        return main(shlex.split(command)[1:])
-    fdr = f'fdr() {{ {shlex.join(FDR)} "$@"; }}; set -o pipefail\n'
-    return subprocess.run(['bash', '-c', fdr + command], timeout=60.0, check=False).returncode
+        code = main(shlex.split(command)[1:])
+        return code, *capfd.readouterr()
+    told, output = tmp_path / 'words', tmp_path / 'output'
+    words_told = f"fdr() {{ printf '%s\\0' \"$@\" > {told}; }}\n{command}"
+    subprocess.run(['bash', '-c', words_told], timeout=60.0, check=False)
+    capfd.readouterr()
+    code = main(told.read_text().split('\0')[:-1])
+    said = capfd.readouterr()
+    output.write_text(said.out)
+    ended = f'fdr() {{ cat {output}; return {code}; }}; set -o pipefail\n{command}'
+    code = subprocess.run(['bash', '-c', ended], timeout=60.0, check=False).returncode
+    piped = capfd.readouterr()
+    return code, piped.out, said.err + piped.err
 
 
 def test_bars_are_shown_on_a_terminal_alone(flights: Path) -> None:
