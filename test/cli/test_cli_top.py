@@ -88,44 +88,51 @@ def state_of(root: Path) -> str:
     return str(look(root)['state'])
 
 
-@pytest.mark.parametrize(('columns', 'lines'), [(80, 24), (60, 20)])
-def test_on_a_terminal(root: Path, columns: int, lines: int) -> None:
-    """Every state after the other, in one terminal; that is as it was afterwards."""
+def test_on_a_terminal(root: Path) -> None:
+    """Every state after the other, in terminals of two sizes; they are as they were afterwards."""
     options = {**SMALL, 'writer.flight_cap_bytes': 400_000}
-    with Screen([*FDR, 'top', str(root), '--interval', '0.3'], columns, lines) as screen:
-        screen.wait_for('NOT RUNNING')
+    command = [*FDR, 'top', str(root), '--interval', '0.3']
+    with Screen(command, 80, 24) as wide, Screen(command, 60, 20) as narrow:
+        screens = (wide, narrow)
+
+        def wait_for(pattern: str) -> None:
+            for screen in screens:
+                screen.wait_for(pattern)
+
+        wait_for('NOT RUNNING')
         with recording(root, '', **options) as recorder:
-            screen.wait_for('IDLE')
+            wait_for('IDLE')
             recorder.say('one')
-            screen.wait_for('RECORDING')
-            screen.wait_for('flight +one, ')
-            screen.wait_for(r'/imu +(\d+ +)?(9\d|10\d)\.\d Hz')
-            screen.wait_for(r'missing +none')
+            wait_for('RECORDING')
+            wait_for('flight +one, ')
+            wait_for(r'/imu +(\d+ +)?(9\d|10\d)\.\d Hz')
+            wait_for(r'missing +none')
             recorder.say('burst', answered=False)
-            screen.wait_for(r'missing +4\d\d refused by full rings')
-            screen.wait_for(r'alerts +WARN overrun: ')
-            screen.wait_for(r'\d+ segments,\s+\d+ dropped')
+            wait_for(r'missing +4\d\d refused by full rings')
+            wait_for(r'alerts +WARN overrun: ')
+            wait_for(r'\d+ segments,\s+\d+ dropped')
             recorder.send(signal.SIGSTOP)
-            screen.wait_for(r'HANGS: nothing was written for \d+\.\d s: its\s+process is')
+            wait_for(r'HANGS: nothing was written for \d+\.\d s: its\s+process is')
             recorder.send(signal.SIGCONT)
-            screen.wait_for('RECORDING')
+            wait_for('RECORDING')
             recorder.say('two')
-            screen.wait_for('flight +two, ')
+            wait_for('flight +two, ')
             recorder.say('')
-            screen.wait_for('IDLE')
-            screen.wait_for('flight +two, closed')
+            wait_for('IDLE')
+            wait_for('flight +two, closed')
             recorder.say('three')
-            screen.wait_for('flight +three, ')
+            wait_for('flight +three, ')
             recorder.send(signal.SIGKILL)
-            screen.wait_for('KILLED: the flight was not closed')
-        screen.resize(70, 18)
-        screen.written = b''
-        screen.wait_for('q: quit')
-        assert screen.settings_now() != screen.settings
-        screen.type(b'q')
-        assert screen.end() == 0
-        assert screen.settings_now() == screen.settings
-        assert screen.written.endswith(b'\x1b[?25h\x1b[?1049l')
+            wait_for('KILLED: the flight was not closed')
+        for screen in screens:
+            screen.resize(70, 18)
+            screen.written = b''
+            screen.wait_for('q: quit')
+            assert screen.settings_now() != screen.settings
+            screen.type(b'q')
+            assert screen.end() == 0
+            assert screen.settings_now() == screen.settings
+            assert screen.written.endswith(b'\x1b[?25h\x1b[?1049l')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
