@@ -51,9 +51,16 @@ sys.exit(code)
 
 WITHOUT_ROS = f"""
 {hide_ros('mcap', 'pyulog')}
+from contextlib import redirect_stdout
+import io
+import json
 from fdr_recorder.cli.main import main
-sys.exit(main())
+for words in json.loads(sys.argv[1]):
+    with redirect_stdout(io.StringIO()) as said:
+        code = main(words)
+    print(json.dumps([code, said.getvalue()]))
 """
+"""Runs command lines one after the other; tells the exit code and the output of each."""
 
 
 def run(
@@ -295,11 +302,12 @@ def test_it_works_without_ros(record_flight: Record, tmp_path: Path) -> None:
         ('check', '--config', parameters): 2,
         ('prune', root, '--keep', '1', '--unclean'): 0,
     }
-    for arguments, expected in commands.items():
-        code, out, err = run(*arguments, program=(sys.executable, '-c', WITHOUT_ROS))
-        assert code == expected, (arguments, out, err)
-        assert out
-        assert not err
+    lines = [[str(word) for word in words] for words in commands]
+    code, out, err = run(json.dumps(lines), program=(sys.executable, '-c', WITHOUT_ROS))
+    assert (code, err) == (0, ''), out
+    for words, (code, said) in zip(commands, map(json.loads, out.splitlines()), strict=True):
+        assert code == commands[words], (words, said)
+        assert said
 
 
 # --- ros2 fdr ----------------------------------------------------------------------------------
