@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import errno
 from pathlib import Path
 import time
@@ -98,11 +99,17 @@ def test_what_a_failed_sync_has_lost_is_told_with_its_times(
     fault = forgetful_sync(monkeypatch, 'fdatasync')
     open_flight(writer, 'x', client)
     sent = 0
-    while fault.calls < 2:
-        sent = enqueue(client, range(sent, sent + 5))
+
+    def send_until(is_over: Callable[[], bool]) -> int:
+        last = sent
+        while not is_over():
+            last = enqueue(client, range(last, last + 5))
+            wait_until(lambda: not len(client.ring), 'the writer')
+        return last
+
+    sent = send_until(lambda: fault.calls >= 2)
     fault.lose_next()
-    while len(told) < 2:
-        sent = enqueue(client, range(sent, sent + 5))
+    sent = send_until(lambda: len(told) >= 2)
     flight = check_flight(writer.close_flight('x'))
     (record,) = flight.payloads(WriteError)
     assert record.records
