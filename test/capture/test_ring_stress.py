@@ -27,7 +27,7 @@ import sys
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / 'test' / 'support' / 'ring_stress_program.py'
-SECONDS = 2.0
+SECONDS = 1.0
 WHAT_IT_IS = (
     'import sys, sysconfig; assert sys.version_info >= (3, 10);'
     'is_free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"));'
