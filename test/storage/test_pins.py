@@ -49,7 +49,6 @@ from waiting import wait_until
 
 SEGMENT = 24 * 1024
 OPTIONS = {'segment_size_bytes': SEGMENT, 'chunk_size_bytes': 2048}
-NOW = {'before_s': 0.0, 'after_s': 0.0}
 
 
 def capped(make_writer: MakeWriter, cap: int, **options: object) -> tuple[FileFdrWriter, Path]:
@@ -80,6 +79,13 @@ def pin(writer: FileFdrWriter, why: str = 'asked', **times: float) -> None:
     )
 
 
+def pin_flown(writer: FileFdrWriter, numbers: range, why: str = 'asked') -> None:
+    """Fly, and pin the time of that; in the moment after it, there may be no segment."""
+    began_s = time.monotonic()
+    fly(writer, numbers)
+    pin(writer, why, before_s=time.monotonic() - began_s, after_s=0.0)
+
+
 def indexes(path: Path) -> list[int]:
     return [file.index for file in segment_files(path)]
 
@@ -94,8 +100,8 @@ def test_the_cap_leaves_what_is_pinned(make_writer: MakeWriter) -> None:
     writer, path = capped(make_writer, 5 * SEGMENT)
     fly(writer, range(10))
     pin(writer, 'the first ten', before_s=60.0, after_s=0.0)
-    fly(writer, range(10, 600))
-    pin(writer, 'in the middle', **NOW)
+    fly(writer, range(10, 590))
+    pin_flown(writer, range(590, 600), 'in the middle')
     fly(writer, range(600, 1200))
     summary = writer.close_flight('x')
     there = indexes(path)
@@ -128,8 +134,7 @@ def test_the_cap_leaves_what_is_pinned(make_writer: MakeWriter) -> None:
 def test_a_segment_that_is_missing_beside_dropped_ones_is_told(make_writer: MakeWriter) -> None:
     writer, path = capped(make_writer, 3 * SEGMENT)
     for start in range(0, 900, 300):
-        fly(writer, range(start, start + 10))
-        pin(writer, **NOW)
+        pin_flown(writer, range(start, start + 10))
         fly(writer, range(start + 10, start + 300))
     writer.close_flight('x')
     assert verify(path).damage == []
