@@ -96,9 +96,14 @@ class HostilePublisher:
 
     def publish(self, data: bytes) -> None:
         """Publish a serialised message."""
+        self._last = data
         send = self._rmw.rmw_publish_serialized_message
         send.argtypes = (ctypes.c_void_p,) * 3
         assert send(self._publisher, ctypes.byref(_Bytes(data, len(data), len(data))), None) == 0
+
+    def repeat(self) -> None:
+        """Publish the last message again."""
+        self.publish(self._last)
 
     def destroy(self) -> None:
         """Leave the graph."""
