@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 import io
 import json
 from pathlib import Path
@@ -91,8 +92,13 @@ class Sent(NamedTuple):
     data: bytes
 
 
-def sent(count: int = COUNT) -> Iterator[Sent]:
-    """Yield the messages, in the order of their times."""
+@cache
+def sent(count: int = COUNT) -> tuple[Sent, ...]:
+    """Return the messages, in the order of their times."""
+    return tuple(_sent(count))
+
+
+def _sent(count: int) -> Iterator[Sent]:
     transforms = message('tf2_msgs/msg/TFMessage')
     yield Sent(LATCHED, 'tf2_msgs/msg/TFMessage', START_NS, encoded(transforms))
     for step in range(count):
@@ -121,6 +127,7 @@ def encoded(value: Any) -> bytes:
     return bytes(types().serialize_cdr(value, value.__msgtype__))
 
 
+@cache
 def definition(type_name: str) -> str:
     return types().generate_msgdef(type_name, ros_version=2)[0]
 
