@@ -42,6 +42,10 @@ class NotStoredError(StoreError):
     """There is no such object in the store."""
 
 
+class UnlistableError(StoreError):
+    """What is below a prefix cannot be listed, as something there has an impossible name."""
+
+
 class RowsError(FdrError):
     """Rows are none of the catalogue; the text says why."""
 

@@ -26,12 +26,15 @@ from typing import Any, Final
 from fdr_recorder.fleet.errors import ManifestError
 from fdr_recorder.fleet.json_values import count, text
 from fdr_recorder.fleet.layout import FlightKey
-from fdr_recorder.units import short
+from fdr_recorder.units import format_size, plural, short
 
 MANIFEST_SCHEMA: Final = '1.0'
-MOST_MANIFEST_BYTES: Final = 1 << 28
-"""A million files take less."""
+MOST_MANIFEST_BYTES: Final = 32 << 20
+"""What is larger is none; so many files take less."""
+_MOST_FILES: Final = 100_000
 
+_LONGEST_NAME: Final = 255
+"""Bytes; no file system has longer ones."""
 _SHA256: Final = re.compile('[0-9a-f]{64}')
 
 
@@ -97,6 +100,8 @@ class Manifest:
             ManifestError: It is none, or that of another flight.
 
         """
+        if len(data) > MOST_MANIFEST_BYTES:
+            raise ManifestError(f'it is larger than {format_size(MOST_MANIFEST_BYTES)}')
         try:
             values = json.loads(data)
             if not str(values['schema']).startswith('1.'):
@@ -119,6 +124,8 @@ class Manifest:
             raise ManifestError(f'it is no manifest: {short(str(error))}') from None
         if found.key != key:
             raise ManifestError(f'it is that of {short(str(found.key))}')
+        if len(found.files) > _MOST_FILES:
+            raise ManifestError(f'it names more than {plural(_MOST_FILES, "file")}')
         if len({file.name for file in found.files}) != len(found.files):
             raise ManifestError('it names a file twice')
         return found
@@ -131,8 +138,9 @@ def manifest_hash(data: bytes) -> str:
 
 def _name(value: Any) -> str:  # noqa: ANN401
     name = text(value)
-    if not name or '/' in name or '\0' in name or name in ('.', '..'):
-        raise ValueError(f'{name!r} is no name of a file')
+    is_long = len(name.encode()) > _LONGEST_NAME
+    if not name or is_long or '/' in name or '\0' in name or name in ('.', '..'):
+        raise ValueError(f'{short(name)!r} is no name of a file')
     return name
 
 

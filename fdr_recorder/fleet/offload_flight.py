@@ -46,9 +46,10 @@ from fdr_recorder.fleet.local_flight import (
     left_out_of,
     read_facts,
 )
-from fdr_recorder.fleet.manifest import Manifest, manifest_hash, ManifestFile, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash, ManifestFile
 from fdr_recorder.fleet.pace import Pace
 from fdr_recorder.fleet.store import Store, StoredObject
+from fdr_recorder.fleet.stored_manifests import read_manifest
 from fdr_recorder.flights.directory import DAMAGED_SUFFIX
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.status import Ended
@@ -337,7 +338,7 @@ class FlightOffload:
 
     def _stored_manifest(self, flight: Path, key: FlightKey) -> Manifest | None:
         try:
-            return Manifest.parse(self.store.get(key.manifest, MOST_MANIFEST_BYTES), key)
+            return Manifest.parse(read_manifest(self.store, key), key)
         except NotStoredError:
             return None
         except ManifestError as error:

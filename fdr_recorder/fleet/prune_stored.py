@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+import time
 
 from fdr_recorder.errors import FdrError
 from fdr_recorder.fleet.errors import (
@@ -30,9 +31,10 @@ from fdr_recorder.fleet.errors import (
 )
 from fdr_recorder.fleet.local_file import FileState, read_content
 from fdr_recorder.fleet.local_flight import files_of, is_in_use, left_out_of
-from fdr_recorder.fleet.manifest import Manifest, manifest_hash, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash
 from fdr_recorder.fleet.offload_flight import Arrival, FlightOffload, Outcome
 from fdr_recorder.fleet.receipt import NAMESPACE, Receipt, signer_of, stored_receipt
+from fdr_recorder.fleet.stored_manifests import read_manifest
 from fdr_recorder.flights.listing import list_flight, ListedFlight
 from fdr_recorder.flights.prune import prune, Pruning
 from fdr_recorder.flights.status import Ended
@@ -114,7 +116,7 @@ class StoredPruner:
         """Return the manifest that is in the store, if it is the one that was written."""
         key = outcome.key
         try:
-            data = self._offload.store.get(key.manifest, MOST_MANIFEST_BYTES)
+            data = read_manifest(self._offload.store, key)
             digest = manifest_hash(data)
             if digest != outcome.manifest:
                 raise ManifestError('it is another one')
@@ -165,10 +167,11 @@ class StoredPruner:
         public = signer_of(data, armored)
         if public is None:
             raise StaysError('the signature of its receipt is wrong')
-        trusted = {line.key for line in trusted_keys(signers, namespace=NAMESPACE)}
-        if public not in trusted:
-            who = fingerprint(public)
-            raise StaysError(f'its receipt is signed by {who}, which is not trusted')
+        lines = [line for line in signers if line.key == public]
+        trusted = trusted_keys(lines, namespace=NAMESPACE, utc_s=time.time())
+        if all(line.is_authority for line in trusted):
+            why = 'may not sign receipts now, by its line' if lines else 'is not trusted'
+            raise StaysError(f'its receipt is signed by {fingerprint(public)}, which {why}')
         try:
             receipt = Receipt.parse(data, outcome.key)
         except ReceiptError as error:

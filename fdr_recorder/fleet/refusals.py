@@ -16,7 +16,13 @@ import errno
 import re
 from typing import Final
 
-from fdr_recorder.fleet.errors import StoreError, StoreFullError, StoreUnreachableError
+from fdr_recorder.fleet.errors import (
+    StoreError,
+    StoreFullError,
+    StoreUnreachableError,
+    UnlistableError,
+)
+from fdr_recorder.units import short
 
 _FULL_STATUS: Final = (413, 507)
 _FULL: Final = frozenset({
@@ -44,6 +50,10 @@ _UNREACHED: Final = {
     'timed out': 'it does not answer in time',
 }
 """By what a library says, in lower case: why a store was not reached."""
+_IMPOSSIBLE: Final = re.compile(
+    r'(?:invalid path: .*?[Pp]ath "(.*?)"|invalid list response)', re.DOTALL
+)
+"""What a library says of a key with `//`, `..` or control characters, which S3 takes."""
 _HOST: Final = re.compile(r'(https?://)(?:[^/\s?@]*@)?([^/\s?"@]+)')
 
 
@@ -56,6 +66,15 @@ def unreachable(url: str, said: str) -> StoreUnreachableError:
     return StoreUnreachableError(
         url, f'{where} cannot be reached: {why}; look at the network, and at this address'
     )
+
+
+def check_listing(url: str, prefix: str, said: str) -> None:
+    """Raise `UnlistableError` if a name made a listing fail; `said` is all that a library says."""
+    found = _IMPOSSIBLE.search(said)
+    if found is not None:
+        name = f', such as {short(found[1])!r}' if found[1] else ''
+        what = f'cannot be listed: there are objects with impossible names{name}; remove them'
+        raise UnlistableError(url, f'{prefix} {what}')
 
 
 def refusal(url: str, key: str, status: int, code: str) -> StoreError:

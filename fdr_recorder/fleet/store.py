@@ -30,7 +30,7 @@ from fdr_recorder.fleet.directory_store import forget_cached, sweep, write_objec
 from fdr_recorder.fleet.errors import NotStoredError, StoreError, StoreUnreachableError
 from fdr_recorder.fleet.local_file import Content, LocalFile, PART_BYTES
 from fdr_recorder.fleet.pace import Pace
-from fdr_recorder.fleet.refusals import refusal, refusal_of_directory, unreachable
+from fdr_recorder.fleet.refusals import check_listing, refusal, refusal_of_directory, unreachable
 from fdr_recorder.fleet.store_url import StoreUrl
 
 if TYPE_CHECKING:  # AWS's library is large
@@ -149,7 +149,14 @@ class Store:
             raise StoreError(place.shown, text) from None
 
     def objects(self, prefix: str = '') -> Iterator[StoredObject]:
-        """List the objects below a prefix that ends with `/`, in the order of their keys."""
+        """
+        List the objects below a prefix that ends with `/`, in the order of their keys.
+
+        Raises:
+            UnlistableError: One of them has an impossible name.
+            StoreError: The store refuses, or does not answer.
+
+        """
         try:
             for page in obstore.list(self._objects, prefix or None):
                 for found in page:
@@ -159,6 +166,7 @@ class Store:
         except FileNotFoundError as error:
             self._check_bucket(error)
         except Exception as error:
+            check_listing(self.url, prefix, str(error))
             self._fail(prefix, error)
 
     def directories(self, prefix: str) -> list[str]:

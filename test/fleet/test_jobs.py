@@ -17,6 +17,7 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 from typing import Any
 
@@ -162,14 +163,19 @@ def test_what_is_wrong_in_the_store_fails_one_flight_alone(
 
 
 def test_a_flight_that_does_not_fit_the_disk_is_not_fetched(
-    store: Store, said: Said, root: Path
+    store: Store, said: Said, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = store_flight(store, record_tiny(root, 'huge'))
+    usage = shutil.disk_usage('/')
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, 'disk_usage', lambda _path: usage._replace(free=1000))
+        (item,) = said('verify', code=1)['flights']
+    assert 'name a larger disk with --temporary' in item['why']
     manifest = json.loads(store.get(key.manifest))
     manifest['files'][-1]['size'] = 1 << 60
     store.put(key.manifest, json.dumps(manifest).encode())
     (item,) = said('verify', code=1)['flights']
-    assert 'name a larger disk with --temporary' in item['why']
+    assert 'not what the manifest says' in item['why']
 
 
 def test_pages_lie_in_the_store(store: Store, said: Said, root: Path) -> None:

@@ -27,10 +27,11 @@ from disk_faults import mounted_tmpfs
 from fdr_recorder import FlightHeader
 from fdr_recorder.cli.main import main
 from fdr_recorder.fleet.errors import StoreError, StoreUnreachableError
-from fdr_recorder.fleet.layout import FlightKey
+from fdr_recorder.fleet.layout import FlightKey, manifests_prefix
 from fdr_recorder.fleet.manifest import Manifest
 from fdr_recorder.fleet.refusals import unreachable
 from fdr_recorder.fleet.store import Store
+from fdr_recorder.fleet.stored_manifests import stored_manifests
 from fdr_recorder.flights.recovery.recover import recover
 from fork_server import fork_server
 from json_documents import errors
@@ -418,6 +419,25 @@ def test_one_at_a_time(tmp_path: Path, weed: StoreServer) -> None:
         assert code == 130
     assert KEY not in out
     assert SECRET not in out
+
+
+@pytest.mark.parametrize('name', ['a//b.json', '../b.json', 'a\1b.json'])
+def test_an_object_with_an_impossible_name_hides_its_vehicle_alone(
+    moto: StoreServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    moto.empty()
+    for variable, value in moto.environment().items():
+        monkeypatch.setenv(variable, value)
+    store = Store.open(moto.url)
+    keys = [FlightKey(f'drone-{number}', 'flight') for number in range(3)]
+    for key in keys:
+        store.put(key.manifest, b'{}')
+    moto.put(manifests_prefix('drone-1') + name, b'')
+    unlisted: dict[str, str] = {}
+    found = stored_manifests(store, '', lambda *said: unlisted.update([map(str, said)]))
+    assert [key for key, _ in found] == [keys[0], keys[2]]
+    assert unlisted.keys() == {'drone-1'}
+    assert 'remove them' in unlisted['drone-1']
 
 
 def test_a_full_directory_keeps_what_was_whole(

@@ -234,6 +234,11 @@ def test_with_receipts_only_a_signed_one_of_this_manifest_counts(
     assert 'not all of it' in receive(key, {**good, 'arrived': False})
     assert 'cannot be read' in receive(key, ['what'])
     assert 'a newer fdr is needed' in receive(key, {**good, 'schema': newer})
+    line = signers.read_text()
+    for options in ('valid-before="20200101",', 'valid-after="20700101",', 'cert-authority,'):
+        signers.write_text(line.replace('namespaces', f'{options}namespaces'))
+        assert 'may not sign receipts now' in receive(key, good)
+    signers.write_text(line)
     assert (root / 'one').exists()
     _hard_link(store)  # it is replaced by a copy before the flight goes
     assert receive(key, good) == 'pruned'

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 import hashlib
 import json
@@ -21,10 +22,12 @@ import shutil
 from typing import Any
 
 from conftest import Record
-from fdr_recorder.fleet.layout import FlightKey
-from fdr_recorder.fleet.manifest import Manifest, manifest_hash, ManifestFile
+from fdr_recorder.cli.main import main
+from fdr_recorder.fleet.errors import UnlistableError
+from fdr_recorder.fleet.layout import FlightKey, manifests_prefix
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash, ManifestFile, MOST_MANIFEST_BYTES
 from fdr_recorder.fleet.receiving import receive_job
-from fdr_recorder.fleet.store import Store
+from fdr_recorder.fleet.store import Store, StoredObject
 from fleet_side import Side, side, verdicts
 import pytest
 from stored_flights import manifest_of, store_flight
@@ -96,7 +99,9 @@ def spoiled_flights(store: Store) -> dict[str, str]:
         store.put(stored(name).manifest, content)
     store.put(stored('of another').manifest, store.get(key.manifest))
     empty = sha256(b'')
-    names = ['n' * 5000, '../x', '..', 'a/b', 'a\0b', '\ud800', '']
+    store.put(stored('huge manifest').manifest, b' ' * (MOST_MANIFEST_BYTES + 1))
+    changed('larger than any disk', files=(ManifestFile('segment_000000.mcap', 1 << 62, empty),))
+    names = ['n' * 256, '../x', '..', 'a/b', 'a\0b', '\ud800', '']
     for number, name in enumerate(names):
         said = json.loads(store.get(stored(f'named {number}').manifest))
         said['files'].append({'name': name, 'size': 0, 'sha256': empty})
@@ -106,7 +111,9 @@ def spoiled_flights(store: Store) -> dict[str, str]:
         'another content': 'not what the manifest says', 'too short': 'not what the manifest says',
         'too long': 'not what the manifest says', 'a file is missing': 'not in the store',
         'no manifest': 'no manifest', 'deep': 'manifest', 'a list': 'manifest',
-        'infinite': 'manifest', 'of another': 'it is that of', 'too many': '100,000 files',
+        'larger than any disk': 'not what the manifest says',
+        'huge manifest': 'larger than 32', 'infinite': 'manifest', 'of another': 'it is that of',
+        'too many': '100,000 files',
         **{f'named {number}': '' for number in range(len(names))},
     }
 
@@ -129,6 +136,35 @@ def test_whatever_is_wrong_with_one_the_others_are_received(side: Side, tmp_path
     assert all(rows.values())
     assert set(tmp_path.iterdir()) - outside == {tmp_path / 'cache'}
     assert side.receive().received == []
+
+
+def test_names_of_a_drone_that_are_no_text_or_have_line_breaks(
+    side: Side, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ('a\nb', '\udcff'):
+        store_flight(side.store, FLIGHTS / 'closed', 'drone-7', name)
+    assert main(['fleet', 'receive', side.store.url]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert side.receive().catalogued == 0
+
+
+def test_a_vehicle_that_cannot_be_listed_waits_alone(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for vehicle in ('drone-6', 'drone-7'):
+        store_flight(side.store, FLIGHTS / 'closed', vehicle)
+    listed = Store.objects
+
+    def objects(store: Store, prefix: str = '') -> Iterator[StoredObject]:
+        if prefix == manifests_prefix('drone-6'):
+            raise UnlistableError(store.url, 'no')
+        return listed(store, prefix)
+
+    monkeypatch.setattr(Store, 'objects', objects)
+    result = side.receive()
+    assert [receipt.key.vehicle for receipt in result.received] == ['drone-7']
+    assert [*result.waiting] == [FlightKey('drone-6', '')]
+    assert result.is_alarming
 
 
 def test_a_flight_that_was_mended_is_received_again(side: Side) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, TYPE_CHECKING
 
 from fdr_recorder.cli.argument_types import parse_count
 from fdr_recorder.cli.colours import Tone, Toned
-from fdr_recorder.cli.console import json_of, print_json, say, warn
+from fdr_recorder.cli.console import json_of, print_json, printable, say, warn
 from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK
 from fdr_recorder.cli.fleet.arguments import parse_period
 from fdr_recorder.cli.fleet.late_progress import progress
@@ -154,7 +154,8 @@ def _receive(receiver: Receiver, *, is_quiet: bool) -> Pass:
         def told(receipt: Receipt) -> None:
             bar.advance(1)
             if not is_quiet:
-                say(f'{receipt.key}: ', Toned(_sentence(receipt), _tone(receipt)))
+                head, said = f'{receipt.key}: ', _sentence(receipt)
+                say(_line(head), Toned(_line(said), _tone(receipt)))
 
         return receiver.receive(bar.begin, told)
 
@@ -165,6 +166,11 @@ def _sentence(receipt: Receipt) -> str:
         return f'{said}: {"; ".join(map(short, receipt.faults))}'
     (sentence,) = receipt.rows['flights']['sentence']
     return str(sentence or receipt.verdict.replace('_', ' '))
+
+
+def _line(text: str) -> str:
+    """Return a text that stays in its line: names that a drone gives must not forge others."""
+    return printable(text, in_line=True)
 
 
 def _tone(receipt: Receipt) -> Tone:
@@ -179,9 +185,9 @@ def _tell(url: str, result: Pass) -> None:
     from fdr_recorder.fleet.receiving.receive_job import is_alarming
 
     for key, why in result.waiting.items():
-        warn(f'{key}: not received, and tried again next time: {why}')
+        warn(_line(f'{key}: not received, and tried again next time: {why}'))
     for row in result.missing:
-        say(Toned(_missing(row), Tone.DOUBTFUL))
+        say(Toned(_line(_missing(row)), Tone.DOUBTFUL))
     wrong = sum(map(is_alarming, result.received))
     said = [f'{plural(len(result.received), "flight")} received']
     said += [f'{wrong:,} to be looked at'] if wrong else []

@@ -45,6 +45,7 @@ def fetch(
     size = sum(file.size for file in files)
     free = shutil.disk_usage(directory).free
     if size + _SPARE_BYTES > free:
+        _check_sizes(store, key, files)
         raise JobError(
             f'it has {format_size(size)}, and {directory.parent} has {format_size(free)} free; '
             'name a larger disk with --temporary'
@@ -54,6 +55,18 @@ def fetch(
     for file in files:
         _fetch_file(store, key, file, flight / file.name)
     return flight
+
+
+def _check_sizes(store: Store, key: FlightKey, files: Sequence[ManifestFile]) -> None:
+    """Raise `NotAsSaidError` if a file has another size: a disk would never be large enough."""
+    for file in sorted(files, key=lambda file: -file.size):
+        found = store.head(key.file(file.name))
+        if found is None or found.size != file.size:
+            raise _not_as_said(file)
+
+
+def _not_as_said(file: ManifestFile) -> NotAsSaidError:
+    return NotAsSaidError(f'{short(file.name)} in the store is not what the manifest says')
 
 
 def _fetch_file(store: Store, key: FlightKey, file: ManifestFile, path: Path) -> None:
@@ -66,7 +79,7 @@ def _fetch_file(store: Store, key: FlightKey, file: ManifestFile, path: Path) ->
             digest.update(piece)
             out.write(piece)
     if size != file.size or digest.hexdigest() != file.sha256:
-        raise NotAsSaidError(f'{short(file.name)} in the store is not what the manifest says')
+        raise _not_as_said(file)
 
 
 def _directory_name(flight: str) -> str:

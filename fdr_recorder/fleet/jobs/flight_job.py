@@ -24,13 +24,9 @@ from fdr_recorder.fleet.jobs.fetching import fetch
 from fdr_recorder.fleet.jobs.task import HASH_DIGITS, Outcome, RESULT_SCHEMA, State, Work
 from fdr_recorder.fleet.jobs.work import without
 from fdr_recorder.fleet.layout import FlightKey, RESULTS
-from fdr_recorder.fleet.manifest import (
-    Manifest,
-    manifest_hash,
-    ManifestFile,
-    MOST_MANIFEST_BYTES,
-)
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash, ManifestFile
 from fdr_recorder.fleet.store import Store
+from fdr_recorder.fleet.stored_manifests import read_manifest
 
 MOST_DOCUMENT_BYTES: Final = 256 << 20
 
@@ -77,7 +73,7 @@ class FlightJob(ABC):
     def do(self, work: Work) -> Outcome:
         """Make what is not there, and say what was found."""
         key, out = work.task.key, self.store(work.store)
-        data = work.store.get(key.manifest, MOST_MANIFEST_BYTES)
+        data = read_manifest(work.store, key)
         manifest, digest = Manifest.parse(data, key), manifest_hash(data)
         base = f'{self.documents()}{key.below}-{digest[:HASH_DIGITS]}-{self.tag}'
         if not work.task.is_again:

@@ -12,23 +12,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final
 
 from fdr_recorder.fleet.errors import JobError, ManifestError, StoreError
-from fdr_recorder.fleet.layout import (
-    CATALOGUE,
-    decoded,
-    flight_of_manifest,
-    FlightKey,
-    manifests_prefix,
-    VEHICLES,
-)
-from fdr_recorder.fleet.manifest import Manifest, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.layout import CATALOGUE, FlightKey
+from fdr_recorder.fleet.manifest import Manifest
 from fdr_recorder.fleet.store import Store
+from fdr_recorder.fleet.stored_manifests import read_manifest, stored_manifests
 
 _READERS: Final = 16
 
@@ -64,7 +56,8 @@ class Selection:
             raise JobError(
                 f'{store.url} has no catalogue, which --where asks; `fdr fleet receive` makes it'
             )
-        keys = list(self._stored(store))
+        found = stored_manifests(store, self.vehicle, lambda _name, why: store.tell(str(why)))
+        keys = [key for key, _ in found]
         if self.since_ns is not None:
             with ThreadPoolExecutor(_READERS) as pool:
                 began = pool.map(lambda key: _began_ns(store, key), keys)
@@ -97,20 +90,10 @@ class Selection:
                 raise JobError(f'--where: {error}\n\n{tables_text()}') from None
         return sorted(FlightKey(vehicle, flight) for vehicle, flight in rows)
 
-    def _stored(self, store: Store) -> Iterator[FlightKey]:
-        for name in store.directories(VEHICLES):
-            vehicle = decoded(name)
-            if self.vehicle and not fnmatchcase(vehicle, self.vehicle):
-                continue
-            for item in store.objects(manifests_prefix(vehicle)):
-                key = flight_of_manifest(item.key)
-                if key is not None:
-                    yield key
-
 
 def _began_ns(store: Store, key: FlightKey) -> int:
     """Return when a flight began; for a manifest that cannot be read a time after all others."""
     try:
-        return Manifest.parse(store.get(key.manifest, MOST_MANIFEST_BYTES), key).started_ns
+        return Manifest.parse(read_manifest(store, key), key).started_ns
     except (StoreError, ManifestError):
         return 1 << 63  # the job tells what is wrong with it

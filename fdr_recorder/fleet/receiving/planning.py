@@ -13,26 +13,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Final, NamedTuple
 
 from fdr_recorder.fleet.catalogue.query import Catalogue
 from fdr_recorder.fleet.catalogue.rows import microseconds
-from fdr_recorder.fleet.errors import NoCatalogueError, NotStoredError
-from fdr_recorder.fleet.layout import (
-    decoded,
-    flight_of_manifest,
-    FlightKey,
-    manifests_prefix,
-    VEHICLES,
-)
-from fdr_recorder.fleet.manifest import manifest_hash, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.errors import NoCatalogueError, NotStoredError, UnlistableError
+from fdr_recorder.fleet.layout import FlightKey
+from fdr_recorder.fleet.manifest import manifest_hash
 from fdr_recorder.fleet.receipt import is_signed, read_receipt, Receipt
 from fdr_recorder.fleet.store import Store, StoredObject
+from fdr_recorder.fleet.stored_manifests import read_manifest, stored_manifests
+from fdr_recorder.units import encodable
 
 _READERS: Final = 16
 _AT_ONCE: Final = 256
@@ -108,9 +103,20 @@ def known_flights(store: Store) -> dict[FlightKey, Known]:
     }
 
 
-def plan(store: Store, known: Mapping[FlightKey, Known], wish: Wish) -> Iterator[Waiting]:
+def plan(
+    store: Store,
+    known: Mapping[FlightKey, Known],
+    wish: Wish,
+    unlisted: Callable[[str, UnlistableError], None],
+) -> Iterator[Waiting]:
     """
-    Yield the flights whose manifest is not known, oldest vehicle's name first.
+    Yield the flights whose manifest is not known, in the order of their vehicles' names.
+
+    Args:
+        store: The store.
+        known: What the catalogue has.
+        wish: Which flights.
+        unlisted: Told the vehicles whose manifests cannot be listed, and why; others go on.
 
     Raises:
         StoreError: The store refuses, or does not answer.
@@ -118,8 +124,8 @@ def plan(store: Store, known: Mapping[FlightKey, Known], wish: Wish) -> Iterator
     """
     candidates = (
         (key, item)
-        for key, item in _manifests(store, wish.vehicle)
-        if wish.again or not _is_done(known.get(key), item, wish)
+        for key, item in stored_manifests(store, wish.vehicle, unlisted)
+        if wish.again or not _is_done(known.get(FlightKey(*map(encodable, key))), item, wish)
     )
 
     def look(pair: tuple[FlightKey, StoredObject]) -> Waiting | None:
@@ -128,17 +134,6 @@ def plan(store: Store, known: Mapping[FlightKey, Known], wish: Wish) -> Iterator
     with ThreadPoolExecutor(_READERS) as pool:
         while some := list(islice(candidates, _AT_ONCE)):
             yield from filter(None, pool.map(look, some))
-
-
-def _manifests(store: Store, vehicles: str) -> Iterator[tuple[FlightKey, StoredObject]]:
-    for name in store.directories(VEHICLES):
-        vehicle = decoded(name)
-        if vehicles and not fnmatchcase(vehicle, vehicles):
-            continue
-        for item in store.objects(manifests_prefix(vehicle)):
-            key = flight_of_manifest(item.key)
-            if key is not None and key.vehicle == vehicle:
-                yield key, item
 
 
 def _is_done(known: Known | None, item: StoredObject, wish: Wish) -> bool:
@@ -156,7 +151,7 @@ def _looked_at(store: Store, key: FlightKey, item: StoredObject, wish: Wish) -> 
     if receipt is None:
         return found
     try:
-        digest = manifest_hash(store.get(key.manifest, MOST_MANIFEST_BYTES))
+        digest = manifest_hash(read_manifest(store, key))
     except NotStoredError:
         return None
     signed = is_signed(store, key)

@@ -25,19 +25,19 @@ from fdr_recorder.fleet.errors import ManifestError, NotAsSaidError, NotStoredEr
 from fdr_recorder.fleet.jobs.fetching import fetch
 from fdr_recorder.fleet.jobs.task import Outcome, State, Work
 from fdr_recorder.fleet.jobs.work import without
-from fdr_recorder.fleet.manifest import Manifest, manifest_hash, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.manifest import Manifest, manifest_hash
 from fdr_recorder.fleet.receipt import Link, Receipt
+from fdr_recorder.fleet.stored_manifests import read_manifest
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.status import Authenticity, Verdict
 from fdr_recorder.flights.verify import Verification, verify
-from fdr_recorder.units import plural, short
+from fdr_recorder.units import short
 
 RECEIPT: Final = 'receipt'
 """Where the receipt is in what the job has found, as it is written."""
 NOT_CHECKED: Final = 'not_checked'
 """The verdict of a flight that has arrived, and that nobody could check."""
 
-_MOST_FILES: Final = 100_000
 _MOST_TOLD: Final = 200
 _LONGEST: Final = 2000
 _MOST_SEALS: Final = 512
@@ -78,15 +78,13 @@ class ReceiveJob:
 
         """
         key = work.task.key
-        data = work.store.get(key.manifest, MOST_MANIFEST_BYTES)
+        data = read_manifest(work.store, key)
         begun = Receipt(
             key, manifest_hash(data), self.stored_ns, self.etag, time.time_ns(), arrived=False
         )
         manifest = None
         try:
             manifest = Manifest.parse(data, key)
-            if len(manifest.files) > _MOST_FILES:
-                raise ManifestError(f'it names more than {plural(_MOST_FILES, "file")}')
             flight = _fetched(work, manifest)
         except ManifestError as error:
             receipt = bad_upload(begun, manifest, f'the manifest: {error}')

@@ -21,12 +21,12 @@ from typing import Any, Final, TYPE_CHECKING
 from fdr_recorder.fleet.catalogue.compacting import compact
 from fdr_recorder.fleet.catalogue.query import Catalogue
 from fdr_recorder.fleet.catalogue.writing import BatchWriter
-from fdr_recorder.fleet.errors import NoCatalogueError, NotStoredError, RowsError
+from fdr_recorder.fleet.errors import NoCatalogueError, NotStoredError, RowsError, UnlistableError
 from fdr_recorder.fleet.jobs.processes import LocalWorkers
 from fdr_recorder.fleet.jobs.task import Outcome, State, Task
 from fdr_recorder.fleet.jobs.workers import run
 from fdr_recorder.fleet.layout import FlightKey
-from fdr_recorder.fleet.manifest import manifest_hash, MOST_MANIFEST_BYTES
+from fdr_recorder.fleet.manifest import manifest_hash
 from fdr_recorder.fleet.receipt import read_receipt, Receipt, write_receipt
 from fdr_recorder.fleet.receiving.planning import known_flights, plan, Waiting, Wish
 from fdr_recorder.fleet.receiving.receive_job import (
@@ -37,6 +37,7 @@ from fdr_recorder.fleet.receiving.receive_job import (
 )
 from fdr_recorder.fleet.receiving.succession import cut_back
 from fdr_recorder.fleet.store import Store
+from fdr_recorder.fleet.stored_manifests import read_manifest
 
 if TYPE_CHECKING:
     from fdr_recorder.seal.identity import Identity
@@ -131,7 +132,11 @@ class Receiver:
         result = Pass()
         known = known_flights(self._store)
         todo = []
-        for item in plan(self._store, known, self._options.wish):
+
+        def unlisted(vehicle: str, why: UnlistableError) -> None:
+            result.waiting[FlightKey(vehicle, '')] = str(why)
+
+        for item in plan(self._store, known, self._options.wish, unlisted):
             if item.receipt is None:
                 todo.append(item)
             elif self._catalogue(item.receipt, is_signed=item.is_signed):
@@ -189,7 +194,7 @@ class Receiver:
         if not outcome.has_died:
             return None
         try:
-            data = self._store.get(outcome.key.manifest, MOST_MANIFEST_BYTES)
+            data = read_manifest(self._store, outcome.key)
         except NotStoredError:
             return None
         begun = Receipt(
@@ -205,7 +210,7 @@ class Receiver:
     def _is_current(self, receipt: Receipt) -> bool:
         """Tell whether a manifest is still the one that was checked."""
         try:
-            data = self._store.get(receipt.key.manifest, MOST_MANIFEST_BYTES)
+            data = read_manifest(self._store, receipt.key)
         except NotStoredError:
             return False
         return manifest_hash(data) == receipt.manifest
