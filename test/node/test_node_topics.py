@@ -129,7 +129,8 @@ def test_a_required_topic_that_appears_within_the_grace_time_is_not_missing(
 
 def test_a_required_topic(ground: Ground, tmp_path: Path, root: Path) -> None:
     names = ['/gps', '/imu']
-    with RecorderProcess(ground, tmp_path, root, topics=names, required=names) as recorder:
+    options = {'topics': names, 'required': names, 'discovery_grace_s': 0.5}
+    with RecorderProcess(ground, tmp_path, root, **options) as recorder:
         recorder.make('configure')
         status = recorder.wait_for_alert('topics', 'topic_missing')
         assert status.level == DiagnosticStatus.WARN
@@ -168,6 +169,7 @@ def test_a_required_topic_that_falls_silent(ground: Ground, tmp_path: Path, root
         'topics': ['/chatter'],
         'required': ['/imu=0.5', '/gps', '/map=0'],
         'stale_after_s': 2.0,
+        'discovery_grace_s': 0.5,
         'exclude': ['/gps'],
     }
     publishers = [ground.publisher(String, name, recorders=0) for name in ('/imu', '/gps', '/map')]
