@@ -373,12 +373,13 @@ def _cut_power(
     promise = _promise(disk, durable, moment, after / 'scratch')
     durable.build(root, rng)
     _check_cut(root, promise)
+    is_left = False  # as it is: its sealed bytes are torn
     if rng.random() < 0.4:
-        promise, root = _cut_power_again(promise, root, after, rng, seals)
+        promise, root, is_left = _cut_power_again(promise, root, after, rng, seals)
     seals.check(root / _FLIGHT)
     recovered = recover(root, key_file=seals.of_recovery(rng))
     is_sealed = bool(recovered) and seals.check(root / _FLIGHT) is not Authenticity.NOT_SEALED
-    is_left = any(flight.left for flight in recovered)  # as it is: its sealed bytes are torn
+    is_left |= any(flight.left for flight in recovered)
     certain = 0 if is_left else _check_recovered(root, promise)
     return {
         'power_cuts': 1,
@@ -392,15 +393,16 @@ def _cut_power(
 
 def _cut_power_again(
     promise: Promise, root: Path, after: Path, rng: random.Random, seals: Seals
-) -> tuple[Promise, Path]:
-    """Cut the power while the flight is being recovered."""
+) -> tuple[Promise, Path, bool]:
+    """Cut the power while the flight is being recovered; tell whether that had left segments."""
     disk = Disk(root)
     with interposed(root, disk.watch):
-        recover(root, key_file=seals.of_recovery(rng))
+        recovered = recover(root, key_file=seals.of_recovery(rng))
     moment = rng.randint(0, len(disk.events))
     durable = disk.durable(moment)
     again = after / 'again'
     durable.build(again, rng)
     metadata = _metadata_versions(disk, durable, moment)
     _check_cut(again, Promise({}, metadata))
-    return Promise(promise.messages, metadata), again
+    is_left = any(flight.left for flight in recovered)
+    return Promise(promise.messages, metadata), again, is_left

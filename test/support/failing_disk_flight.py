@@ -243,7 +243,7 @@ class FailingDiskFlight:
         recorded = [(code, is_on) for code in spells for is_on in (True, False)]
         if is_complete and self.ended_in_spell:
             recorded.pop()  # it ended with the flight
-        assert [(item.code, item.raised) for item in alerts] == recorded
+        assert [(item.code, item.raised) for item in alerts] == recorded, alerts
         errors = files.payloads(WriteError)
         assert len(errors) == len(spells)
         assert sum(item.records for item in errors) == footer.records_dropped_write_error
