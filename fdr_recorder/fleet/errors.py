@@ -152,6 +152,14 @@ class StoppedError(BaseException):
     """
 
 
+class TookTooLongError(BaseException):
+    """
+    The check of a flight takes more processor time than it may.
+
+    No `Exception`: what reads flights would take that for damage.
+    """
+
+
 class StaysError(FdrError):
     """A flight must not be removed from the drone; the text says why."""
 

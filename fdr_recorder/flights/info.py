@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from operator import sub
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fdr_recorder.errors import RecordError, SegmentError
 from fdr_recorder.flights.directory import numbers_there
@@ -61,6 +61,8 @@ from fdr_recorder.record.loss_detection import unseen_in_flight
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX, Payload
 from fdr_recorder.record.record_parts import DroppedLoss
 from fdr_recorder.record.segment_names import SEGMENT_PATTERN
+
+_MOST_DAMAGE: Final = 1000
 
 
 @dataclass
@@ -271,9 +273,10 @@ class _Segment:
             channels[number] in self._topics for number in chunk.indexes
         )
 
-    def _note_damage(self, error: SegmentError) -> None:
-        if (text := str(error)) not in self._result.damage:
-            self._result.damage.append(text)
+    def _note_damage(self, error: SegmentError | RecordError) -> None:
+        damage = self._result.damage
+        if len(damage) < _MOST_DAMAGE and (text := str(error)) not in damage:
+            damage.append(text)
 
     def _add_indexed(self, chunk: IndexedChunk) -> None:
         """Take the times and sizes of the messages from their indexes."""
@@ -334,7 +337,7 @@ class _Segment:
             elif has_parameters(message.channel):
                 result.parameters.add_event(message)
         except RecordError as error:
-            result.damage.append(str(error))
+            self._note_damage(error)
             return
         if isinstance(payload, FlightHeader):
             result.header = result.header or payload

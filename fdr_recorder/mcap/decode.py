@@ -42,6 +42,11 @@ _LOST_ID: Final = 0xFE00
 _MAX_ID: Final = 0xFF00
 """Of a schema or channel; the numbers above it are for substitutes."""
 
+_MANY_MESSAGES: Final = 2_000_000
+_STORED_BYTES: Final = 8
+"""Of chunks with many messages: each takes more, even compressed, as its time and number differ.
+Some kilobytes could be uncompressed to tens of millions of messages, and fill the memory."""
+
 KnownSchema = Callable[[str, Mapping[str, Mapping[str, str]]], Schema | None]
 """Takes a topic and the metadata records by name; returns the topic's schema, if it is known
 without the schema record."""
@@ -240,7 +245,9 @@ class Decoder:
         data, size = bytes(records), len(records)
         unpack, prefix = layout.MESSAGE_PREFIX.unpack_from, layout.MESSAGE_PREFIX.size
         channels, make, shape = self.channels, tuple.__new__, Message
-        while position < size:
+        for _ in range(max(_MANY_MESSAGES, len(record.content) // _STORED_BYTES) + 1):
+            if position >= size:
+                break
             if position + prefix > size:
                 raise self._odd_record(records[position:], offset)
             opcode, length, channel_id, sequence, log_ns, published_ns = unpack(data, position)
@@ -251,6 +258,9 @@ class Decoder:
             fields = channel, sequence, log_ns, published_ns, data[position + prefix:end]
             messages.append((make(shape, fields), position))
             position = end
+        else:
+            what = 'the chunk has more messages than can be compressed to so few bytes'
+            raise SegmentError(self._path, offset, what)
         if not messages:
             raise SegmentError(self._path, offset, 'the chunk has no message')
         return WholeChunk(offset, record.end, messages, record)

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 import hashlib
 import json
@@ -227,6 +228,28 @@ def test_a_flight_that_does_not_fit_waits(side: Side, monkeypatch: pytest.Monkey
     (why,) = result.waiting.values()
     assert '1000 B free' in why
     assert len(side.receive().received) == 1
+
+
+def test_a_check_that_takes_too_long_is_given_up(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_: object, **_options: object) -> None:
+        while True:
+            with suppress(Exception):
+                sum(range(1000))
+
+    monkeypatch.setattr(receive_job, '_LEAST_S', 0.02)
+    monkeypatch.setattr(receive_job, 'verify', endless)
+    key = store_flight(side.store, FLIGHTS / 'capped')
+    assert verdicts(side.receive().received) == {'capped': 'not_checked'}
+    assert 'takes more than' in side.receipt(key).faults[0]
+
+
+def test_a_vehicle_with_many_flights_does_not_hold_up_others(side: Side) -> None:
+    for vehicle, name in (('drone-1', 'a'), ('drone-1', 'b'), ('drone-1', 'c'), ('drone-2', 'd')):
+        side.store.put(FlightKey(vehicle, name).manifest, b'')
+    flights = [receipt.key.flight for receipt in side.receive().received]
+    assert flights == ['a', 'd', 'b', 'c']
 
 
 def test_a_check_that_fails_fails_alone(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import struct
 from typing import NamedTuple
 
+from conftest import Record
 from fdr_recorder import (
     Channel,
     FdrClient,
@@ -200,6 +201,18 @@ def test_a_huge_length_is_not_believed(tmp_path: Path) -> None:
     assert messages == []
     assert damage is not None
     assert 'not believed' in str(damage)
+
+
+def test_a_chunk_has_no_more_messages_than_its_bytes_can_tell(
+    record_flight: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = record_flight(close=True) / 'segment_000000.mcap'
+    monkeypatch.setattr('fdr_recorder.mcap.decode._MANY_MESSAGES', 2)
+    messages, damage = read_segment(segment)
+    assert (len(messages) > 2, damage) == (True, None)
+    monkeypatch.setattr('fdr_recorder.mcap.decode._STORED_BYTES', 1 << 20)
+    _, damage = read_segment(segment)
+    assert 'more messages than' in str(damage)
 
 
 def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:

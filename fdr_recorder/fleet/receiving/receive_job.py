@@ -21,23 +21,32 @@ from typing import Any, Final
 
 from fdr_recorder.errors import ExtraMissingError, NoFlightError, SealError
 from fdr_recorder.fleet.catalogue.rows import BAD_UPLOAD, rows_of, rows_of_bad_upload
-from fdr_recorder.fleet.errors import ManifestError, NotAsSaidError, NotStoredError
+from fdr_recorder.fleet.errors import (
+    ManifestError,
+    NotAsSaidError,
+    NotStoredError,
+    TookTooLongError,
+)
 from fdr_recorder.fleet.jobs.fetching import fetch
 from fdr_recorder.fleet.jobs.task import Outcome, State, Work
 from fdr_recorder.fleet.jobs.work import without
 from fdr_recorder.fleet.manifest import Manifest, manifest_hash
 from fdr_recorder.fleet.receipt import Link, Receipt
+from fdr_recorder.fleet.receiving.time_limit import processor_time
 from fdr_recorder.fleet.stored_manifests import read_manifest
 from fdr_recorder.flights.listing import list_flight
 from fdr_recorder.flights.status import Authenticity, Verdict
 from fdr_recorder.flights.verify import Verification, verify
-from fdr_recorder.units import short
+from fdr_recorder.units import format_duration, short
 
 RECEIPT: Final = 'receipt'
 """Where the receipt is in what the job has found, as it is written."""
 NOT_CHECKED: Final = 'not_checked'
 """The verdict of a flight that has arrived, and that nobody could check."""
 
+_LEAST_S: Final = 600.0
+_SLOWEST_BYTES_PER_S: Final = 100_000
+"""A flight may take this much processor time; usual ones take a hundredth of it."""
 _MOST_TOLD: Final = 200
 _LONGEST: Final = 2000
 _MOST_SEALS: Final = 512
@@ -96,6 +105,15 @@ class ReceiveJob:
         return Outcome(key, State.MADE, {RECEIPT: receipt.to_bytes()})
 
     def _checked(self, begun: Receipt, manifest: Manifest, flight: Path) -> Receipt:
+        most_s = _LEAST_S + manifest.size / _SLOWEST_BYTES_PER_S
+        try:
+            with processor_time(most_s):
+                return self._looked_into(begun, manifest, flight)
+        except TookTooLongError:
+            why = f'it takes more than {format_duration(most_s)} of a processor'
+            return not_checked(begun, manifest, why)
+
+    def _looked_into(self, begun: Receipt, manifest: Manifest, flight: Path) -> Receipt:
         try:
             result = verify(flight, keys=self.keys or None)
             faults = _doubts(manifest, flight)

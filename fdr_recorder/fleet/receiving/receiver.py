@@ -13,7 +13,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 import time
 from typing import Any, Final, TYPE_CHECKING
@@ -142,6 +143,7 @@ class Receiver:
             elif self._catalogue(item.receipt, is_signed=item.is_signed):
                 result.catalogued += 1
         del known
+        todo = _in_turn(todo)
         begins(len(todo))
         for _ in range(_ROUNDS):
             todo = list(self._received(todo, result, told))
@@ -258,3 +260,13 @@ class Receiver:
             result.received = [item for item in result.received if item.key != receipt.key]
             result.received.append(receipt)
             told(receipt)
+
+
+def _in_turn(todo: Iterable[Waiting]) -> list[Waiting]:
+    """Let each vehicle have one flight checked before any has its second: some bring thousands."""
+    turns = Counter[str]()
+    taken = []
+    for item in todo:
+        turns[item.key.vehicle] += 1
+        taken.append((turns[item.key.vehicle], item))
+    return [item for _, item in sorted(taken, key=lambda pair: pair[0])]
