@@ -194,13 +194,13 @@ def append_durably(dir_fd: int, name: str, data: bytes) -> None:
                 while left:
                     left = left[file.write(left):]
             os.fsync(fd)
+            os.fsync(dir_fd)
         except OSError:
             with suppress(OSError):
                 os.ftruncate(fd, size)
             raise
     finally:
         close_fd(fd)
-    os.fsync(dir_fd)
 
 
 class AppendFile:

@@ -25,6 +25,7 @@ from fdr_recorder.flights.recovery.recover import recover
 from fdr_recorder.flights.status import Ended
 from fdr_recorder.flights.verify import Verdict, verify
 from fdr_recorder.record.kinds import AlertRecord, SegmentRollover, WriteError
+from fdr_recorder.storage.files import append_durably
 from fdr_recorder.storage.read_back import Medium
 from flight_check import check_flight, check_identities, FlightFiles, open_flight_files
 from producers import make_client, number_of, open_flight, send
@@ -324,3 +325,20 @@ def test_a_footer_that_is_read_back_whole_closes_the_flight(
     fault.fail(errno.EIO, on_call=1)
     flight = check_flight(writer.close_flight('x'))
     assert check_losses(flight, sent) == 0
+
+
+@pytest.mark.parametrize('call', [1, 2], ids=['of the file', 'of its directory'])
+def test_what_could_not_be_synced_is_appended_again_and_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """As seals in SEALS: one that stands there twice would look like a forgery."""
+    fsync = SystemCall(monkeypatch, 'fsync')
+    fsync.fail(errno.EIO, on_call=call)
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match='Input/output'):
+            append_durably(directory, 'log', b'one\n')
+        append_durably(directory, 'log', b'one\n')
+    finally:
+        os.close(directory)
+    assert (tmp_path / 'log').read_bytes() == b'one\n'
