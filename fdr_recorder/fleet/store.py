@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+import os
 from pathlib import Path
 import re
 from typing import Final, NoReturn, TYPE_CHECKING
@@ -54,6 +55,7 @@ _BLOCK_BYTES: Final = 1 << 20
 _RANGE_BYTES: Final = 4 << 20
 """Of what is larger, so much is asked for at once; `_REQUEST_TIMEOUT` is enough at 35 kB/s."""
 _STATUS: Final = re.compile(r'status code: (\d{3})')
+_OS_ERROR: Final = re.compile(r'LocalFileSystem error: .*\(os error (\d+)\)')
 _QUERY: Final = re.compile(r'\?\S+')
 _CODE: Final = re.compile(r'<Code>(\w+)</Code>')
 
@@ -393,6 +395,9 @@ class Store:
             number = number or 403
         if number:
             raise refusal(self.url, key, number, code[1][:64] if code else '') from None
+        if found := _OS_ERROR.search(text):  # of a directory
+            why = OSError(int(found[1]), os.strerror(int(found[1])))
+            raise refusal_of_directory(self.url, where, why) from None
         raise unreachable(self.url, text) from None
 
 

@@ -162,6 +162,13 @@ def test_what_is_wrong_in_the_store_fails_one_flight_alone(
     assert 'no name of a file' in why['evil']
 
 
+def test_a_file_in_the_place_of_results_is_told(store: Store, said: Said, root: Path) -> None:
+    store_flight(store, record_tiny(root, 'one'))
+    store.put('results', b'')
+    (item,) = said('verify', code=1)['flights']
+    assert 'Not a directory; something else is in its place' in item['why']
+
+
 def test_a_flight_that_does_not_fit_the_disk_is_not_fetched(
     store: Store, said: Said, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
