@@ -65,6 +65,7 @@ class Seals:
         verification = verify(flight, keys=keys)
         found = verification.authentication
         is_honest = found.state in _HONEST
-        is_honest |= found.state is Authenticity.NOT_SEALED and not verification.records
+        if found.state is Authenticity.NOT_SEALED:
+            is_honest |= not verification.records or 'nothing was sealed' in found.reason
         assert is_honest, f'taken for changed: {verification}'
         return found.state

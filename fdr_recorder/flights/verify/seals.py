@@ -131,10 +131,16 @@ class FlightSeals:
     # --- the judgement -------------------------------------------------------------------
 
     def _has_just_begun(self, state: FlightState) -> bool:
-        """Tell whether the recorder came no further than the files that precede the header."""
-        is_written = any(item.seals or item.header is not None for item in self._segments)
+        """
+        Tell whether the recorder came no further than the files that precede the header.
+
+        Recovery has added a header then, without an opening.
+        """
+        has_header = any(item.header is not None for item in self._segments)
+        is_written = has_header and state.ended is not Ended.RECOVERED
         is_kept = os.path.lexists(self._flight / SEALS_NAME)
-        return not (is_written or is_kept or state.ended is Ended.CLOSED)
+        has_seals = any(item.seals for item in self._segments)
+        return not (is_written or has_seals or is_kept or state.ended is Ended.CLOSED)
 
     def judge(self, state: FlightState) -> Authentication:
         """Say what the seals prove, once all segments have been taken in."""
@@ -143,7 +149,7 @@ class FlightSeals:
         if not openings:
             is_sealed = has_sidecars(self._flight) or any(item.seals for item in self._segments)
             if self._has_just_begun(state):
-                result.reason = 'it has no header yet, and so nothing was sealed'
+                result.reason = 'its header was not on the disk yet, and so nothing was sealed'
             elif is_sealed:
                 what = 'there are seals, but no header says who opened the flight'
                 self._faults.append(Place(self._segments[0].name, 0, 0, what))
