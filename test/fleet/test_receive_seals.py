@@ -197,3 +197,15 @@ def test_a_flight_that_was_removed_on_the_drone_is_told_apart(
     ]
     question = 'SELECT first_number, last_number, count, removed FROM missing_flights'
     assert side.ask(question) == [(2, 2, 1, 1)]
+
+
+def test_a_flight_whose_receipt_the_store_refuses_waits_alone(side: Side, fleet_key: Path) -> None:
+    """A name that fits the file of a manifest may be too long for that of a signature."""
+    flight, long = COMPATIBLE / 'closed', 'a' * 236
+    for name in (long, 'closed'):
+        store_flight(side.store, flight, name=name)
+    result = side.receive(key=fleet_key)
+    assert verdicts(result.received) == {'closed': 'complete'}
+    [(key, why)] = result.waiting.items()
+    assert key.flight == long
+    assert 'too long' in why

@@ -22,7 +22,15 @@ from typing import Any, Final, TYPE_CHECKING
 from fdr_recorder.fleet.catalogue.compacting import compact
 from fdr_recorder.fleet.catalogue.query import Catalogue
 from fdr_recorder.fleet.catalogue.writing import BatchWriter
-from fdr_recorder.fleet.errors import NoCatalogueError, NotStoredError, RowsError, UnlistableError
+from fdr_recorder.fleet.errors import (
+    NoCatalogueError,
+    NotStoredError,
+    RowsError,
+    StoreError,
+    StoreFullError,
+    StoreUnreachableError,
+    UnlistableError,
+)
 from fdr_recorder.fleet.jobs.processes import LocalWorkers
 from fdr_recorder.fleet.jobs.task import Outcome, State, Task
 from fdr_recorder.fleet.jobs.workers import run
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
 
 _BATCH_FLIGHTS: Final = 500
 _BATCH_S: Final = 60.0
+_MOST_REFUSED: Final = 3
 _ROUNDS: Final = 3
 """So often a flight is checked whose manifest is replaced meanwhile; then the next pass does."""
 
@@ -109,6 +118,7 @@ class Receiver:
         self._options = options
         self._identity = identity
         self._writer = BatchWriter(store)
+        self._refused = 0
         self._written_s = time.monotonic()
 
     def receive(
@@ -184,10 +194,24 @@ class Receiver:
                 elif not self._is_current(receipt):
                     yield items[outcome.key]
                 else:
-                    receipt = write_receipt(self._store, receipt, self._identity)
-                    self._catalogue(receipt, is_signed=self._identity is not None)
-                    result.received.append(receipt)
-                    told(receipt)
+                    self._keep(receipt, result, told)
+
+    def _keep(self, receipt: Receipt, result: Pass, told: Told) -> None:
+        """Write a receipt, and have it catalogued; a flight whose receipt is refused waits."""
+        try:
+            receipt = write_receipt(self._store, receipt, self._identity)
+        except (StoreUnreachableError, StoreFullError):
+            raise
+        except StoreError as error:
+            self._refused += 1
+            if self._refused == _MOST_REFUSED:  # it is not for this flight's name
+                raise
+            result.waiting[receipt.key] = str(error)
+            return
+        self._refused = 0
+        self._catalogue(receipt, is_signed=self._identity is not None)
+        result.received.append(receipt)
+        told(receipt)
 
     def _receipt_of(self, outcome: Outcome, item: Waiting) -> Receipt | None:
         """Return the receipt that was made; None if the flight is to be tried again."""
@@ -255,11 +279,8 @@ class Receiver:
         result.missing = missing.table.to_pylist() if missing is not None else []
         for receipt in wrong:
             receipt = replace(receipt, received_ns=time.time_ns())
-            receipt = write_receipt(self._store, receipt, self._identity)
-            self._catalogue(receipt, is_signed=self._identity is not None)
             result.received = [item for item in result.received if item.key != receipt.key]
-            result.received.append(receipt)
-            told(receipt)
+            self._keep(receipt, result, told)
 
 
 def _in_turn(todo: Iterable[Waiting]) -> list[Waiting]:
