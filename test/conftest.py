@@ -43,7 +43,7 @@ settings.load_profile('fdr')  # these machines are slow at times
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return what `-n auto` means: more workers than processors, as many tests mostly wait."""
-    return 2 * len(os.sched_getaffinity(0))
+    return 5 * len(os.sched_getaffinity(0)) // 2
 
 
 @pytest.hookimpl(tryfirst=True)
