@@ -132,7 +132,7 @@ class FlightFollower:
         while True:
             following = self._following()
             # looked at before the last read: what is written in the next is behind all of this
-            is_left = following is not None and _has_bytes(following)
+            is_left = following is not None and _has_messages(following)
             yield from self._new_in_segment()
             if following is None or not (self.segment.is_closed or is_left):
                 return
@@ -171,10 +171,15 @@ class FlightFollower:
         self._listed_ns = -1
 
 
-def _has_bytes(segment: SegmentFile) -> bool:
-    """Tell whether anything was written into a segment, be it dropped by now."""
+def _has_messages(segment: SegmentFile) -> bool:
+    """
+    Tell whether a segment has more than its beginning, be it dropped by now.
+
+    The recorder writes the beginning, one chunk, before it writes the end of the segment before.
+    """
     try:
-        return segment.path.stat().st_size > 0
+        with GrowingSegment(segment.path) as growing:
+            return len([*growing.new_chunks(), *growing.new_chunks()]) > 1
     except FileNotFoundError:
         return True
 

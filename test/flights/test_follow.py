@@ -93,6 +93,29 @@ def test_everything_once_over_rotations_until_the_recorder_is_killed(root: Path)
     assert recorded_flight(root) is None
 
 
+def test_the_end_of_a_segment_comes_after_the_beginning_of_the_next(
+    record_flight: Record, tmp_path: Path
+) -> None:
+    """The recorder opens the next segment before it ends the last."""
+    first, second, *_ = [file.path for file in segment_files(record_flight(close=True))]
+    flight = tmp_path / 'y'
+    flight.mkdir()
+    ends = {}
+    for path in (first, second):
+        with GrowingSegment(path) as segment:
+            ends[path] = [chunk.end for chunk in segment.new_chunks()]
+    (flight / first.name).write_bytes(first.read_bytes()[: ends[first][-2]])
+    (flight / second.name).write_bytes(second.read_bytes()[: ends[second][0]])
+    with FlightFollower(flight, from_start=True) as follower:
+        messages = [*new_messages(follower), *new_messages(follower)]
+        for path in (first, second):
+            (flight / path.name).write_bytes(path.read_bytes())
+        messages += [*new_messages(follower), *new_messages(follower)]
+    numbers = [number_of(m.data) for m in messages if m.channel.topic == '/blob']
+    assert numbers == list(range(numbers[-1] + 1))
+    assert follower.index == 1
+
+
 def of_segment(path: Path) -> list[Message]:
     """Return the messages of a whole or torn segment, without repeats."""
     with GrowingSegment(path) as segment:
