@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from io import TextIOWrapper
 import os
@@ -27,7 +27,7 @@ from fdr_recorder.cli.exit_codes import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT
 from fdr_recorder.cli.permissions import why_refused
 from fdr_recorder.cli.verb import Verb
 from fdr_recorder.errors import FdrError
-from fdr_recorder.interrupts import interruptible
+from fdr_recorder.interrupts import ended_by_interrupt, interruptible
 from fdr_recorder.version import __version__
 
 VERBS: Final = (
@@ -89,6 +89,7 @@ def add_verbs(
         if words is not None and not {name, *_ALIASES.get(name, ())}.intersection(words):
             continue
         if own := getattr(verb, 'VERBS', ()):
+            verb_parser.set_defaults(may_be_killed=getattr(verb, 'MAY_BE_KILLED', False))
             add_verbs(verb_parser, own, module, words)
             continue
         verb.add_arguments(verb_parser)
@@ -118,7 +119,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_verb(args: argparse.Namespace) -> int:
-    code = cast('int', args.run(args))
+    may_be_killed = getattr(args, 'may_be_killed', False)
+    with ended_by_interrupt(EXIT_INTERRUPTED) if may_be_killed else nullcontext():
+        code = cast('int', args.run(args))
     sys.stdout.flush()
     return code
 

@@ -26,3 +26,5 @@ This needs some libraries: pip install 'fdr_recorder[fleet]'.
 
 VERBS: Final = ('receive', 'ls', 'sql', 'catalogue', 'verify', 'report', 'extract', 'page')
 """In the order of the help; each is a module of this package."""
+MAY_BE_KILLED: Final = True
+"""At any moment: Ctrl-C ends these verbs soon, also in a library that lets no Python run."""

@@ -17,10 +17,9 @@ import argparse
 from typing import Any, Final
 
 from fdr_recorder.cli.console import print_json, say, warn
-from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.fleet.late_progress import progress
 from fdr_recorder.cli.fleet.store_argument import add_url, open_store
-from fdr_recorder.interrupts import ended_by_interrupt
 from fdr_recorder.units import plural, short
 
 SUMMARY: Final = 'Show what the catalogue of a fleet has, or make it again'
@@ -50,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """Do it, and show what the catalogue has."""
     store = open_store(args)

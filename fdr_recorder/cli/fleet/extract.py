@@ -17,11 +17,10 @@ from dataclasses import replace
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.cli.console import print_json
-from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.fleet.job_running import add_job_arguments, JobRun
 from fdr_recorder.cli.fleet.store_argument import open_store
 from fdr_recorder.errors import UsageError
-from fdr_recorder.interrupts import ended_by_interrupt
 from fdr_recorder.topics.names import has_wildcard
 from fdr_recorder.units import format_size, plural
 
@@ -63,7 +62,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """Extract the topic, then make all files alike."""
     from fdr_recorder.topics.names import wrong_name

@@ -19,11 +19,10 @@ from typing import Any, Final
 from fdr_recorder.cli.argument_types import parse_count
 from fdr_recorder.cli.colours import Tone, Toned
 from fdr_recorder.cli.console import print_json, say, table
-from fdr_recorder.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.fleet.arguments import parse_when
 from fdr_recorder.cli.fleet.store_argument import add_url, open_store
 from fdr_recorder.errors import UsageError
-from fdr_recorder.interrupts import ended_by_interrupt
 from fdr_recorder.units import format_duration, format_size, plural
 
 SUMMARY: Final = 'List the flights of a fleet'
@@ -74,7 +73,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """List the flights."""
     conditions, values = _conditions(args)

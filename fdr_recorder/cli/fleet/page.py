@@ -18,10 +18,9 @@ import time
 from typing import Any, Final
 
 from fdr_recorder.cli.console import print_json, say
-from fdr_recorder.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.fleet.late_progress import progress
 from fdr_recorder.cli.fleet.store_argument import add_url, open_store
-from fdr_recorder.interrupts import ended_by_interrupt
 from fdr_recorder.units import format_size, plural
 
 SUMMARY: Final = 'Write a page over all flights of a fleet into its store'
@@ -39,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_url(parser)
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
     store = open_store(args)

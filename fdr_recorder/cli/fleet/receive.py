@@ -23,14 +23,13 @@ from typing import Any, Final, TYPE_CHECKING
 from fdr_recorder.cli.argument_types import parse_count
 from fdr_recorder.cli.colours import Tone, Toned
 from fdr_recorder.cli.console import json_of, print_json, printable, say, warn
-from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.fleet.arguments import parse_period
 from fdr_recorder.cli.fleet.late_progress import progress
 from fdr_recorder.cli.fleet.store_argument import add_url, open_store
 from fdr_recorder.cli.passphrases import add_key, identity_for
 from fdr_recorder.errors import UsageError
 from fdr_recorder.fleet.errors import StoreUnreachableError
-from fdr_recorder.interrupts import ended_by_interrupt
 from fdr_recorder.units import plural, short
 
 if TYPE_CHECKING:
@@ -94,7 +93,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """Receive what is new."""
     if args.workers == 0:

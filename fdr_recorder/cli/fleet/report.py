@@ -17,10 +17,9 @@ from collections import Counter
 from typing import Final
 
 from fdr_recorder.cli.console import print_json
-from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.fleet.job_running import add_job_arguments, JobRun
 from fdr_recorder.cli.fleet.store_argument import open_store
-from fdr_recorder.interrupts import ended_by_interrupt
 
 SUMMARY: Final = 'Write a page about each flight of a fleet, as fdr report does'
 EXAMPLES: Final = """\
@@ -42,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_job_arguments(parser)
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """Write the pages."""
     store = open_store(args)

@@ -19,10 +19,9 @@ import re
 from typing import Final
 
 from fdr_recorder.cli.console import print_json, say
-from fdr_recorder.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_OK
 from fdr_recorder.cli.fleet.store_argument import add_url, open_store
 from fdr_recorder.errors import UsageError
-from fdr_recorder.interrupts import ended_by_interrupt
 from fdr_recorder.units import plural
 
 SUMMARY: Final = 'Ask the catalogue of a fleet, in SQL'
@@ -51,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """Ask."""
     if args.json and (args.csv or args.parquet):

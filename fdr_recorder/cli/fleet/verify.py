@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from fdr_recorder.cli.console import print_json
-from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK
+from fdr_recorder.cli.exit_codes import EXIT_FINDINGS, EXIT_OK
 from fdr_recorder.cli.fleet.job_running import add_job_arguments, JobRun
 from fdr_recorder.cli.fleet.store_argument import open_store
-from fdr_recorder.interrupts import ended_by_interrupt
 
 SUMMARY: Final = 'Verify the flights of a fleet, each as fdr verify does'
 EXAMPLES: Final = """\
@@ -52,7 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@ended_by_interrupt(EXIT_INTERRUPTED)
 def run(args: argparse.Namespace) -> int:
     """Verify the flights."""
     store = open_store(args)
