@@ -11,8 +11,8 @@
 """
 Takes messages by `rcl`, the C library below rclpy: the publisher's gid is in its message info.
 
-rclpy 7 (Jazzy) does not pass the gid on, rclpy 9 does. Taken here, a small message costs three
-quarters of what it does by rclpy's own `take_message`, which makes two dictionaries of the info.
+rclpy 7 (Jazzy) does not pass the gid on, rclpy 9 does. Taken here, a small message costs half of
+what it does by rclpy's own `take_message`, which makes two dictionaries of the info.
 The layout of `rmw_message_info_t` is known for each distribution, but not checked by anything at
 run time. So nothing is taken this way before `take_trial.py` has found that it agrees with rclpy.
 """
@@ -54,6 +54,12 @@ class _Array(ctypes.Structure):
     )
 
 
+class _Taken(ctypes.Structure):
+    """Where `rcl` leaves a message: its data, and the info on it."""
+
+    _fields_ = (('array', _Array), ('info', ctypes.c_char * _INFO_BYTES))
+
+
 class _ErrorString(ctypes.Structure):
     """`rcutils_error_string_t`."""
 
@@ -81,24 +87,24 @@ class RclTake:
 
         """
         rcl, rcutils = ctypes.PyDLL('librcl.so'), ctypes.PyDLL('librcutils.so')
-        prototype = ctypes.PYFUNCTYPE(ctypes.c_int, *(ctypes.c_void_p,) * 4)
-        self._take = prototype(('rcl_take_serialized_message', rcl))
-        to_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t)
-        self._to_bytes = to_bytes(('PyBytes_FromStringAndSize', ctypes.pythonapi))
+        self._take = rcl.rcl_take_serialized_message
         allocator = ctypes.PYFUNCTYPE(_Allocator)(('rcutils_get_default_allocator', rcutils))
         self._release = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
             ('rcutils_uint8_array_fini', rcutils)
         )
         self._error = ctypes.PYFUNCTYPE(_ErrorString)(('rcutils_get_error_string', rcutils))
         self._reset_error = ctypes.PYFUNCTYPE(None)(('rcutils_reset_error', rcutils))
-        self._array = _Array(None, 0, 0, allocator())
-        self._info = ctypes.create_string_buffer(_INFO_BYTES)
-        self._layout = struct.Struct(f'@qqQQP{gid_size}s')
+        self._allocator = allocator()
+        self._taken = _Taken(_Array(None, 0, 0, self._allocator))
+        self._layout = struct.Struct(f'@PN48xqqQQP{gid_size}s')
+        self._address = 0
+        """Of the buffer, and a view of it: data are copied from there, without a call."""
+        self._view: ctypes.Array[ctypes.c_char] = (ctypes.c_char * 0)()
 
     def __del__(self) -> None:
         """Release the buffer."""
-        if hasattr(self, '_array'):
-            self._release(ctypes.addressof(self._array))
+        if hasattr(self, '_taken'):
+            self._release(ctypes.byref(self._taken.array))
 
     def of(
         self,
@@ -109,24 +115,20 @@ class RclTake:
 
         Once ended, the first one raises an error; else it would use memory that was freed.
         """
-        take, to_bytes = self._take, self._to_bytes
-        array, info = self._array, self._info
-        release_large, fail = self._release_large, self._fail
+        take, fail = self._take, self._fail
+        taken, unpack = self._taken, self._layout.unpack_from
         subscription = ctypes.c_void_p(handle.pointer)
-        to_array = ctypes.c_void_p(ctypes.addressof(array))
-        to_info = ctypes.c_void_p(ctypes.addressof(info))
-        content = struct.Struct('@PN').unpack_from
-        view, unpack = memoryview(array).cast('B'), self._layout.unpack_from
+        array, info = ctypes.byref(taken.array), ctypes.byref(taken, _Taken.info.offset)
 
         def take_message() -> RawMessage | None:
-            code = take(subscription, to_array, to_info, None)
+            code = take(subscription, array, info, None)
             if code:
                 return fail(code)
-            buffer, size = content(view)
-            data = to_bytes(buffer, size)
-            source_ns, received_ns, number, _, _, gid = unpack(info)
-            if size > MOST_KEPT_BYTES:
-                release_large()
+            buffer, size, source_ns, received_ns, number, _, _, gid = unpack(taken)
+            if buffer == self._address and size <= MOST_KEPT_BYTES:
+                data = self._view[:size]
+            else:
+                data = self._copy(buffer, size)
             return data, source_ns, received_ns, number, gid
 
         def end() -> None:
@@ -134,11 +136,16 @@ class RclTake:
 
         return take_message, end
 
-    def _release_large(self) -> None:
-        array = ctypes.addressof(self._array)
-        allocator = bytes(self._array.allocator)
-        self._release(array)
-        ctypes.memmove(ctypes.addressof(self._array.allocator), allocator, len(allocator))
+    def _copy(self, buffer: int, size: int) -> bytes:
+        """Return the data of a message; look at the buffer where it is now, or release it."""
+        if size > MOST_KEPT_BYTES:
+            data = ctypes.string_at(buffer, size)
+            self._release(ctypes.byref(self._taken.array))
+            self._taken.array = _Array(None, 0, 0, self._allocator)
+            return data
+        view = (ctypes.c_char * MOST_KEPT_BYTES).from_address(buffer)  # so much is never read
+        self._address, self._view = buffer, view
+        return view[:size]
 
     def _fail(self, code: int) -> None:
         """Return if there was no message; else raise `RuntimeError` with rcl's own words."""
