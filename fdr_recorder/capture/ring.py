@@ -234,7 +234,7 @@ class Ring:
             return []
         self._has_called = False  # first: the next record may call again
         popleft = records.popleft
-        if max_bytes is None or self.bytes <= max_bytes:
+        if max_bytes is None or self._bytes_in - self._bytes_out <= max_bytes:
             batch = [popleft() for _ in range(min(limit, waiting))]
         else:
             batch = [popleft()]

@@ -66,7 +66,7 @@ class Chunk:
         self.size = 0
         self.records = 0
         self.cost = 0
-        self.indexes: dict[int, array[int]] = {}
+        self.indexes: dict[int, list[int]] = {}
 
     def add(
         self,
@@ -95,7 +95,7 @@ class Chunk:
         """
         index = self.indexes.get(channel_id)
         if index is None:
-            index = array('Q')
+            index = []
         append, note = self._parts.append, index.append
         size, start = self.size, position
         steady_ns = self.clock.offset_ns
@@ -233,14 +233,13 @@ class Chunk:
         offsets: dict[int, int] = {}
         offset = 0
         for channel_id, index in self.indexes.items():
+            entries = array('Q', index)
             if sys.byteorder == 'big':
-                index = index[:]
-                index.byteswap()
-            entries = index.tobytes()
+                entries.byteswap()
             prefix = encode.message_index_prefix(channel_id, len(index) // 2)
-            pieces += (prefix, entries)
+            pieces += (prefix, entries.tobytes())
             offsets[channel_id] = offset
-            offset += len(prefix) + len(entries)
+            offset += len(prefix) + 8 * len(index)
         return pieces, offsets
 
     def encode(

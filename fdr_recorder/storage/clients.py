@@ -78,7 +78,7 @@ class Clients:
 
     def _add(self, client: FdrClient) -> None:
         self.present += (client,)
-        client.ring.call_consumer = self._hurry
+        client.ring.call_consumer = self.wake_writer
         client.ring.is_open = self._should_be_open(client)
 
     def retire(self, client: FdrClient) -> None:
@@ -147,6 +147,7 @@ class Clients:
     def _should_be_open(self, client: FdrClient) -> bool:
         return self.is_recording or (self.is_listening and not client.channel.latched)
 
-    def _hurry(self) -> None:
+    def wake_writer(self) -> None:
+        """Have the writer look at the rings soon, if a flight is open; any thread."""
         if self.is_recording:
             self._wake_writer()

@@ -39,10 +39,10 @@ from fdr_recorder.storage.preroll import Preroll
 from fdr_recorder.storage.recording import FlightRecording
 from fdr_recorder.storage.rotation import RotationHook
 
-POLL_INTERVAL_S: Final = 0.15
+POLL_INTERVAL_S: Final = 0.2
 """How long the thread rests when the rings are empty. A record does not wake it, which would cost
-more than writing the record; a ring that is half full does."""
-POLL_SHARE: Final = 0.6
+more than writing the record; a ring that is half full does, and the intake after its rounds."""
+POLL_SHARE: Final = 0.8
 """The same as a share of `flush_interval_s`, at most. A record waits that long in its ring."""
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes to take from a ring at a time, about: what was taken must be in the file within
@@ -272,11 +272,11 @@ class Drain:
             batch = ring.take(batch_size, batch_bytes)
             if not batch:
                 continue
-            pulse.step(WRITING)
             if recording.write(account, batch):
+                pulse.step(WRITING)
                 recording.keep_pace()
-            if recording.is_degraded:
-                return False
+                if recording.is_degraded:
+                    return False
             is_busy = is_busy or len(batch) == batch_size or ring.bytes > batch_bytes
         if self.clients.retiring:
             self._drain_retiring(recording)

@@ -195,7 +195,7 @@ class FlightRecording:
         Neither a failing disk nor a record that cannot be encoded raises an error.
 
         Returns:
-            True if segments were ended: it may be time to `keep_pace`.
+            True if the disk was called: it may be time to `keep_pace`, or it has refused.
 
         """
         channel, log = account.channel, self.log
@@ -215,14 +215,14 @@ class FlightRecording:
         if client is not None and client.ring.bytes:  # more waits: time counts, not its cost
             log.announce(batch)
         position, count = 0, len(batch)
-        has_rotated = False
+        has_called = False
         while position < count:
             segment = log.segment
             if channel.latched:
                 batch = log.latched.behind_repeats(batch)
             if segment is None or self.is_degraded:
                 self._degraded.hold(account, batch[position:])
-                break
+                return True
             try:
                 after = segment.append(channel, batch, position)
             except BaseException as error:  # values of clients may raise anything
@@ -231,16 +231,18 @@ class FlightRecording:
                 if batch and channel.latched:
                     log.latched.keep(account, batch[-1])
                 continue
-            try:
-                if segment.is_chunk_full:
-                    log.flush()
-                elif after == position:  # the segment has no room for it
-                    has_rotated = True
-                    self._rotation.rotate()
-            except OSError as error:
-                self._degraded.enter(error)
+            is_full = segment.is_chunk_full
+            if is_full or after == position:
+                has_called = True
+                try:
+                    if is_full:
+                        log.flush()
+                    else:  # the segment has no room for it
+                        self._rotation.rotate()
+                except OSError as error:
+                    self._degraded.enter(error)
             position = after
-        return has_rotated
+        return has_called
 
     def relieve(self, clients: Iterable[FdrClient]) -> None:
         """Make room in rings that fill while the disk refuses data, the largest first."""

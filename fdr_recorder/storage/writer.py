@@ -54,10 +54,8 @@ class FileFdrWriter:
     Drains the rings of all registered clients into the segments of a flight.
 
     `start`, `open_flight`, `close_flight` and `stop` may be called from any thread, one at a
-    time; `register`, `retire` and `emit` from any thread at any time. All file work is done in
-    the writer's own thread.
-
-    A `with` block starts the writer and stops it at the end, whatever ends the block.
+    time; `register`, `retire`, `wake` and `emit` from any thread at any time. All file work is
+    done in the writer's own thread. A `with` block starts the writer and stops it at its end.
 
     Example:
         >>> with FileFdrWriter('/data/flights') as writer:
@@ -111,6 +109,8 @@ class FileFdrWriter:
         self._calls = Calls(self._failed)
         preroll = Preroll(preroll_s) if preroll_s > 0 else None
         self._clients = Clients(self._calls.wake, has_preroll=preroll is not None)
+        self.wake = self._clients.wake_writer
+        """Has the writer look at the rings soon, while a flight is open; any thread."""
         self._drain = Drain(
             config or FdrWriterConfig(),
             self.alerts,

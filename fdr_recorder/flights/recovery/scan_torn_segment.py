@@ -12,8 +12,6 @@
 
 from __future__ import annotations
 
-from array import array
-
 from fdr_recorder.errors import SegmentError
 from fdr_recorder.flights.recovery.segment_contents import Collector, program_of, SegmentContents
 from fdr_recorder.mcap import encode, layout
@@ -36,7 +34,7 @@ class _Pending:
         self.index = Chunk()
         self.found: list[bytes] = []
         for message, place in chunk.messages:
-            entries = self.index.indexes.setdefault(message.channel.id, array('Q'))
+            entries = self.index.indexes.setdefault(message.channel.id, [])
             entries.extend((message.log_time_ns, place))
         pieces, _ = self.index.message_indexes()
         self.wanted = [b''.join(pair) for pair in zip(pieces[::2], pieces[1::2], strict=True)]

@@ -31,6 +31,9 @@ class ArrivalTimes:
         emptied_ns: When the round before began: what a topic has now, it did not have then.
         shift_ns: Add this to a reception time for its CLOCK_MONOTONIC.
 
+    Some middlewares date a message when it is taken: then all of a round are `late`, of after its
+    beginning. With others this happens to those that arrive during the round.
+
     """
 
     def __init__(self) -> None:
@@ -38,12 +41,21 @@ class ArrivalTimes:
         now = Reading.now()
         self.round_ns = self.emptied_ns = now.monotonic_ns
         self.shift_ns = self._former_shift_ns = -now.offset_ns
+        self._late = 0
+        self._are_late = False
 
     def begin_round(self) -> None:
         """Read the clocks; call it before the topics are looked at one after the other."""
         now = Reading.now()
         self.emptied_ns, self.round_ns = self.round_ns, now.monotonic_ns
         self._former_shift_ns, self.shift_ns = self.shift_ns, -now.offset_ns
+        self._late = 0
+
+    def are_late(self, taken: int) -> bool:
+        """Tell whether messages are dated when they are taken, if the round took so many."""
+        if taken:
+            self._are_late = self._late == taken
+        return self._are_late
 
     def place(self, received_ns: Any, floor_ns: int) -> int:  # noqa: ANN401 - as it was told
         """
@@ -58,6 +70,7 @@ class ArrivalTimes:
         now = Reading.now()
         latest_ns = max(now.monotonic_ns, floor_ns)
         if type(received_ns) is not int or received_ns <= 0:
+            self._late += 1
             return latest_ns
         dates = [
             received_ns + shift_ns
@@ -65,5 +78,6 @@ class ArrivalTimes:
         ]
         for time_ns in dates:
             if floor_ns <= time_ns <= latest_ns:
+                self._late += time_ns > self.round_ns
                 return time_ns
         return min(max(dates[0], floor_ns), latest_ns)

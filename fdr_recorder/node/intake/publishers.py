@@ -68,6 +68,7 @@ class Publishers:
         self._config = config
         self._quarantine = quarantine
         self._budget = RingBudget(config.total_bytes)
+        self._counted_bytes = 0
         self._absent = AbsentPublishers()
         self._are_gids_known = False
         """Whether a gid of a message was one of the graph, which may learn of others later."""
@@ -75,6 +76,11 @@ class Publishers:
         """Knows which publishers have come while a flight is open."""
         self.throttles = Throttles()
         """Keep topics at a rate."""
+
+    def count_bytes(self) -> int:
+        """Return the memory of the messages that have come into the rings since the last call."""
+        before, self._counted_bytes = self._counted_bytes, self._budget.granted
+        return self._counted_bytes - before
 
     def meet(self, intake: TopicIntake, gid: bytes, is_numbered: bool) -> Producer:
         """

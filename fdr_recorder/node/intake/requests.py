@@ -44,6 +44,7 @@ class Requests:
         self._subscriber = subscriber
         self._quarantine = quarantine
         self._lock = threading.Lock()
+        self._is_asked = threading.Event()
 
     def make(self, call: Callable[[], None]) -> None:
         """Have the intake thread make a call; any thread."""
@@ -68,13 +69,19 @@ class Requests:
         return done.wait(DEADLINE_S)
 
     def wake(self) -> None:
-        """End the thread's wait; if that fails, the wait ends after a second."""
+        """End the thread's rest or wait; if that fails, the wait ends after a second."""
+        self._is_asked.set()
         with self._quarantine.guard('', _WAKE, 'intake_failed'):
             self._subscriber.wake()
+
+    def rest(self, seconds: float) -> None:
+        """Do nothing until that time is over, or `wake` is called; the intake thread."""
+        self._is_asked.wait(seconds)
 
     def answer(self) -> None:
         """Make the calls that are pending; the intake thread, or any if there is none."""
         with self._lock:
+            self._is_asked.clear()
             calls, self.pending = self.pending, []
         for call in calls:
             with self._quarantine.guard('', _ANSWER, 'intake_failed'):

@@ -99,7 +99,7 @@ class RclTake:
         self._layout = struct.Struct(f'@PN48xqqQQP{gid_size}s')
         self._address = 0
         """Of the buffer, and a view of it: data are copied from there, without a call."""
-        self._view: ctypes.Array[ctypes.c_char] = (ctypes.c_char * 0)()
+        self._view: Any = (ctypes.c_char * 0)()
 
     def __del__(self) -> None:
         """Release the buffer."""
@@ -143,9 +143,9 @@ class RclTake:
             self._release(ctypes.byref(self._taken.array))
             self._taken.array = _Array(None, 0, 0, self._allocator)
             return data
-        view = (ctypes.c_char * MOST_KEPT_BYTES).from_address(buffer)  # so much is never read
-        self._address, self._view = buffer, view
-        return view[:size]
+        self._view = (ctypes.c_char * MOST_KEPT_BYTES).from_address(buffer)  # less of it is read
+        self._address = buffer
+        return bytes(self._view[:size])
 
     def _fail(self, code: int) -> None:
         """Return if there was no message; else raise `RuntimeError` with rcl's own words."""

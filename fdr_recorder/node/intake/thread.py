@@ -22,7 +22,6 @@ from collections.abc import Iterable, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-import logging
 import math
 import threading
 import time
@@ -40,18 +39,14 @@ from fdr_recorder.node.intake.subscription_protocol import (
     UNKNOWN_GID,
 )
 from fdr_recorder.node.intake.successor import Successor
-from fdr_recorder.node.intake.topic_intake import TopicIntake
-from fdr_recorder.node.intake.waiting import lend_wait, rest_after_round_s, WAIT
+from fdr_recorder.node.intake.topic_intake import TAKE_LIMIT, TopicIntake
+from fdr_recorder.node.intake.waiting import lend_wait, Pace, WAIT
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
 from fdr_recorder.node.topic_plan import TopicPlan
 from fdr_recorder.storage.writer import FileFdrWriter
 from fdr_recorder.topics.names import TopicType
 from rclpy.node import Node
 
-logger = logging.getLogger(__name__)
-
-HURRY: Final = 250
-"""No pause after a round that took so many messages of one topic."""
 MOST_GATHERS: Final = 20
 """Most calls of `gather` in a row: new messages may arrive all the time."""
 RENEW_AFTER: Final = 3
@@ -349,10 +344,13 @@ class IntakeThread:
         served = [intake.served for intake in intakes if intake.served is not None]
         with ExitStack() as stack:
             wait = lend_wait(stack, self._subscriber, served, self._quarantine, self._renew_set)
-            rest_s = rest_after_round_s(len(intakes), self._writer.config.flush_interval_s)
+            depth = min((intake.depth for intake in intakes), default=TAKE_LIMIT)
+            pace = Pace(self._requests, self._writer, wait, depth)
             replaying = [intake for intake in intakes if intake.replay is not None]
             asked = [
-                (intake.subscription.take, intake) for intake in intakes if intake.replay is None
+                (intake.subscription.take, intake, 1 / min(intake.depth, TAKE_LIMIT))
+                for intake in intakes
+                if intake.replay is None
             ]
             while not (
                 self._requests.pending
@@ -362,12 +360,14 @@ class IntakeThread:
             ):
                 self._times.begin_round()
                 self._subscriber.gather()
-                most = 0
-                for take, intake in asked:
+                taken, fullness = 0, 0.0
+                for take, intake, share in asked:
                     try:
                         message = take()
                         if message is not None:
-                            most = max(most, intake.drain(message))
+                            of_topic = intake.drain(message)
+                            taken += of_topic
+                            fullness = max(fullness, of_topic * share)
                             if on_trial and intake.plan.key in on_trial:
                                 self._quarantine.relent(intake.plan.key, TAKE)
                     except FAULTS as error:
@@ -383,10 +383,10 @@ class IntakeThread:
                     self._open_gaps.settle(self._times.round_ns)
                 if throttles:
                     throttles.release(self._times.round_ns)
-                if not most and not self._is_set_stale:
-                    wait()
-                if most < HURRY:
-                    time.sleep(rest_s)
+                if not taken and not self._is_set_stale:
+                    pace.wait()
+                is_urgent = self._times.are_late(taken) or bool(replaying)
+                pace.rest(taken, fullness, self._publishers.count_bytes(), is_urgent=is_urgent)
         self._requests.answer()
 
     def _renew_set(self) -> None:

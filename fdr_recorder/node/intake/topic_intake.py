@@ -28,7 +28,10 @@ from fdr_recorder.node.intake.subscription_protocol import (
     TopicSubscription,
 )
 from fdr_recorder.node.topic_plan import TopicPlan
+from rclpy.qos import HistoryPolicy
 
+UNBOUNDED: Final = 2**31
+"""Depth of a queue that keeps all."""
 TAKE_LIMIT: Final = 2000
 """Most messages taken from one topic before the next topic."""
 MOST_RECENT: Final = 100
@@ -78,6 +81,13 @@ class TopicIntake:
         if self.replay is None:
             return self.subscription
         return self.replay.subscription if self.replay.has_begun else None
+
+    @property
+    def depth(self) -> int:
+        """How many messages the middleware keeps for the next round, at most."""
+        qos = self.plan.qos
+        keeps_all = qos.history == HistoryPolicy.KEEP_ALL
+        return UNBOUNDED if keeps_all else max(qos.depth, 1)
 
     @property
     def latched_bytes(self) -> int:

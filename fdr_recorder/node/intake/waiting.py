@@ -14,20 +14,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+import math
+import time
 from typing import Final
 
+from fdr_recorder.node.intake.requests import Requests
 from fdr_recorder.node.intake.subscription_protocol import Subscriber, TopicSubscription
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
+from fdr_recorder.storage.writer import FileFdrWriter
 
-REST_S: Final = 0.04
-"""Pause after a round, so that one wake-up serves many messages. Meanwhile the middleware keeps
-`intake_depth` messages of each topic."""
-REST_PER_TOPIC_S: Final = 0.00012
-"""Pause for so long if that is more: a take that finds nothing costs a hundredth of it."""
-MAX_REST_S: Final = 0.06
-"""Longest pause. Messages wait so long before they reach a ring."""
-REST_SHARE: Final = 0.25
-"""The same as a share of `flush_interval_s`; what follows needs the rest, see `drain.py`."""
+REST_S: Final = 0.15
+"""Longest pause after a round: one wake-up then serves many messages, as one of the writer's."""
+REST_SHARE: Final = 0.6
+"""The same as a share of `flush_interval_s`: the rest is for the round, the writer, the file."""
+SHORT_REST_S: Final = 0.04
+"""The same for what is urgent, and for short queues."""
+LEAST_REST_S: Final = 0.002
+QUEUE_RATE: Final = 25_000
+"""A queue should have room for so many messages a second from the first pause on..."""
+QUEUE_SHARE: Final = 0.25
+"""...and not be fuller than this after those that follow."""
+WAITING_BYTES: Final = 8 * 1024 * 1024
+"""Memory of messages that should wait in the middleware, at most."""
 WAIT: Final = 'messages cannot be waited for, so the intake looks for them all the time'
 
 
@@ -76,7 +84,71 @@ def lend_wait(
     return wait
 
 
-def rest_after_round_s(topics: int, flush_interval_s: float) -> float:
-    """Return how long to pause after a round that has looked at so many topics."""
-    longest_s = min(MAX_REST_S, flush_interval_s * REST_SHARE)
-    return min(max(REST_S, topics * REST_PER_TOPIC_S), longest_s)
+class Pace:
+    """
+    Rests between the rounds of the intake, and gives the writer its turn.
+
+    Meanwhile the middleware keeps the messages, in a queue for each topic. What has arrived since
+    the round before tells how soon one of them is full. What has waited there shall not wait once
+    more in its ring: the writer looks at the rings now if it has not for long when the next round
+    comes.
+    """
+
+    def __init__(
+        self, requests: Requests, writer: FileFdrWriter, wait: Callable[[], None], depth: int
+    ) -> None:
+        """
+        Begin with the longest rest.
+
+        Args:
+            requests: They end a rest.
+            writer: The writer, woken for its turn.
+            wait: Waits for a message.
+            depth: The shortest queue has room for so many messages.
+
+        """
+        self._requests = requests
+        self._writer = writer
+        self._wait = wait
+        self._period_s = min(REST_S, writer.config.flush_interval_s * REST_SHARE)
+        self._longest_s = min(self._period_s, max(SHORT_REST_S, depth / QUEUE_RATE))
+        self._former_round, self._writers_turn = -math.inf, time.monotonic()
+        self._has_more = False
+        """Whether rings hold what the writer was not woken for."""
+        self._filling = 0.0
+        """How often in a second as much arrives as should wait at most."""
+
+    def rest(self, taken: int, fullness: float, size: int, *, is_urgent: bool) -> None:
+        """
+        Rest after a round.
+
+        Args:
+            taken: How many messages there were.
+            fullness: How full the fullest queue was: 0 to 1.
+            size: Bytes of the messages in all of them.
+            is_urgent: Whether the next round should come soon: somebody waits for it, or messages
+                have the time of the take instead of their arrival.
+
+        """
+        now = time.monotonic()
+        passed_s, self._former_round = max(now - self._former_round, 1e-6), now
+        share = max(fullness / QUEUE_SHARE, size / WAITING_BYTES)
+        self._filling = max(share / passed_s, self._filling / 2)  # one round tells little
+        rest_s = min(self._longest_s, SHORT_REST_S) if is_urgent else self._longest_s
+        rest_s = max(min(rest_s, 1 / max(self._filling, 1.0)), LEAST_REST_S)
+        self._has_more = self._has_more or taken > 0
+        if now + rest_s > self._writers_turn:
+            self._wake_writer()
+        if fullness < 1.0:
+            self._requests.rest(rest_s)
+
+    def wait(self) -> None:
+        """Wait for a message; the writer has its turn before."""
+        self._wake_writer()
+        self._wait()
+
+    def _wake_writer(self) -> None:
+        if self._has_more:
+            self._has_more = False
+            self._writers_turn = time.monotonic() + self._period_s
+            self._writer.wake()
