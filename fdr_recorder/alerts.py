@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum
 import logging
 import threading
 import time
 from typing import Final
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.units import encodable
 
 logger = logging.getLogger(__name__)

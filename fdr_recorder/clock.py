@@ -21,9 +21,10 @@ stands still while the machine is suspended; that is recorded as a `clock_step`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import time
 from typing import Final, NamedTuple
+
+from fdr_recorder.quick_dataclass import dataclass
 
 _TRIES: Final = 5
 _UNDISTURBED_NS: Final = 20_000

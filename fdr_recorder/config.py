@@ -16,12 +16,13 @@ An option's dotted name (`writer.segment_size_bytes`) is also the name of the RO
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 import re
 from typing import ClassVar, Final
 
 from fdr_recorder.alerts import ALERT_LEVELS
 from fdr_recorder.config_base import Configuration, option
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.topics.armed import ArmedConfig
 from fdr_recorder.topics.condition import wrong_conditions
 from fdr_recorder.topics.config import TopicConfig
@@ -37,10 +38,10 @@ FLIGHT_ID_PATTERN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}')
 
 CLOCK_STEP_S = 0.1
 
-_MODE_PATTERN = re.compile(r'0?[0-7]{3}')
-_NO_GROUP = re.compile(r'[\s:,/\0]|^-').search
+_MODE_PATTERN = '0?[0-7]{3}'
+_NO_GROUP = r'[\s:,/\0]|^-'
 
-_METADATA_KEY = re.compile(r'[A-Za-z][A-Za-z0-9_.-]{0,63}')
+_METADATA_KEY = r'[A-Za-z][A-Za-z0-9_.-]{0,63}'
 
 MIN_SEGMENT_SIZE_BYTES = 16 * KIB
 """A smaller segment would be mostly header, schemas and summary."""
@@ -56,7 +57,7 @@ def _wrong_mode(text: str) -> str:
     """Return what is wrong with the mode of files, which is in octal digits."""
     if not text:
         return ''
-    if not _MODE_PATTERN.fullmatch(text):
+    if not re.fullmatch(_MODE_PATTERN, text):
         return f'must be octal digits such as 0640, not {text!r}'
     mode = int(text, 8)
     if mode & 0o600 != 0o600:
@@ -67,7 +68,8 @@ def _wrong_mode(text: str) -> str:
 
 
 def _wrong_group(name: str) -> str:
-    return f'must be the name or number of a group, not {name!r}' if _NO_GROUP(name) else ''
+    is_wrong = re.search(_NO_GROUP, name) is not None
+    return f'must be the name or number of a group, not {name!r}' if is_wrong else ''
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,7 @@ def wrong_metadata(entries: tuple[str, ...]) -> str:
     keys = set()
     for entry in entries:
         key, equals, value = entry.partition('=')
-        if not equals or not _METADATA_KEY.fullmatch(key):
+        if not equals or not re.fullmatch(_METADATA_KEY, key):
             return (
                 f'{entry[:80]!r}: must be key=value, the key of 1 to 64 of the characters A-Z a-z '
                 '0-9 _ . -, the first a letter'

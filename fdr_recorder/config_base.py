@@ -18,11 +18,12 @@ mistake at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 import math
 from typing import Any, cast, ClassVar, Literal, NamedTuple, TypeVar
 
 from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.quick_dataclass import dataclass
 
 Changeable = Literal['unconfigured', 'always', 'never']
 

@@ -24,7 +24,7 @@ from fdr_recorder.errors import ConfigInvalidError
 import yaml
 
 NODE: Final = 'fdr_recorder'
-_NAME: Final = re.compile(r"(?:unknown parameter ')?([^':]+)(?:'|: )")
+_NAME: Final = r"(?:unknown parameter ')?([^':]+)(?:'|: )"
 """Of the parameter, at the beginning of a mistake."""
 _ANY_NODE: Final = ('/**', '/*')
 
@@ -112,7 +112,7 @@ def located(mistakes: Iterable[str], paths: Iterable[Path]) -> list[str]:
             )
     found = []
     for mistake in mistakes:
-        match = _NAME.match(mistake)
+        match = re.match(_NAME, mistake)
         place = places.get(match[1]) if match else None
         found.append(f'{mistake} ({place})' if place else mistake)
     return found

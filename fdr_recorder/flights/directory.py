@@ -12,13 +12,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import os
 from pathlib import Path
 import re
 from typing import Final
 
 from fdr_recorder.config import FLIGHT_ID_PATTERN
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.segment_names import SEGMENT_PATTERN
 
 DAMAGED_SUFFIX: Final = '.damaged'
@@ -26,10 +26,10 @@ DAMAGED_SUFFIX: Final = '.damaged'
 
 TAIL_SUFFIX: Final = '.tail'
 """Follows the name of a segment in the name of what recovery has cut off its end."""
-_TAIL_NUMBER: Final = re.compile(r'(?:\.[1-9][0-9]*)?')
+_TAIL_NUMBER: Final = r'(?:\.[1-9][0-9]*)?'
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class KeptFile:
     """What recovery has cut off a segment: the segment's name, and the file."""
 
@@ -37,7 +37,7 @@ class KeptFile:
     path: Path
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class SegmentFile:
     """A segment's file in a flight's directory."""
 
@@ -75,13 +75,13 @@ def tail_files(flight: Path | str) -> list[KeptFile]:
     """List what recovery has cut off the segments; raise as `segment_files` does."""
     flight = Path(flight)
     names = filter(_is_tail, _regular_files(flight))
-    return sorted(KeptFile(name.partition(TAIL_SUFFIX)[0], flight / name) for name in names)
+    return [KeptFile(name.partition(TAIL_SUFFIX)[0], flight / name) for name in sorted(names)]
 
 
 def _is_tail(file_name: str) -> bool:
     name, is_tail, number = file_name.partition(TAIL_SUFFIX)
     is_of_segment = is_tail and SEGMENT_PATTERN.fullmatch(name)
-    return bool(is_of_segment and _TAIL_NUMBER.fullmatch(number))
+    return bool(is_of_segment and re.fullmatch(_TAIL_NUMBER, number))
 
 
 def kept_files(flight: Path) -> list[Path]:
@@ -105,7 +105,7 @@ def _files(flight: Path, suffix: str) -> list[SegmentFile]:
         match = SEGMENT_PATTERN.fullmatch(name)
         if match and file_name == name + suffix:
             found.append(SegmentFile(int(match[1]), flight / file_name))
-    return sorted(found)
+    return sorted(found, key=lambda file: file.index)
 
 
 def _regular_files(directory: Path) -> list[str]:

@@ -12,11 +12,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.mcap.decode import FileChannel, Message
 from fdr_recorder.mcap.layout import CDR
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.payload import Payload
 
 _NAME: Final = '/annotation'

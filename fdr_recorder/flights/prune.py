@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-import shutil
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.flights.in_use import held_alone, locked_directory
@@ -33,7 +32,7 @@ from fdr_recorder.flights.listing import ListedFlight
 from fdr_recorder.flights.prune_log import removal_of
 from fdr_recorder.flights.status import Ended
 from fdr_recorder.storage.flight_root import FlightRoot
-from fdr_recorder.storage.removal_log import delete_remains, note_removal, put_away
+from fdr_recorder.storage.removal_log import delete, delete_remains, note_removal, put_away
 from fdr_recorder.storage.retention import decide, Decision, KnownFlight, Limits, Reason, State
 
 if TYPE_CHECKING:  # it needs a library that not everybody has
@@ -170,5 +169,5 @@ def prune(
                 continue
             note_removal(root, removal_of(flight, cause), identity)
             doomed = put_away(flight.path)
-        shutil.rmtree(doomed)
+        delete(doomed)
         yield flight

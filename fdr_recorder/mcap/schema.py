@@ -12,9 +12,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
+from fdr_recorder.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

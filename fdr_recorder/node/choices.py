@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 import threading
 from typing import Final
 
@@ -22,6 +22,7 @@ from fdr_recorder.clock import steady_now
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.node.topic_plan import TopicPlan
 from fdr_recorder.node.wanted_topics import WantedTopics
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.kinds import ConfigChange
 from fdr_recorder.record.record_parts import ChangedTopic
 from fdr_recorder.storage.writer import FileFdrWriter

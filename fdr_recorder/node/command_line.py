@@ -13,16 +13,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from dataclasses import dataclass
 import json
-import shutil
 from textwrap import TextWrapper
 
 from fdr_recorder.config import wrong_metadata
 from fdr_recorder.config_base import Configuration, Options
 from fdr_recorder.parameter_file import mistakes_in_files, parameter_files
+from fdr_recorder.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,16 @@ class CommandLine:
             SystemExit: Help was printed (0), or an argument is unknown (2).
 
         """
+        _, others = split_arguments(arguments)
+        if others:
+            self._check(others)
+
+    def _check(self, others: Sequence[str]) -> None:
+        from argparse import (  # noqa: PLC0415 - slow to import, and arguments of ROS go without
+            ArgumentParser,
+            RawDescriptionHelpFormatter,
+        )
+
         metadata = ' [--metadata KEY=VALUE ...]' if self.takes_metadata else ''
         parser = ArgumentParser(
             prog=self.program,
@@ -60,7 +68,6 @@ class CommandLine:
             epilog=f'parameters:\n{_parameters(self.config.options())}',
             formatter_class=RawDescriptionHelpFormatter,
         )
-        _, others = split_arguments(arguments)
         if self.takes_metadata:
             parser.add_argument('--metadata', metavar='KEY=VALUE', action='append', default=[],
                                 help='what is to be known of the flights, e.g. pilot=Ann; '
@@ -79,14 +86,14 @@ class CommandLine:
 
     def for_ros(self, arguments: Sequence[str]) -> list[str]:
         """Return arguments that were checked, as ROS takes them: `--metadata` as a parameter."""
-        if not self.takes_metadata:
+        of_ros, others = split_arguments(arguments)
+        if not self.takes_metadata or not any(text.startswith('--metadata') for text in others):
             return [*arguments]
+        from argparse import ArgumentParser  # noqa: PLC0415 - slow to import
+
         parser = ArgumentParser(add_help=False, allow_abbrev=False)
         parser.add_argument('--metadata', action='append', default=[])
-        of_ros, others = split_arguments(arguments)
         given, others = parser.parse_known_args(others)
-        if not given.metadata:
-            return [*arguments]
         value = json.dumps(given.metadata, ensure_ascii=False)
         return [*others, '--ros-args', *of_ros, '-p', f'metadata:={value}']
 
@@ -113,7 +120,9 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _parameters(options: Options) -> str:
     """Return a paragraph for each parameter: name, default, meaning."""
-    width = min(shutil.get_terminal_size().columns, 100)
+    from shutil import get_terminal_size  # noqa: PLC0415 - slow to import, for help only
+
+    width = min(get_terminal_size().columns, 100)
     wrapper = TextWrapper(width, initial_indent=' ' * 6, subsequent_indent=' ' * 6)
     lines = []
     for name, (default, option) in options.items():

@@ -29,9 +29,8 @@ from ament_index_python.packages import get_package_share_directory
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.message_class import import_message_class, text_of_class
-from fdr_recorder.types.definition import Definition, Field
+from fdr_recorder.types.definition import Definition, Field, MAX_CHARACTERS
 from fdr_recorder.types.services_and_actions import read_interface
-from fdr_recorder.types.typestore import MAX_CHARACTERS
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future

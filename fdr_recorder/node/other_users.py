@@ -21,8 +21,8 @@ from typing import Final
 
 SHARED_MEMORY: Final = Path('/dev/shm')
 LOCKS: Final = Path('/proc/locks')
-_LOCK: Final = re.compile(r'FLOCK .* [0-9a-f]+:[0-9a-f]+:(\d+) ')
-_PORT_LOCK: Final = re.compile(r'fast(?:dds|rtps)_port(\d{1,5})_el')
+_LOCK: Final = r'FLOCK .* [0-9a-f]+:[0-9a-f]+:(\d+) '
+_PORT_LOCK: Final = r'fast(?:dds|rtps)_port(\d{1,5})_el'
 _FIRST_PORT: Final = 7400
 _PORTS_OF_DOMAIN: Final = 250
 """Of the DDS standard: where the ports of a domain begin, which also name shared memory."""
@@ -46,7 +46,7 @@ def unheard_users(domain_id: int, directory: Path = SHARED_MEMORY) -> list[str]:
     with suppress(OSError):
         locked = _locked()  # files of processes that were killed stay behind
         for path in directory.iterdir():
-            port = _PORT_LOCK.fullmatch(path.name)
+            port = re.fullmatch(_PORT_LOCK, path.name)
             if port and 0 <= int(port[1]) - first < _PORTS_OF_DOMAIN:
                 with suppress(FileNotFoundError):
                     status = path.stat(follow_symlinks=False)
@@ -58,7 +58,7 @@ def unheard_users(domain_id: int, directory: Path = SHARED_MEMORY) -> list[str]:
 def _locked() -> set[int]:
     """Return the inodes of the files that living processes hold locks of."""
     text = LOCKS.read_text(encoding='ascii', errors='replace')
-    return {int(inode) for inode in _LOCK.findall(text)}
+    return {int(inode) for inode in re.findall(_LOCK, text)}
 
 
 def _name(user: int) -> str:

@@ -12,13 +12,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import json
 import time
 from typing import Any, Final
 
 from fdr_recorder.node.diagnostics_publisher import STEADY_CLOCK
 from fdr_recorder.node.quarantine import Quarantine
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.kinds import NodeParameters
 from fdr_recorder.storage.writer import FileFdrWriter
 from fdr_recorder.units import encodable

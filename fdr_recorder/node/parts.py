@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 import logging
 from pathlib import Path
 import time
@@ -36,6 +35,7 @@ from fdr_recorder.node.pausing import Pausing
 from fdr_recorder.node.quarantine import Quarantine
 from fdr_recorder.node.root_taking import take_root
 from fdr_recorder.node.topic_plan import plan_own_topic
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.storage.flight_root import FlightRoot
 from fdr_recorder.storage.record_flight import make_writer
 from fdr_recorder.storage.writer import FileFdrWriter

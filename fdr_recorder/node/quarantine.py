@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 import logging
 import threading
 import time
@@ -28,6 +27,7 @@ from typing import Final
 
 from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.errors import FdrError, TypeUnknownError
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.topics.names import TopicType
 
 logger = logging.getLogger(__name__)

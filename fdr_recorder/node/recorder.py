@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 import logging
-import socket
+import os
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fdr_recorder.alerts import ALERT_GROUPS, AlertBoard
@@ -414,7 +414,7 @@ class Recorder(LifecycleNode):
 
     def _hardware_id(self) -> str:
         parts = self._parts
-        return (parts.config.vehicle_id if parts else '') or socket.gethostname()
+        return (parts.config.vehicle_id if parts else '') or os.uname().nodename
 
     def destroy_node(self) -> None:
         """Release everything, then leave the graph."""

@@ -18,7 +18,6 @@ import logging
 import os
 from pathlib import Path
 import signal
-import socket
 import sys
 import threading
 import time
@@ -112,7 +111,7 @@ class EndSignals:
     """
     Notice SIGINT, SIGTERM and SIGHUP while the executor waits in C, where no Python handler runs.
 
-    The interpreter writes a byte to a socket when a signal arrives (`signal.set_wakeup_fd`); a
+    The interpreter writes a byte to a pipe when a signal arrives (`signal.set_wakeup_fd`); a
     thread reads it and wakes the executor. SIGHUP comes when the terminal or the ssh session
     closes; a process that was started by `nohup` goes on ignoring it.
 
@@ -134,8 +133,9 @@ class EndSignals:
         self._wake: Callable[[], object] = lambda: None
         self._progress: Callable[[], object] = lambda: None
         self._unclosed: Callable[[], str] = lambda: ''
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        self._reader, self._writer = os.fdopen(reader, 'rb', 0), os.fdopen(writer, 'wb', 0)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in _END_SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
@@ -165,7 +165,7 @@ class EndSignals:
             self._wake()
 
     def _wait(self) -> None:
-        if not self._reader.recv(1):
+        if not self._reader.read(1):
             return
         self.has_come = True
         self._wake()
@@ -185,7 +185,7 @@ class EndSignals:
 
     def come(self) -> None:
         """End as after a signal, within the same deadlines."""
-        self._writer.send(b'\0')
+        self._writer.write(b'\0')
 
     def ignore(self) -> None:
         """Ignore further signals: the process is ending."""

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from fdr_recorder.errors import RecordError, TypeUnknownError
@@ -21,6 +21,7 @@ from fdr_recorder.mcap.schema import Schema
 from fdr_recorder.node.definitions import Definitions, installed_definitions
 from fdr_recorder.node.message_class import import_message_class
 from fdr_recorder.node.qos import NO_OVERRIDE, offered_qos_profiles, qos_for
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.channel import QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.topics.names import TopicType
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy

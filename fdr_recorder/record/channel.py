@@ -13,11 +13,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdr_recorder.mcap.layout import CDR
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.offered_qos import in_bag_version, qos_list
 from fdr_recorder.version import BAG_VERSION
 

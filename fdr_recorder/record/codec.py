@@ -34,7 +34,6 @@ from fdr_recorder.record.encoder import Encoder
 from fdr_recorder.record.kinds import PAYLOADS
 from fdr_recorder.record.payload import MESSAGE_PACKAGE, Payload
 from fdr_recorder.types.definition import Definition
-from fdr_recorder.types.typestore import typestore_of
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -48,7 +47,7 @@ _MAX_UNROLLED: Final = 1000
 """Limits of the definition of an own record, which are far below those of other types: a hostile
 file may have many, and all are decoded whenever a flight is read."""
 
-_FIXED_ARRAY: Final = re.compile(r'\[\s*([0-9]+)\s*\]')
+_FIXED_ARRAY: Final = r'\[\s*([0-9]+)\s*\]'
 
 
 def own_definition(payload_type: type[Payload]) -> Definition:
@@ -126,6 +125,8 @@ def decode(kind: str, data: bytes | memoryview, schema: Schema | None = None) ->
 @lru_cache(maxsize=64)
 def _store_or_reason(schema: Schema) -> Typestore | str:
     """Return the typestore of a schema in a file, or why there is none: so that it is cached."""
+    from fdr_recorder.types.typestore import typestore_of  # noqa: PLC0415 - no recorder decodes
+
     if not _is_small(schema.definition):
         return f'the definition of {schema.name[:80]!r} is larger than that of any record'
     try:
@@ -135,7 +136,7 @@ def _store_or_reason(schema: Schema) -> Typestore | str:
 
 
 def _is_small(definition: str) -> bool:
-    sizes = (int(size.lstrip('0')[:9] or 1) for size in _FIXED_ARRAY.findall(definition))
+    sizes = (int(size.lstrip('0')[:9] or 1) for size in re.findall(_FIXED_ARRAY, definition))
     return (
         len(definition) <= _MAX_CHARACTERS
         and definition.count('\n') <= _MAX_LINES

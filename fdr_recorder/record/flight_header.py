@@ -16,7 +16,6 @@ from contextlib import suppress
 import hashlib
 import os
 from pathlib import Path
-import socket
 import sys
 
 from fdr_recorder.clock import Reading
@@ -64,7 +63,7 @@ def new_flight_header(
         ros_distro=os.environ.get('ROS_DISTRO', ''),
         rmw_implementation=rmw_implementation,
         python_version='.'.join(map(str, sys.version_info[:3])),
-        host_name=socket.gethostname(),
+        host_name=os.uname().nodename,
         host_platform=_platform(),
         process_id=os.getpid(),
         requested=requested,

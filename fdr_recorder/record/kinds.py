@@ -24,9 +24,10 @@ those of the system clock at the flight's start and end. Sizes named `bytes` are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Final
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.record.record_parts import (
     ChangedTopic,

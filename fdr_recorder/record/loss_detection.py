@@ -13,9 +13,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.channel import BY_SEQUENCE, NO_DETECTION
 from fdr_recorder.record.kinds import FlightFooter, FlightHeader
 from fdr_recorder.record.payload import OWN_TOPIC_PREFIX

@@ -13,8 +13,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple
+
+from fdr_recorder.quick_dataclass import dataclass
 
 NOTHING_EXPECTED: Final = -1 << 70
 """In place of the next number: no message has it."""

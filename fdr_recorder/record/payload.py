@@ -13,8 +13,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, ClassVar, Final
+
+from fdr_recorder.quick_dataclass import dataclass
 
 OWN_TOPIC_PREFIX: Final = '/fdr/'
 MESSAGE_PACKAGE: Final = 'fdr_recorder'

@@ -16,8 +16,7 @@ Their names and fields follow the rules of `fdr_recorder.record.kinds`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.payload import Payload
 
 

@@ -17,10 +17,10 @@ it, and nothing else of the flight; the first seal names its hash.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.errors import SealError
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.seal.seal import hash_of
 
 FIRST_KEY_ID: Final = 'fdr-seal '

@@ -36,8 +36,8 @@ ED25519_CERTIFICATE: Final = 'ssh-ed25519-cert-v01@openssh.com'
 _MAX_MPINT_BYTES: Final = 16384 // 8 + 1
 _U32: Final = struct.Struct('>I')
 _U64: Final = struct.Struct('>Q')
-_TYPE: Final = re.compile(r'[!-~]{1,64}')
-_PUBLIC: Final = re.compile(r'([!-~]{1,64})[ \t]+([A-Za-z0-9+/=]+)([ \t]+.*)?')
+_TYPE: Final = '[!-~]{1,64}'
+_PUBLIC: Final = r'([!-~]{1,64})[ \t]+([A-Za-z0-9+/=]+)([ \t]+.*)?'
 ARMOR_BEGINS: Final = '-----BEGIN SSH SIGNATURE-----'
 """How the text of a signature begins."""
 ARMOR_ENDS: Final = '-----END SSH SIGNATURE-----\n'
@@ -161,7 +161,7 @@ def key_type(blob: bytes) -> str:
     if len(blob) > MAX_BLOB_BYTES:
         raise SealError('the key is too large to be one')
     name = Reader(blob, 'the key').text()
-    if not _TYPE.fullmatch(name):
+    if not re.fullmatch(_TYPE, name):
         raise SealError('the key is malformed: it has no type')
     return name
 
@@ -185,8 +185,8 @@ def parse_key(text: str) -> bytes:
         SealError: It is none.
 
     """
-    match = _PUBLIC.fullmatch(text.strip('\r\n')) if len(text) <= 2 * MAX_BLOB_BYTES else None
-    if match is None:
+    is_short = len(text) <= 2 * MAX_BLOB_BYTES
+    if not is_short or (match := re.fullmatch(_PUBLIC, text.strip('\r\n'))) is None:
         raise SealError('this is no public key of OpenSSH (ssh-ed25519 AAAA...)')
     blob = decode_base64(match[2], 'the key')
     if key_type(blob) != match[1]:

@@ -19,13 +19,14 @@ size of a file is known before its last seal is made.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 import hashlib
 import re
 from typing import Final, Protocol
 
 from fdr_recorder.errors import SealError
 from fdr_recorder.mcap import encode
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.seal.openssh import ARMOR_BEGINS, ARMOR_ENDS
 
 RECORD_NAME: Final = 'fdr_seal'

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 import grp
 import logging
@@ -22,6 +21,7 @@ import stat
 
 from fdr_recorder.config import FdrWriterConfig
 from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.storage.files import FILE_MODE
 
 logger = logging.getLogger(__name__)

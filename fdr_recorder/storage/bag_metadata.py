@@ -21,11 +21,11 @@ from `SegmentList`, which keeps them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 import re
 
 from fdr_recorder.mcap.layout import ROS2IDL
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.kinds import FlightHeader, RECORD_SCHEMA_VERSION
 from fdr_recorder.record.offered_qos import FIRST_WITH_NAMES, in_bag_version, qos_list

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import ctypes
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 import sys
 from typing import Any, Final
+
+from fdr_recorder.quick_dataclass import dataclass
 
 UNKNOWN: Final = 0
 UNSYNCHRONISED: Final = 1

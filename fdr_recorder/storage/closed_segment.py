@@ -13,8 +13,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.channel import Channel
 
 Encoded = bytes

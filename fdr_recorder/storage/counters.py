@@ -17,13 +17,14 @@ Each producer has an account. The totals are sums of these, so that they cannot 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from itertools import chain, islice
 from typing import Final
 
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import SteadyClock
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.activity import Activity
 from fdr_recorder.record.channel import Channel, QOS_KEY, TYPE_HASH_KEY
 from fdr_recorder.record.codec import own_definition

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 import time
 from typing import Final
@@ -26,6 +26,7 @@ from fdr_recorder.errors import (
     FlightIdMismatchError,
     FlightNotOpenError,
 )
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.kinds import FlightHeader
 from fdr_recorder.record.loss_detection import Unseen
 from fdr_recorder.storage.clients import Clients

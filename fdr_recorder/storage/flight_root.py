@@ -18,14 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 import errno
 import json
 import logging
 import os
 from pathlib import Path
-import socket
 from typing import Final
 
 from fdr_recorder.errors import (
@@ -34,6 +32,7 @@ from fdr_recorder.errors import (
     FlightRootNotADirectoryError,
     FlightRootReadOnlyError,
 )
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.storage.disk_pulse import DiskPulse
 from fdr_recorder.storage.files import close_fd, FILE_MODE
 from fdr_recorder.storage.flight_numbers import FlightNumbers
@@ -199,7 +198,7 @@ def root_holder(path: Path) -> RootHolder | None:
         with suppress(OSError):
             lock_fd = os.open(path / LOCK_NAME, flags | os.O_NOFOLLOW)
         said = _read_holder(lock_fd) if lock_fd >= 0 else {}
-        is_elsewhere = bool(said) and said.get('host') != socket.gethostname()
+        is_elsewhere = bool(said) and said.get('host') != os.uname().nodename
         held = held_lock(fd, may_try=is_elsewhere or None)
         if held is not None:
             text = _describe(said) if said or not held.pid else f'pid {held.pid}'
@@ -236,7 +235,7 @@ def _write_holder(lock_fd: int, owner: str) -> None:
     """Write into the lock file who holds the lock; raise `OSError` if there is no space."""
     holder = {
         'pid': os.getpid(),
-        'host': socket.gethostname(),
+        'host': os.uname().nodename,
         'node': owner,
         'since': datetime.now(timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ'),
     }

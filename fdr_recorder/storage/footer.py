@@ -12,13 +12,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import errno
 import os
 from pathlib import Path
 from typing import Any
 
 from fdr_recorder.clock import Reading, steady_now
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.codec import encode
 from fdr_recorder.record.kinds import FlightFooter
 from fdr_recorder.storage.clock_discipline import clock_state

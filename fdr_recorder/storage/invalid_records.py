@@ -18,7 +18,6 @@ looked for here. Afterwards each record of that producer is checked before it is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 import time
 from typing import Final
 
@@ -26,6 +25,7 @@ from fdr_recorder.alerts import AlertBoard
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import NO_CLOCK, SteadyClock
 from fdr_recorder.errors import RecordError
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.kinds import RecordInvalid
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.chunk import sound_record

@@ -13,12 +13,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.capture.client import MAX_TIME_NS
 from fdr_recorder.capture.ring import QueuedRecord
 from fdr_recorder.clock import SteadyClock
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.channel import Channel
 
 Span = tuple[int, int]

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 import time
 from typing import Final
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.kinds import Pin
 from fdr_recorder.record.payload import Payload
 from fdr_recorder.storage.pins import FIRST_NS, LAST_NS, Window

@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 import json
 import os
 from pathlib import Path
 import stat
 from typing import Any, Final
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.storage.files import close_fd
 
 PINS_NAME: Final = 'PINS'

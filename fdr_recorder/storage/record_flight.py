@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from fdr_recorder.alerts import ALERT_LEVELS, AlertBoard
 from fdr_recorder.capture.client import FdrClient
 from fdr_recorder.config import FdrConfig
 from fdr_recorder.errors import FdrError
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.record.flight_header import new_flight_header
 from fdr_recorder.storage.cap import CapacityCapPolicy

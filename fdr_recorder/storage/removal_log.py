@@ -18,15 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 import fcntl
 import hashlib
 import os
 from pathlib import Path
-import shutil
 import time
 from typing import Final, TYPE_CHECKING
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.storage.files import append_durably, close_fd, FILE_MODE, sync_directory
 from fdr_recorder.units import iso_time
 
@@ -96,10 +95,17 @@ def put_away(flight: Path) -> Path:
     return doomed
 
 
+def delete(doomed: Path) -> None:
+    """Delete a flight that was put away."""
+    from shutil import rmtree  # noqa: PLC0415 - slow to import, for what few flights need
+
+    rmtree(doomed)
+
+
 def delete_remains(root: Path) -> None:
     """Delete flights that were put away, and not deleted then."""
     for path in root.glob(f'{DOOMED_PREFIX}*'):
-        shutil.rmtree(path)
+        delete(path)
 
 
 def _text(removal: Removal, previous: str) -> str:

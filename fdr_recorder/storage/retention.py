@@ -28,10 +28,10 @@ here are pure functions over what is known; who calls them removes, and records 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.kinds import SegmentRollover
 
 

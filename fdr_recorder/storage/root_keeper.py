@@ -23,7 +23,6 @@ from dataclasses import replace
 import logging
 import os
 from pathlib import Path
-import shutil
 import threading
 import time
 from typing import Final
@@ -35,7 +34,13 @@ from fdr_recorder.seal.sidecars import newest_seal
 from fdr_recorder.storage.files import close_fd, free_bytes
 from fdr_recorder.storage.locks import lock
 from fdr_recorder.storage.pins import read_pins
-from fdr_recorder.storage.removal_log import delete_remains, note_removal, put_away, Removal
+from fdr_recorder.storage.removal_log import (
+    delete,
+    delete_remains,
+    note_removal,
+    put_away,
+    Removal,
+)
 from fdr_recorder.storage.retention import decide, Decision, KnownFlight, Limits, State
 from fdr_recorder.storage.root_flights import end_of_metadata, RootFlights
 from fdr_recorder.storage.segment_log import SegmentLog
@@ -196,7 +201,7 @@ class RootKeeper:
             return
         if not self._is_over:
             self._tell(flight, limits.name)
-        shutil.rmtree(doomed)
+        delete(doomed)
 
     def _limit_of(self, cause: str) -> int:
         config = self._log.config

@@ -20,7 +20,6 @@ from contextlib import suppress
 import logging
 import os
 from pathlib import Path
-import socket
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.alerts import AlertBoard
@@ -104,7 +103,7 @@ def _begin(config: SealConfig, root: Path, header: FlightHeader) -> FlightSealer
             identity,
             flight=header.flight_id,
             vehicle=vehicle,
-            principal=principal_of(vehicle) or socket.gethostname(),
+            principal=principal_of(vehicle) or os.uname().nodename,
             number=header.flight_number,
             previous=_previous(root),
         )

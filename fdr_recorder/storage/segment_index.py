@@ -13,11 +13,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from fdr_recorder.mcap import encode, layout
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.record.channel import Channel
 from fdr_recorder.storage.closed_segment import ClosedSegment
 from fdr_recorder.storage.lost_records import joint_span, LostRecords, NO_SPAN, Span

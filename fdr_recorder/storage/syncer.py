@@ -18,11 +18,12 @@ due meanwhile makes up the next job: a slow disk gets fewer jobs, not a growing 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 import queue
 import threading
 
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.seal.sidecars import SEALS_NAME
 from fdr_recorder.storage.bag_metadata import FILE_NAME
 from fdr_recorder.storage.disk_pulse import DiskPulse

@@ -26,12 +26,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 import errno
 import os
 
 from fdr_recorder.mcap.checksum import crc32
 from fdr_recorder.mcap.compression import decompress
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.seal.seal import Digest
 from fdr_recorder.storage.files import AppendFile
 from fdr_recorder.storage.read_back import Medium

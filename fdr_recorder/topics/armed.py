@@ -12,10 +12,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fdr_recorder.config_base import Configuration, option
 from fdr_recorder.errors import ConfigInvalidError
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.topics.condition import wrong_conditions
 from fdr_recorder.topics.names import wrong_name
 

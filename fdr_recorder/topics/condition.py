@@ -18,26 +18,26 @@ nothing of it is ever run; `fdr_recorder.node.condition` watches the topic.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 import re
 from typing import Final
 
 from fdr_recorder.errors import ConditionError
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.topics.names import wrong_name
 
 EXAMPLE: Final = "'/battery_state: voltage < 14.2'"
 MAX_HELD_S: Final = 3600.0
 MAX_LENGTH: Final = 500
 
-_SPACE: Final = re.compile(r'\s*')
-_STEP: Final = re.compile(r'\.?([A-Za-z]\w*)|\[(\d{1,9})\]', re.ASCII)
-_OPERATOR: Final = re.compile(r'<=|>=|==|!=|<|>')
-_NUMBER: Final = re.compile(
-    r'[+-]?(?:0[xX][0-9A-Fa-f]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])', re.ASCII
+_SPACE: Final = r'\s*'
+_STEP: Final = r'(?a)\.?([A-Za-z]\w*)|\[(\d{1,9})\]'
+_OPERATOR: Final = '<=|>=|==|!=|<|>'
+_NUMBER: Final = (
+    r'(?a)[+-]?(?:0[xX][0-9A-Fa-f]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])'
 )
-_WORD: Final = re.compile(r'[A-Za-z]\w*', re.ASCII)
-_TEXT: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_HELD: Final = re.compile(r'for\s+(\d+\.?\d*|\.\d+)\s*s(?!\w)', re.ASCII)
+_WORD: Final = r'(?a)[A-Za-z]\w*'
+_TEXT: Final = r"'([^']*)'|\"([^\"]*)\""
+_HELD: Final = r'(?a)for\s+(\d+\.?\d*|\.\d+)\s*s(?!\w)'
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class _Parser:
     def _path(self) -> tuple[str | int, ...]:
         self._skip()
         path: list[str | int] = []
-        while (found := _STEP.match(self._rest)) is not None:
+        while (found := re.match(_STEP, self._rest)) is not None:
             name, index = found.groups()
             is_dotted = self._rest.startswith('.')
             if (name is None and not path) or (name is not None and is_dotted != bool(path)):
@@ -177,16 +177,16 @@ class _Parser:
             self._next(),
         )
 
-    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    def _take(self, pattern: str) -> re.Match[str] | None:
         """Take what matches at the beginning of the rest, spaces left aside."""
         self._skip()
-        found = pattern.match(self._rest)
+        found = re.match(pattern, self._rest)
         if found is not None:
             self._rest = self._rest[found.end():]
         return found
 
     def _skip(self) -> None:
-        found = _SPACE.match(self._rest)
+        found = re.match(_SPACE, self._rest)
         assert found is not None
         self._rest = self._rest[found.end():]
 

@@ -12,11 +12,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import math
 from typing import Final
 
 from fdr_recorder.config_base import Configuration, option
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.topics.names import (
     OWN_NAMESPACE,
     wrong_names,

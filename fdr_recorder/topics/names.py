@@ -35,10 +35,10 @@ ACTION_TOPICS: Final = (
 MAX_NAME: Final = 247
 """Characters of a name; the client library refuses longer ones."""
 
-_NAME: Final = re.compile(r'(?:~?/)?[A-Za-z_][A-Za-z0-9_]*(?:/[A-Za-z_][A-Za-z0-9_]*)*')
-_PATTERN: Final = re.compile(r'(?:~?/)?[A-Za-z_*?][A-Za-z0-9_*?]*(?:/[A-Za-z_*?][A-Za-z0-9_*?]*)*')
-_TYPE: Final = re.compile(r'[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*', re.ASCII)
-_WILDCARD: Final = re.compile(r'((?<=/)\*\*/|\*\*|\*|\?)')
+_NAME: Final = r'(?:~?/)?[A-Za-z_][A-Za-z0-9_]*(?:/[A-Za-z_][A-Za-z0-9_]*)*'
+_PATTERN: Final = r'(?:~?/)?[A-Za-z_*?][A-Za-z0-9_*?]*(?:/[A-Za-z_*?][A-Za-z0-9_*?]*)*'
+_TYPE: Final = r'(?a)[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*'
+_WILDCARD: Final = r'((?<=/)\*\*/|\*\*|\*|\?)'
 _MEANING: Final = {'**/': '(?:.+/)?', '**': '.*', '*': '[^/]*', '?': '[^/]'}
 
 
@@ -68,7 +68,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     `?` is one character, `*` any number of them, both within a part of the name: never `/`. `**`
     is any number of characters, `/` among them; `/**/` is also one `/`. All others are themselves.
     """
-    parts = _WILDCARD.split(pattern)
+    parts = re.split(_WILDCARD, pattern)
     return re.compile(''.join(_MEANING.get(part) or re.escape(part) for part in parts))
 
 
@@ -128,9 +128,9 @@ def wrong_regex(text: str) -> str:
     return ''
 
 
-def _wrong(names: Iterable[str], syntax: re.Pattern[str], what: str) -> str:
+def _wrong(names: Iterable[str], syntax: str, what: str) -> str:
     names = [*names]
-    wrong = [name for name in names if not syntax.fullmatch(name)]
+    wrong = [name for name in names if not re.fullmatch(syntax, name)]
     if wrong:
         return f'{", ".join(map(repr, wrong))}: {what}'
     long = [f'{name[:40]}...' for name in names if len(name) > MAX_NAME]

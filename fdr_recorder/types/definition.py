@@ -22,7 +22,6 @@ starts with hundreds of topics.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 import hashlib
 import json
@@ -32,8 +31,11 @@ from typing import Any, Final, NamedTuple
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
 from fdr_recorder.mcap.schema import Schema
+from fdr_recorder.quick_dataclass import dataclass
 
 SEPARATOR: Final = '=' * 80
+MAX_CHARACTERS: Final = 1 << 20
+"""Of a definition that is read, with all types that it uses; of real ones none comes near it."""
 _LINE = re.compile(
     r'^\s*(?P<type>[A-Za-z][\w/]*)(?:<=(?P<string_bound>\d+))?'
     r'(?P<shape>\[(?P<is_bound><=)?(?P<size>\d+)?\])?'

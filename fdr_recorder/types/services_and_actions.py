@@ -24,8 +24,8 @@ from typing import Final
 
 from fdr_recorder.errors import RecordError
 
-_SECTION_END = re.compile(r'^---[ \t]*$\n?', re.MULTILINE)
-_UNQUALIFIED = re.compile(r'^(\s*)(?=[A-Z]\w*(?:\[[^\]]*\])?\s+[A-Za-z])', re.MULTILINE)
+_SECTION_END = r'(?m)^---[ \t]*$\n?'
+_UNQUALIFIED = r'(?m)^(\s*)(?=[A-Z]\w*(?:\[[^\]]*\])?\s+[A-Za-z])'
 _SECTIONS: Final = {
     'srv': ('Request', 'Response'),
     'action': ('Goal', 'Result', 'Feedback'),
@@ -60,9 +60,9 @@ def read_interface(name: str, read_file: Callable[[str, str], str]) -> str:
         return _EVENT.format(service=name.removesuffix('_Event'))
     if kind == 'action' and part in _DERIVED:
         return _DERIVED[part].format(base=f'{package}/action/{base}')
-    sections = _SECTION_END.split(read_file(package, f'{kind}/{base}.{kind}'))
+    sections = re.split(_SECTION_END, read_file(package, f'{kind}/{base}.{kind}'))
     names = _SECTIONS.get(kind, ())
     if part not in names or len(sections) != len(names):
         raise RecordError(f'there is no {name} in {kind}/{base}.{kind} of {package}')
     # An unqualified name means a message; readers would look for it among services or actions.
-    return _UNQUALIFIED.sub(rf'\g<1>{package}/', sections[names.index(part)])
+    return re.sub(_UNQUALIFIED, rf'\g<1>{package}/', sections[names.index(part)])

@@ -26,14 +26,13 @@ from typing import cast, Final, TYPE_CHECKING
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.layout import ROS2IDL, ROS2MSG
 from fdr_recorder.mcap.schema import Schema
-from fdr_recorder.types.definition import SEPARATOR
+from fdr_recorder.types.definition import MAX_CHARACTERS, SEPARATOR
 from fdr_recorder.types.idl import plain_idl
 
 if TYPE_CHECKING:
     from rosbags.interfaces.typing import FieldDesc, Typesdict
     from rosbags.typesys.store import Typestore
 
-MAX_CHARACTERS: Final = 1 << 20
 MAX_PARSED_CHARACTERS: Final = 100_000
 """As `MAX_LINES`, without empty lines and lines of comments."""
 MAX_LINES: Final = 2000

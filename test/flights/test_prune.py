@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+from types import SimpleNamespace
 
 from campaigns._recovered import snapshot
 from conftest import MakeWriter, Record, SMALL
@@ -311,6 +312,7 @@ def test_the_holder_of_a_root_is_seen_without_touching_its_lock(
 
 HOLD_THE_ROOT = """
 import sys
+from types import SimpleNamespace
 from fdr_recorder import FlightRoot, FlightRootLockedError
 held = FlightRoot.acquire(sys.argv[1], owner='/child')
 print(flush=True)
@@ -335,8 +337,8 @@ def test_where_the_kernel_does_not_tell_the_lock_is_tried(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr('fdr_recorder.storage.locks._LOCKS', Path('/nowhere'))
-    monkeypatch.setattr('socket.gethostname', lambda: 'another')
+    monkeypatch.setattr('os.uname', lambda: SimpleNamespace(nodename='another'))
     with FlightRoot.acquire(root, owner='/somebody'):
-        monkeypatch.setattr('socket.gethostname', lambda: 'host')
+        monkeypatch.setattr('os.uname', lambda: SimpleNamespace(nodename='host'))
         assert root_holder(root) is not None
     assert root_holder(root) is None

@@ -21,7 +21,20 @@ import sys
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-HEAVY = ('numpy.linalg', 'rosbags', 'lark', 'em', 'difflib', 'fdr_recorder.flights.reader')
+HEAVY = (
+    'argparse',
+    'difflib',
+    'em',
+    'fdr_recorder.flights.reader',
+    'fdr_recorder.types.typestore',
+    'lark',
+    'lzma',
+    'numpy.linalg',
+    'rosbags',
+    'shutil',
+    'socket',
+    'std_msgs.msg._int8',
+)
 STARTS = ('fdr_recorder.node.main', 'fdr_recorder.node.trigger.__main__')
 pytest.importorskip('rclpy')
 
@@ -45,6 +58,37 @@ import {start}
 print([name for name in {HEAVY} if name in sys.modules], gc.isenabled())
 """
     assert say(code) == '[] True\n'
+
+
+def test_dataclasses_of_the_recorder_compile_nothing() -> None:
+    code = """
+import sys
+import fdr_recorder.node.main
+modules = [vars(module) for name, module in sys.modules.items() if name.startswith('fdr_recorder')]
+classes = {item for names in modules for item in names.values() if isinstance(item, type)}
+made = [item for item in classes if '__dataclass_fields__' in vars(item)]
+print([item for item in made if item.__init__.__module__ != 'fdr_recorder.quick_dataclass'])
+print(len(made) > 50)
+"""
+    assert say(code) == '[]\nTrue\n'
+
+
+def test_a_package_of_messages_imports_them_one_by_one(tmp_path: Path) -> None:
+    other = tmp_path / 'other_msgs' / 'msg' / '__init__.py'
+    other.parent.mkdir(parents=True)
+    other.write_text('from std_msgs.msg import Empty\nNUMBER = 3\n')
+    code = f"""
+import fdr_recorder.node.quick_start, sys
+import std_msgs.msg
+print(hasattr(std_msgs.msg, 'Int8'), hasattr(std_msgs.msg, 'Int'), std_msgs.msg.Int8().data)
+print(sorted(name for name in sys.modules if name.startswith('std_msgs.msg._')))
+from std_msgs.msg import *
+print(Header.__name__, len(UInt8MultiArray().data))
+sys.path.append({str(tmp_path)!r})
+from other_msgs.msg import Empty as Other, NUMBER
+print(Other is Empty, NUMBER)
+"""
+    assert say(code) == "True False 0\n['std_msgs.msg._int8']\nHeader 0\nTrue 3\n"
 
 
 def test_type_support_of_messages_loads_without_their_generator() -> None:

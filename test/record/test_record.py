@@ -340,7 +340,7 @@ def test_an_unusable_definition_is_a_record_error(definition: str) -> None:
 )
 def test_a_definition_larger_than_that_of_any_record_is_not_even_parsed(definition: str) -> None:
     with (
-        mock.patch('fdr_recorder.record.codec.typestore_of') as parse,
+        mock.patch('fdr_recorder.types.typestore.typestore_of') as parse,
         pytest.raises(RecordError, match="'a/Big' is larger than that of any record"),
     ):
         decode('overrun', bytes(64), Schema('a/Big', definition))
@@ -357,7 +357,8 @@ def test_a_definition_is_that_of_a_msg_file_whatever_its_encoding_is_called(enco
 
 def test_an_unusable_definition_is_parsed_once() -> None:
     schema = Schema('fdr_recorder/msg/Overrun', 'this is no definition of a record, and never was')
-    with mock.patch('fdr_recorder.record.codec.typestore_of', side_effect=typestore_of) as parse:
+    name = 'fdr_recorder.types.typestore.typestore_of'
+    with mock.patch(name, side_effect=typestore_of) as parse:
         for _ in range(3):
             with pytest.raises(RecordError, match='cannot be used'):
                 decode('overrun', bytes(64), schema)

@@ -17,9 +17,8 @@ import time
 from fdr_recorder import Schema
 from fdr_recorder.errors import RecordError
 from fdr_recorder.mcap.layout import ROS2IDL
-from fdr_recorder.types.definition import Definition, SEPARATOR
+from fdr_recorder.types.definition import Definition, MAX_CHARACTERS, SEPARATOR
 from fdr_recorder.types.typestore import (
-    MAX_CHARACTERS,
     MAX_LINES,
     MAX_PARSED_CHARACTERS,
     MAX_TYPES,

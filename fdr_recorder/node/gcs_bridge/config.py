@@ -12,12 +12,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fdr_recorder.config_base import Configuration, option
 from fdr_recorder.ground.commands import NAMES
 from fdr_recorder.ground.endpoint import mistake_in
 from fdr_recorder.ground.mavlink import COMPONENT_ID
+from fdr_recorder.quick_dataclass import dataclass
 
 
 def _unknown_commands(names: tuple[str, ...]) -> str:

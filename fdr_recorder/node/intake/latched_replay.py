@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 import time
 from typing import Final, NamedTuple
 
@@ -26,6 +26,7 @@ from fdr_recorder.node.intake.subscription_protocol import (
     TopicSubscription,
     UNKNOWN_GID,
 )
+from fdr_recorder.quick_dataclass import dataclass
 
 REPLAY_DEADLINE_S: Final = 4.0
 """Messages that a publisher has not replayed by then, it does not hold any more. It learns of the

@@ -12,12 +12,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 import time
 from typing import Final
 
 from fdr_recorder.node.intake.subscription_protocol import TopicSubscription
 from fdr_recorder.node.topic_plan import TopicPlan
+from fdr_recorder.quick_dataclass import dataclass
 
 OVERLAP_S: Final = 1.0
 """How long a subscription overlaps with its successor: until then, all publishers know the new

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 import time
 from typing import Final
 
@@ -28,6 +28,7 @@ from fdr_recorder.node.intake.subscription_protocol import (
     TopicSubscription,
 )
 from fdr_recorder.node.topic_plan import TopicPlan
+from fdr_recorder.quick_dataclass import dataclass
 from rclpy.qos import HistoryPolicy
 
 UNBOUNDED: Final = 2**31

@@ -12,9 +12,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fdr_recorder.config_base import option
+from fdr_recorder.quick_dataclass import dataclass
 from fdr_recorder.topics.armed import ArmedConfig
 
 

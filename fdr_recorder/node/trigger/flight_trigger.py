@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import time
 from typing import Final
 
@@ -104,7 +104,7 @@ class FlightTrigger(Node):
             self._board,
             groups=GROUPS,
             summarize=self._summary,
-            hardware_id=socket.gethostname,
+            hardware_id=lambda: os.uname().nodename,
         )
         self.create_timer(TICK_S, self._tick, clock=STEADY_CLOCK)
         self.get_logger().info(f'{self._armed.topics} decides when {self._recorder.name} records')
