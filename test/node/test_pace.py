@@ -45,7 +45,12 @@ class World:
         )
         requests: Any = SimpleNamespace(rest=self.rest)
         self.depth = depth
-        self.make: Callable[[], Pace] = lambda: Pace(requests, writer, self.wait, depth)
+        self._parts = requests, writer
+
+    def make(self) -> Pace:
+        pace = Pace(*self._parts)
+        pace.serve(self.wait, self.depth)
+        return pace
 
     def wait(self) -> None:
         self.now += 1.0
@@ -176,9 +181,8 @@ def test_a_request_ends_a_rest() -> None:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    requests.make(made.set)
+    assert requests.make_and_wait(made.set)
     thread.join(10)
-    assert made.is_set()
     assert not thread.is_alive()
 
 

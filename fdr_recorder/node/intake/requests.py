@@ -46,12 +46,12 @@ class Requests:
         self._lock = threading.Lock()
         self._is_asked = threading.Event()
 
-    def make(self, call: Callable[[], None]) -> None:
-        """Have the intake thread make a call; any thread."""
+    def make(self, call: Callable[[], None], *, is_urgent: bool = False) -> None:
+        """Have the intake thread make a call, after a rest unless it `is_urgent`; any thread."""
         with self._lock:
             self.pending.append(call)
         if self.has_thread:
-            self.wake()
+            self.wake(is_urgent=is_urgent)
         else:
             self.answer()
 
@@ -65,17 +65,18 @@ class Requests:
             finally:
                 done.set()
 
-        self.make(call_and_tell)
+        self.make(call_and_tell, is_urgent=True)
         return done.wait(DEADLINE_S)
 
-    def wake(self) -> None:
-        """End the thread's rest or wait; if that fails, the wait ends after a second."""
-        self._is_asked.set()
+    def wake(self, *, is_urgent: bool = True) -> None:
+        """End the thread's wait, and its rest; if that fails, the wait ends after a second."""
+        if is_urgent:
+            self._is_asked.set()
         with self._quarantine.guard('', _WAKE, 'intake_failed'):
             self._subscriber.wake()
 
     def rest(self, seconds: float) -> None:
-        """Do nothing until that time is over, or `wake` is called; the intake thread."""
+        """Do nothing until that time is over, or somebody cannot wait; the intake thread."""
         self._is_asked.wait(seconds)
 
     def answer(self) -> None:

@@ -12,8 +12,7 @@
 The intake thread: takes the messages of all topics from the middleware into the rings.
 
 It takes them from a `Subscriber`: `wait_set`, which bypasses rclpy's executors, or `executor`,
-which is slower and needs only rclpy's public interface. A topic with several types has an intake
-for each.
+which is slower and needs only rclpy's public interface. Each topic and type has an intake.
 """
 
 from __future__ import annotations
@@ -95,6 +94,7 @@ class IntakeThread:
         self._successors: dict[TopicType, Successor] = {}
         self._replaced: list[TopicSubscription] = []
         self._requests = Requests(subscriber, quarantine)
+        self._pace = Pace(self._requests, writer)
         self._thread: threading.Thread | None = None
         self._must_stop = threading.Event()
         self._is_set_stale = False
@@ -340,12 +340,12 @@ class IntakeThread:
         for intake in intakes:
             intake.is_empty = False  # it may not have been looked at for long
         self._is_set_stale = False
-        throttles = self._publishers.throttles
+        throttles, pace = self._publishers.throttles, self._pace
         served = [intake.served for intake in intakes if intake.served is not None]
         with ExitStack() as stack:
             wait = lend_wait(stack, self._subscriber, served, self._quarantine, self._renew_set)
             depth = min((intake.depth for intake in intakes), default=TAKE_LIMIT)
-            pace = Pace(self._requests, self._writer, wait, depth)
+            pace.serve(wait, depth)
             replaying = [intake for intake in intakes if intake.replay is not None]
             asked = [
                 (intake.subscription.take, intake, 1 / min(intake.depth, TAKE_LIMIT))

@@ -94,29 +94,23 @@ class Pace:
     comes.
     """
 
-    def __init__(
-        self, requests: Requests, writer: FileFdrWriter, wait: Callable[[], None], depth: int
-    ) -> None:
-        """
-        Begin with the longest rest.
-
-        Args:
-            requests: They end a rest.
-            writer: The writer, woken for its turn.
-            wait: Waits for a message.
-            depth: The shortest queue has room for so many messages.
-
-        """
+    def __init__(self, requests: Requests, writer: FileFdrWriter) -> None:
+        """Begin; requests end a rest, and the writer is woken for its turn."""
         self._requests = requests
         self._writer = writer
-        self._wait = wait
+        self._wait: Callable[[], None] = lambda: None
         self._period_s = min(REST_S, writer.config.flush_interval_s * REST_SHARE)
-        self._longest_s = min(self._period_s, max(SHORT_REST_S, depth / QUEUE_RATE))
+        self._longest_s = self._period_s
         self._former_round, self._writers_turn = -math.inf, time.monotonic()
         self._has_more = False
         """Whether rings hold what the writer was not woken for."""
         self._filling = 0.0
         """How often in a second as much arrives as should wait at most."""
+
+    def serve(self, wait: Callable[[], None], depth: int) -> None:
+        """Serve topics for whose messages `wait` waits; the shortest queue keeps `depth`."""
+        self._wait = wait
+        self._longest_s = min(self._period_s, max(SHORT_REST_S, depth / QUEUE_RATE))
 
     def rest(self, taken: int, fullness: float, size: int, *, is_urgent: bool) -> None:
         """
