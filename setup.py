@@ -47,7 +47,7 @@ setup(
     package_dir={f'{NAME}.record.msg': 'msg'},
     package_data={
         NAME: ['py.typed'],
-        f'{NAME}.node': ['quick_discovery.xml'],
+        f'{NAME}.node': ['quick_discovery*.xml'],
         f'{NAME}.fleet.page': ['*.css', '*.js'],
         f'{NAME}.report': ['page.css', 'script/*.js', 'vendor/*'],
         f'{NAME}.record.msg': ['*.msg'],

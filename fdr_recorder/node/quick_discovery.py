@@ -8,7 +8,11 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 
-"""Let Fast DDS announce the recorder more often, so that publishers are discovered sooner."""
+"""
+Let Fast DDS announce the recorder more often, and in a thread of its own.
+
+Publishers are discovered sooner so: docs/performance.md, 'Where the walls are', says why.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ from typing import Final
 from rclpy.utilities import get_rmw_implementation_identifier
 
 PROFILE: Final = Path(__file__).with_suffix('.xml')
+OLD_PROFILE: Final = PROFILE.with_name('quick_discovery_2.xml')
+"""The same for Fast DDS 2: neither version reads a profile with the other's elements."""
 _VARIABLE: Final = 'FASTDDS_DEFAULT_PROFILES_FILE'
 _OLD_VARIABLE: Final = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 """The name of Fast DDS 2 (until Jazzy). Version 3 does not read it, but its rmw warns of it."""
@@ -59,5 +65,8 @@ def announce_often(
         return False
     if any((directory / name).exists() for name in _FILES):
         return False
-    environment[_OLD_VARIABLE if _OLD_LIBRARY in libraries else _VARIABLE] = str(PROFILE)
+    if _OLD_LIBRARY in libraries:
+        environment[_OLD_VARIABLE] = str(OLD_PROFILE)
+    else:
+        environment[_VARIABLE] = str(PROFILE)
     return True

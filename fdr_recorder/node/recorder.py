@@ -428,6 +428,7 @@ class Recorder(LifecycleNode):
         self._diagnostics.stop()
         self._log_handler.detach()
         super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()  # rclpy forgets it, and it holds the node
 
 
 def _set_log_level(config: FdrConfig) -> None:

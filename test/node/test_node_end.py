@@ -144,6 +144,16 @@ def test_the_terminal_is_gone(ground: Ground, tmp_path: Path, root: Path) -> Non
     assert read_flight(flight).footer.clean_shutdown
 
 
+def test_others_see_it_go_at_once(ground: Ground, tmp_path: Path, root: Path) -> None:
+    with RecorderProcess(ground, tmp_path, root, topics=['/chatter']) as recorder:
+        recorder.make('configure')
+        assert recorder.name in ground.node.get_node_names()
+        assert recorder.stop(signal.SIGTERM) == 0
+        ground.wait_until(
+            lambda: recorder.name not in ground.node.get_node_names(), 'a graph without it', 10
+        )
+
+
 def test_no_thread_or_process_is_left(ground: Ground, tmp_path: Path, root: Path) -> None:
     with RecorderProcess(ground, tmp_path, root, forked=False) as recorder:
         recorder.make('configure', 'activate')

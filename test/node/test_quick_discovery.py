@@ -25,7 +25,7 @@ from typing import Any
 
 from fdr_recorder.flights.directory import flights_in, segment_files
 from fdr_recorder.mcap.reader import SegmentReader
-from fdr_recorder.node.quick_discovery import announce_often, PROFILE
+from fdr_recorder.node.quick_discovery import announce_often, OLD_PROFILE, PROFILE
 from preload import preload_library
 import pytest
 import rclpy
@@ -48,6 +48,23 @@ while True:
     time.sleep(0.02)
 """
 DEADLINE_S = 60.0
+RARELY_S = 15
+RARE = f"""
+<profiles xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles">
+  <participant profile_name="rare" is_default_profile="true">
+    <rtps>
+      <builtin>
+        <discovery_config>
+          <leaseAnnouncement>
+            <sec>{RARELY_S}</sec>
+          </leaseAnnouncement>
+        </discovery_config>
+      </builtin>
+    </rtps>
+  </participant>
+</profiles>
+"""
+"""A participant that announces itself at first, and then so rarely: it has to be asked."""
 
 
 def default_environment(domain_id: int) -> dict[str, str]:
@@ -118,6 +135,23 @@ def test_a_recorder_whose_network_comes_up_late_does_not_wait_three_seconds(
     assert statistics.median(waits) < DOWN_MS / 1000 + 1.2, waits
 
 
+def test_publishers_answer_a_recorder_that_listens(tmp_path: Path) -> None:
+    if 'fastrtps' not in rclpy.get_rmw_implementation_identifier():
+        pytest.skip('the middleware here is not Fast DDS')
+    library = preload_library('late_network', tmp_path, 'a network cannot be slow')
+    rare = tmp_path / 'rare.xml'
+    rare.write_text(RARE)
+    with own_domain() as domain_id:
+        environment = default_environment(domain_id)
+        silent = {**environment, **dict.fromkeys(VARIABLES, str(rare))}
+        with program(['-c', TALKER], env=silent, stdout=subprocess.PIPE) as talker:
+            assert talker.stdout is not None
+            assert talker.stdout.readline() == 'up\n'
+            slow = {**environment, 'LD_PRELOAD': str(library), 'FDR_SEND_TAKES_MS': '10'}
+            wait_s = first_message_s(tmp_path / 'log', slow, tmp_path / 'root')
+    assert wait_s < RARELY_S / 3
+
+
 @pytest.mark.parametrize(
     'name', [*VARIABLES, 'FASTDDS_ENVIRONMENT_FILE', 'RMW_FASTRTPS_USE_QOS_FROM_XML']
 )
@@ -141,6 +175,7 @@ def test_without_one_the_profile_is_named_as_this_version_reads_it(
 ) -> None:
     environment = {'HOME': '/', VARIABLES[0]: ''}
     library = ('/opt/lib/libfastdds.so.3.2', '/opt/lib/libfastrtps.so.2.14')[number]
+    profile = (PROFILE, OLD_PROFILE)[number]
     assert announce_often(environment, tmp_path, f'7f0 r-xp {library}\n')
-    assert environment == {'HOME': '/', VARIABLES[0]: '', VARIABLES[number]: str(PROFILE)}
-    assert PROFILE.is_file()
+    assert environment == {'HOME': '/', VARIABLES[0]: '', VARIABLES[number]: str(profile)}
+    assert profile.is_file()

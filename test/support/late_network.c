@@ -9,10 +9,13 @@
 // the License.
 
 
-// A network that comes up late, for one process: preloaded before the C library (LD_PRELOAD).
+// A network that comes up late, or is slow, for one process: preloaded before the C library
+// (LD_PRELOAD).
 //
 // For the first $FDR_NETWORK_AFTER_MS milliseconds from the first message that the process sends
 // over UDP, what it sends is lost, and so is what was sent to it: it looks sent, and never arrives.
+//
+// Each of the first fifty messages that it sends over UDP leaves after $FDR_SEND_TAKES_MS.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -42,10 +45,22 @@ static int is_down(int fd)
   return now_ms < first_ms + atoll(after);
 }
 
+static void be_slow(int fd)
+{
+  static int sent;
+  const char *takes = getenv("FDR_SEND_TAKES_MS");
+  if (takes != NULL && sent < 50 && is_udp(fd)) {
+    sent++;
+    struct timespec pause = {0, atoll(takes) * 1000000};
+    nanosleep(&pause, NULL);
+  }
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
   static ssize_t (*real)(int, const struct msghdr *, int);
   if (real == NULL) real = dlsym(RTLD_NEXT, "sendmsg");
+  be_slow(fd);
   if (!is_down(fd)) return real(fd, message, flags);
   ssize_t size = 0;
   for (size_t part = 0; part < message->msg_iovlen; part++) size += message->msg_iov[part].iov_len;
@@ -57,6 +72,7 @@ ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct so
 {
   static ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
   if (real == NULL) real = dlsym(RTLD_NEXT, "sendto");
+  be_slow(fd);
   return is_down(fd) ? (ssize_t)size : real(fd, data, size, flags, to, length);
 }
 
