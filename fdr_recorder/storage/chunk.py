@@ -233,13 +233,14 @@ class Chunk:
         offsets: dict[int, int] = {}
         offset = 0
         for channel_id, index in self.indexes.items():
-            entries = array('Q', index)
+            numbers = array('Q', index)
             if sys.byteorder == 'big':
-                entries.byteswap()
+                numbers.byteswap()
+            entries = numbers.tobytes()
             prefix = encode.message_index_prefix(channel_id, len(index) // 2)
-            pieces += (prefix, entries.tobytes())
+            pieces += (prefix, entries)
             offsets[channel_id] = offset
-            offset += len(prefix) + 8 * len(index)
+            offset += len(prefix) + len(entries)
         return pieces, offsets
 
     def encode(

@@ -49,11 +49,8 @@ class World:
 
     def make(self) -> Pace:
         pace = Pace(*self._parts)
-        pace.serve(self.wait, self.depth)
+        pace.serve(self.depth)
         return pace
-
-    def wait(self) -> None:
-        self.now += 1.0
 
     def rest(self, seconds: float) -> None:
         self.rests.append(seconds)
@@ -103,8 +100,8 @@ def test_before_a_wait_the_writer_gets_what_is_left(world: Callable[..., World])
     for _ in range(3):
         pace.rest(1, 0.001, 256, is_urgent=True)
     owed = len(here.turns)
-    pace.wait()
-    pace.wait()
+    pace.give_turn()
+    pace.give_turn()
     assert owed == 1
     assert len(here.turns) == 2
 

@@ -23,7 +23,6 @@ from functools import partial
 import logging
 import os
 from pathlib import Path
-import socket
 from typing import Final, TYPE_CHECKING
 
 from fdr_recorder.config import SealConfig
@@ -153,7 +152,7 @@ def begin_sealing(
     return RecoverySealer(
         identity,
         flight=header.flight_id,
-        principal=principal_of(header.vehicle_id) or socket.gethostname(),
+        principal=principal_of(header.vehicle_id) or os.uname().nodename,
         flight_number=header.flight_number,
         segment=next_index(flight),
         before=max(seals, key=lambda seal: seal.number, default=None),

@@ -31,9 +31,6 @@ class ArrivalTimes:
         emptied_ns: When the round before began: what a topic has now, it did not have then.
         shift_ns: Add this to a reception time for its CLOCK_MONOTONIC.
 
-    Some middlewares date a message when it is taken: then all of a round are `late`, of after its
-    beginning. With others this happens to those that arrive during the round.
-
     """
 
     def __init__(self) -> None:
@@ -42,6 +39,8 @@ class ArrivalTimes:
         self.round_ns = self.emptied_ns = now.monotonic_ns
         self.shift_ns = self._former_shift_ns = -now.offset_ns
         self._late = 0
+        """Messages of this round that are dated after its beginning: all of them where the
+        middleware dates them at the take, else those that arrive during the round."""
         self._are_late = False
 
     def begin_round(self) -> None:

@@ -87,7 +87,7 @@ class RclTake:
 
         """
         rcl, rcutils = ctypes.PyDLL('librcl.so'), ctypes.PyDLL('librcutils.so')
-        self._take = rcl.rcl_take_serialized_message
+        self._take = rcl.rcl_take_serialized_message  # declared types would double its cost
         allocator = ctypes.PYFUNCTYPE(_Allocator)(('rcutils_get_default_allocator', rcutils))
         self._release = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
             ('rcutils_uint8_array_fini', rcutils)

@@ -344,8 +344,7 @@ class IntakeThread:
         served = [intake.served for intake in intakes if intake.served is not None]
         with ExitStack() as stack:
             wait = lend_wait(stack, self._subscriber, served, self._quarantine, self._renew_set)
-            depth = min((intake.depth for intake in intakes), default=TAKE_LIMIT)
-            pace.serve(wait, depth)
+            pace.serve(min((intake.depth for intake in intakes), default=TAKE_LIMIT))
             replaying = [intake for intake in intakes if intake.replay is not None]
             asked = [
                 (intake.subscription.take, intake, 1 / min(intake.depth, TAKE_LIMIT))
@@ -384,7 +383,8 @@ class IntakeThread:
                 if throttles:
                     throttles.release(self._times.round_ns)
                 if not taken and not self._is_set_stale:
-                    pace.wait()
+                    pace.give_turn()
+                    wait()
                 is_urgent = self._times.are_late(taken) or bool(replaying)
                 pace.rest(taken, fullness, self._publishers.count_bytes(), is_urgent=is_urgent)
         self._requests.answer()

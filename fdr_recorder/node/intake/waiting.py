@@ -98,7 +98,6 @@ class Pace:
         """Begin; requests end a rest, and the writer is woken for its turn."""
         self._requests = requests
         self._writer = writer
-        self._wait: Callable[[], None] = lambda: None
         self._period_s = min(REST_S, writer.config.flush_interval_s * REST_SHARE)
         self._longest_s = self._period_s
         self._former_round, self._writers_turn = -math.inf, time.monotonic()
@@ -107,9 +106,8 @@ class Pace:
         self._filling = 0.0
         """How often in a second as much arrives as should wait at most."""
 
-    def serve(self, wait: Callable[[], None], depth: int) -> None:
-        """Serve topics for whose messages `wait` waits; the shortest queue keeps `depth`."""
-        self._wait = wait
+    def serve(self, depth: int) -> None:
+        """Serve topics of whose queues the shortest keeps `depth` messages."""
         self._longest_s = min(self._period_s, max(SHORT_REST_S, depth / QUEUE_RATE))
 
     def rest(self, taken: int, fullness: float, size: int, *, is_urgent: bool) -> None:
@@ -132,16 +130,12 @@ class Pace:
         rest_s = max(min(rest_s, 1 / max(self._filling, 1.0)), LEAST_REST_S)
         self._has_more = self._has_more or taken > 0
         if now + rest_s > self._writers_turn:
-            self._wake_writer()
+            self.give_turn()
         if fullness < 1.0:
             self._requests.rest(rest_s)
 
-    def wait(self) -> None:
-        """Wait for a message; the writer has its turn before."""
-        self._wake_writer()
-        self._wait()
-
-    def _wake_writer(self) -> None:
+    def give_turn(self) -> None:
+        """Let the writer look at what it was not woken for; call it before a wait."""
         if self._has_more:
             self._has_more = False
             self._writers_turn = time.monotonic() + self._period_s
