@@ -55,21 +55,24 @@ def ended_by_interrupt(exit_code: int) -> Iterator[None]:
     """
     Let SIGINT end this process soon, with this exit code, although a call does not return.
 
-    `KeyboardInterrupt` is raised as always. But a library that waits for the network, or computes,
-    lets no Python run; so half a second later the process ends without cleaning up. For work that
-    may be killed at any moment. Other threads than the main one get no signals: there it is
-    nothing.
+    `KeyboardInterrupt` is raised as always, also where a library has made another error of it (as
+    DuckDB does: `RuntimeError`). But a library that waits for the network, or computes, may let no
+    Python run; so half a second later the process ends without cleaning up. For work that may be
+    killed at any moment. Other threads than the main one get no signals: there it is nothing.
     """
     if current_thread() is not main_thread():
         yield
         return
     reading, writing = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(writing, False)
-    is_over = Event()
+    is_interrupted, is_over = Event(), Event()
 
     def watch() -> None:
         while number := os.read(reading, 1):
-            if number[0] == signal.SIGINT and not is_over.wait(_PATIENCE_S):
+            if number[0] != signal.SIGINT:
+                continue
+            is_interrupted.set()
+            if not is_over.wait(_PATIENCE_S):
                 if os.isatty(2):
                     os.write(2, _SHOW_CURSOR)  # a progress bar may have hidden it
                 os._exit(exit_code)
@@ -78,10 +81,15 @@ def ended_by_interrupt(exit_code: int) -> Iterator[None]:
     watching.start()
     former = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     try:
-        yield
-    finally:
-        signal.set_wakeup_fd(former)
-        is_over.set()
-        os.close(writing)
-        watching.join()
-        os.close(reading)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(former)
+            is_over.set()
+            os.close(writing)
+            watching.join()
+            os.close(reading)
+    except Exception as error:
+        if is_interrupted.is_set():
+            raise KeyboardInterrupt from error
+        raise

@@ -199,8 +199,7 @@ class _Following:
             if self._last:
                 self._printer.print(last_messages(follower, self._wants, self._last))
             elif not from_start:
-                for _ in follower.new_chunks():  # what is there already
-                    pass
+                follower.chunks_so_far()  # and not printed
             self._follow(follower)
         return self._code
 

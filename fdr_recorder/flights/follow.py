@@ -140,6 +140,10 @@ class FlightFollower:
                 yield from self._new_in_segment()
             self._go_on(following)
 
+    def chunks_so_far(self) -> list[NewChunk]:
+        """Return what is new and there already, the last chunk included; as `new_chunks`."""
+        return [*self.new_chunks(), *self.new_chunks()]
+
     def _new_in_segment(self) -> Iterator[NewChunk]:
         for chunk in self.segment.new_chunks():
             for number in chunk.indexes:
@@ -179,7 +183,7 @@ def _has_messages(segment: SegmentFile) -> bool:
     """
     try:
         with GrowingSegment(segment.path) as growing:
-            return len([*growing.new_chunks(), *growing.new_chunks()]) > 1
+            return len(growing.chunks_so_far()) > 1
     except FileNotFoundError:
         return True
 
@@ -204,7 +208,7 @@ def last_messages(
                 found.extend(islice(reversed(wanted), count - len(found)))
 
     first = follower.index
-    chunks = list(follower.new_chunks())
+    chunks = follower.chunks_so_far()
     if chunks and chunks[-1].number != first:  # the recorder has gone on meanwhile
         first = chunks[-1].number
         chunks = [chunk for chunk in chunks if chunk.number == first]
@@ -217,8 +221,8 @@ def last_messages(
         with suppress(FileNotFoundError, SegmentError):
             reader = GrowingSegment(segment.path)
             try:
-                again = [*reader.new_chunks(), *reader.new_chunks()]
-                search([NewChunk(segment.index, reader, chunk) for chunk in again])
+                those = reader.chunks_so_far()
+                search([NewChunk(segment.index, reader, chunk) for chunk in those])
             finally:
                 reader.close()
     found.reverse()

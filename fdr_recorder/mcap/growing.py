@@ -81,6 +81,15 @@ class GrowingSegment(SegmentReader):
             yield self._chunk
             self._chunk = None
 
+    def chunks_so_far(self) -> list[IndexedChunk]:
+        """
+        Return the chunks that are new and there already.
+
+        Also the last one: `new_chunks` holds that back until it has seen that no index follows.
+        Raise `OSError` if the file cannot be read.
+        """
+        return [*self.new_chunks(), *self.new_chunks()]
+
     def _whole_record(self) -> RecordPlace | None:
         """Return the record that begins where the last one ended, if it is there and whole."""
         if self.problem is not None:

@@ -188,6 +188,9 @@ def test_it_goes_on_with_the_next_flight(make_writer: MakeWriter, root: Path) ->
     writer, client = make_writer(), make_client('/a', '0a', schema=TEXT)
     writer.register(client)
     with tail('/a', '--follow-next', '--flight', root) as it:
+        writer.open_flight(FlightHeader(flight_id='before'))
+        wait_for_it(it, client)
+        writer.close_flight('before')
         for flight in ('x', 'y', 'z'):
             writer.open_flight(FlightHeader(flight_id=flight))
             for number in range(3):

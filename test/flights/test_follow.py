@@ -121,7 +121,7 @@ def of_segment(path: Path) -> list[Message]:
     with GrowingSegment(path) as segment:
         begun_ns = 0
         found = []
-        for chunk in [*segment.new_chunks(), *segment.new_chunks()]:
+        for chunk in segment.chunks_so_far():
             for message, _ in segment.chunk_at(chunk.offset).messages:
                 if message.channel.topic == '/fdr/flight_header':
                     begun_ns = message.log_time_ns
@@ -196,11 +196,11 @@ def test_what_is_cut_off_again_is_forgotten(record_flight: Record, tmp_path: Pat
     path = tmp_path / 'segment_000000.mcap'
     path.write_bytes(whole[: ends[2] + 5])
     with GrowingSegment(path) as segment:
-        first = [*segment.new_chunks(), *segment.new_chunks()]
+        first = segment.chunks_so_far()
         os.truncate(path, first[-1].offset)
         assert list(segment.new_chunks()) == []
         path.write_bytes(whole)
-        rest = [*segment.new_chunks(), *segment.new_chunks()]
+        rest = segment.chunks_so_far()
         assert segment.is_closed
     assert [chunk.end for chunk in (*first, *rest)] == sorted(
         chunk.end for chunk in (*first, *rest)
@@ -216,7 +216,7 @@ def test_nothing_more_is_read_behind_nonsense(record_flight: Record, tmp_path: P
     whole[end:end + 9] = bytes(9)
     path.write_bytes(whole)
     with GrowingSegment(path) as segment:
-        assert len([*segment.new_chunks(), *segment.new_chunks()]) == 2
+        assert len(segment.chunks_so_far()) == 2
         assert 'no record' in str(segment.problem)
         assert list(segment.new_chunks()) == []
 
@@ -257,6 +257,25 @@ def test_the_last_messages(record_flight: Record, wanted: int) -> None:
         assert [number_of(message.data) for message in found] == list(range(60))[-wanted or 60:]
         assert follower.has_footer
         assert new_messages(follower) == []
+
+
+def test_the_last_chunk_is_there_though_nothing_follows_it(record_flight: Record) -> None:
+    """As while all topics are silent: one begins behind it, or with its messages."""
+    flight = record_flight(close=True)
+    first, *others = segment_files(flight)
+    for other in others:
+        other.path.unlink()
+    with GrowingSegment(first.path) as segment:
+        *before, last = segment.new_chunks()
+    os.truncate(first.path, last.offset)
+    messages = of_segment(first.path)
+    with FlightFollower(flight) as follower:
+        assert len(follower.chunks_so_far()) == len(before)
+        assert new_messages(follower) == new_messages(follower) == []
+    with FlightFollower(flight) as follower:
+        found = last_messages(follower, lambda channel: channel.topic == '/blob', 1)
+        assert number_of(found[0].data) == number_of(messages[-1].data)
+        assert new_messages(follower) == new_messages(follower) == []
 
 
 def test_no_flight(root: Path) -> None:

@@ -116,7 +116,7 @@ def _own_in_torn(segment: SegmentFile) -> list[Message]:
     """Return the recorder's own records of a segment that has no summary."""
     messages = []
     with GrowingSegment(segment.path) as reader:
-        for chunk in [*reader.new_chunks(), *reader.new_chunks()]:
+        for chunk in reader.chunks_so_far():
             topics = (reader.channels[number].topic for number in chunk.indexes)
             if any(topic.startswith(OWN_TOPIC_PREFIX) for topic in topics):
                 messages += [message for message, _ in reader.chunk_at(chunk.offset).messages]
