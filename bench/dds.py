@@ -21,7 +21,7 @@ from typing import Any, Final
 from bench import workloads
 from bench.figures import Row
 from bench.programs import Program, Recorder, Rival, Rosbag2
-from bench.trial import run, Sample, Trial
+from bench.trial import run, Sample, SETTLE_S, Trial
 from bench.workloads import Workload
 
 RECORDER: Final = Recorder()
@@ -127,9 +127,9 @@ def rate(rounds: int, seconds: float, *, quick: bool) -> list[Row]:
         best = None
         asked = _START_RATE.get(program.name, _USUAL_START_RATE)
         while True:
-            trial = run(program, workloads.small(asked), seconds)
+            trial = run(program, workloads.small(asked), seconds, SETTLE_S)
             if not trial.is_lossless:  # once more: the machine may have been busy
-                trial = run(program, workloads.small(asked), seconds)
+                trial = run(program, workloads.small(asked), seconds, SETTLE_S)
             if trial.is_lossless and (best is None or trial.rate > best.rate):
                 best = trial
             if not trial.is_lossless and best is not None:
