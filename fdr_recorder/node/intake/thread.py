@@ -94,7 +94,7 @@ class IntakeThread:
         self._successors: dict[TopicType, Successor] = {}
         self._replaced: list[TopicSubscription] = []
         self._requests = Requests(subscriber, quarantine)
-        self._pace = Pace(self._requests, writer)
+        self._pace = Pace(self._requests, writer, self._times)
         self._thread: threading.Thread | None = None
         self._must_stop = threading.Event()
         self._is_set_stale = False
@@ -385,8 +385,8 @@ class IntakeThread:
                 if not taken and not self._is_set_stale:
                     pace.give_turn()
                     wait()
-                is_urgent = self._times.are_late(taken) or bool(replaying)
-                pace.rest(taken, fullness, self._publishers.count_bytes(), is_urgent=is_urgent)
+                size = self._publishers.count_bytes()
+                pace.rest(taken, fullness, size, is_urgent=bool(replaying))
         self._requests.answer()
 
     def _renew_set(self) -> None:

@@ -18,15 +18,17 @@ import math
 import time
 from typing import Final
 
+from fdr_recorder.node.intake.arrival_times import ArrivalTimes
 from fdr_recorder.node.intake.requests import Requests
 from fdr_recorder.node.intake.subscription_protocol import Subscriber, TopicSubscription
 from fdr_recorder.node.quarantine import FAULTS, Quarantine
 from fdr_recorder.storage.writer import FileFdrWriter
 
 REST_S: Final = 0.15
-"""Longest pause after a round: one wake-up then serves many messages, as one of the writer's."""
+"""Longest time from a round to the next: one wake-up then serves many messages, as one of the
+writer's."""
 REST_SHARE: Final = 0.6
-"""The same as a share of `flush_interval_s`: the rest is for the round, the writer, the file."""
+"""The same as a share of `flush_interval_s`: the rest is for the writer and the file."""
 SHORT_REST_S: Final = 0.04
 """The same for what is urgent, and for short queues."""
 LEAST_REST_S: Final = 0.002
@@ -94,10 +96,11 @@ class Pace:
     comes.
     """
 
-    def __init__(self, requests: Requests, writer: FileFdrWriter) -> None:
+    def __init__(self, requests: Requests, writer: FileFdrWriter, times: ArrivalTimes) -> None:
         """Begin; requests end a rest, and the writer is woken for its turn."""
         self._requests = requests
         self._writer = writer
+        self._times = times
         self._period_s = min(REST_S, writer.config.flush_interval_s * REST_SHARE)
         self._longest_s = self._period_s
         self._former_round, self._writers_turn = -math.inf, time.monotonic()
@@ -118,16 +121,18 @@ class Pace:
             taken: How many messages there were.
             fullness: How full the fullest queue was: 0 to 1.
             size: Bytes of the messages in all of them.
-            is_urgent: Whether the next round should come soon: somebody waits for it, or messages
-                have the time of the take instead of their arrival.
+            is_urgent: Whether somebody waits for the next round. It should come soon as well where
+                messages have the time of the take instead of their arrival.
 
         """
         now = time.monotonic()
         passed_s, self._former_round = max(now - self._former_round, 1e-6), now
         share = max(fullness / QUEUE_SHARE, size / WAITING_BYTES)
         self._filling = max(share / passed_s, self._filling / 2)  # one round tells little
+        is_urgent = self._times.are_late(taken) or is_urgent
         rest_s = min(self._longest_s, SHORT_REST_S) if is_urgent else self._longest_s
-        rest_s = max(min(rest_s, 1 / max(self._filling, 1.0)), LEAST_REST_S)
+        worked_s = now - self._times.round_ns / 1e9 if taken else 0.0  # else it has waited
+        rest_s = max(min(rest_s, 1 / max(self._filling, 1.0)) - worked_s, LEAST_REST_S)
         self._has_more = self._has_more or taken > 0
         if now + rest_s > self._writers_turn:
             self.give_turn()
