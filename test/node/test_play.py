@@ -179,7 +179,7 @@ def test_a_part_twice_as_fast_with_its_latched_message_and_the_clock(
     ground.wait_until(lambda: 'tick 169' in heard, 'the last one')
     assert heard == ['second', *(f'tick {number}' for number in range(120, 170))]
     said = json.loads(out)
-    assert said['seconds'] == pytest.approx(2 + 0.25, abs=0.5)
+    assert 2 + 0.2 < said['seconds'] < 2 + 0.25 + 5.5  # as late as subscribers are found
     assert clock == sorted(clock)
     began_s = started_ns(flight) / 1e9
     assert clock[0] == pytest.approx(began_s + 1.2, abs=0.1)

@@ -68,11 +68,18 @@ def ros_environment(domain_id: int, profile: str = 'quick_discovery.xml') -> dic
     """
     Return the environment variables that keep a process within one domain of this host.
 
-    `profile` is the name of a file of this directory with a profile of Fast DDS.
+    `profile` is the name of a file of this directory with a profile of Fast DDS 3; for Fast DDS 2
+    (until Jazzy) there may be one whose name ends with `_2`.
     """
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', sys.prefix)
+    path, variable = Path(__file__).with_name(profile), 'FASTDDS_DEFAULT_PROFILES_FILE'
+    if any(Path(prefix, 'lib/libfastrtps.so').exists() for prefix in prefixes.split(os.pathsep)):
+        variable = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+        old = path.with_stem(f'{path.stem}_2')
+        path = old if old.exists() else path
     return {
-        'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH', sys.prefix),
-        'FASTDDS_DEFAULT_PROFILES_FILE': str(Path(__file__).with_name(profile)),
+        'AMENT_PREFIX_PATH': prefixes,
+        variable: str(path),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'ROS_DOMAIN_ID': str(domain_id),
     }
