@@ -28,7 +28,8 @@ from demo.flight import environment
 from demo.processes import hear, Process, ProcessError
 
 SETTLE_S: Final = 0.5
-"""From the last message sent until the clocks are read; the same for every program."""
+"""From the last message sent until the clocks are read; the same for every program. In the search
+for the highest rate, which says nothing of the start, also before the first message."""
 STEADY_S: Final = 6.0
 """From the matching of all topics to the first message, likewise. In the first five seconds a
 recorder announces itself ten times a second, which is a quarter of its cost at 1,000 messages a

@@ -162,11 +162,15 @@ def test_a_part_twice_as_fast_with_its_latched_message_and_the_clock(
 ) -> None:
     heard: list[str] = []
     clock: list[float] = []
+    clock_at: list[float] = []
     for topic in ('/ticks', '/latched'):
         ground.node.create_subscription(String, topic, lambda m: heard.append(m.data), RELIABLE)
-    ground.node.create_subscription(
-        Clock, '/clock', lambda m: clock.append(m.clock.sec + m.clock.nanosec / 1e9), RELIABLE
-    )
+
+    def note_clock(message: Clock) -> None:
+        clock.append(message.clock.sec + message.clock.nanosec / 1e9)
+        clock_at.append(time.monotonic())
+
+    ground.node.create_subscription(Clock, '/clock', note_clock, RELIABLE)
     process = subprocess.Popen(
         [*FDR, 'play', flight, '--json', '-t', '/ticks', '-t', '/latched', '--rate', '2',
          '--start', '1.2', '--duration', '0.5', '--clock', '100', '--delay', '2'],
@@ -179,7 +183,8 @@ def test_a_part_twice_as_fast_with_its_latched_message_and_the_clock(
     ground.wait_until(lambda: 'tick 169' in heard, 'the last one')
     assert heard == ['second', *(f'tick {number}' for number in range(120, 170))]
     said = json.loads(out)
-    assert 2 + 0.2 < said['seconds'] < 2 + 0.25 + 5.5  # as late as subscribers are found
+    assert 2 + 0.2 < said['seconds'] < 2 + 0.25 + 5.5  # it begins 2 s after the last is found
+    assert clock_at[-1] - clock_at[0] == pytest.approx(0.25, abs=0.2)
     assert clock == sorted(clock)
     began_s = started_ns(flight) / 1e9
     assert clock[0] == pytest.approx(began_s + 1.2, abs=0.1)

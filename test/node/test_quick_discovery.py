@@ -115,11 +115,17 @@ def messages(flight: Path) -> Iterator[tuple[int, str]]:
         yield from ((message.log_time_ns, message.channel.topic) for message in reader.messages())
 
 
+@pytest.fixture
+def fast_dds() -> None:
+    """Skip where the middleware is another one: it does not read these profiles."""
+    if 'fastrtps' not in rclpy.get_rmw_implementation_identifier():
+        pytest.skip('the middleware here is not Fast DDS')
+
+
+@pytest.mark.usefixtures('fast_dds')
 def test_a_recorder_whose_network_comes_up_late_does_not_wait_three_seconds(
     tmp_path: Path,
 ) -> None:
-    if 'fastrtps' not in rclpy.get_rmw_implementation_identifier():
-        pytest.skip('the middleware here is not Fast DDS')
     library = preload_library('late_network', tmp_path, 'a network cannot come up late')
     with own_domain() as domain_id:
         environment = default_environment(domain_id)
@@ -135,9 +141,8 @@ def test_a_recorder_whose_network_comes_up_late_does_not_wait_three_seconds(
     assert statistics.median(waits) < DOWN_MS / 1000 + 1.2, waits
 
 
+@pytest.mark.usefixtures('fast_dds')
 def test_publishers_answer_a_recorder_that_listens(tmp_path: Path) -> None:
-    if 'fastrtps' not in rclpy.get_rmw_implementation_identifier():
-        pytest.skip('the middleware here is not Fast DDS')
     library = preload_library('late_network', tmp_path, 'a network cannot be slow')
     rare = tmp_path / 'rare.xml'
     rare.write_text(RARE)
